@@ -1,0 +1,1 @@
+"""The scheduler and the sweeper: fires timed invocations, settles what was lost."""

@@ -1,0 +1,172 @@
+"""Turn a stored invocation into ledger rows and one message per target.
+
+A one-off invocation and the firing of a timed one are the same operation, so it lives below both producer and beat.
+It can be repeated at any point: a row that exists is left alone, so a dispatch that was cut off half-way is completed
+by running it again.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from . import keys
+from .errors import NotFound, Refused
+from .functions.invocations import create_executions_command, create_invocation_command, created
+from .functions.library import run_all
+from .ids import execution_id
+from .messages import Envelope, Order, encode
+from .records import Invocation, RepeatMode
+from .records import encode as encode_record
+from .redis_client import Redis
+from .redis_connection import Argument
+from .signing import MasterKeys, digest
+from .task_message import PLACEHOLDER, template
+
+#: Targets written by one call of the function: bounds how long Redis is busy with it (about 3 ms).
+CHUNK_COUNT = 400
+#: A work order travels in the rows while all copies together stay below this; else it has a key of its own.
+_INLINE_BYTES = 256 * 1024
+#: An envelope outlives its delivery deadline by so much: the deadline is judged by Redis' clock, the
+#: expiry by the agent's.
+_EXPIRY_MARGIN_MS = 60_000
+#: A payload key outlives the last moment at which a claim may read it.
+_PAYLOAD_MARGIN_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """How many targets got a row: waiting for their agent, or refused because their queue is full."""
+
+    created_count: int
+    refused_count: int
+
+
+class Dispatcher:
+    """Writes invocations and their executions; signs when it has keys."""
+
+    def __init__(self, redis: Redis, master: MasterKeys | None, *, queue_count: int) -> None:
+        self._redis = redis
+        self._master = master
+        self._queue_count = queue_count
+        self._origin = f"cloud-assistant@{redis.name}"
+
+    def create(self, invocation: Invocation, order: Order, targets: Sequence[str]) -> Dispatched:
+        """Store a new invocation and, unless it is timed, dispatch it to all targets.
+
+        Nothing is stored when a target is unknown.
+
+        Raises:
+            NotFound: a target is not registered, or the stored command is gone.
+            Refused: the invocation id exists already.
+        """
+        payload = encode(order)
+        timed = invocation.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
+        inline = not timed and _travels_in_rows(payload, len(targets))
+        within_ms = invocation.deliver_within_seconds * 1000
+        create = create_invocation_command(
+            invocation.invoke_id,
+            invocation.command.command_id,
+            encode_record(invocation),
+            targets,
+            created_ms=invocation.created_ms,
+            payload_token=invocation.payload_token,
+            payload=b"" if inline else payload,
+            payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
+            command_must_exist=invocation.command_is_stored,
+            timed=timed,
+        )
+        if timed:
+            _check_created(run_all(self._redis, [create])[0], invocation)
+            return Dispatched(0, 0)
+        batches = self._batches(invocation, payload, targets, firing_ms=0, within_ms=within_ms, inline=inline)
+        replies = run_all(self._redis, [create, next(batches)])
+        _check_created(replies[0], invocation)
+        return self._write(batches, created(replies[1]))
+
+    def fire(
+        self, invocation: Invocation, order: Order, targets: Sequence[str], *, firing_ms: int, within_ms: int
+    ) -> Dispatched:
+        """Dispatch one firing of a stored invocation, or complete a dispatch that was cut off (``firing_ms`` 0)."""
+        payload = encode(order)
+        inline = _travels_in_rows(payload, len(targets))
+        if not inline:
+            self._redis.call("SET", keys.payload(invocation.payload_token), payload)
+        batches = self._batches(invocation, payload, targets, firing_ms=firing_ms, within_ms=within_ms, inline=inline)
+        return self._write(batches, (0, 0))
+
+    def _write(self, batches: Iterator[tuple[Argument, ...]], so_far: tuple[int, int]) -> Dispatched:
+        created_count, refused_count = so_far
+        for batch in batches:
+            more, full = created(run_all(self._redis, [batch])[0])
+            created_count += more
+            refused_count += full
+        return Dispatched(created_count, refused_count)
+
+    def _batches(
+        self,
+        invocation: Invocation,
+        payload: bytes,
+        targets: Sequence[str],
+        *,
+        firing_ms: int,
+        within_ms: int,
+        inline: bool,
+    ) -> Iterator[tuple[Argument, ...]]:
+        token = "" if inline else invocation.payload_token
+        base_ms = max(firing_ms, invocation.created_ms)
+        envelope = encode(
+            Envelope(
+                invoke_id=invocation.invoke_id,
+                firing_ms=firing_ms,
+                attempt=1,
+                digest=digest(payload),
+                payload_token=token,
+                created_ms=base_ms,
+                expires_ms=base_ms + within_ms + _EXPIRY_MARGIN_MS,
+                nonce=secrets.token_hex(12),
+            )
+        )
+        common: list[Argument] = [
+            invocation.invoke_id,
+            invocation.command.command_id,
+            firing_ms,
+            base_ms,
+            within_ms,
+            invocation.timeout_seconds,
+            envelope,
+            payload if inline else b"",
+            invocation.done_channel,
+            self._queue_count,
+            template(token, self._origin),
+            PLACEHOLDER,
+            self._master.current if self._master else "",
+        ]
+        remaining = iter(targets)
+        while chunk := list(islice(remaining, CHUNK_COUNT)):
+            signed = [
+                (one, execution_id(invocation.invoke_id, firing_ms, one), self._sign(one, envelope)) for one in chunk
+            ]
+            yield tuple(create_executions_command(invocation.invoke_id, signed, common))
+
+    def _sign(self, instance_id: str, envelope: bytes) -> bytes:
+        return self._master.sign(instance_id, envelope) if self._master else b""
+
+
+def _travels_in_rows(payload: bytes, target_count: int) -> bool:
+    return len(payload) * target_count <= _INLINE_BYTES
+
+
+def _check_created(reply: list[bytes], invocation: Invocation) -> None:
+    word = reply[0]
+    if word == b"unknown":
+        names = ", ".join(name.decode() for name in reply[1:6])
+        more = f" and {len(reply) - 6} more" if len(reply) > 6 else ""
+        raise NotFound(
+            f"no instance {names}{more} is registered; `assist instance list` shows those that are",
+            code="InvalidInstance.NotFound",
+        )
+    if word == b"no_command":
+        raise NotFound(f"no command {invocation.command.command_id}", code="InvalidCmdId.NotFound")
+    if word == b"exists":
+        raise Refused(f"invocation {invocation.invoke_id} exists already", code="IdempotentProcessing")

@@ -1,0 +1,43 @@
+-- Write the ledger rows of some targets and push one Celery message for each.
+--
+-- KEYS  1 invocation (hash)   2 deadlines (zset)   then per target: row (hash), open (zset), queue (list), history (zset)
+-- ARGV  1 invocation id   2 command id   3 firing ms   4 created ms   5 deliver within ms   6 timeout seconds
+--       7 envelope   8 payload, '' when it has a key of its own   9 done channel   10 queue limit
+--       11 message template   12 placeholder of the execution id in it   13 key id
+--       then per target: execution id, MAC
+-- Returns {created, refused for a full queue}; a row that exists is left alone, so a repeated call completes the first.
+local function create_executions(keys, args)
+  if redis.call('EXISTS', keys[1]) == 0 then return { 0, 0 } end
+  local created, refused = 0, 0
+  local time = redis.call('TIME')
+  local deadline = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(args[5]))
+  local deadlines = {}
+  for target = 1, (#keys - 2) / 4 do
+    local key = 3 + (target - 1) * 4
+    local id, mac = args[12 + target * 2], args[13 + target * 2]
+    if redis.call('EXISTS', keys[key]) == 0 then
+      local full = redis.call('LLEN', keys[key + 2]) >= tonumber(args[10])
+      redis.call('HSET', keys[key], 'state', full and 'Aborted' or 'Pending', 'invoke_id', args[1],
+        'command_id', args[2], 'firing_ms', args[3], 'attempt', '1', 'created_ms', args[4], 'deadline_ms', deadline,
+        'timeout_seconds', args[6], 'envelope', args[7], 'mac', mac, 'key_id', args[13], 'done', args[9])
+      redis.call('ZADD', keys[key + 3], args[4], id)
+      if full then
+        refused = refused + 1
+        redis.call('HSET', keys[key], 'error_code', 'TaskConcurrencyLimit', 'finished_ms', args[4], 'error_info',
+          'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count')
+        redis.call('PUBLISH', args[9], 'end ' .. id .. ' Aborted')
+      else
+        created = created + 1
+        if args[8] ~= '' then redis.call('HSET', keys[key], 'payload', args[8]) end
+        redis.call('ZADD', keys[key + 1], deadline, id)
+        deadlines[#deadlines + 1] = deadline
+        deadlines[#deadlines + 1] = id
+        local message = string.gsub(args[11], args[12], id)
+        redis.call('LPUSH', keys[key + 2], message)
+      end
+    end
+  end
+  if #deadlines > 0 then redis.call('ZADD', keys[2], unpack(deadlines)) end
+  return { created, refused }
+end
+redis.register_function('ca_create_executions', create_executions)

@@ -1,0 +1,39 @@
+-- Store a new invocation, unless one of its targets is not registered; nothing is written then.
+--
+-- KEYS  1 invocation (hash)         2 its targets (list)        3 all invocations (zset)
+--       4 unfinished (zset)         5 instances (zset)          6 payload (string)
+--       7 the command's unfinished invocations (set)            8 the command's invocations (zset)
+--       9 timed invocations (zset)  10 command (hash)
+-- ARGV  1 invocation id   2 record (JSON)   3 created ms   4 payload, '' when it travels in the rows
+--       5 payload life in ms, 0 = until removed            6 '1' when the command must exist
+--       7 '1' for a timed invocation                       8... target instance ids
+-- Returns {'ok'} | {'exists'} | {'no_command'} | {'unknown', id, ...}
+-- Concurrent callers with the same id: the second gets 'exists'.
+local function create_invocation(keys, args)
+  if redis.call('EXISTS', keys[1]) == 1 then return { 'exists' } end
+  if args[6] == '1' and redis.call('EXISTS', keys[10]) == 0 then return { 'no_command' } end
+  local unknown = { 'unknown' }
+  for first = 8, #args, 1000 do
+    local last = math.min(first + 999, #args)
+    local scores = redis.call('ZMSCORE', keys[5], unpack(args, first, last))
+    for offset = 1, last - first + 1 do
+      if not scores[offset] then unknown[#unknown + 1] = args[first + offset - 1] end
+    end
+  end
+  if #unknown > 1 then return unknown end
+  redis.call('HSET', keys[1], 'record', args[2], 'created_ms', args[3], 'timed', args[7])
+  for first = 8, #args, 1000 do
+    redis.call('RPUSH', keys[2], unpack(args, first, math.min(first + 999, #args)))
+  end
+  redis.call('ZADD', keys[3], args[3], args[1])
+  redis.call('ZADD', keys[4], args[3], args[1])
+  if args[7] == '1' then redis.call('ZADD', keys[9], args[3], args[1]) end
+  if args[4] ~= '' then
+    redis.call('SET', keys[6], args[4])
+    if args[5] ~= '0' then redis.call('PEXPIRE', keys[6], args[5]) end
+  end
+  redis.call('SADD', keys[7], args[1])
+  redis.call('ZADD', keys[8], args[3], args[1])
+  return { 'ok' }
+end
+redis.register_function('ca_create_invocation', create_invocation)

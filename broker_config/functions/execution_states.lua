@@ -1,0 +1,19 @@
+-- Read the states of many executions in one call.
+--
+-- KEYS  rows (hashes)
+-- Returns one string: for each row its state and error code, 'State Code', or '' when the row is missing; joined by newlines.
+local function execution_states(keys)
+  local states = {}
+  for index = 1, #keys do
+    local row = redis.call('HMGET', keys[index], 'state', 'error_code')
+    if not row[1] then
+      states[index] = ''
+    elseif row[2] and row[2] ~= '' then
+      states[index] = row[1] .. ' ' .. row[2]
+    else
+      states[index] = row[1]
+    end
+  end
+  return table.concat(states, '\n')
+end
+redis.register_function { function_name = 'ca_execution_states', callback = execution_states, flags = { 'no-writes' } }

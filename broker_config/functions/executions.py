@@ -1,0 +1,168 @@
+"""Typed calls for one execution: claim, finish, stop, live output, settle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import keys
+from ..redis_client import Redis
+from ..redis_connection import Argument, Command
+from ..states import ExecutionState, allowed_from
+from .library import fcall, run
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The execution is ours: its signed envelope, and its payload when that travelled in the row."""
+
+    envelope: bytes
+    mac: bytes
+    key_id: str
+    payload: bytes
+    claimed_ms: int
+
+
+@dataclass(frozen=True)
+class NotClaimed:
+    """Somebody else has it, it was stopped, it is too late, or there is no such row (``unknown``)."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The row moved; ``previous`` is the state it left, ``""`` for a row that had to be written anew."""
+
+    previous: str
+
+
+@dataclass(frozen=True)
+class Unmoved:
+    """The row did not move; ``current`` is its state, ``""`` when there is no row."""
+
+    current: str
+
+
+def claim_command(instance_id: str, execution_id: str, *, epoch: str, boot_id: str, report_margin_ms: int) -> Command:
+    """Build the claim, for a pipeline; read its reply with ``claim_reply``."""
+    return fcall(
+        "ca_claim",
+        [keys.execution(instance_id, execution_id), keys.open_executions(instance_id)],
+        [execution_id, epoch, boot_id, report_margin_ms],
+    )
+
+
+def claim_reply(reply: list[Any]) -> Claimed | NotClaimed:
+    """Read what the claim answered."""
+    if reply[0] == 1:
+        return Claimed(reply[1], reply[2], reply[3].decode(), reply[4], int(reply[5]))
+    return NotClaimed(reply[1].decode(), reply[2].decode())
+
+
+def finish(
+    redis: Redis,
+    instance_id: str,
+    execution_id: str,
+    state: ExecutionState,
+    fields: Mapping[str, Argument],
+    *,
+    live_output_ttl_ms: int,
+    retention_ms: int,
+) -> Moved | Unmoved:
+    """Move an execution to its final state. Safe to repeat: a final row refuses the second report."""
+    pairs: list[Argument] = [part for pair in fields.items() for part in pair]
+    reply = run(
+        redis,
+        fcall(
+            "ca_finish",
+            [
+                keys.execution(instance_id, execution_id),
+                keys.open_executions(instance_id),
+                keys.live_output(instance_id, execution_id),
+                keys.instance_history(instance_id),
+            ],
+            [execution_id, state, _csv(allowed_from(state)), live_output_ttl_ms, retention_ms, *pairs],
+        ),
+    )
+    return _move_reply(reply)
+
+
+def request_stop_command(
+    instance_id: str, execution_id: str, message: bytes, *, control_ttl_ms: int, confirm_ms: int
+) -> Command:
+    """Build the request to stop one execution, for a pipeline; read its reply with ``stop_reply``."""
+    return fcall(
+        "ca_request_stop",
+        [
+            keys.execution(instance_id, execution_id),
+            keys.open_executions(instance_id),
+            keys.control(instance_id),
+        ],
+        [execution_id, message, control_ttl_ms, confirm_ms],
+    )
+
+
+def stop_reply(reply: list[Any]) -> Moved | Unmoved:
+    """Read what the request to stop answered; ``Moved`` carries the new state here."""
+    return _move_reply(reply)
+
+
+def append_output(
+    redis: Redis,
+    instance_id: str,
+    execution_id: str,
+    *,
+    offset_bytes: int,
+    skipped_bytes: int,
+    streams: str,
+    data: bytes,
+    keep_count: int,
+    ttl_ms: int,
+) -> bool:
+    """Publish a piece of live output; false when the execution is not running any more."""
+    reply = run(
+        redis,
+        fcall(
+            "ca_append_output",
+            [keys.execution(instance_id, execution_id), keys.live_output(instance_id, execution_id)],
+            [execution_id, offset_bytes, skipped_bytes, streams, data, keep_count, ttl_ms],
+        ),
+    )
+    return bool(reply)
+
+
+def settle_lost_command(instance_id: str, execution_id: str, *, seen: str, error_code: str, error_info: str) -> Command:
+    """Build the move of an overdue execution to ``Aborted``, for a pipeline; the reply is read with ``settled``."""
+    return fcall(
+        "ca_settle_lost",
+        [keys.execution(instance_id, execution_id), keys.open_executions(instance_id), keys.DEADLINES],
+        [execution_id, seen, error_code, error_info],
+    )
+
+
+def settled(reply: list[Any]) -> bool:
+    """Tell whether the overdue execution was settled by this call."""
+    return bool(reply[0] == 1)
+
+
+def states_command(rows: Sequence[tuple[str, str]]) -> Command:
+    """Build the bulk read of states for (instance id, execution id) pairs; read it with ``states_reply``."""
+    return fcall("ca_execution_states", [keys.execution(*row) for row in rows], [])
+
+
+def states_reply(reply: bytes) -> list[tuple[str, str]]:
+    """Read (state, error code) per row, in the order asked; the state is ``""`` for a missing row."""
+    pairs = []
+    for line in reply.decode().split("\n"):
+        state, _, code = line.partition(" ")
+        pairs.append((state, code))
+    return pairs
+
+
+def _csv(states: list[str]) -> str:
+    return f",{','.join(states)},"
+
+
+def _move_reply(reply: list[Any]) -> Moved | Unmoved:
+    return Moved(reply[1].decode()) if reply[0] == 1 else Unmoved(reply[1].decode())

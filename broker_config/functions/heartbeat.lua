@@ -1,0 +1,16 @@
+-- Say that an agent is alive and what it is; the key vanishes when the agent falls silent.
+--
+-- KEYS  1 info (hash)
+-- ARGV  1 epoch   2 life in ms   3 '1' to take over from another epoch   4... field, value, ...
+-- Returns {server time ms, epoch found, boot id found, machine id found}
+local function heartbeat(keys, args)
+  local found = redis.call('HMGET', keys[1], 'epoch', 'boot_id', 'machine_id')
+  local time = redis.call('TIME')
+  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  if not found[1] or found[1] == args[1] or args[3] == '1' then
+    redis.call('HSET', keys[1], 'epoch', args[1], 'heartbeat_ms', now, unpack(args, 4))
+    redis.call('PEXPIRE', keys[1], args[2])
+  end
+  return { now, found[1] or '', found[2] or '', found[3] or '' }
+end
+redis.register_function('ca_heartbeat', heartbeat)

@@ -1,0 +1,78 @@
+"""Typed calls for invocations: create one, write its executions, settle it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import keys
+from ..redis_connection import Argument, Command
+from .library import fcall
+
+
+def create_invocation_command(
+    invoke_id: str,
+    command_id: str,
+    record: bytes,
+    targets: Sequence[str],
+    *,
+    created_ms: int,
+    payload_token: str,
+    payload: bytes,
+    payload_ttl_ms: int,
+    command_must_exist: bool,
+    timed: bool,
+) -> Command:
+    """Build the creation of an invocation; it answers ``[b"ok"]``, ``[b"exists"]``, ``[b"no_command"]`` or
+    ``[b"unknown", instance id, …]`` and then has written nothing."""
+    touched = [
+        keys.invocation(invoke_id),
+        keys.invocation_targets(invoke_id),
+        keys.INVOCATIONS,
+        keys.INVOCATIONS_OPEN,
+        keys.INSTANCES,
+        keys.payload(payload_token),
+        keys.command_open(command_id),
+        keys.command_invocations(command_id),
+        keys.INVOCATIONS_TIMED,
+        keys.command(command_id),
+    ]
+    arguments: list[Argument] = [
+        invoke_id,
+        record,
+        created_ms,
+        payload,
+        payload_ttl_ms,
+        int(command_must_exist),
+        int(timed),
+        *targets,
+    ]
+    return fcall("ca_create_invocation", touched, arguments)
+
+
+def create_executions_command(
+    invoke_id: str, targets: Sequence[tuple[str, str, bytes]], common: Sequence[Argument]
+) -> Command:
+    """Build the writing of ledger rows and messages for (instance id, execution id, MAC) targets.
+
+    ``common`` are the arguments 1 to 13 of ``create_executions.lua``. Answers ``[created, refused for a full queue]``.
+    """
+    touched = [keys.invocation(invoke_id), keys.DEADLINES]
+    arguments = list(common)
+    for instance_id, execution_id, mac in targets:
+        branch = keys.instance_branch(instance_id)
+        # The names of keys.py, written out: this runs once per target of every dispatch.
+        touched += (f"{branch}exec:{execution_id}", f"{branch}open", f"{branch}queue", f"{branch}history")
+        arguments += (execution_id, mac)
+    return fcall("ca_create_executions", touched, arguments)
+
+
+def settle_invocation_command(
+    invoke_id: str, command_id: str, roll_up: bytes, *, finished_ms: int, frozen: bool
+) -> Command:
+    """Build the storing of a finished invocation's roll-up; ``frozen`` when no result in it may still change."""
+    touched = [keys.invocation(invoke_id), keys.INVOCATIONS_OPEN, keys.command_open(command_id)]
+    return fcall("ca_settle_invocation", touched, [invoke_id, roll_up, finished_ms, int(frozen)])
+
+
+def created(reply: list[Any]) -> tuple[int, int]:
+    """Read (created, refused for a full queue)."""
+    return int(reply[0]), int(reply[1])

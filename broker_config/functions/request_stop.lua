@@ -1,0 +1,32 @@
+-- Ask for the end of one execution: what waits is Cancelled at once, what runs is asked to stop.
+--
+-- KEYS  1 row (hash)   2 open (zset)   3 control (list)
+-- ARGV  1 execution id   2 control message   3 life of the control list in ms   4 extra ms for the stop to be confirmed
+-- Returns {1, new state} | {0, current state or ''}
+local function request_stop(keys, args)
+  local row = redis.call('HMGET', keys[1], 'state', 'done', 'history')
+  local state = row[1]
+  if not state then return { 0, '' } end
+  local time = redis.call('TIME')
+  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  if state == 'Pending' or state == 'Scheduled' then
+    redis.call('HSET', keys[1], 'state', 'Cancelled', 'stop_ms', now, 'finished_ms', now)
+    redis.call('HDEL', keys[1], 'envelope', 'payload')
+    redis.call('ZREM', keys[2], args[1])
+    if row[2] then redis.call('PUBLISH', row[2], 'end ' .. args[1] .. ' Cancelled') end
+    return { 1, 'Cancelled' }
+  end
+  if state == 'Running' or state == 'Stopping' then
+    if state == 'Running' then
+      local deadline = string.format('%.0f', now + tonumber(args[4]))
+      redis.call('HSET', keys[1], 'state', 'Stopping', 'stop_ms', now, 'deadline_ms', deadline)
+      redis.call('ZADD', keys[2], deadline, args[1])
+      if row[2] then redis.call('PUBLISH', row[2], 'state ' .. args[1] .. ' Stopping') end
+    end
+    redis.call('RPUSH', keys[3], args[2])
+    redis.call('PEXPIRE', keys[3], args[3])
+    return { 1, 'Stopping' }
+  end
+  return { 0, state }
+end
+redis.register_function('ca_request_stop', request_stop)

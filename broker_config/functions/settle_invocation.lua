@@ -1,0 +1,18 @@
+-- Store the roll-up of an invocation whose executions are all final, and take it out of the unfinished.
+--
+-- KEYS  1 invocation (hash)   2 unfinished (zset)   3 the command's unfinished invocations (set)
+-- ARGV  1 invocation id   2 roll-up (JSON)   3 finished ms   4 '1' when nothing in it may still change
+-- Returns 1, or 0 when the invocation is gone.
+local function settle_invocation(keys, args)
+  if redis.call('EXISTS', keys[1]) == 0 then
+    redis.call('ZREM', keys[2], args[1])
+    redis.call('SREM', keys[3], args[1])
+    return 0
+  end
+  redis.call('HSET', keys[1], 'finished_ms', args[3])
+  if args[4] == '1' then redis.call('HSET', keys[1], 'roll_up', args[2]) end
+  redis.call('ZREM', keys[2], args[1])
+  redis.call('SREM', keys[3], args[1])
+  return 1
+end
+redis.register_function('ca_settle_invocation', settle_invocation)

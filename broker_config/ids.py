@@ -1,0 +1,57 @@
+"""Make and recognise identifiers.
+
+Commands ``c-…``, invocations ``t-…``, file deliveries ``f-…`` and managed instances ``mi-…`` are made here; the
+owner of a machine may name it ``i-…``. Identifiers become parts of key names and of file names, so the accepted
+alphabet is narrow on purpose.
+"""
+
+import re
+import secrets
+
+from .clock import now_ms
+
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_MADE = re.compile(r"[ctfs]-[0-9a-z]{8,40}")
+_EXECUTION = re.compile(
+    r"(?P<invoke>[tf]-[0-9a-z]{8,40})\.(?P<firing>\d{1,15})@(?P<instance>(?:i|mi)-[A-Za-z0-9._-]{1,63})"
+)
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = _BASE36[rest] + digits
+    return digits or "0"
+
+
+def new_id(prefix: str) -> str:
+    """Make an identifier such as ``t-…``: the time first, so that ids sort by age, then 80 random bits."""
+    return f"{prefix}-{_base36(now_ms()):0>9}{_base36(secrets.randbits(80)):0>16}"
+
+
+def new_token() -> str:
+    """Make 128 unguessable bits, for names that are their own permission to read."""
+    return secrets.token_hex(16)
+
+
+def is_instance_id(text: str) -> bool:
+    """Tell whether this is a well-formed instance id: ``i-`` or ``mi-``, then up to 63 letters, digits, ``. _ -``."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
+def is_made_id(text: str, prefix: str) -> bool:
+    """Tell whether this is a well-formed id of ours with the given one-letter prefix."""
+    return text.startswith(prefix + "-") and _MADE.fullmatch(text) is not None
+
+
+def execution_id(invoke_id: str, firing_ms: int, instance_id: str) -> str:
+    """Name one execution: the invocation, its firing (0 for a one-off), and the instance."""
+    return f"{invoke_id}.{firing_ms}@{instance_id}"
+
+
+def split_execution_id(text: str) -> tuple[str, int, str] | None:
+    """Take an execution id apart into (invoke id, firing ms, instance id); ``None`` if it is not one."""
+    found = _EXECUTION.fullmatch(text)
+    return (found["invoke"], int(found["firing"]), found["instance"]) if found else None

@@ -1,0 +1,160 @@
+"""Every Redis key name, and nothing else.
+
+All that concerns one instance lies in one branch, ``ca:i:{ID}:…``: the braces make it one hash slot, and one ACL
+pattern covers it. The agent of that instance may reach its branch and no other. The control side owns the rest.
+
+==============================  ======  ===================================  =================================
+key                             type    written by                           lives
+==============================  ======  ===================================  =================================
+ca:i:{ID}:queue                 list    dispatch pushes, agent pops          while messages wait
+ca:i:{ID}:exec:<execution>      hash    dispatch creates, agent advances     history retention
+ca:i:{ID}:open                  zset    dispatch, agent, sweeper             members until final
+ca:i:{ID}:history               zset    dispatch                             members for history retention
+ca:i:{ID}:out:<execution>       stream  agent                                OUTPUT_STREAM_TTL after the end
+ca:i:{ID}:info                  hash    agent                                INFO_TTL after the last heartbeat
+ca:i:{ID}:control               list    producer pushes, agent pops          CONTROL_TTL
+ca:i:{ID}:profile               hash    control side; agent only reads       until deregistered
+ca:i:{ID}:boot                  hash    producer; agent reads                boot-bound invocations
+ca:done:<token>                 channel agent and control side publish       –
+ca:payload:<token>              string  dispatch; agents GET by exact name   until the last deadline
+ca:command:<id>                 hash    producer                             until deleted
+ca:command:<id>:open            set     dispatch, settle                     members while unfinished
+ca:command:<id>:invocations     zset    dispatch                             history retention
+ca:commands                     zset    producer                             –
+ca:invocation:<id>              hash    dispatch, settle                     history retention
+ca:invocation:<id>:targets      list    dispatch                             history retention
+ca:invocations                  zset    dispatch                             members for history retention
+ca:invocations:open             zset    dispatch, settle                     members while unfinished
+ca:invocations:timed            zset    dispatch                             members for history retention
+ca:deadlines                    zset    dispatch, sweeper                    members until final
+ca:instances                    zset    registration                         members until deregistered
+ca:tag:<kind>:<key>=<value>     set     tagging                              members until untagged
+ca:token:<scope>:<digest>       string  producer                             24 h (client tokens)
+ca:timed:due                    zset    producer, scheduler                  members until ended
+ca:timed:<id>                   hash    producer, scheduler                  history retention
+ca:firing:<id>                  zset    scheduler                            members for history retention
+ca:firing:<id>:<due ms>         hash    scheduler                            history retention
+ca:timed:changed                channel producer and scheduler publish       –
+==============================  ======  ===================================  =================================
+"""
+
+PREFIX = "ca:"
+
+COMMANDS = "ca:commands"
+INVOCATIONS = "ca:invocations"
+INVOCATIONS_OPEN = "ca:invocations:open"
+INVOCATIONS_TIMED = "ca:invocations:timed"
+DEADLINES = "ca:deadlines"
+INSTANCES = "ca:instances"
+TIMED_DUE = "ca:timed:due"
+TIMED_CHANGED_CHANNEL = "ca:timed:changed"
+
+
+def instance_branch(instance_id: str) -> str:
+    """The prefix of all that belongs to one instance; the ACL of its agent is this plus ``*``."""
+    return f"ca:i:{{{instance_id}}}:"
+
+
+def queue(instance_id: str) -> str:
+    """The Celery queue of one instance: a kombu list."""
+    return f"ca:i:{{{instance_id}}}:queue"
+
+
+def execution(instance_id: str, execution_id: str) -> str:
+    """The ledger row of one execution."""
+    return f"ca:i:{{{instance_id}}}:exec:{execution_id}"
+
+
+def open_executions(instance_id: str) -> str:
+    """Unfinished executions of one instance, scored by deadline."""
+    return f"ca:i:{{{instance_id}}}:open"
+
+
+def instance_history(instance_id: str) -> str:
+    """All executions of one instance, scored by creation time."""
+    return f"ca:i:{{{instance_id}}}:history"
+
+
+def live_output(instance_id: str, execution_id: str) -> str:
+    """Output of a running execution, in pieces with their offsets."""
+    return f"ca:i:{{{instance_id}}}:out:{execution_id}"
+
+
+def info(instance_id: str) -> str:
+    """What the agent says of itself at each heartbeat."""
+    return f"ca:i:{{{instance_id}}}:info"
+
+
+def control(instance_id: str) -> str:
+    """Stop requests and other control messages for the agent."""
+    return f"ca:i:{{{instance_id}}}:control"
+
+
+def profile(instance_id: str) -> str:
+    """What the control side knows of an instance: name, tags, registration."""
+    return f"ca:i:{{{instance_id}}}:profile"
+
+
+def boot_bound(instance_id: str) -> str:
+    """Invocations that run at the next, or at every, start of the machine."""
+    return f"ca:i:{{{instance_id}}}:boot"
+
+
+def done_channel(token: str) -> str:
+    """Where the end of executions is announced to those who know the token."""
+    return f"ca:done:{token}"
+
+
+def payload(token: str) -> str:
+    """The work order shared by all targets of an invocation."""
+    return f"ca:payload:{token}"
+
+
+def command(command_id: str) -> str:
+    """One stored command."""
+    return f"ca:command:{command_id}"
+
+
+def command_open(command_id: str) -> str:
+    """Unfinished invocations of a command."""
+    return f"ca:command:{command_id}:open"
+
+
+def command_invocations(command_id: str) -> str:
+    """Invocations of a command, scored by creation time."""
+    return f"ca:command:{command_id}:invocations"
+
+
+def invocation(invoke_id: str) -> str:
+    """One invocation."""
+    return f"ca:invocation:{invoke_id}"
+
+
+def invocation_targets(invoke_id: str) -> str:
+    """The instances of an invocation, in the order given."""
+    return f"ca:invocation:{invoke_id}:targets"
+
+
+def tag(kind: str, key: str, value: str) -> str:
+    """Ids of one kind (instance, command, invocation …) that carry a tag."""
+    return f"ca:tag:{kind}:{key}={value}"
+
+
+def client_token(scope: str, digest: str) -> str:
+    """The answer once given to a ClientToken."""
+    return f"ca:token:{scope}:{digest}"
+
+
+def timed(invoke_id: str) -> str:
+    """The schedule and its progress of one timed invocation."""
+    return f"ca:timed:{invoke_id}"
+
+
+def firings(invoke_id: str) -> str:
+    """Due times of a timed invocation that have a row."""
+    return f"ca:firing:{invoke_id}"
+
+
+def firing(invoke_id: str, due_ms: int) -> str:
+    """What was decided about one due time."""
+    return f"ca:firing:{invoke_id}:{due_ms}"

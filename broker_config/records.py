@@ -1,0 +1,129 @@
+"""What is stored on the control side: commands and invocations, as JSON inside their hashes.
+
+Adding a field needs a default, so that records of an older release still read.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ScriptType(StrEnum):
+    """What a command's content is written in."""
+
+    SHELL = "RunShellScript"
+    BAT = "RunBatScript"
+    POWERSHELL = "RunPowerShellScript"
+
+
+class RepeatMode(StrEnum):
+    """When an invocation runs."""
+
+    ONCE = "Once"
+    PERIOD = "Period"
+    NEXT_REBOOT_ONLY = "NextRebootOnly"
+    EVERY_REBOOT = "EveryReboot"
+    DRY_RUN = "DryRun"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stored script with its limits and parameters."""
+
+    command_id: str
+    name: str
+    type: ScriptType
+    content: bytes
+    created_ms: int
+    description: str = ""
+    working_directory: str = ""
+    timeout_seconds: int = 60
+    username: str = ""
+    launcher: str = ""
+    enable_parameter: bool = False
+    #: Names found in the content, in order of first use; built-ins (``acs::…``) included.
+    parameter_names: tuple[str, ...] = ()
+    resource_group_id: str = ""
+    tags: dict[str, str] = {}
+    #: False for the command of a `run`, which goes with its invocation and is not listed.
+    kept: bool = True
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a timed invocation repeats; empty for a one-off."""
+
+    repeat_mode: RepeatMode = RepeatMode.ONCE
+    frequency: str = ""
+    timezone: str = ""
+    day_rule: str = "either"
+    dst_gap: str = "run_after"
+    dst_overlap: str = "once"
+    overlap: str = "skip"
+    misfire: str = ""
+    end_ms: int = 0
+    max_count: int = 0
+    jitter_seconds: float = 0.0
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a sent file goes and to whom it belongs."""
+
+    name: str
+    target_directory: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0644"
+    overwrite: bool = False
+    #: How the content was handed in, so that it is shown the same way.
+    content_type: str = "PlainText"
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The act of running a command on a fixed set of instances; a file delivery is one with ``file`` set."""
+
+    invoke_id: str
+    command: Command
+    created_ms: int
+    target_count: int
+    #: Where the end of its executions is announced.
+    done_channel: str
+    #: Names the payload key; the payload may travel in the rows instead.
+    payload_token: str
+    timeout_seconds: int = 60
+    deliver_within_seconds: int = 60
+    working_directory: str = ""
+    username: str = ""
+    launcher: str = ""
+    parameters: dict[str, str] = {}
+    #: Names of parameters whose values are stored nowhere in clear.
+    secret_names: tuple[str, ...] = ()
+    termination_mode: str = ""
+    container_id: str = ""
+    container_name: str = ""
+    schedule: Schedule = Schedule()
+    file: FileOptions | None = None
+    resource_group_id: str = ""
+    tags: dict[str, str] = {}
+    requested_by: str = ""
+    #: Whether --grace was given for this one; 0 leaves it to the agent.
+    grace_seconds: float = 0.0
+    #: The command was stored before and is meant to stay.
+    command_is_stored: bool = False
+
+
+_command_decoder = msgspec.json.Decoder(Command)
+_invocation_decoder = msgspec.json.Decoder(Invocation)
+
+
+def encode(record: Command | Invocation) -> bytes:
+    """Write a record as JSON."""
+    return msgspec.json.encode(record)
+
+
+def decode_command(data: bytes) -> Command:
+    """Read a command's record."""
+    return _command_decoder.decode(data)
+
+
+def decode_invocation(data: bytes) -> Invocation:
+    """Read an invocation's record."""
+    return _invocation_decoder.decode(data)

@@ -1,0 +1,169 @@
+"""A small thread-safe Redis client: a pool of connections, commands, pipelines, subscriptions.
+
+Promise: a failed call says whether Redis was not there (``RedisUnreachable``) or said no (``RedisRefused``). Nothing is
+retried after bytes were sent, because the caller alone knows whether that is safe.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+
+from .clock import monotonic_seconds
+from .errors import RedisRefused, RedisUnreachable
+from .redis_connection import Argument, Command, RedisConnection
+from .redis_url import RedisAddress, parse_url
+
+#: An idle connection is looked at before use once it has been idle this long: Redis may have been restarted.
+_CHECK_AFTER_IDLE_SECONDS = 0.5
+#: Idle connections kept for the next caller.
+_IDLE_LIMIT = 8
+
+
+class Redis:
+    """Talk to one Redis; connections are made when first needed."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 15.0,
+        connect_timeout_seconds: float = 2.0,
+        name: str = "assist",
+    ) -> None:
+        """Take the address; nothing is connected yet.
+
+        Raises:
+            SettingsInvalid: the URL cannot be read.
+        """
+        self.address: RedisAddress = parse_url(url)
+        self.url = url
+        self.name = name
+        self.timeout_seconds = timeout_seconds
+        self.connect_timeout_seconds = connect_timeout_seconds
+        self._idle: list[tuple[float, RedisConnection]] = []
+        self._lock = threading.Lock()
+
+    def call(self, *command: Argument, timeout_seconds: float | None = None) -> Any:
+        """Run one command and return its reply.
+
+        Raises:
+            RedisUnreachable: no answer; whether the command took effect is not known.
+            RedisRefused: the server answered with an error.
+        """
+        reply = self.pipeline([command], timeout_seconds=timeout_seconds)[0]
+        if isinstance(reply, hiredis.ReplyError):
+            raise RedisRefused(str(reply))
+        return reply
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        """Run commands in one round trip; an error reply stands in the list as a ``hiredis.ReplyError``."""
+        connection = self._take()
+        try:
+            replies = connection.exchange(commands, timeout_seconds)
+        except BaseException:
+            # Ctrl-C between the request and its reply: the next reader would get our reply for its own.
+            connection.close()
+            raise
+        self._give_back(connection)
+        return replies
+
+    def pipeline_or_raise(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands in one round trip; the first error reply is raised as ``RedisRefused`` after all ran."""
+        replies = self.pipeline(commands)
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise RedisRefused(str(reply))
+        return replies
+
+    def subscribe(self, *channels: str) -> "Subscription":
+        """Open a connection of its own that listens to channels; it is subscribed when this returns."""
+        return Subscription(self._connect(), channels)
+
+    def close(self) -> None:
+        """Close idle connections; later calls open new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def close_idle(self, older_than_seconds: float) -> None:
+        """Close connections that nobody used for so long."""
+        limit = monotonic_seconds() - older_than_seconds
+        with self._lock:
+            old = [pair for pair in self._idle if pair[0] < limit]
+            self._idle = [pair for pair in self._idle if pair[0] >= limit]
+        for _, connection in old:
+            connection.close()
+
+    def _connect(self) -> RedisConnection:
+        return RedisConnection(
+            self.address,
+            timeout_seconds=self.timeout_seconds,
+            connect_timeout_seconds=self.connect_timeout_seconds,
+            name=self.name,
+        )
+
+    def _take(self) -> RedisConnection:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    break
+                used_at, connection = self._idle.pop()
+            if monotonic_seconds() - used_at < _CHECK_AFTER_IDLE_SECONDS or not connection.is_stale():
+                return connection
+            connection.close()
+        return self._connect()
+
+    def _give_back(self, connection: RedisConnection) -> None:
+        with self._lock:
+            if len(self._idle) < _IDLE_LIMIT:
+                self._idle.append((monotonic_seconds(), connection))
+                return
+        connection.close()
+
+
+class Subscription:
+    """Messages of some channels, on a connection of their own. One thread reads."""
+
+    def __init__(self, connection: RedisConnection, channels: Sequence[str]) -> None:
+        self._connection = connection
+        connection.send(("SUBSCRIBE", *channels))
+        for _ in channels:
+            reply = connection.read_pushed(5.0)
+            if reply is None or isinstance(reply, hiredis.ReplyError):
+                connection.close()
+                if reply is None:
+                    raise RedisUnreachable("Redis did not confirm the subscription within 5 s")
+                raise RedisRefused(str(reply))
+
+    def next(self, timeout_seconds: float) -> tuple[str, bytes] | None:
+        """Wait for the next (channel, message); ``None`` when there was none in time.
+
+        Raises:
+            RedisUnreachable: the connection is gone; messages may have been missed, so look at the ledger.
+        """
+        deadline = monotonic_seconds() + timeout_seconds
+        while True:
+            reply = self._connection.read_pushed(max(0.0, deadline - monotonic_seconds()))
+            if reply is None:
+                return None
+            if isinstance(reply, list) and reply[0] == b"message":
+                return reply[1].decode(), reply[2]
+
+    def add(self, channel: str) -> None:
+        """Listen to one more channel; it takes effect as soon as Redis reads it."""
+        self._connection.send(("SUBSCRIBE", channel))
+
+    def remove(self, channel: str) -> None:
+        """Stop listening to a channel."""
+        self._connection.send(("UNSUBSCRIBE", channel))
+
+    def fileno(self) -> int:
+        """The socket, for select()."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,130 @@
+"""Read a Redis address: redis://, rediss://, unix:// or sentinel://.
+
+``redis://[user:password@]host[:6379][/db]``, ``rediss://…?ca=FILE&cert=FILE&key=FILE&verify=yes|no``,
+``unix://[user:password@]/path/to.sock[?db=0]``,
+``sentinel://[user:password@]host[:26379][,host…]/master-name[/db][?sentinel_user=U&sentinel_password=P&tls=yes…]``.
+"""
+
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from .errors import SettingsInvalid
+
+_QUERY = {"db", "ca", "cert", "key", "verify", "tls", "sentinel_user", "sentinel_password"}
+_FORMS = "redis://host:port/db, rediss://…, unix:///path?db=0 or sentinel://host:port,host:port/master/db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisAddress:
+    """Where Redis is and who we are there."""
+
+    kind: str
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    user: str = ""
+    password: str = ""
+    db: int = 0
+    master: str = ""
+    sentinel_user: str = ""
+    sentinel_password: str = ""
+    tls: bool = False
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    verify: bool = True
+
+    def shown(self) -> str:
+        """The address for people: without the password."""
+        at = f"{self.user}@" if self.user else ""
+        if self.kind == "unix":
+            return f"unix://{at}{self.path}?db={self.db}"
+        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        if self.kind == "sentinel":
+            return f"sentinel://{at}{hosts}/{self.master}/{self.db}"
+        return f"{'rediss' if self.tls else 'redis'}://{at}{hosts}/{self.db}"
+
+    def with_user(self, user: str, password: str) -> str:
+        """The same address as a URL for another Redis user."""
+        return format_url(replace(self, user=user, password=password))
+
+
+def parse_url(url: str) -> RedisAddress:
+    """Parse an address.
+
+    Raises:
+        SettingsInvalid: the scheme, the port, the database or an option is not one of ours.
+    """
+    parts = urlsplit(url)
+    options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    unknown = set(options) - _QUERY
+    if unknown:
+        raise SettingsInvalid(
+            f"Redis URL: unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(_QUERY))}"
+        )
+    userinfo, _, location = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    common = RedisAddress(
+        kind=parts.scheme,
+        user=unquote(user),
+        password=unquote(password),
+        tls=parts.scheme == "rediss" or options.get("tls") == "yes",
+        ca=options.get("ca", ""),
+        cert=options.get("cert", ""),
+        key=options.get("key", ""),
+        verify=options.get("verify", "yes") != "no",
+        sentinel_user=options.get("sentinel_user", ""),
+        sentinel_password=options.get("sentinel_password", ""),
+    )
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if parts.scheme == "unix":
+        return replace(common, path=unquote(parts.path), db=_database(options.get("db", "0"), url))
+    if parts.scheme in ("redis", "rediss"):
+        host, port = _host_port(location, 6379, url)
+        return replace(common, kind="redis", hosts=((host, port),), db=_database("".join(segments) or "0", url))
+    if parts.scheme == "sentinel":
+        if not segments:
+            raise SettingsInvalid(f"Redis URL {url!r}: a sentinel address needs the master's name, as in {_FORMS}")
+        hosts = tuple(_host_port(one, 26379, url) for one in location.split(","))
+        database = _database(segments[1] if len(segments) > 1 else "0", url)
+        return replace(common, hosts=hosts, master=segments[0], db=database)
+    raise SettingsInvalid(f"Redis URL: scheme {parts.scheme!r} is not known; use {_FORMS}")
+
+
+def format_url(address: RedisAddress) -> str:
+    """Write an address as the URL that ``parse_url`` reads back."""
+    at = (
+        f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+        if address.user or address.password
+        else ""
+    )
+    options = {
+        "ca": address.ca,
+        "cert": address.cert,
+        "key": address.key,
+        "verify": "" if address.verify else "no",
+        "sentinel_user": address.sentinel_user,
+        "sentinel_password": address.sentinel_password,
+        "tls": "yes" if address.tls and address.kind == "sentinel" else "",
+        "db": str(address.db) if address.kind == "unix" else "",
+    }
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in options.items() if value)
+    tail = f"?{query}" if query else ""
+    if address.kind == "unix":
+        return f"unix://{at}{quote(address.path)}{tail}"
+    hosts = ",".join(f"{host}:{port}" for host, port in address.hosts)
+    if address.kind == "sentinel":
+        return f"sentinel://{at}{hosts}/{address.master}/{address.db}{tail}"
+    return f"{'rediss' if address.tls else 'redis'}://{at}{hosts}/{address.db}{tail}"
+
+
+def _host_port(text: str, default: int, url: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "")
+    if not (host or text):
+        raise SettingsInvalid(f"Redis URL {url!r}: no server name; use {_FORMS}")
+    return (host or text).strip("[]"), int(port) if colon else default
+
+
+def _database(text: str, url: str) -> int:
+    if not text.isdigit():
+        raise SettingsInvalid(f"Redis URL: the database must be a number, not {text!r}; use {_FORMS}")
+    return int(text)

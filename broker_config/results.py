@@ -1,0 +1,171 @@
+"""The end of an execution as the agent writes it into the ledger row and as everybody reads it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from .ids import split_execution_id
+from .redis_connection import Argument
+from .states import ExecutionState
+
+STDOUT = 1
+STDERR = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptStreams:
+    """Output that was kept: head and tail of both streams in order of arrival, and what is missing between."""
+
+    data: bytes = b""
+    #: (stream, byte count) runs that cover ``data``; empty means all of it is stdout.
+    runs: tuple[tuple[int, int], ...] = ()
+    dropped_bytes: int = 0
+    #: Where in ``data`` the dropped bytes belong.
+    gap_at: int = 0
+
+    def stream(self, number: int) -> bytes:
+        """The kept bytes of one stream."""
+        if not self.runs:
+            return self.data if number == STDOUT else b""
+        parts, position = [], 0
+        for stream, count in self.runs:
+            if stream == number:
+                parts.append(self.data[position : position + count])
+            position += count
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an execution ended, in the agent's words."""
+
+    state: ExecutionState
+    started_ms: int = 0
+    finished_ms: int = 0
+    exit_code: int | None = None
+    signal: int | None = None
+    error_code: str = ""
+    error_info: str = ""
+    output: KeptStreams = field(default_factory=KeptStreams)
+    #: Processes of the script still alive after a stop or a timeout; the promise is 0.
+    survivors: int | None = None
+    #: Background processes that a script which ended by itself has left behind.
+    left_running: int = 0
+    #: Evidence of a stop or timeout: what was done when, and to how many processes.
+    steps: Sequence[Mapping[str, str | int]] = ()
+    notes: Sequence[str] = ()
+
+    def fields(self) -> dict[str, Argument]:
+        """The fields of the ledger row; empty ones are left out."""
+        fields: dict[str, Argument] = {"finished_ms": self.finished_ms, "output": self.output.data}
+        optional: dict[str, Argument | None] = {
+            "started_ms": self.started_ms or None,
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "error_code": self.error_code or None,
+            "error_info": self.error_info or None,
+            "streams": format_runs(self.output.runs) or None,
+            "dropped_bytes": self.output.dropped_bytes or None,
+            "gap_at": self.output.gap_at or None,
+            "survivors": self.survivors,
+            "left_running": self.left_running or None,
+            "steps": msgspec.json.encode(self.steps) if self.steps else None,
+            "notes": msgspec.json.encode(self.notes) if self.notes else None,
+        }
+        fields.update({name: value for name, value in optional.items() if value is not None})
+        return fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionRow:
+    """One row of the ledger, read."""
+
+    execution_id: str
+    invoke_id: str
+    instance_id: str
+    firing_ms: int
+    state: str
+    command_id: str = ""
+    created_ms: int = 0
+    deadline_ms: int = 0
+    claimed_ms: int = 0
+    stop_ms: int = 0
+    epoch: str = ""
+    boot_id: str = ""
+    outcome: Outcome
+    #: Earlier ends that a later truth replaced, oldest first, as text.
+    history: tuple[str, ...] = ()
+    timeout_seconds: int = 0
+    #: The MAC of the end, where the agent has a key.
+    result_mac: str = ""
+
+
+def format_runs(runs: Sequence[tuple[int, int]]) -> str:
+    """Write stream runs as ``1:120,2:3``; all stdout is ``""``."""
+    if all(stream == STDOUT for stream, _ in runs):
+        return ""
+    return ",".join(f"{stream}:{count}" for stream, count in runs)
+
+
+def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
+    """Read stream runs."""
+    pairs = (one.partition(":") for one in text.split(",") if one)
+    return tuple((int(stream), int(count)) for stream, _, count in pairs)
+
+
+def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
+    """Read the reply to HGETALL of a ledger row; ``None`` when there is no row."""
+    if not reply:
+        return None
+    parts = split_execution_id(execution_id)
+    if parts is None:
+        raise ValueError(f"{execution_id!r} is not an execution id")
+    row = dict(zip(reply[::2], reply[1::2], strict=True))
+
+    def text(name: bytes) -> str:
+        return row.get(name, b"").decode("utf-8", "replace")
+
+    def number(name: bytes) -> int:
+        return int(row.get(name) or 0)
+
+    def maybe(name: bytes) -> int | None:
+        return int(row[name]) if row.get(name) else None
+
+    outcome = Outcome(
+        state=ExecutionState(text(b"state")),
+        started_ms=number(b"started_ms"),
+        finished_ms=number(b"finished_ms"),
+        exit_code=maybe(b"exit_code"),
+        signal=maybe(b"signal"),
+        error_code=text(b"error_code"),
+        error_info=text(b"error_info"),
+        output=KeptStreams(
+            data=row.get(b"output", b""),
+            runs=parse_runs(text(b"streams")),
+            dropped_bytes=number(b"dropped_bytes"),
+            gap_at=number(b"gap_at"),
+        ),
+        survivors=maybe(b"survivors"),
+        left_running=number(b"left_running"),
+        steps=msgspec.json.decode(row[b"steps"]) if row.get(b"steps") else (),
+        notes=msgspec.json.decode(row[b"notes"]) if row.get(b"notes") else (),
+    )
+    return ExecutionRow(
+        execution_id=execution_id,
+        invoke_id=parts[0],
+        firing_ms=parts[1],
+        instance_id=parts[2],
+        state=text(b"state"),
+        command_id=text(b"command_id"),
+        created_ms=number(b"created_ms"),
+        deadline_ms=number(b"deadline_ms"),
+        claimed_ms=number(b"claimed_ms"),
+        stop_ms=number(b"stop_ms"),
+        epoch=text(b"epoch"),
+        boot_id=text(b"boot_id"),
+        outcome=outcome,
+        history=tuple(one for one in text(b"history").split(";") if one),
+        timeout_seconds=number(b"timeout_seconds"),
+        result_mac=text(b"result_mac"),
+    )

@@ -1,0 +1,215 @@
+"""Read settings once: command line > environment > configuration file > what `assist up` left > default.
+
+Unknown names are errors that show the nearest known one: a misspelt setting must not be a silent default.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsInvalid
+from .redis_url import parse_url
+from .settings_table import SECTIONS, Settings, Value
+
+_ENV_PREFIX = "CLOUD_ASSISTANT_"
+_SYSTEM_FILE = "/etc/cloud-assistant/config.toml"
+#: Written by `assist up` into its home, so that commands in another terminal find the local system.
+LOCAL_FILE = "local.toml"
+#: Read by other modules: variables that are ours and yet not settings.
+_NOT_SETTINGS = {"CONFIG"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One setting as `assist config show` prints it."""
+
+    name: str
+    value: str
+    source: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings together with where each value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def shown(self) -> list[Shown]:
+        """Every setting with value and source; secrets are masked."""
+        rows = []
+        for name, (_, secret, text) in sorted(_known().items()):
+            value = _get(self.settings, name)
+            rows.append(
+                Shown(
+                    name,
+                    _mask(name, value) if secret else str(value),
+                    self.sources.get(name, "default"),
+                    text,
+                )
+            )
+        return rows
+
+
+def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> Loaded:
+    """Read all sources.
+
+    ``overrides`` come from the command line, by dotted name (``agent.slots``); ``config`` is a file that must exist.
+
+    Raises:
+        SettingsInvalid: unknown name, unreadable file, or a value of the wrong type.
+    """
+    environment = {key: value for key, value in os.environ.items() if key.startswith(_ENV_PREFIX)}
+    given, given_sources = _from_environment(environment)
+    from_file, file_name = _from_file(config or environment.get(_ENV_PREFIX + "CONFIG", ""))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for layer, source in ((from_file, file_name), (given, ""), (dict(overrides or {}), "command line")):
+        for name, value in layer.items():
+            values[name] = _checked(name, value, source or given_sources.get(name, ""))
+            sources[name] = source or given_sources[name]
+    if not values.get("home"):
+        values["home"] = default_home()
+    local = _read_toml(Path(values["home"]) / LOCAL_FILE, must_exist=False)
+    for name, value in local.items():
+        if name not in sources:
+            values[name] = _checked(name, value, LOCAL_FILE)
+            sources[name] = f"assist up ({values['home']})"
+    settings = _build(values)
+    parse_url(settings.redis_url)
+    return Loaded(settings, sources)
+
+
+def default_home() -> str:
+    """The state folder where none is set: system-wide for root, the user's data folder otherwise."""
+    if os.name == "nt":
+        return str(Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "CloudAssistant")
+    if os.geteuid() == 0:
+        return "/var/lib/cloud-assistant"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
+    return str(Path(base) / "cloud-assistant")
+
+
+def child_environment(**values: str) -> dict[str, str]:
+    """The environment for a program of ours: this one's, without our variables, plus the given ones."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_ENV_PREFIX)}
+    return {**kept, **values}
+
+
+def _known() -> dict[str, tuple[type, bool, str]]:
+    """Dotted name -> (type, secret, help)."""
+    known: dict[str, tuple[type, bool, str]] = {}
+    for one in fields(Settings):
+        if one.name in SECTIONS:
+            for inner in fields(getattr(Settings(), one.name)):
+                secret, text = inner.metadata["secret"], inner.metadata["help"]
+                known[f"{one.name}.{inner.name}"] = (type(inner.default), secret, text)
+        else:
+            known[one.name] = (type(one.default), one.metadata["secret"], one.metadata["help"])
+    return known
+
+
+def environment_name(name: str) -> str:
+    """The environment variable of a setting."""
+    return _ENV_PREFIX + name.upper().replace(".", "_")
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
+    names = {environment_name(name): name for name in _known()}
+    values: dict[str, Value] = {}
+    sources: dict[str, str] = {}
+    for variable, text in environment.items():
+        if variable.removeprefix(_ENV_PREFIX) in _NOT_SETTINGS:
+            continue
+        if variable not in names:
+            raise SettingsInvalid(f"environment variable {variable} is not a setting{_nearest(variable, names)}")
+        values[names[variable]] = text
+        sources[names[variable]] = f"environment {variable}"
+    return values, sources
+
+
+def _from_file(config: str) -> tuple[dict[str, Value], str]:
+    if config:
+        return _read_toml(Path(config), must_exist=True), config
+    for candidate in (Path(_SYSTEM_FILE), _user_file()):
+        values = _read_toml(candidate, must_exist=False)
+        if values:
+            return values, str(candidate)
+    return {}, ""
+
+
+def _user_file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "cloud-assistant" / "config.toml"
+
+
+def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
+    try:
+        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+        if must_exist:
+            raise SettingsInvalid(f"configuration file {path}: {exc.strerror}") from exc
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
+    flat: dict[str, Value] = {}
+    for name, value in parsed.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _checked(name: str, value: Any, source: str) -> Value:
+    known = _known()
+    if name not in known:
+        raise SettingsInvalid(f"{source}: {name!r} is not a setting{_nearest(name, known)}")
+    kind = known[name][0]
+    if kind is bool and isinstance(value, str) and value.lower() in ("1", "true", "yes", "0", "false", "no"):
+        return value.lower() in ("1", "true", "yes")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    given: Value = value
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return given
+    try:
+        if isinstance(value, str) and kind in (int, float):
+            return int(value) if kind is int else float(value)
+    except ValueError:
+        pass  # reported below together with every other mismatch
+    wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+    raise SettingsInvalid(f"{source}: {name} must be {wanted}, not {value!r}")
+
+
+def _build(values: Mapping[str, Value]) -> Settings:
+    settings = Settings()
+    for section in SECTIONS:
+        inner = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(section + ".")}
+        if inner:
+            settings = replace(settings, **{section: replace(getattr(settings, section), **inner)})
+    return replace(settings, **{name: value for name, value in values.items() if "." not in name})  # type: ignore[arg-type]
+
+
+def _get(settings: Settings, name: str) -> Value:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    found: Value = value
+    return found
+
+
+def _mask(name: str, value: Value) -> str:
+    if name == "redis_url":
+        return parse_url(str(value)).shown()
+    return "********" if value else ""
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else "; `assist config show` lists them all"

@@ -1,0 +1,136 @@
+"""Every setting: its name, type, default and one sentence of help. Nothing is read here.
+
+Each is also an environment variable, ``CLOUD_ASSISTANT_<SECTION>_<NAME>``, but for the three that stand alone
+(``CLOUD_ASSISTANT_REDIS_URL``, ``CLOUD_ASSISTANT_INSTANCE_ID``, ``CLOUD_ASSISTANT_HOME``), which have no section.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = str | int | float | bool
+
+
+def setting(default: Value, text: str, *, secret: bool = False) -> Any:
+    """Declare a setting with its help; ``secret`` values are masked when shown."""
+    return field(default=default, metadata={"help": text, "secret": secret})
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The agent on an instance."""
+
+    slots: int = setting(10, "Scripts that run at once on one instance; more wait in its queue.")
+    heartbeat_seconds: float = setting(20.0, "Time between heartbeats, jittered by a fifth.")
+    heartbeat_ttl_seconds: float = setting(
+        75.0, "An instance without a heartbeat for so long is shown as not connected."
+    )
+    reconcile_seconds: float = setting(30.0, "Time between comparisons of the ledger with what the queue delivered.")
+    events: bool = setting(True, "Send Celery events, so that Flower shows this agent and its executions.")
+    fsync: bool = setting(True, "Force the journal of started scripts to disk before each start.")
+    output_limit_bytes: int = setting(
+        24 * 1024, "Output kept per execution: head and tail; what is between is counted."
+    )
+    live_output_bytes: int = setting(16 * 1024, "Most bytes of live output published at a time, ten times a second.")
+    grace_seconds: float = setting(5.0, "Time between TERM and KILL when a script is stopped or its time is up.")
+    drain_seconds: float = setting(0.2, "How long output of background children is awaited once a script has ended.")
+    keep_scripts: bool = setting(False, "Keep script files after the end instead of removing them.")
+    spool_limit_bytes: int = setting(
+        256 * 1024 * 1024, "Disk for scripts and unreported results; oldest kept files go first."
+    )
+    log_limit_bytes: int = setting(20 * 1024 * 1024, "Size of one log file of the agent; five are kept.")
+    clock_tolerance_seconds: float = setting(
+        300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
+    )
+    policy_file: str = setting("", "Local policy (agent.toml) that the control side cannot override; '' means none.")
+    accept_unsigned: bool = setting(True, "Run executions that no producer signed. Insecure; reported loudly.")
+
+
+@dataclass(frozen=True)
+class LimitSettings:
+    """Limits of the API; the defaults are the service's own."""
+
+    content_bytes: int = setting(24 * 1024, "Most bytes of a command's content, in its Base64 form.")
+    file_bytes: int = setting(32 * 1024, "Most bytes of a file to send, in its Base64 form.")
+    timeout_seconds_max: int = setting(86_400, "Longest timeout of an execution.")
+    commands_count: int = setting(50_000, "Most commands in the library.")
+    targets_count: int = setting(0, "Most instances in one request; 0 means no limit of ours.")
+    queue_count: int = setting(
+        10_000, "Most messages waiting for one instance; more are Aborted (TaskConcurrencyLimit)."
+    )
+    deliver_within_seconds: int = setting(60, "Default time in which an execution must be taken by its agent.")
+    deliver_within_seconds_max: int = setting(
+        30 * 86_400, "Longest time an execution may wait for an offline instance."
+    )
+    report_margin_seconds: float = setting(
+        60.0, "Time after timeout and grace in which a result must arrive before it counts as lost."
+    )
+    history_days: float = setting(28.0, "Finished invocations are removed after so many days.")
+    history_count: int = setting(100_000, "Most invocations kept; the oldest finished ones are removed first.")
+    strict: bool = setting(False, "Apply the service's own low ceilings too (100 targets per request, 50 per stop).")
+
+
+@dataclass(frozen=True)
+class BeatSettings:
+    """The scheduler and the sweeper."""
+
+    timezone: str = setting("UTC", "Zone of schedules that name none.")
+    minimum_interval_seconds: int = setting(10, "Shortest time between two runs of a schedule.")
+    misfire: str = setting("latest", "Due times missed while no beat ran: latest, all or skip.")
+    misfire_limit_count: int = setting(10, "Most missed due times made up for when misfire is all.")
+    misfire_within_seconds: int = setting(3600, "Missed due times older than this are skipped.")
+    sweep_seconds: float = setting(2.0, "Time between looks for overdue executions.")
+    retention_seconds: float = setting(60.0, "Time between removals of old history.")
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """The HTTP gateway."""
+
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    port: int = setting(8177, "Port to listen on; 0 picks a free one.")
+    unix_socket: str = setting("", "Path of a Unix socket to listen on instead.")
+    tls_certificate: str = setting("", "Certificate file (PEM); with tls_key it turns HTTPS on.")
+    tls_key: str = setting("", "Private key file (PEM).")
+    threads: int = setting(16, "Requests handled at once.")
+    request_bytes: int = setting(256 * 1024, "Largest request line, and largest body.")
+    region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")
+    url: str = setting("", "The gateway a client program should talk to instead of Redis.")
+    access_key_id: str = setting("", "Access key id for a client program that talks to the gateway.")
+    access_key_secret: str = setting("", "Secret of that access key.", secret=True)
+
+
+@dataclass(frozen=True)
+class FlowerSettings:
+    """Flower, as `assist up` runs it."""
+
+    port: int = setting(5555, "Port of Flower on loopback; 0 picks a free one.")
+    enabled: bool = setting(True, "Run Flower as part of `assist up`.")
+
+
+@dataclass(frozen=True)
+class SecuritySettings:
+    """Keys of the control side."""
+
+    master_key_file: str = setting(
+        "", "File of the producers' master key; default is master-key.json in home, if there."
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a process, read once at its edge and passed down."""
+
+    redis_url: str = setting(
+        "redis://127.0.0.1:6379/0", "Redis: redis://, rediss://, unix:// or sentinel://.", secret=True
+    )
+    instance_id: str = setting("", "The id of this instance (i-… or mi-…).")
+    home: str = setting("", "State folder: embedded data, spool, keys.")
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    beat: BeatSettings = field(default_factory=BeatSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    flower: FlowerSettings = field(default_factory=FlowerSettings)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+
+
+SECTIONS = ("agent", "limits", "beat", "gateway", "flower", "security")

@@ -1,0 +1,1 @@
+"""The control side: takes requests, answers questions."""

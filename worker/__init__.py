@@ -1,0 +1,1 @@
+"""The agent: runs on every instance, executes scripts, reports results."""
