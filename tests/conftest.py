@@ -1,0 +1,44 @@
+"""Fixtures for every test, and the logs of what a failing test had started."""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from harness import logs
+from harness.redis_server import RedisServer
+from harness.system import System
+
+# Two shared cores are slow at times: a slow example is not a failed property.
+hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real server of this test alone, with append-only persistence and no password."""
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def system(redis_server: RedisServer, tmp_path: Path) -> Iterator[System]:
+    """The product's programs on ``redis_server``; none runs until the test starts it, none is left afterwards."""
+    programs = System.on(redis_server, tmp_path / "system")
+    yield programs
+    programs.stop()
+
+
+def pytest_runtest_setup() -> None:
+    logs.forget_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections.extend(logs.tails())
+    return report

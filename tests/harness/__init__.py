@@ -1,0 +1,1 @@
+"""Real servers, real programs and real faults for the tests; nothing here imitates Redis or Celery."""
