@@ -119,14 +119,15 @@ class System:
         home = self.folder / "gateway"
         reserved = reserve_port()
         self._cleanup.callback(reserved.release)
+        port = str(reserved.number)
         gateway = Gateway(
-            [installed_program("assist-gateway"), "--listen", f"127.0.0.1:{reserved.number}"],
-            env=self._environment(home, redis_url, environment),
+            [installed_program("assist-gateway")],
+            env=self._environment(home, redis_url, {"CLOUD_ASSISTANT_GATEWAY_PORT": port, **(environment or {})}),
             cwd=home,
             log_path=home / "gateway.log",
             name="gateway",
         )
-        gateway.url = f"http://127.0.0.1:{reserved.number}"
+        gateway.url = f"http://127.0.0.1:{port}"
         self.programs.append(gateway)
         gateway.start(ready=r"gateway ready")
         return gateway
