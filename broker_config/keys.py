@@ -29,6 +29,7 @@ ca:invocations:timed            zset    dispatch                             mem
 ca:deadlines                    zset    dispatch, sweeper                    members until final
 ca:instances                    zset    registration                         members until deregistered
 ca:tag:<kind>:<key>=<value>     set     tagging                              members until untagged
+ca:tagkey:<kind>:<key>          set     tagging                              members until untagged
 ca:token:<scope>:<digest>       string  producer                             24 h (client tokens)
 ca:timed:due                    zset    producer, scheduler                  members until ended
 ca:timed:<id>                   hash    producer, scheduler                  history retention
@@ -138,6 +139,11 @@ def invocation_targets(invoke_id: str) -> str:
 def tag(kind: str, key: str, value: str) -> str:
     """Ids of one kind (instance, command, invocation …) that carry a tag."""
     return f"ca:tag:{kind}:{key}={value}"
+
+
+def tag_key(kind: str, key: str) -> str:
+    """Ids of one kind that carry a tag with this key, whatever its value."""
+    return f"ca:tagkey:{kind}:{key}"
 
 
 def client_token(scope: str, digest: str) -> str:

@@ -1,0 +1,187 @@
+"""Read invocations and their ledger rows, and fold them into states."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from . import keys
+from .clock import now_ms
+from .error_codes import ErrorCode
+from .errors import NotFound
+from .functions.executions import states_command, states_reply
+from .functions.library import run_all
+from .ids import execution_id
+from .overdue import lost_reason
+from .records import Invocation, RepeatMode, decode_invocation
+from .redis_client import Redis
+from .redis_connection import Command
+from .results import ExecutionRow, read_row
+from .states import ExecutionState, InvocationState, is_final, roll_up
+
+#: Rows whose states are read by one call of the function.
+_STATES_CHUNK_COUNT = 1000
+#: A reader waits this long past a deadline before it says what the sweeper has not said yet.
+_READER_GRACE_MS = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredInvocation:
+    """An invocation with the parts of its hash that change."""
+
+    record: Invocation
+    finished_ms: int = 0
+    stop_ms: int = 0
+    #: Counts by execution state once nothing can change any more.
+    settled: Mapping[str, int] | None = None
+    #: The due time of the latest firing of a timed invocation; 0 for a one-off.
+    latest_firing_ms: int = 0
+    #: Firings so far.
+    repeats: int = 0
+    #: A timed invocation that will run again by itself.
+    active: bool = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is bound to a schedule or to boots."""
+        return self.record.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvocationStatus:
+    """The roll-up of an invocation over its instances."""
+
+    state: InvocationState
+    counts: Mapping[str, int]
+    #: Executions of which nobody knows how they ended.
+    unknown_count: int = 0
+
+
+_RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
+_TIMED_FIELDS = ("last_due_ms", "fired_count", "status")
+
+
+def load_invocations(redis: Redis, invoke_ids: Sequence[str]) -> list[StoredInvocation | None]:
+    """Read invocations by id; ``None`` where there is none."""
+    commands: list[Command] = []
+    for invoke_id in invoke_ids:
+        commands.append(("HMGET", keys.invocation(invoke_id), *_RECORD_FIELDS))
+        commands.append(("HMGET", keys.timed(invoke_id), *_TIMED_FIELDS))
+    replies = redis.pipeline_or_raise(commands) if commands else []
+    return [_stored(*pair) for pair in zip(replies[::2], replies[1::2], strict=True)]
+
+
+def load_invocation(redis: Redis, invoke_id: str) -> StoredInvocation:
+    """Read one invocation.
+
+    Raises:
+        NotFound: there is none, or it is older than the history kept (``InvalidInvokeId.NotFound``).
+    """
+    found = load_invocations(redis, [invoke_id])[0]
+    if found is None:
+        raise NotFound(
+            f"no invocation {invoke_id}; `assist invocation list` shows those kept", code="InvalidInvokeId.NotFound"
+        )
+    return found
+
+
+def load_targets(redis: Redis, invoke_id: str) -> list[str]:
+    """The instances of an invocation in the order given."""
+    return [one.decode() for one in redis.call("LRANGE", keys.invocation_targets(invoke_id), 0, -1)]
+
+
+def load_rows(redis: Redis, wanted: Sequence[tuple[str, str]]) -> list[ExecutionRow | None]:
+    """Read ledger rows for (instance id, execution id) pairs; what is overdue is shown as what it amounts to."""
+    if not wanted:
+        return []
+    replies = redis.pipeline_or_raise([("HGETALL", keys.execution(*one)) for one in wanted])
+    rows = [read_row(one[1], reply) for one, reply in zip(wanted, replies, strict=True)]
+    limit_ms = now_ms() - _READER_GRACE_MS
+    late = [row for row in rows if row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms]
+    if not late:
+        return rows
+    alive = connected(redis, [row.instance_id for row in late])
+    return [overdue_view(row, row.instance_id in alive) if row in late else row for row in rows]
+
+
+def overdue_view(row: ExecutionRow | None, is_connected: bool) -> ExecutionRow | None:
+    """Show an overdue row as the sweeper is going to write it."""
+    if row is None:
+        return None
+    code, info = lost_reason(row.state, connected=is_connected)
+    outcome = replace(
+        row.outcome, state=ExecutionState.ABORTED, error_code=code, error_info=info, finished_ms=row.deadline_ms
+    )
+    return replace(row, state=ExecutionState.ABORTED.value, outcome=outcome)
+
+
+def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:
+    """Which of these instances have a fresh heartbeat."""
+    unique = list(dict.fromkeys(instance_ids))
+    replies = redis.pipeline_or_raise([("EXISTS", keys.info(one)) for one in unique]) if unique else []
+    return {one for one, reply in zip(unique, replies, strict=True) if reply}
+
+
+def execution_states(
+    redis: Redis, stored: StoredInvocation, targets: Sequence[str], firing_ms: int | None = None
+) -> list[tuple[str, str]]:
+    """(state, error code) of each target's latest execution; ``("", "")`` where there is no row."""
+    firing = stored.latest_firing_ms if firing_ms is None else firing_ms
+    rows = [(one, execution_id(stored.record.invoke_id, firing, one)) for one in targets]
+    found: list[tuple[str, str]] = []
+    for first in range(0, len(rows), _STATES_CHUNK_COUNT):
+        command = states_command(rows[first : first + _STATES_CHUNK_COUNT])
+        found += states_reply(run_all(redis, [command])[0])
+    return found
+
+
+def status_of(redis: Redis, stored: StoredInvocation, targets: Sequence[str] | None = None) -> InvocationStatus:
+    """Roll an invocation up: from what was stored when it was settled, else from the rows."""
+    if stored.settled is not None and not stored.active:
+        return InvocationStatus(state=roll_up(stored.settled), counts=stored.settled)
+    if stored.timed and not stored.latest_firing_ms:
+        return _status_before_first_firing(stored)
+    states = execution_states(redis, stored, targets or load_targets(redis, stored.record.invoke_id))
+    return fold(states, active=stored.active)
+
+
+def fold(states: Sequence[tuple[str, str]], *, active: bool = False) -> InvocationStatus:
+    """Fold states; a target whose row is not written yet is Pending, a timed invocation that goes on is Scheduled."""
+    counts = Counter(state or ExecutionState.PENDING.value for state, _ in states)
+    unknown = sum(code == ErrorCode.CLIENT_NOT_RESPONSE for _, code in states)
+    state = roll_up(counts)
+    if active and is_final_invocation(state):
+        state = InvocationState.SCHEDULED
+    return InvocationStatus(state=state, counts=dict(counts), unknown_count=unknown)
+
+
+def is_final_invocation(state: InvocationState) -> bool:
+    """Tell whether nothing of the invocation is unfinished."""
+    return state not in (
+        InvocationState.PENDING,
+        InvocationState.SCHEDULED,
+        InvocationState.RUNNING,
+        InvocationState.STOPPING,
+    )
+
+
+def _status_before_first_firing(stored: StoredInvocation) -> InvocationStatus:
+    state = ExecutionState.SCHEDULED if stored.active else ExecutionState.CANCELLED
+    counts = {state.value: stored.record.target_count}
+    return InvocationStatus(state=roll_up(counts), counts=counts)
+
+
+def _stored(fields: Sequence[bytes | None], timed: Sequence[bytes | None]) -> StoredInvocation | None:
+    record, finished, settled, stop = fields
+    if record is None:
+        return None
+    return StoredInvocation(
+        record=decode_invocation(record),
+        finished_ms=int(finished or 0),
+        stop_ms=int(stop or 0),
+        settled=msgspec.json.decode(settled, type=dict[str, int]) if settled else None,
+        latest_firing_ms=int(timed[0] or 0),
+        repeats=int(timed[1] or 0),
+        active=timed[2] in (b"active", b"paused"),
+    )

@@ -1,0 +1,318 @@
+"""The verbs of the control side as one class.
+
+Typed results; every error is an exception of ``broker_config.errors`` whose ``code`` is the API's own word.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from ..broker_config.dispatch import Dispatcher
+from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, status_of
+from ..broker_config.records import Command
+from ..broker_config.redis_client import Redis
+from ..broker_config.results import ExecutionRow
+from ..broker_config.settings import Loaded, load
+from ..broker_config.settings_table import Settings
+from ..broker_config.settling import settle
+from ..broker_config.signing import MasterKeys, read_master_keys
+from . import client_tokens, command_library, describing, instances, stopping
+from .announcements import Announcements
+from .command_library import CommandFilter, StoredCommand
+from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
+from .instances import InstanceFilter, StoredInstance
+from .invoking import RunOptions, prepare
+from .paging import Page, PageRequest
+from .targets import Targets, resolve
+from .waiting import Ended, Event, Follower
+
+MASTER_KEY_FILE = "master-key.json"
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """What came of a request to invoke or run."""
+
+    invoke_id: str
+    command_id: str
+    target_count: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An invocation that has ended: its roll-up and the result of every target, in the order of the targets."""
+
+    invoke_id: str
+    command_id: str
+    status: InvocationStatus
+    results: list[ExecutionRow]
+
+
+class Assistant:
+    """The control side on one Redis. Safe to share between threads."""
+
+    def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
+        """Take the address (else from settings); nothing is connected yet.
+
+        Raises:
+            SettingsInvalid: the address or the master key file cannot be used.
+        """
+        chosen = settings or load().settings
+        if redis_url is not None:
+            chosen = replace(chosen, redis_url=redis_url)
+        self.settings = chosen
+        self.redis = Redis(chosen.redis_url, name="assist")
+        self._limits = chosen.limits
+        self._dispatcher = Dispatcher(self.redis, master_keys(chosen), queue_count=chosen.limits.queue_count)
+        self._announcements = Announcements(self.redis)
+        #: Invocations this process made lately, so that waiting for one needs no look-up of it first.
+        self._recent: dict[str, StoredInvocation] = {}
+
+    @classmethod
+    def from_settings(cls, loaded: Loaded) -> "Assistant":
+        """Build it from settings that were read already."""
+        return cls(settings=loaded.settings)
+
+    def __enter__(self) -> "Assistant":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._announcements.close()
+        self.redis.close()
+
+    # Commands
+
+    def create_command(
+        self,
+        *,
+        name: str,
+        type: str,
+        content: bytes | str,
+        description: str = "",
+        working_directory: str = "",
+        timeout_seconds: int = 60,
+        username: str = "",
+        launcher: str = "",
+        enable_parameter: bool = False,
+        declared_parameters: Sequence[str] = (),
+        resource_group_id: str = "",
+        tags: Mapping[str, str] | None = None,
+        client_token: str = "",
+    ) -> str:
+        """Store a command and answer its id (``c-…``)."""
+        command = command_library.build_command(
+            self._limits,
+            name=name,
+            type=type,
+            content=_bytes(content),
+            description=description,
+            working_directory=working_directory,
+            timeout_seconds=timeout_seconds,
+            username=username,
+            launcher=launcher,
+            enable_parameter=enable_parameter,
+            declared_parameters=declared_parameters,
+            resource_group_id=resource_group_id,
+            tags=tags,
+        )
+        asked = {"command": _without_id(command), "action": "CreateCommand"}
+        answer = client_tokens.once(
+            self.redis,
+            scope="CreateCommand",
+            token=client_token,
+            parameters=asked,
+            act=lambda: {"CommandId": command_library.create(self.redis, command, self._limits)},
+        )
+        return answer["CommandId"]
+
+    def modify_command(self, command_id: str, **changes: str | int) -> Command:
+        """Change name, description, working_directory, timeout_seconds, launcher or username of a command."""
+        return command_library.modify(self.redis, command_id, self._limits, changes)
+
+    def delete_command(self, command_id: str) -> None:
+        """Delete a command; refused while an invocation of it is unfinished."""
+        command_library.delete(self.redis, command_id, self._settle_if_over)
+
+    def describe_commands(
+        self, wanted: CommandFilter | None = None, page: PageRequest | None = None
+    ) -> Page[StoredCommand]:
+        """List commands, newest first."""
+        return command_library.describe(self.redis, wanted or CommandFilter(), page or PageRequest())
+
+    # Invocations
+
+    def invoke_command(
+        self, command_id: str, targets: Targets, options: RunOptions | None = None, *, client_token: str = ""
+    ) -> Invoked:
+        """Invoke a stored command on instances; answers as soon as it is dispatched."""
+        command = command_library.load(self.redis, command_id)
+        return self._invoke(command, targets, options or RunOptions(), "InvokeCommand", client_token, stored=True)
+
+    def run_command(
+        self,
+        content: bytes | str,
+        targets: Targets,
+        options: RunOptions | None = None,
+        *,
+        type: str = "RunShellScript",
+        name: str = "",
+        description: str = "",
+        enable_parameter: bool = False,
+        declared_parameters: Sequence[str] = (),
+        keep_command: bool = False,
+        client_token: str = "",
+    ) -> Invoked:
+        """Run a script that is not in the library; ``keep_command`` puts it there."""
+        chosen = options or RunOptions()
+        command = command_library.build_command(
+            self._limits,
+            name=name or "run",
+            type=type,
+            content=_bytes(content),
+            description=description,
+            working_directory=chosen.working_directory,
+            timeout_seconds=chosen.timeout_seconds or 60,
+            username=chosen.username,
+            launcher=chosen.launcher,
+            enable_parameter=enable_parameter,
+            declared_parameters=declared_parameters,
+            resource_group_id=chosen.resource_group_id,
+            kept=keep_command,
+        )
+        if keep_command and not client_token:
+            command_library.create(self.redis, command, self._limits)
+        return self._invoke(command, targets, chosen, "RunCommand", client_token, stored=keep_command)
+
+    def stop_invocation(self, invoke_id: str, instance_ids: Sequence[str] = ()) -> dict[str, str]:
+        """Stop an invocation on all or some instances; answers the new state of each that changed."""
+        return stopping.stop(self.redis, load_invocation(self.redis, invoke_id), instance_ids, self._limits)
+
+    def describe_invocations(
+        self, wanted: InvocationFilter | None = None, page: PageRequest | None = None, *, with_rows: bool = False
+    ) -> Page[DescribedInvocation]:
+        """List invocations, newest first; ``with_rows`` loads the latest execution of each target too."""
+        return describing.describe_invocations(
+            self.redis, wanted or InvocationFilter(), page or PageRequest(), with_rows=with_rows
+        )
+
+    def describe_invocation_results(
+        self, wanted: ResultFilter, page: PageRequest | None = None
+    ) -> Page[DescribedResult]:
+        """List results: of one invocation in the order of its targets, else newest first."""
+        return describing.describe_results(self.redis, wanted, page or PageRequest())
+
+    def follow(self, invoke_id: str, *, timeout_seconds: float | None = None, live: bool = True) -> Iterator[Event]:
+        """Yield what happens to an invocation until its last target has ended.
+
+        Raises:
+            NotFound: no such invocation. WaitTimedOut: the time was up first.
+        """
+        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
+        yield from Follower(self.redis, self._announcements, stored, live=live).events(timeout_seconds)
+
+    def wait(self, invoke_id: str, *, timeout_seconds: float | None = None) -> Finished:
+        """Wait until every target has ended and answer all results.
+
+        Raises:
+            NotFound: no such invocation. WaitTimedOut: the time was up first.
+        """
+        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
+        follower = Follower(self.redis, self._announcements, stored, live=False)
+        order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
+        rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
+        rows.sort(key=lambda row: order[row.instance_id])
+        return self.finished(stored, rows)
+
+    def finished(self, stored: StoredInvocation, rows: list[ExecutionRow]) -> Finished:
+        """Sum up an invocation from the results of all of its targets, and store that it is over."""
+        status = fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
+        settle(self.redis, stored, status)
+        self._recent.pop(stored.record.invoke_id, None)
+        return Finished(stored.record.invoke_id, stored.record.command.command_id, status, rows)
+
+    # Instances
+
+    def describe_instances(
+        self, wanted: InstanceFilter | None = None, page: PageRequest | None = None
+    ) -> Page[StoredInstance]:
+        """List instances with what their agents last reported."""
+        return instances.describe(self.redis, wanted or InstanceFilter(), page or PageRequest())
+
+    def add_instance(self, instance_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> None:
+        """Register an instance under an id its owner chose."""
+        instances.add(self.redis, instance_id, name=name, tags=tags)
+
+    def modify_instance(
+        self, instance_id: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> StoredInstance:
+        """Change an instance's name or replace its tags."""
+        return instances.modify(self.redis, instance_id, name=name, tags=tags)
+
+    def remove_instance(self, instance_id: str) -> StoredInstance:
+        """Forget an instance; its history stays."""
+        return instances.remove(self.redis, instance_id)
+
+    # Inside
+
+    def _invoke(
+        self, command: Command, targets: Targets, options: RunOptions, action: str, client_token: str, *, stored: bool
+    ) -> Invoked:
+        chosen = resolve(self.redis, targets, self._limits)
+
+        def act() -> dict[str, str]:
+            if client_token and action == "RunCommand" and command.kept:
+                command_library.create(self.redis, command, self._limits)
+            prepared = prepare(
+                command,
+                options,
+                self._limits,
+                target_count=len(chosen),
+                done_channel=self._announcements.own_channel,
+                region_id=self.settings.gateway.region_id,
+                stored=stored,
+            )
+            invocation = prepared.invocation
+            self._dispatcher.create(invocation, prepared.order, chosen)
+            self._remember(invocation.invoke_id, StoredInvocation(record=invocation))
+            return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
+
+        asked = {"command": _without_id(command), "targets": chosen, "options": repr(options)}
+        answer = client_tokens.once(self.redis, scope=action, token=client_token, parameters=asked, act=act)
+        return Invoked(answer["InvokeId"], answer["CommandId"], len(chosen))
+
+    def _remember(self, invoke_id: str, stored: StoredInvocation) -> None:
+        if stored.timed:
+            return
+        self._recent[invoke_id] = stored
+        if len(self._recent) > 256:
+            self._recent.pop(next(iter(self._recent)))
+
+    def _settle_if_over(self, invoke_id: str) -> None:
+        stored = load_invocation(self.redis, invoke_id)
+        settle(self.redis, stored, status_of(self.redis, stored))
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """Read the master keys named in settings, or those in home; ``None`` where there are none."""
+    if settings.security.master_key_file:
+        return read_master_keys(Path(settings.security.master_key_file))
+    path = Path(settings.home) / MASTER_KEY_FILE
+    return read_master_keys(path) if settings.home and path.exists() else None
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _without_id(command: Command) -> str:
+    """What a client token compares of a command: all but what is made anew for each request."""
+    return repr(msgspec.structs.replace(command, command_id="", created_ms=0))

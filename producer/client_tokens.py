@@ -1,0 +1,68 @@
+"""Make a request idempotent: the same ClientToken with the same parameters gets the first answer again."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.errors import Refused
+from ..broker_config.redis_client import Redis
+from . import validation
+
+#: How long a token is remembered.
+TOKEN_TTL_MS = 24 * 3600 * 1000
+#: How long an unanswered first request blocks its repeats.
+_PENDING_TTL_MS = 60_000
+
+
+class _Remembered(msgspec.Struct):
+    fingerprint: str
+    answer: dict[str, str] = {}
+
+
+_decoder = msgspec.json.Decoder(_Remembered)
+
+
+def once(
+    redis: Redis,
+    *,
+    scope: str,
+    token: str,
+    parameters: Mapping[str, object],
+    act: Callable[[], dict[str, str]],
+) -> dict[str, str]:
+    """Run ``act`` once per token and answer with what it returned then; without a token, just run it.
+
+    Only a success is remembered, so a failed request may be repeated with the same token.
+
+    Raises:
+        RequestInvalid: the token is malformed.
+        Refused: the token was used with other parameters, or its first request is still under way.
+    """
+    if not token:
+        return act()
+    validation.client_token(token)
+    fingerprint = hashlib.sha256(msgspec.json.encode(sorted(parameters.items()))).hexdigest()
+    key = keys.client_token(scope, hashlib.sha256(token.encode()).hexdigest())
+    pending = msgspec.json.encode(_Remembered(fingerprint))
+    if redis.call("SET", key, pending, "NX", "PX", _PENDING_TTL_MS) is None:
+        return _repeat(redis.call("GET", key), fingerprint)
+    try:
+        answer = act()
+    except BaseException:
+        redis.call("DEL", key)
+        raise
+    redis.call("SET", key, msgspec.json.encode(_Remembered(fingerprint, answer)), "PX", TOKEN_TTL_MS)
+    return answer
+
+
+def _repeat(stored: bytes | None, fingerprint: str) -> dict[str, str]:
+    remembered = _decoder.decode(stored) if stored else None
+    if remembered is None or (remembered.fingerprint == fingerprint and not remembered.answer):
+        raise Refused("a request with this client token is still under way; ask again", code="IdempotentProcessing")
+    if remembered.fingerprint != fingerprint:
+        raise Refused(
+            "this client token was used with other parameters; use a new one", code="IdempotentParameterMismatch"
+        )
+    return remembered.answer

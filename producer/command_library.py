@@ -1,0 +1,239 @@
+"""The library of stored commands."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import NotFound, Refused
+from ..broker_config.functions import commands as functions
+from ..broker_config.ids import new_id
+from ..broker_config.records import Command, ScriptType, decode_command, encode
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command as RedisCommand
+from ..broker_config.settings_table import LimitSettings
+from . import script_parameters, tagging, validation
+from .paging import Page, PageRequest, read_page
+
+KIND = "command"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandFilter:
+    """Which commands are wanted; empty fields do not filter. Names may hold ``*`` at either end."""
+
+    command_id: str = ""
+    name: str = ""
+    description: str = ""
+    type: str = ""
+    resource_group_id: str = ""
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCommand:
+    """A command and how often it was invoked."""
+
+    command: Command
+    invoke_count: int
+
+
+def build_command(
+    limits: LimitSettings,
+    *,
+    name: str,
+    type: str,
+    content: bytes,
+    description: str = "",
+    working_directory: str = "",
+    timeout_seconds: int = 60,
+    username: str = "",
+    launcher: str = "",
+    enable_parameter: bool = False,
+    declared_parameters: Sequence[str] = (),
+    resource_group_id: str = "",
+    tags: Mapping[str, str] | None = None,
+    kept: bool = True,
+) -> Command:
+    """Check every part of a command and make its record; nothing is stored.
+
+    ``declared_parameters`` reach the script as environment variables alone and need no braces in its text.
+
+    Raises:
+        RequestInvalid, NotFound, Refused: with the API's code.
+    """
+    validation.content(content, limits)
+    in_text = script_parameters.names_in(content) if enable_parameter else ()
+    spelled = {one.lower() for one in in_text}
+    for one in declared_parameters:
+        script_parameters.check_name(one)
+    declared = tuple(one for one in dict.fromkeys(declared_parameters) if one.lower() not in spelled)
+    if len(in_text) + len(declared) > script_parameters.NAMES_COUNT:
+        raise Refused(
+            f"more than {script_parameters.NAMES_COUNT} parameters are declared", code="CmdParamCount.ExceedLimit"
+        )
+    return Command(
+        command_id=new_id("c"),
+        name=validation.name(name),
+        type=validation.script_type(type),
+        content=content,
+        created_ms=now_ms(),
+        description=validation.description(description),
+        working_directory=validation.working_directory(working_directory),
+        timeout_seconds=validation.timeout_seconds(timeout_seconds, limits),
+        username=validation.username(username),
+        launcher=validation.launcher(launcher),
+        enable_parameter=enable_parameter,
+        parameter_names=in_text + declared,
+        resource_group_id=resource_group_id,
+        tags=validation.tags(tags or {}),
+        kept=kept,
+    )
+
+
+def create(redis: Redis, command: Command, limits: LimitSettings) -> str:
+    """Store a command and answer its id.
+
+    Raises:
+        Refused: the library is full (``CmdCount.ExceedQuota``).
+    """
+    answer = functions.create_command(
+        redis, command.command_id, encode(command), command.created_ms, limits.commands_count
+    )
+    if answer == "full":
+        raise Refused(
+            f"the library holds {limits.commands_count} commands already (limits.commands_count); delete some",
+            code="CmdCount.ExceedQuota",
+        )
+    tagging.replace(redis, KIND, command.command_id, {}, command.tags)
+    return command.command_id
+
+
+def load(redis: Redis, command_id: str) -> Command:
+    """Read one command.
+
+    Raises:
+        NotFound: there is none (``InvalidCmdId.NotFound``).
+    """
+    record = redis.call("HGET", keys.command(command_id), "record")
+    if record is None:
+        raise _unknown(command_id)
+    return decode_command(record)
+
+
+def modify(redis: Redis, command_id: str, limits: LimitSettings, changes: Mapping[str, str | int]) -> Command:
+    """Change name, description, working_directory, timeout_seconds, launcher or username; later runs use them.
+
+    Raises:
+        NotFound: no such command. RequestInvalid, Refused: a value breaks a rule.
+    """
+    checks: dict[str, Callable[[str], str]] = {
+        "name": validation.name,
+        "description": validation.description,
+        "working_directory": validation.working_directory,
+        "launcher": validation.launcher,
+        "username": validation.username,
+    }
+    checked: dict[str, str | int] = {}
+    for name, value in changes.items():
+        if name == "timeout_seconds":
+            checked[name] = validation.timeout_seconds(int(value), limits)
+        else:
+            checked[name] = checks[name](str(value))
+    while True:
+        seen = redis.call("HGET", keys.command(command_id), "record")
+        if seen is None:
+            raise _unknown(command_id)
+        changed = msgspec.structs.replace(decode_command(seen), **checked)
+        answer = functions.modify_command(redis, command_id, seen, encode(changed))
+        if answer == "ok":
+            return changed
+        if answer == "unknown":
+            raise _unknown(command_id)
+
+
+def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None:
+    """Delete a command; refused while an invocation of it is unfinished.
+
+    ``settle`` is called for each invocation that still counts as unfinished, in case it has ended meanwhile.
+
+    Raises:
+        NotFound: no such command. Refused: it is in use (``InvalidStatus.CmdIdInUse``).
+    """
+    record = redis.call("HGET", keys.command(command_id), "record")
+    if record is None:
+        raise _unknown(command_id)
+    for invoke_id in redis.call("SMEMBERS", keys.command_open(command_id)):
+        settle(invoke_id.decode())
+    answer = functions.delete_command(redis, command_id)
+    if answer == "in_use":
+        raise Refused(
+            f"command {command_id} is in use by an unfinished invocation; wait for it or stop it "
+            f"(assist invocation list --command {command_id})",
+            code="InvalidStatus.CmdIdInUse",
+        )
+    if answer == "unknown":
+        raise _unknown(command_id)
+    tagging.replace(redis, KIND, command_id, decode_command(record).tags, {})
+
+
+def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[StoredCommand]:
+    """List commands, newest first; an unknown id gives an empty list."""
+    if wanted.type:
+        validation.script_type(wanted.type)
+    if wanted.command_id:
+        page.check()
+        found = [one for one in _load_all(redis, [wanted.command_id]) if one is not None and _matches(one, wanted)]
+        return Page(found, len(found), "", 1, page.count)
+    filtered = wanted != CommandFilter()
+    return read_page(
+        redis,
+        keys.COMMANDS,
+        page,
+        lambda ids: _load_all(redis, ids),
+        keep=(lambda one: _matches(one, wanted)) if filtered else None,
+        filters=repr(wanted),
+    )
+
+
+def _load_all(redis: Redis, command_ids: Sequence[str]) -> list[StoredCommand | None]:
+    commands: list[RedisCommand] = []
+    for one in command_ids:
+        commands.append(("HGET", keys.command(one), "record"))
+        commands.append(("ZCARD", keys.command_invocations(one)))
+    replies = redis.pipeline_or_raise(commands)
+    return [
+        StoredCommand(command=decode_command(record), invoke_count=count) if record else None
+        for record, count in zip(replies[::2], replies[1::2], strict=True)
+    ]
+
+
+def _matches(stored: StoredCommand, wanted: CommandFilter) -> bool:
+    command = stored.command
+    return (
+        (not wanted.type or command.type == ScriptType(wanted.type))
+        and like(command.name, wanted.name)
+        and like(command.description, wanted.description)
+        and (not wanted.resource_group_id or command.resource_group_id == wanted.resource_group_id)
+        and has_tags(command.tags, wanted.tags)
+    )
+
+
+def like(text: str, pattern: str) -> bool:
+    """Compare with a pattern in which ``*`` stands for anything; an empty pattern matches all."""
+    if not pattern:
+        return True
+    expression = ".*".join(re.escape(part) for part in pattern.split("*"))
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def has_tags(tags: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+    """Tell whether every wanted tag is there; a wanted tag without a value matches any."""
+    return all(key in tags and (value is None or tags[key] == value) for key, value in wanted.items())
+
+
+def _unknown(command_id: str) -> NotFound:
+    return NotFound(f"no command {command_id}; `assist command list` shows them", code="InvalidCmdId.NotFound")

@@ -1,0 +1,262 @@
+"""Find invocations and results by what the caller knows of them, page by page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..broker_config import keys
+from ..broker_config.ids import execution_id, split_execution_id
+from ..broker_config.ledger import (
+    InvocationStatus,
+    StoredInvocation,
+    execution_states,
+    load_invocations,
+    load_rows,
+    load_targets,
+    status_of,
+)
+from ..broker_config.redis_client import Redis
+from ..broker_config.results import ExecutionRow
+from ..broker_config.settling import settle
+from ..broker_config.states import legacy_invoke_status, legacy_record_status
+from .command_library import has_tags, like
+from .paging import Page, PageRequest, read_page
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvocationFilter:
+    """Which invocations are wanted; empty fields do not filter."""
+
+    invoke_id: str = ""
+    command_id: str = ""
+    instance_id: str = ""
+    command_name: str = ""
+    command_type: str = ""
+    repeat_mode: str = ""
+    timed: bool | None = None
+    status: str = ""
+    resource_group_id: str = ""
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    files: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedInvocation:
+    """An invocation with its roll-up, and the executions a listing shows."""
+
+    stored: StoredInvocation
+    status: InvocationStatus
+    legacy_status: str
+    #: The latest execution of each target, as far as loaded.
+    rows: Sequence[ExecutionRow] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFilter:
+    """Which results are wanted; empty fields do not filter."""
+
+    invoke_id: str = ""
+    instance_id: str = ""
+    command_id: str = ""
+    record_status: str = ""
+    include_history: bool = False
+    resource_group_id: str = ""
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DescribedResult:
+    """One result and the invocation it belongs to (``None`` when only the row was left)."""
+
+    row: ExecutionRow
+    stored: StoredInvocation | None
+
+
+def describe_invocations(
+    redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool
+) -> Page[DescribedInvocation]:
+    """List invocations, newest first; unknown ids give an empty list."""
+
+    def load(invoke_ids: Sequence[str]) -> list[DescribedInvocation | None]:
+        stored = load_invocations(redis, [one.partition(".")[0] for one in invoke_ids])
+        return [_describe(redis, one, wanted, with_rows=with_rows) if one else None for one in stored]
+
+    def matches(one: DescribedInvocation) -> bool:
+        return _matches(one, wanted)
+
+    if wanted.invoke_id:
+        page.check()
+        found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one)]
+        return Page(found, len(found), "", 1, page.count)
+    if wanted.instance_id:
+        return _once_each(
+            read_page(redis, keys.instance_history(wanted.instance_id), page, load, keep=matches, filters=repr(wanted))
+        )
+    index = keys.INVOCATIONS
+    if wanted.command_id:
+        index = keys.command_invocations(wanted.command_id)
+    elif wanted.timed:
+        index = keys.INVOCATIONS_TIMED
+    narrowed = wanted not in (InvocationFilter(), InvocationFilter(command_id=wanted.command_id))
+    return read_page(redis, index, page, load, keep=matches if narrowed else None, filters=repr(wanted))
+
+
+def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
+    """List results: of one invocation in the order of its targets, else newest first."""
+    if wanted.invoke_id:
+        return _results_of_invocation(redis, wanted, page)
+    if wanted.instance_id:
+        return _page_of_rows(redis, keys.instance_history(wanted.instance_id), wanted, page)
+    index = keys.command_invocations(wanted.command_id) if wanted.command_id else keys.INVOCATIONS
+    return _results_over_invocations(redis, index, wanted, page)
+
+
+def _describe(
+    redis: Redis, stored: StoredInvocation, wanted: InvocationFilter, *, with_rows: bool
+) -> DescribedInvocation:
+    targets: list[str] = []
+    if with_rows or wanted.instance_id or stored.settled is None or stored.active:
+        targets = load_targets(redis, stored.record.invoke_id)
+    status = status_of(redis, stored, targets)
+    settle(redis, stored, status)
+    rows: list[ExecutionRow] = []
+    if with_rows:
+        shown = [wanted.instance_id] if wanted.instance_id in targets else targets
+        pairs = [(one, execution_id(stored.record.invoke_id, stored.latest_firing_ms, one)) for one in shown]
+        rows = [row for row in load_rows(redis, pairs) if row is not None]
+    legacy = legacy_invoke_status(
+        [state for state, count in status.counts.items() if count], periodic_active=stored.active
+    )
+    return DescribedInvocation(stored=stored, status=status, legacy_status=legacy, rows=rows)
+
+
+def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
+    record = one.stored.record
+    by_instance = bool(wanted.instance_id)
+    return (
+        (record.file is not None) == wanted.files
+        and (not wanted.command_id or record.command.command_id == wanted.command_id)
+        and (by_instance or like(record.command.name, wanted.command_name))
+        and (by_instance or not wanted.command_type or record.command.type.value == wanted.command_type)
+        and (not wanted.repeat_mode or record.schedule.repeat_mode.value == wanted.repeat_mode)
+        and (wanted.timed is None or one.stored.active == wanted.timed)
+        and (not wanted.status or wanted.status in (one.status.state.value, one.legacy_status))
+        and (not wanted.resource_group_id or record.resource_group_id == wanted.resource_group_id)
+        and has_tags(record.tags, wanted.tags)
+    )
+
+
+def _once_each(page: Page[DescribedInvocation]) -> Page[DescribedInvocation]:
+    """An instance's history names an invocation once per firing; a listing shows it once."""
+    seen: dict[str, DescribedInvocation] = {}
+    for item in page.items:
+        seen.setdefault(item.stored.record.invoke_id, item)
+    return Page(list(seen.values()), page.total_count, page.next_token, page.number, page.size)
+
+
+def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
+    page.check()
+    stored = load_invocations(redis, [wanted.invoke_id])[0]
+    if stored is None:
+        # Redis was restarted empty, yet an agent has delivered its result since.
+        if wanted.instance_id:
+            return _page_of_rows(redis, keys.instance_history(wanted.instance_id), wanted, page)
+        return Page([], 0, "", page.number, page.count)
+    if wanted.include_history and stored.timed:
+        return _history_of_invocation(redis, stored, wanted, page)
+    targets = load_targets(redis, wanted.invoke_id)
+    if wanted.instance_id:
+        targets = [wanted.instance_id] if wanted.instance_id in targets else []
+    if wanted.record_status:
+        states = execution_states(redis, stored, targets)
+        targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
+    first = _first_of(page)
+    pairs = [
+        (one, execution_id(wanted.invoke_id, stored.latest_firing_ms, one))
+        for one in targets[first : first + page.count]
+    ]
+    items = [DescribedResult(row, stored) for row in load_rows(redis, pairs) if row is not None]
+    more = first + page.count < len(targets)
+    token = str(first + page.count) if page.by_token and more else ""
+    return Page(items, len(targets), token, page.number, page.count)
+
+
+def _history_of_invocation(
+    redis: Redis, stored: StoredInvocation, wanted: ResultFilter, page: PageRequest
+) -> Page[DescribedResult]:
+    """One result per firing and target, newest firing first."""
+    targets = [one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)]
+    firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
+    pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
+    first = _first_of(page)
+    items: list[DescribedResult] = []
+    position = first
+    while position < len(pairs) and len(items) < page.count:
+        chunk = pairs[position : position + page.count]
+        for row in load_rows(redis, chunk):
+            position += 1
+            if row is not None and _has_status(row.state, wanted):
+                items.append(DescribedResult(row, stored))
+                if len(items) == page.count:
+                    break
+    token = str(position) if page.by_token and position < len(pairs) else ""
+    return Page(items, len(pairs), token, page.number, page.count)
+
+
+def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
+    """Results from an index of execution ids."""
+
+    def load(executions: Sequence[str]) -> list[DescribedResult | None]:
+        pairs = [(parts[2], one) for one in executions if (parts := split_execution_id(one))]
+        rows = load_rows(redis, pairs)
+        stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
+        return [DescribedResult(row, about) if row else None for row, about in zip(rows, stored, strict=True)]
+
+    return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
+
+
+def _results_over_invocations(
+    redis: Redis, index: str, wanted: ResultFilter, page: PageRequest
+) -> Page[DescribedResult]:
+    """Results of one invocation after another; a page never splits the work of loading more than it shows."""
+
+    def load(invoke_ids: Sequence[str]) -> list[list[DescribedResult] | None]:
+        found: list[list[DescribedResult] | None] = []
+        for stored in load_invocations(redis, invoke_ids):
+            if stored is None:
+                found.append(None)
+                continue
+            invoke_id = stored.record.invoke_id
+            pairs = [
+                (one, execution_id(invoke_id, stored.latest_firing_ms, one)) for one in load_targets(redis, invoke_id)
+            ]
+            rows = [DescribedResult(row, stored) for row in load_rows(redis, pairs[: page.count]) if row is not None]
+            found.append([one for one in rows if _result_matcher(wanted)(one)])
+        return found
+
+    groups = read_page(redis, index, page, load, keep=bool, filters=repr(wanted))
+    items = [one for group in groups.items for one in group][: page.count]
+    return Page(items, groups.total_count, groups.next_token, groups.number, groups.size)
+
+
+def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
+    def matches(one: DescribedResult) -> bool:
+        record = one.stored.record if one.stored else None
+        return (
+            (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
+            and (not wanted.command_id or one.row.command_id == wanted.command_id)
+            and _has_status(one.row.state, wanted)
+            and (not wanted.resource_group_id or (record or None) is not None)
+            and (not wanted.tags or (record is not None and has_tags(record.tags, wanted.tags)))
+        )
+
+    return matches
+
+
+def _has_status(state: str, wanted: ResultFilter) -> bool:
+    return not wanted.record_status or wanted.record_status in (state, legacy_record_status(state))
+
+
+def _first_of(page: PageRequest) -> int:
+    if page.by_token:
+        return int(page.next_token) if page.next_token.isdigit() else 0
+    return (page.number - 1) * page.size

@@ -1,0 +1,185 @@
+"""The registered instances and what their agents last said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.functions.instances import register_instance
+from ..broker_config.ids import is_instance_id
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Argument
+from . import tagging, validation
+from .command_library import has_tags, like
+from .paging import Page, PageRequest, read_page
+
+KIND = "instance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceFilter:
+    """Which instances are wanted; empty fields do not filter."""
+
+    instance_ids: Sequence[str] = ()
+    name: str = ""
+    os_type: str = ""
+    connected: bool | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredInstance:
+    """One instance: what the control side knows of it and what its agent reported."""
+
+    instance_id: str
+    name: str = ""
+    registered_ms: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    activation_id: str = ""
+    quarantined: str = ""
+    connected: bool = False
+    #: The last report, by field; kept in the profile when the agent is away.
+    report: Mapping[str, str] = field(default_factory=dict)
+    invocation_count: int = 0
+    last_invoked_ms: int = 0
+
+
+def add(redis: Redis, instance_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> None:
+    """Register an instance under an id its owner chose.
+
+    Raises:
+        RequestInvalid: the id is malformed. Refused: it is registered already.
+    """
+    if not is_instance_id(instance_id):
+        raise RequestInvalid(
+            f"{instance_id!r} is not an instance id: i- (or mi-) and up to 63 letters, digits, '.', '_' or '-'",
+            code="InvalidInstanceId.Malformed",
+        )
+    checked = validation.tags(tags or {})
+    fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked)}
+    if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
+        raise Refused(f"instance {instance_id} is registered already", code="InstanceAlreadyExists")
+    tagging.replace(redis, KIND, instance_id, {}, checked)
+
+
+def modify(
+    redis: Redis, instance_id: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
+) -> StoredInstance:
+    """Change an instance's name or replace its tags.
+
+    Raises:
+        NotFound: no such instance.
+    """
+    before = load(redis, instance_id)
+    fields: dict[str, Argument] = {}
+    if name is not None:
+        fields["name"] = name
+    if tags is not None:
+        fields["tags"] = msgspec.json.encode(validation.tags(tags))
+    if fields:
+        register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=False)
+    if tags is not None:
+        tagging.replace(redis, KIND, instance_id, before.tags, tags)
+    return load(redis, instance_id)
+
+
+def remove(redis: Redis, instance_id: str) -> StoredInstance:
+    """Forget an instance: it is no target any more. Its history stays until retention takes it.
+
+    Raises:
+        NotFound: no such instance.
+    """
+    stored = load(redis, instance_id)
+    tagging.replace(redis, KIND, instance_id, stored.tags, {})
+    redis.pipeline_or_raise(
+        [
+            ("ZREM", keys.INSTANCES, instance_id),
+            ("DEL", keys.profile(instance_id), keys.info(instance_id), keys.queue(instance_id)),
+            ("DEL", keys.control(instance_id), keys.boot_bound(instance_id)),
+        ]
+    )
+    return stored
+
+
+def load(redis: Redis, instance_id: str) -> StoredInstance:
+    """Read one instance.
+
+    Raises:
+        NotFound: it is not registered (``InvalidInstance.NotFound``).
+    """
+    found = load_all(redis, [instance_id])[0]
+    if found is None:
+        raise NotFound(
+            f"no instance {instance_id} is registered; `assist instance list` shows those that are",
+            code="InvalidInstance.NotFound",
+        )
+    return found
+
+
+def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance | None]:
+    """Read instances; ``None`` for one that is not registered."""
+    commands: list[tuple[str | int, ...]] = []
+    for one in instance_ids:
+        commands.append(("HGETALL", keys.profile(one)))
+        commands.append(("HGETALL", keys.info(one)))
+        commands.append(("ZCARD", keys.instance_history(one)))
+        commands.append(("ZREVRANGE", keys.instance_history(one), 0, 0, "WITHSCORES"))
+    replies = redis.pipeline_or_raise(commands) if commands else []
+    return [
+        _stored(one, *replies[number * 4 : number * 4 + 4]) if replies[number * 4] else None
+        for number, one in enumerate(instance_ids)
+    ]
+
+
+def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[StoredInstance]:
+    """List instances, newest registration first; unknown ids are simply missing from the list."""
+    if wanted.instance_ids:
+        page.check()
+        found = [one for one in load_all(redis, wanted.instance_ids) if one is not None and _matches(one, wanted)]
+        return Page(found, len(found), "", 1, max(page.count, len(found)))
+    filtered = wanted != InstanceFilter()
+    return read_page(
+        redis,
+        keys.INSTANCES,
+        page,
+        lambda ids: load_all(redis, ids),
+        keep=(lambda one: _matches(one, wanted)) if filtered else None,
+        filters=repr(wanted),
+    )
+
+
+def _matches(stored: StoredInstance, wanted: InstanceFilter) -> bool:
+    return (
+        like(stored.name, wanted.name)
+        and (not wanted.os_type or stored.report.get("os_type", "").lower() == wanted.os_type.lower())
+        and (wanted.connected is None or stored.connected == wanted.connected)
+        and has_tags(stored.tags, wanted.tags)
+    )
+
+
+def _stored(
+    instance_id: str, profile: Sequence[bytes], info: Sequence[bytes], count: int, last: Sequence[bytes]
+) -> StoredInstance:
+    known = _texts(profile)
+    report = _texts(info)
+    return StoredInstance(
+        instance_id=instance_id,
+        name=known.get("name", "") or report.get("hostname", ""),
+        registered_ms=int(known.get("registered_ms") or 0),
+        tags=msgspec.json.decode(known["tags"], type=dict[str, str]) if known.get("tags") else {},
+        activation_id=known.get("activation_id", ""),
+        quarantined=known.get("quarantined", ""),
+        connected=bool(report),
+        report=report,
+        invocation_count=count,
+        last_invoked_ms=int(float(last[1])) if last else 0,
+    )
+
+
+def _texts(reply: Sequence[bytes]) -> dict[str, str]:
+    return {
+        name.decode(): value.decode("utf-8", "replace") for name, value in zip(reply[::2], reply[1::2], strict=True)
+    }

@@ -1,0 +1,113 @@
+"""Build an invocation from a command and the options of one request, and dispatch it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import RequestInvalid
+from ..broker_config.ids import new_id, new_token
+from ..broker_config.messages import WorkOrder
+from ..broker_config.records import Command, Invocation, RepeatMode, Schedule
+from ..broker_config.settings_table import LimitSettings
+from . import script_parameters, validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What one request may say beyond the command; empty fields leave the command's own value."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: int = 0
+    working_directory: str = ""
+    username: str = ""
+    launcher: str = ""
+    termination_mode: str = ""
+    grace_seconds: float = 0.0
+    deliver_within_seconds: int = 0
+    container_id: str = ""
+    container_name: str = ""
+    resource_group_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    schedule: Schedule = field(default_factory=Schedule)
+    requested_by: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked invocation and the work order that goes with it."""
+
+    invocation: Invocation
+    order: WorkOrder
+
+
+def prepare(
+    command: Command,
+    options: RunOptions,
+    limits: LimitSettings,
+    *,
+    target_count: int,
+    done_channel: str = "",
+    region_id: str = "",
+    stored: bool,
+) -> Prepared:
+    """Check the options against the command and make the records; nothing is stored.
+
+    Raises:
+        RequestInvalid, NotFound, Refused: with the API's code.
+    """
+    if options.container_id or options.container_name:
+        raise RequestInvalid(
+            "running inside a container is not supported; run the container's own client in the script",
+            code="InvalidContainerId.Malformed" if options.container_id else "InvalidContainerName.Malformed",
+        )
+    enabled = command.enable_parameter or bool(command.parameter_names)
+    values = script_parameters.check_values(command.parameter_names, options.parameters, enabled=enabled)
+    content = script_parameters.substitute(command.content, values) if command.enable_parameter else command.content
+    validation.content(content, limits)
+    timeout = options.timeout_seconds or command.timeout_seconds
+    within = options.deliver_within_seconds or limits.deliver_within_seconds
+    created_ms = now_ms()
+    invocation = Invocation(
+        invoke_id=new_id("t"),
+        command=command,
+        created_ms=created_ms,
+        target_count=target_count,
+        done_channel=done_channel or keys.done_channel(new_token()),
+        payload_token=new_token(),
+        timeout_seconds=validation.timeout_seconds(timeout, limits),
+        deliver_within_seconds=validation.deliver_within_seconds(within, limits),
+        working_directory=validation.working_directory(options.working_directory or command.working_directory),
+        username=validation.username(options.username or command.username),
+        launcher=validation.launcher(options.launcher or command.launcher),
+        parameters=dict(values),
+        termination_mode=validation.termination_mode(options.termination_mode),
+        schedule=options.schedule,
+        resource_group_id=options.resource_group_id,
+        tags=validation.tags(options.tags),
+        requested_by=options.requested_by,
+        grace_seconds=options.grace_seconds,
+        command_is_stored=stored,
+    )
+    return Prepared(invocation, work_order(invocation, content, region_id))
+
+
+def work_order(invocation: Invocation, content: bytes, region_id: str = "") -> WorkOrder:
+    """The work order of an invocation whose parameters are already in ``content``."""
+    command = invocation.command
+    return WorkOrder(
+        command_id=command.command_id,
+        command_name=command.name,
+        type=command.type.value,
+        content=content,
+        timeout_seconds=invocation.timeout_seconds,
+        launcher=invocation.launcher,
+        working_directory=invocation.working_directory,
+        username=invocation.username,
+        parameters=invocation.parameters,
+        built_ins=command.enable_parameter,
+        termination_mode=invocation.termination_mode,
+        grace_seconds=invocation.grace_seconds,
+        dry_run=invocation.schedule.repeat_mode == RepeatMode.DRY_RUN,
+        region_id=region_id,
+    )

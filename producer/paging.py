@@ -1,0 +1,146 @@
+"""Pages over an index that is sorted by time, newest first, with filters applied on the way.
+
+Two styles, as the API has them: a page number, or an opaque token that says where the last page ended.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..broker_config.errors import RequestInvalid
+from ..broker_config.redis_client import Redis
+
+Item = TypeVar("Item")
+
+PAGE_SIZE = 10
+PAGE_SIZE_MAX = 50
+_BATCH_COUNT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """Which page is wanted; ``max_results`` or ``next_token`` turn the newer style on."""
+
+    number: int = 1
+    size: int = PAGE_SIZE
+    max_results: int = 0
+    next_token: str = ""
+    size_max: int = PAGE_SIZE_MAX
+
+    @property
+    def by_token(self) -> bool:
+        """Whether the newer style is asked for."""
+        return bool(self.max_results or self.next_token)
+
+    @property
+    def count(self) -> int:
+        """How many items the page holds at most."""
+        return (self.max_results or self.size) if self.by_token else self.size
+
+    def check(self) -> "PageRequest":
+        """Refuse values outside of the API's limits."""
+        if self.by_token:
+            if not 0 <= self.max_results <= self.size_max:
+                raise RequestInvalid(
+                    f"MaxResults must be between 1 and {self.size_max}", code="InvalidParameter.MaxResults"
+                )
+            return self
+        if self.number < 1:
+            raise RequestInvalid("PageNumber starts from 1", code="InvalidParam.PageNumber")
+        if not 1 <= self.size <= self.size_max:
+            raise RequestInvalid(f"PageSize must be between 1 and {self.size_max}", code="InvalidParam.PageSize")
+        return self
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """One page of items."""
+
+    items: list[Item]
+    total_count: int
+    next_token: str = ""
+    number: int = 1
+    size: int = PAGE_SIZE
+
+
+def read_page(
+    redis: Redis,
+    index: str,
+    request: PageRequest,
+    load: Callable[[Sequence[str]], list[Item | None]],
+    *,
+    keep: Callable[[Item], bool] | None = None,
+    filters: str = "",
+) -> Page[Item]:
+    """Read one page of an index (a zset scored by time), newest first.
+
+    ``load`` turns ids into items, ``None`` for one that is gone; ``keep`` filters. Without a filter the cost does not
+    depend on the length of the index; with one it reads on until the page is full. ``filters`` names the query, so
+    that a token cannot be used with another one.
+    """
+    request.check()
+    if keep is None and not request.by_token:
+        first = (request.number - 1) * request.size
+        names = [one.decode() for one in redis.call("ZREVRANGE", index, first, first + request.size - 1)]
+        found = [item for item in load(names) if item is not None] if names else []
+        return Page(found, redis.call("ZCARD", index), "", request.number, request.size)
+    start = _read_token(request.next_token, filters) if request.next_token else None
+    matching = _matching(redis, index, load, keep, start)
+    if request.by_token:
+        items: list[Item] = []
+        last = ""
+        for position, item in matching:
+            if len(items) == request.count:
+                return Page(items, 0, _make_token(last, filters), 1, request.count)
+            items.append(item)
+            last = position
+        return Page(items, 0, "", 1, request.count)
+    everything = [item for _, item in matching]
+    first = (request.number - 1) * request.size
+    return Page(everything[first : first + request.size], len(everything), "", request.number, request.size)
+
+
+def _matching(
+    redis: Redis,
+    index: str,
+    load: Callable[[Sequence[str]], list[Item | None]],
+    keep: Callable[[Item], bool] | None,
+    start: tuple[str, str] | None,
+) -> Iterator[tuple[str, Item]]:
+    """Items from a position on, each with its own position ``score member``."""
+    top, after = start or ("+inf", "")
+    skip = 0
+    while True:
+        reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, _BATCH_COUNT)
+        pairs = [(name.decode(), score.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
+        # Members of one score come in descending order of their names: pass over what the last batch ended with.
+        fresh = [(name, score) for name, score in pairs if not (after and score == top and name >= after)]
+        for (name, score), item in zip(fresh, load([name for name, _ in fresh]) if fresh else [], strict=True):
+            if item is not None and (keep is None or keep(item)):
+                yield f"{score} {name}", item
+        if len(pairs) < _BATCH_COUNT:
+            return
+        if fresh:
+            after, top = fresh[-1]
+            skip = 0
+        else:
+            skip += _BATCH_COUNT
+
+
+def _make_token(position: str, filters: str) -> str:
+    mark = hashlib.sha256(filters.encode()).hexdigest()[:8]
+    return base64.urlsafe_b64encode(f"{mark} {position}".encode()).decode()
+
+
+def _read_token(token: str, filters: str) -> tuple[str, str]:
+    try:
+        mark, score, name = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
+        float(score)
+    except (binascii.Error, ValueError) as exc:
+        raise RequestInvalid("NextToken is not one of ours", code="InvalidParameter.NextToken") from exc
+    if mark != hashlib.sha256(filters.encode()).hexdigest()[:8]:
+        raise RequestInvalid("NextToken belongs to a query with other filters", code="InvalidParameter.NextToken")
+    return score, name

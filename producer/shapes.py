@@ -1,0 +1,240 @@
+"""The API's own names for what we answer: plain dictionaries, as the gateway and ``--output json`` send them.
+
+Text views replace what is not valid UTF-8; the exact bytes stand beside them in ``OutputBase64``.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..broker_config.clock import iso_minutes, iso_seconds
+from ..broker_config.ledger import StoredInvocation
+from ..broker_config.records import Command
+from ..broker_config.results import STDERR, STDOUT, ExecutionRow
+from ..broker_config.states import is_final, legacy_record_status
+from .command_library import StoredCommand
+from .describing import DescribedInvocation, DescribedResult
+from .instances import StoredInstance
+
+Shape = dict[str, Any]
+Encoding = Callable[[bytes], str]
+
+
+def as_text(data: bytes) -> str:
+    """Show bytes as text, what is not UTF-8 as U+FFFD."""
+    return data.decode("utf-8", "replace")
+
+
+def as_base64(data: bytes) -> str:
+    """Show bytes as Base64."""
+    return base64.b64encode(data).decode()
+
+
+def tags_shape(tags: Mapping[str, str]) -> Shape:
+    """The nested form in which most answers carry tags."""
+    return {"Tag": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]}
+
+
+def command_shape(stored: StoredCommand, content_as: Encoding) -> Shape:
+    """One command of DescribeCommands."""
+    command = stored.command
+    definitions = [
+        {
+            "ParameterName": name,
+            "Description": "",
+            "Required": False,
+            "DefaultValue": "",
+            "PatternRegex": "",
+            "PossibleValues": {"PossibleValue": []},
+        }
+        for name in command.parameter_names
+    ]
+    return {
+        "CommandId": command.command_id,
+        "Name": command.name,
+        "Type": command.type.value,
+        "Description": command.description,
+        "CommandContent": content_as(command.content),
+        "WorkingDir": command.working_directory,
+        "Timeout": command.timeout_seconds,
+        "CreationTime": iso_minutes(command.created_ms),
+        "Username": command.username,
+        "EnableParameter": command.enable_parameter,
+        "Launcher": command.launcher,
+        "ParameterNames": {"ParameterName": list(command.parameter_names)},
+        "ParameterDefinitions": {"ParameterDefinition": definitions},
+        "InvokeTimes": stored.invoke_count,
+        "Provider": "",
+        "Category": "",
+        "ResourceGroupId": command.resource_group_id,
+        "Tags": tags_shape(command.tags),
+    }
+
+
+def execution_shape(row: ExecutionRow, output_as: Encoding) -> Shape:
+    """What every view of one execution shares."""
+    outcome = row.outcome
+    shape: Shape = {
+        "InstanceId": row.instance_id,
+        "InvocationStatus": row.state,
+        "Output": output_as(outcome.output.data),
+        "Dropped": outcome.output.dropped_bytes,
+        "ErrorCode": outcome.error_code,
+        "ErrorInfo": outcome.error_info,
+        "StartTime": iso_seconds(outcome.started_ms),
+        "StopTime": iso_seconds(row.stop_ms),
+    }
+    if outcome.exit_code is not None:
+        shape["ExitCode"] = outcome.exit_code
+    return shape
+
+
+def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
+    """One result of DescribeInvocationResults."""
+    row = one.row
+    record = one.stored.record if one.stored else None
+    shape = {
+        "InvokeId": row.invoke_id,
+        "CommandId": row.command_id,
+        **execution_shape(row, output_as),
+        "InvokeRecordStatus": legacy_record_status(row.state),
+        "Repeats": _repeats(one.stored, row),
+        "FinishedTime": iso_seconds(row.outcome.finished_ms) if is_final(row.state) else "",
+        "Username": record.username if record else "",
+        "ContainerId": record.container_id if record else "",
+        "ContainerName": record.container_name if record else "",
+        "Launcher": record.launcher if record else "",
+        "TerminationMode": record.termination_mode if record else "",
+        "Tags": tags_shape(record.tags if record else {}),
+        "OssOutputDelivery": "",
+        "OssOutputUri": "",
+        "OssOutputStatus": "",
+        "OssOutputErrorCode": "",
+        "OssOutputErrorInfo": "",
+    }
+    return shape
+
+
+def full_result_shape(row: ExecutionRow) -> Shape:
+    """One result with all that we know of it, as the command line shows it."""
+    outcome = row.outcome
+    shape = execution_shape(row, as_text)
+    shape.update(
+        {
+            "InvokeId": row.invoke_id,
+            "CommandId": row.command_id,
+            "InvokeRecordStatus": legacy_record_status(row.state),
+            "ExitCode": outcome.exit_code,
+            "Signal": outcome.signal,
+            "OutputBase64": as_base64(outcome.output.data),
+            "StandardOutput": as_text(outcome.output.stream(STDOUT)),
+            "StandardError": as_text(outcome.output.stream(STDERR)),
+            "GapAt": outcome.output.gap_at if outcome.output.dropped_bytes else None,
+            "CreationTime": iso_seconds(row.created_ms),
+            "FinishedTime": iso_seconds(outcome.finished_ms) if is_final(row.state) else "",
+            "DurationMs": max(0, outcome.finished_ms - outcome.started_ms)
+            if outcome.finished_ms and outcome.started_ms
+            else None,
+            "Survivors": outcome.survivors,
+            "LeftRunning": outcome.left_running,
+            "Steps": list(outcome.steps),
+            "Notes": list(outcome.notes),
+            "History": list(row.history),
+        }
+    )
+    return shape
+
+
+def invocation_shape(one: DescribedInvocation, content_as: Encoding, *, include_output: bool) -> Shape:
+    """One invocation of DescribeInvocations."""
+    stored, record = one.stored, one.stored.record
+    command = record.command
+    instances = [_invoke_instance_shape(stored, row, content_as, include_output=include_output) for row in one.rows]
+    return {
+        "InvokeId": record.invoke_id,
+        **_command_of(command, content_as),
+        "InvocationStatus": one.status.state.value,
+        "InvokeStatus": one.legacy_status,
+        "RepeatMode": record.schedule.repeat_mode.value,
+        "Timed": stored.active,
+        "Frequency": record.schedule.frequency,
+        "Timeout": record.timeout_seconds,
+        "Parameters": msgspec.json.encode(record.parameters).decode(),
+        "Username": record.username,
+        "WorkingDir": record.working_directory,
+        "Launcher": record.launcher,
+        "ContainerId": record.container_id,
+        "ContainerName": record.container_name,
+        "TerminationMode": record.termination_mode,
+        "OssOutputDelivery": "",
+        "CreationTime": iso_seconds(record.created_ms),
+        "Tags": tags_shape(record.tags),
+        "InvokeInstances": {"InvokeInstance": instances},
+    }
+
+
+def _command_of(command: Command, content_as: Encoding) -> Shape:
+    return {
+        "CommandId": command.command_id,
+        "CommandName": command.name,
+        "CommandDescription": command.description,
+        "CommandType": command.type.value,
+        "CommandContent": content_as(command.content),
+    }
+
+
+def _invoke_instance_shape(
+    stored: StoredInvocation, row: ExecutionRow, output_as: Encoding, *, include_output: bool
+) -> Shape:
+    shape = execution_shape(row, output_as)
+    if not include_output:
+        shape["Output"] = ""
+    finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
+    shape.update(
+        {
+            "InstanceInvokeStatus": legacy_record_status(row.state),
+            "Repeats": _repeats(stored, row),
+            "Timed": stored.active,
+            "CreationTime": iso_seconds(row.created_ms),
+            "FinishTime": finished,
+            "UpdateTime": finished or iso_seconds(row.outcome.started_ms or row.created_ms),
+            "OssOutputUri": "",
+            "OssOutputStatus": "",
+            "OssOutputErrorCode": "",
+            "OssOutputErrorInfo": "",
+        }
+    )
+    return shape
+
+
+def _repeats(stored: StoredInvocation | None, row: ExecutionRow) -> int:
+    if stored is not None and stored.timed:
+        return stored.repeats
+    return 1 if row.claimed_ms else 0
+
+
+def instance_shape(stored: StoredInstance) -> Shape:
+    """One instance as the command line shows it."""
+    report = stored.report
+    return {
+        "InstanceId": stored.instance_id,
+        "InstanceName": stored.name,
+        "Connected": stored.connected,
+        "OSType": report.get("os_type", ""),
+        "OSName": report.get("os_name", ""),
+        "Hostname": report.get("hostname", ""),
+        "AgentVersion": report.get("agent_version", ""),
+        "User": report.get("user", ""),
+        "Running": int(report.get("running_count") or 0),
+        "Waiting": int(report.get("waiting_count") or 0),
+        "Slots": int(report.get("slots") or 0),
+        "ClockOffsetMs": int(float(report.get("clock_offset_ms") or 0)),
+        "LastHeartbeatTime": iso_seconds(int(report.get("heartbeat_ms") or 0)),
+        "RegistrationTime": iso_seconds(stored.registered_ms),
+        "InvocationCount": stored.invocation_count,
+        "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
+        "Quarantined": stored.quarantined,
+        "Tags": [{"TagKey": key, "TagValue": value} for key, value in stored.tags.items()],
+    }

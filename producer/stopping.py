@@ -1,0 +1,52 @@
+"""Stop an invocation, on all or some of its instances."""
+
+from collections.abc import Sequence
+
+from ..broker_config.errors import NotFound
+from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
+from ..broker_config.functions.library import run_all
+from ..broker_config.ids import execution_id
+from ..broker_config.ledger import StoredInvocation, load_targets
+from ..broker_config.messages import StopMessage, encode
+from ..broker_config.redis_client import Redis
+from ..broker_config.settings_table import LimitSettings
+
+#: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
+_CONTROL_TTL_MS = 24 * 3600 * 1000
+_CHUNK_COUNT = 500
+
+
+def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings) -> dict[str, str]:
+    """Ask for the end of the executions; what waits is cancelled at once. Final ones are left alone.
+
+    Answers the new state of each instance where something changed.
+
+    Raises:
+        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+    """
+    targets = load_targets(redis, stored.record.invoke_id)
+    chosen = list(dict.fromkeys(instance_ids)) or targets
+    strangers = set(chosen) - set(targets)
+    if strangers:
+        raise NotFound(
+            f"{', '.join(sorted(strangers)[:5])} is no target of {stored.record.invoke_id}",
+            code="InvalidInstanceId.NotFound",
+        )
+    confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
+    changed: dict[str, str] = {}
+    for first in range(0, len(chosen), _CHUNK_COUNT):
+        chunk = chosen[first : first + _CHUNK_COUNT]
+        commands = []
+        for instance_id in chunk:
+            execution = execution_id(stored.record.invoke_id, stored.latest_firing_ms, instance_id)
+            message = encode(StopMessage(stop=execution))
+            commands.append(
+                request_stop_command(
+                    instance_id, execution, message, control_ttl_ms=_CONTROL_TTL_MS, confirm_ms=confirm_ms
+                )
+            )
+        for instance_id, reply in zip(chunk, run_all(redis, commands), strict=True):
+            moved = stop_reply(reply)
+            if isinstance(moved, Moved):
+                changed[instance_id] = moved.previous
+    return changed

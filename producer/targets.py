@@ -1,0 +1,74 @@
+"""Turn what a request says of its targets into a fixed list of instance ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..broker_config import keys
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.ids import is_instance_id
+from ..broker_config.redis_client import Redis
+from ..broker_config.settings_table import LimitSettings
+
+#: The service's own ceiling, applied only with limits.strict.
+STRICT_TARGETS_COUNT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Which instances a request is for: ids, or all that carry every one of some tags, or all."""
+
+    instance_ids: Sequence[str] = ()
+    #: A tag without a value (``None``) matches any value.
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    everything: bool = False
+
+
+def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
+    """List the instances, each once, in the order given (tags and all: by id). Frozen from here on.
+
+    Raises:
+        RequestInvalid: no target, two ways of naming them at once, or tags that match nothing.
+        NotFound: a malformed id (an unknown one is found when the invocation is written).
+        Refused: more targets than allowed.
+    """
+    ways = bool(targets.instance_ids) + bool(targets.tags) + targets.everything
+    if ways == 0:
+        raise RequestInvalid(
+            "no target: name instances (--instance), tags (--tag key=value) or --all", code="MissingParam.InstanceId"
+        )
+    if ways > 1:
+        raise RequestInvalid(
+            "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
+        )
+    if targets.instance_ids:
+        found = list(dict.fromkeys(targets.instance_ids))
+        for one in found:
+            if not is_instance_id(one):
+                raise NotFound(
+                    f"{one!r} is not an instance id; they look like i-web1 or mi-…; see `assist instance list`",
+                    code="InvalidInstance.NotFound",
+                )
+    elif targets.everything:
+        found = sorted(one.decode() for one in redis.call("ZRANGE", keys.INSTANCES, 0, -1))
+        if not found:
+            raise RequestInvalid(
+                "no instance is registered yet; start an agent, or `assist up` for a local one",
+                code="InvalidInstance.NotFound",
+            )
+    else:
+        found = tagged(redis, "instance", targets.tags)
+        if not found:
+            wanted = ", ".join(f"{key}={value}" if value is not None else key for key, value in targets.tags.items())
+            raise RequestInvalid(f"no instance carries {wanted}", code="InvalidResourceTag.InstanceNotFound")
+    most = STRICT_TARGETS_COUNT if limits.strict else limits.targets_count
+    if most and len(found) > most:
+        raise Refused(f"{len(found)} targets; at most {most} in one request", code="InstanceIds.ExceedLimit")
+    return found
+
+
+def tagged(redis: Redis, kind: str, tags: Mapping[str, str | None]) -> list[str]:
+    """Ids of one kind that carry every given tag, sorted; a tag without a value matches any."""
+    wanted = [
+        keys.tag(kind, key, value) if value is not None else keys.tag_key(kind, key) for key, value in tags.items()
+    ]
+    return sorted(one.decode() for one in redis.call("SINTER", *wanted))

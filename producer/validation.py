@@ -1,0 +1,175 @@
+"""Refuse a bad request with the API's code, the reason and the remedy. Pure."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.records import ScriptType
+from ..broker_config.settings_table import LimitSettings
+
+NAME_CHARACTERS = 128
+DESCRIPTION_CHARACTERS = 512
+WORKING_DIRECTORY_CHARACTERS = 200
+USERNAME_CHARACTERS = 255
+LAUNCHER_BYTES = 1024
+TIMEOUT_SECONDS_MIN = 10
+TAGS_COUNT = 20
+TAG_KEY_CHARACTERS = 64
+TAG_VALUE_CHARACTERS = 128
+CLIENT_TOKEN_CHARACTERS = 64
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode content that was handed in as Base64; line breaks are fine, anything else foreign is not.
+
+    Raises:
+        RequestInvalid: it is not Base64 (``CmdContent.DecodeError``).
+    """
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise RequestInvalid(
+            f"the content is not valid Base64 ({exc}); pass plain text, or encode it with: base64 -w0 FILE",
+            code="CmdContent.DecodeError",
+        ) from exc
+
+
+def script_type(text: str) -> ScriptType:
+    """Recognise a command type."""
+    try:
+        return ScriptType(text)
+    except ValueError as exc:
+        known = ", ".join(kind.value for kind in ScriptType)
+        raise NotFound(f"no command type {text!r}; use one of {known}", code="InvalidCmdType.NotFound") from exc
+
+
+def name(text: str) -> str:
+    """Check a command's name."""
+    if not text:
+        raise RequestInvalid("a command needs a name (--name)", code="MissingName")
+    if len(text) > NAME_CHARACTERS:
+        raise Refused(f"the name has {len(text)} characters; at most {NAME_CHARACTERS}", code="CmdName.ExceedLimit")
+    _printable(text, "name", "InvalidParameterCharacter.CommandName")
+    return text
+
+
+def description(text: str) -> str:
+    """Check a command's description."""
+    if len(text) > DESCRIPTION_CHARACTERS:
+        raise Refused(
+            f"the description has {len(text)} characters; at most {DESCRIPTION_CHARACTERS}", code="CmdDesc.ExceedLimit"
+        )
+    return text
+
+
+def content(data: bytes, limits: LimitSettings) -> bytes:
+    """Check a command's content: there, and within the limit in its Base64 form."""
+    if not data:
+        raise RequestInvalid("the content is empty; pass a script", code="MissingCommandContent")
+    encoded_bytes = -(-len(data) // 3) * 4
+    if encoded_bytes > limits.content_bytes:
+        raise Refused(
+            f"the content has {encoded_bytes} bytes in Base64; at most {limits.content_bytes} "
+            "(limits.content_bytes). Send a file and run that, or fetch the script from where it lives",
+            code="CmdContent.ExceedLimit",
+        )
+    return data
+
+
+def working_directory(text: str) -> str:
+    """Check a working directory's form; whether it exists is for the instance to say."""
+    if len(text) > WORKING_DIRECTORY_CHARACTERS:
+        raise RequestInvalid(
+            f"the working directory has {len(text)} characters; at most {WORKING_DIRECTORY_CHARACTERS}",
+            code="InvalidParameter.WorkingDir",
+        )
+    _printable(text, "working directory", "InvalidParameterCharacter.CommandWorkingDir")
+    return text
+
+
+def username(text: str) -> str:
+    """Check a user name's form; whether the user exists is for the instance to say."""
+    if len(text) > USERNAME_CHARACTERS:
+        raise Refused(
+            f"the user name has {len(text)} characters; at most {USERNAME_CHARACTERS}", code="Username.ExceedLimit"
+        )
+    _printable(text, "user name", "InvalidParameter.Username")
+    return text
+
+
+def launcher(text: str) -> str:
+    """Check a launcher's length."""
+    if len(text.encode()) > LAUNCHER_BYTES:
+        raise Refused(f"the launcher is longer than {LAUNCHER_BYTES} bytes", code="InvalidLauncher.LengthLimitExceeded")
+    _printable(text, "launcher", "InvalidParameter.Launcher")
+    return text
+
+
+def timeout_seconds(value: int, limits: LimitSettings) -> int:
+    """Check a timeout; less than ten seconds is raised to ten, as the service does."""
+    if value > limits.timeout_seconds_max:
+        raise Refused(
+            f"a timeout of {value} s is over the limit of {limits.timeout_seconds_max} s (limits.timeout_seconds_max)",
+            code="InvalidTimeout.ExceedLimit",
+        )
+    if value <= 0:
+        raise RequestInvalid(f"a timeout must be a positive number of seconds, not {value}", code="InvalidTimeout")
+    return max(TIMEOUT_SECONDS_MIN, value)
+
+
+def deliver_within_seconds(value: int, limits: LimitSettings) -> int:
+    """Check a delivery deadline."""
+    if not 1 <= value <= limits.deliver_within_seconds_max:
+        raise RequestInvalid(
+            f"--deliver-within must be between 1 and {limits.deliver_within_seconds_max} seconds, not {value}",
+            code="InvalidParameter.DeliverWithin",
+        )
+    return value
+
+
+def termination_mode(text: str) -> str:
+    """Check what a stop or a timeout ends."""
+    if text not in ("", "Process", "ProcessTree"):
+        raise NotFound(
+            f"no termination mode {text!r}; use ProcessTree (default) or Process",
+            code="InvalidTerminationMode.NotFound",
+        )
+    return text
+
+
+def tags(given: Mapping[str, str]) -> dict[str, str]:
+    """Check tags to be attached."""
+    if len(given) > TAGS_COUNT:
+        raise RequestInvalid(f"{len(given)} tags given; at most {TAGS_COUNT}", code="NumberExceed.Tags")
+    for key, value in given.items():
+        if not key:
+            raise RequestInvalid("a tag has no key", code="MissingParameter.TagKey")
+        bad_key = len(key) > TAG_KEY_CHARACTERS or key.startswith(("aliyun", "acs:")) or "://" in key
+        if bad_key or "=" in key:
+            raise RequestInvalid(
+                f"tag key {key[:70]!r} is not allowed: at most {TAG_KEY_CHARACTERS} characters, no '=', no URL, "
+                "not starting with aliyun or acs:",
+                code="InvalidTagKey.Malformed",
+            )
+        if len(value) > TAG_VALUE_CHARACTERS or "http://" in value or "https://" in value:
+            raise RequestInvalid(
+                f"the value of tag {key!r} is not allowed: at most {TAG_VALUE_CHARACTERS} characters, no URL",
+                code="InvalidTagValue.Malformed",
+            )
+    return dict(given)
+
+
+def client_token(text: str) -> str:
+    """Check a client token: up to 64 ASCII characters."""
+    if len(text) > CLIENT_TOKEN_CHARACTERS or not text.isascii() or not text.isprintable():
+        raise RequestInvalid(
+            f"a client token is at most {CLIENT_TOKEN_CHARACTERS} printable ASCII characters",
+            code="InvalidClientToken.Malformed",
+        )
+    return text
+
+
+def _printable(text: str, what: str, code: str) -> None:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise Refused(f"the {what} holds a control character", code=code)

@@ -1,0 +1,195 @@
+"""Wait for an invocation, or follow it event by event."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import sleep
+
+from ..broker_config import keys
+from ..broker_config.clock import monotonic_seconds
+from ..broker_config.errors import RedisUnreachable, WaitTimedOut
+from ..broker_config.ids import execution_id, split_execution_id
+from ..broker_config.ledger import StoredInvocation, execution_states, load_rows, load_targets
+from ..broker_config.redis_client import Redis
+from ..broker_config.results import ExecutionRow, parse_runs
+from ..broker_config.states import is_final
+from .announcements import Announcements
+
+#: The ledger is looked at this often although nothing was announced: an agent may have died, a message been lost.
+_LOOK_SECONDS = 2.0
+#: Time between tries while Redis is away.
+_RETRY_SECONDS = 0.5
+#: Rows read in one go when many end at once.
+_ROWS_COUNT = 200
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of one target changed."""
+
+    instance_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """A piece of live output; ``skipped_bytes`` went by before it unseen (they may be in the final result)."""
+
+    instance_id: str
+    offset_bytes: int
+    skipped_bytes: int
+    data: bytes
+    runs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One target is done; this is its result."""
+
+    row: ExecutionRow
+
+
+Event = Progress | Output | Ended
+
+
+class Follower:
+    """The events of one invocation, from its present state to the end of its last target."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        announcements: Announcements,
+        stored: StoredInvocation,
+        *,
+        live: bool,
+        known_targets: list[str] | None = None,
+    ) -> None:
+        self._redis = redis
+        self._announcements = announcements
+        self._stored = stored
+        self._live = live
+        invoke_id = stored.record.invoke_id
+        #: The instances of the invocation in the order given.
+        self.targets = known_targets or load_targets(redis, invoke_id)
+        self._open = {execution_id(invoke_id, stored.latest_firing_ms, one): one for one in self.targets}
+        self._shown: dict[str, str] = {}
+        self._positions: dict[str, str] = {}
+
+    def events(self, timeout_seconds: float | None) -> Iterator[Event]:
+        """Yield events until every target has ended.
+
+        Raises:
+            WaitTimedOut: the time was up first.
+            RedisUnreachable: Redis went away and did not come back within the time left.
+        """
+        deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
+        record = self._stored.record
+        with self._announcements.listen(record.invoke_id, record.done_channel):
+            yield from self._look()
+            look_at = monotonic_seconds() + _LOOK_SECONDS
+            while self._open:
+                now = monotonic_seconds()
+                if deadline is not None and now >= deadline:
+                    raise WaitTimedOut(
+                        f"{len(self._open)} of {record.target_count} targets of {record.invoke_id} have not ended "
+                        f"after {timeout_seconds:g} s; they go on"
+                    )
+                until = min(look_at, deadline) if deadline is not None else look_at
+                heard = self._hear(max(0.0, until - now), deadline)
+                if heard:
+                    yield from self._react(heard)
+                if monotonic_seconds() >= look_at:
+                    yield from self._look()
+                    look_at = monotonic_seconds() + _LOOK_SECONDS
+
+    def _hear(self, timeout_seconds: float, deadline: float | None) -> list[tuple[str, str]]:
+        """Collect what was announced: at least one, and all that are there already."""
+        invoke_id = self._stored.record.invoke_id
+        try:
+            first = self._announcements.next(invoke_id, timeout_seconds)
+        except RedisUnreachable:
+            if deadline is not None and monotonic_seconds() >= deadline:
+                raise
+            self._wait_for_redis(deadline)
+            return [("missed", "")]
+        heard = []
+        while first is not None:
+            heard.append((first.kind, first.execution_id))
+            if first.kind == "state":
+                self._shown.pop(first.execution_id, None)
+            if len(heard) >= _ROWS_COUNT:
+                break
+            first = self._announcements.next(invoke_id, 0)
+        return heard
+
+    def _wait_for_redis(self, deadline: float | None) -> None:
+        """Come back when Redis answers again."""
+        while True:
+            sleep(_RETRY_SECONDS)
+            try:
+                self._redis.call("PING")
+                return
+            except RedisUnreachable:
+                if deadline is not None and monotonic_seconds() >= deadline:
+                    raise
+
+    def _react(self, heard: list[tuple[str, str]]) -> Iterator[Event]:
+        if any(kind == "missed" for kind, _ in heard):
+            yield from self._look()
+            return
+        for kind, execution in heard:
+            if kind == "output" and self._live and execution in self._open:
+                yield from self._new_output(execution)
+        changed = [execution for kind, execution in heard if kind == "state" and execution in self._open]
+        if changed:
+            yield from self._look()
+        ended = [execution for kind, execution in heard if kind == "end" and execution in self._open]
+        yield from self._results(ended)
+
+    def _look(self) -> Iterator[Event]:
+        """Compare with the ledger: states of all open targets, results of those that ended."""
+        pending = list(self._open.items())
+        states = execution_states(self._redis, self._stored, [instance_id for _, instance_id in pending])
+        ended = []
+        for (execution, instance_id), (state, _) in zip(pending, states, strict=True):
+            if is_final(state) if state else False:
+                ended.append(execution)
+            elif state and self._shown.get(execution) != state:
+                self._shown[execution] = state
+                yield Progress(instance_id, state)
+                if self._live:
+                    yield from self._new_output(execution)
+        # Overdue rows that no sweeper has settled are shown as what they amount to.
+        overdue = [execution for execution, _ in pending if execution not in ended][:_ROWS_COUNT]
+        yield from self._results(ended)
+        yield from self._results(overdue)
+
+    def _results(self, executions: list[str]) -> Iterator[Event]:
+        for first in range(0, len(executions), _ROWS_COUNT):
+            wanted = [
+                (self._open[execution], execution)
+                for execution in executions[first : first + _ROWS_COUNT]
+                if execution in self._open
+            ]
+            for row in load_rows(self._redis, wanted):
+                if row is not None and is_final(row.state):
+                    if self._live:
+                        yield from self._new_output(row.execution_id)
+                    self._open.pop(row.execution_id, None)
+                    yield Ended(row)
+
+    def _new_output(self, execution: str) -> Iterator[Event]:
+        parts = split_execution_id(execution)
+        if parts is None or execution not in self._open:
+            return
+        start = self._positions.get(execution, "")
+        reply = self._redis.call("XRANGE", keys.live_output(parts[2], execution), f"({start}" if start else "-", "+")
+        for entry_id, fields in reply:
+            self._positions[execution] = entry_id.decode()
+            entry = dict(zip(fields[::2], fields[1::2], strict=True))
+            yield Output(
+                parts[2],
+                int(entry[b"offset"]),
+                int(entry[b"skipped"]),
+                entry[b"data"],
+                parse_runs(entry[b"streams"].decode()),
+            )
