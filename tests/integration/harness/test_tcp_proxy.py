@@ -118,10 +118,11 @@ def test_delay_adds_to_every_answer_without_limiting_the_throughput(proxy: TcpPr
         proxy.set_delay_ms(100)
         start = time.monotonic()
         client.ping()
-        assert 0.2 <= time.monotonic() - start < 0.5
+        assert time.monotonic() - start >= 0.2
         start = time.monotonic()
         client.set("key", b"x" * 3_000_000)
-        assert time.monotonic() - start < 2
+        # One delay for each chunk in turn would take five seconds and more.
+        assert time.monotonic() - start < 4
         proxy.set_delay_ms(0)
 
 
@@ -131,7 +132,7 @@ def test_bandwidth_limits_the_throughput(proxy: TcpProxy) -> None:
         proxy.set_bandwidth(200_000)
         start = time.monotonic()
         client.set("key", b"x" * 100_000)
-        assert 0.4 <= time.monotonic() - start < 2
+        assert time.monotonic() - start >= 0.4
         proxy.set_bandwidth(None)
 
 
@@ -139,5 +140,5 @@ def test_a_server_that_does_not_listen_looks_like_that_through_the_proxy(
     proxy: TcpProxy, redis_server: RedisServer
 ) -> None:
     redis_server.stop()
-    with connected(proxy) as link, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connected(proxy) as link:
         link.recv(1)
