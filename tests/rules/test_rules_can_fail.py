@@ -52,6 +52,8 @@ BAD = [
     ("names", "worker/utils.py", "", 1),
     ("workplace", "README.md", "see ../" + "shared/design.md\n", 1),
     ("workplace", "deploy/unit.service", "[Service]\nWorkingDirectory=/wor" + "k/main\n", 2),
+    ("workplace", "README.md", "found in ." + "library/env\n", 1),
+    ("workplace", "Makefile", "# a sub" + "agent made it\n", 1),
     ("launched_by_name", "deploy/README.md", "python3 -m celery -A x worker\n", 1),
 ]
 
@@ -89,7 +91,7 @@ GOOD = [
     ("nothing_unfinished", "deploy/quickstart", "mktemp -d /tmp/assist.XX" + "XXXX\n"),
     ("names", "worker/claim.py", "import platform\nname = platform.node()\nhostname = name\njobbing = 1\n"),
     ("names", "broker_config/redis_url.py", "def connect(host, port): ...\n"),
-    ("workplace", "worker/cli.py", "path = '/opt/worker/shared'\nname = 'library'\n"),
+    ("workplace", "worker/cli.py", "path = '/opt/worker/shared'\nfrom .library import call\n"),
     ("launched_by_name", "deploy/README.md", "assist-agent run\n"),
 ]
 
