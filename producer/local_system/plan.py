@@ -1,0 +1,105 @@
+"""Decide what the local system consists of this time, before anything is started."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...broker_config.errors import RedisUnreachable, SettingsInvalid
+from ...broker_config.redis_url import parse_url
+from ...broker_config.settings import Loaded
+from .embedded_server import ADDRESS, choose_port, prepare_server
+from .home_folder import choose_instance_id
+from .options import UpOptions
+from .port_claims import PortClaim, check_claims
+from .ports import next_free_port
+from .programs import (
+    FLOWER_PORT,
+    LOOPBACK,
+    Program,
+    agent_program,
+    answers,
+    beat_program,
+    flower_program,
+    gateway_program,
+    prepare_local_agent,
+    redis_program,
+)
+from .server_binary import find_server_binary
+
+#: The modules behind console scripts that this build may still lack: those programs are left out.
+_NOT_YET = {"beat": "beat.cli", "gateway": "producer.gateway.cli", "agent": "worker.cli"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: the server (None when Redis is somebody else's), then the programs that need it."""
+
+    redis_url: str
+    server: Program | None
+    programs: Sequence[Program]
+    instance_id: str
+
+
+def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
+    """Look at everything that can be known beforehand.
+
+    Raises:
+        Refused: a port is taken, or a program is not installed.
+        RedisUnreachable: the Redis that we were told to use does not answer.
+        SettingsInvalid: the instance id is none, or the options contradict each other.
+    """
+    flower_port = loaded.settings.flower.port or next_free_port(LOOPBACK, FLOWER_PORT)
+    claims = [*_gateway_claims(loaded), *_flower_claims(loaded, flower_port)]
+    if uses_own_server(loaded):
+        redis_port = choose_port(home, options.redis_port)
+        check_claims([PortClaim("Redis", ADDRESS, redis_port, "--redis-port"), *claims])
+        server = prepare_server(home, find_server_binary(), redis_port)
+        redis_url, server_program = server.redis_url, redis_program(server)
+    else:
+        if options.redis_port:
+            raise SettingsInvalid(
+                f"--redis-port is for a server that `assist up` runs, and {loaded.sources['redis_url']} names another "
+                "Redis; leave one of the two out"
+            )
+        check_claims(claims)
+        redis_url, server_program = loaded.settings.redis_url, None
+        if not answers(redis_url):
+            raise RedisUnreachable(
+                f"no Redis at {parse_url(redis_url).shown()} (from {loaded.sources['redis_url']}); start it, or leave "
+                "that setting out: then `assist up` runs a server of its own"
+            )
+    instance_id = choose_instance_id(home, loaded.settings.instance_id) if options.with_agent else ""
+    programs = [beat_program(loaded, home, redis_url), gateway_program(loaded, home, redis_url)]
+    if options.with_agent:
+        programs.append(agent_program(instance_id, prepare_local_agent(loaded, home, redis_url, instance_id)))
+    if loaded.settings.flower.enabled:
+        programs.append(flower_program(home, redis_url, flower_port))
+    return Plan(redis_url, server_program, [one for one in programs if _exists(one)], instance_id)
+
+
+def uses_own_server(loaded: Loaded) -> bool:
+    """Whether nobody named a Redis: what an earlier `assist up` left behind does not count."""
+    source = loaded.sources.get("redis_url", "")
+    return not source or source.startswith("assist up")
+
+
+def _gateway_claims(loaded: Loaded) -> list[PortClaim]:
+    gateway = loaded.settings.gateway
+    if gateway.unix_socket or not gateway.port:
+        return []
+    return [PortClaim("the gateway", gateway.host, gateway.port, "--gateway-port")]
+
+
+def _flower_claims(loaded: Loaded, port: int) -> list[PortClaim]:
+    return [PortClaim("Flower", LOOPBACK, port, "--flower-port")] if loaded.settings.flower.enabled else []
+
+
+def _exists(program: Program) -> bool:
+    if program.name not in _NOT_YET:
+        return True
+    root = __package__.partition(".")[0]
+    try:
+        return importlib.util.find_spec(f"{root}.{_NOT_YET[program.name]}") is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,188 @@
+"""Run the local system: start everything in order, watch it, end it in order."""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...broker_config.errors import Refused, WaitTimedOut
+from ...broker_config.redis_url import parse_url
+from ...broker_config.settings import Loaded, child_environment
+from .child_log import ChildLog
+from .children import Change, Child, ChildState
+from .home_folder import ensure_master_key, open_home, remember_redis
+from .home_lock import HomeLock, RunningChild, UpNote
+from .leftovers import end_leftovers
+from .next_steps import next_steps
+from .options import UpOptions
+from .plan import Plan, make_plan
+from .programs import Program
+from .screen import Screen
+from .signals import SignalInbox
+
+#: How often the size of the logs is looked at.
+_LOG_CHECK_SECONDS = 5.0
+_STOP_POLL_SECONDS = 0.1
+_SHOWN_LOG_LINES = 8
+#: As shells say "ended by Ctrl-C"; for the second one, which leaves no time for a clean end.
+_FORCED = 130
+
+
+def run_up(loaded: Loaded, options: UpOptions) -> int:
+    """Run the local system of ``home`` until a signal asks for the end, and return the exit code.
+
+    When this returns or raises, nothing that it started runs any more but the supervisors of running scripts.
+
+    Raises:
+        Refused: another `assist up` runs on this home, a port is taken, or a program did not start.
+        RedisUnreachable: the Redis that was named does not answer.
+        SettingsInvalid: the home or the instance id cannot be used.
+        WaitTimedOut: a program took too long to become ready.
+    """
+    home = open_home(loaded.settings.home)
+    screen = Screen(sys.stderr, child_environment())
+    with HomeLock(home) as lock, SignalInbox() as inbox:
+        for name in end_leftovers(lock.left_behind):
+            screen.change(f"ended {name}, which an earlier run had left behind", bad=True)
+        plan = make_plan(loaded, options, home)
+        ensure_master_key(home)
+        remember_redis(home, plan.redis_url)
+        system = LocalSystem(home, plan, lock, inbox, screen)
+        screen.title(importlib.metadata.version("cloud-assistant"))
+        try:
+            if system.start():
+                system.watch()
+        finally:
+            ended_cleanly = system.end()
+        screen.change("everything has ended" if ended_cleanly else "everything was killed", bad=not ended_cleanly)
+    return 0 if ended_cleanly else _FORCED
+
+
+class LocalSystem:
+    """The child programs of one `assist up`."""
+
+    def __init__(self, home: Path, plan: Plan, lock: HomeLock, inbox: SignalInbox, screen: Screen) -> None:
+        self._home = home
+        self._plan = plan
+        self._lock = lock
+        self._inbox = inbox
+        self._screen = screen
+        self._server = [self._child(plan.server)] if plan.server else []
+        self._others = [self._child(program) for program in plan.programs]
+        self._ready = False
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._server, *self._others]
+
+    def start(self) -> bool:
+        """Start everything and show it; False when we were asked to end meanwhile.
+
+        Raises:
+            Refused: a program died before it was ready.
+            WaitTimedOut: a program was not ready in time.
+        """
+        redis = parse_url(self._plan.redis_url).shown()
+        if not self._server:
+            self._screen.row("Redis", f"{redis}  (not ours)", runs=True)
+        # Everything needs Redis; the rest need not wait for one another.
+        for stage in (self._server, self._others):
+            for child in stage:
+                child.start()
+            self._note()
+            if not self._await_ready(stage):
+                return False
+        self._ready = True
+        self._note()
+        self._screen.gap()
+        self._screen.row("home", str(self._home), runs=False)
+        self._screen.row("logs", str(self._home / "log"), runs=False)
+        self._screen.next_steps(next_steps(self._home))
+        return True
+
+    def watch(self) -> None:
+        """Start again what dies, until we are asked to end."""
+        while not self._inbox.asked_to_end:
+            self._inbox.wait(min([_LOG_CHECK_SECONDS, *(child.seconds_to_next_look() for child in self._children)]))
+            for child in self._children:
+                change = child.look()
+                if change is not None:
+                    self._tell(child, change)
+                    self._note()
+                child.log.keep_bounded()
+
+    def end(self) -> bool:
+        """End the agent, then what stands on Redis, then Redis; False when a second Ctrl-C made that a kill."""
+        before = self._inbox.interrupts_count
+        agents = [child for child in self._others if child.name == "agent"]
+        middle = [child for child in self._others if child.name != "agent"]
+        for stage in (agents, middle, self._server):
+            for child in stage:
+                child.ask_to_end()
+            while waited_for := [child for child in stage if not child.has_ended()]:
+                if self._inbox.interrupts_count > before:
+                    for child in self._children:
+                        child.kill()
+                    return False
+                self._screen.status("ending " + ", ".join(child.name for child in waited_for))
+                self._inbox.wait(_STOP_POLL_SECONDS)
+        return True
+
+    def _await_ready(self, stage: Sequence[Child]) -> bool:
+        """Wait until all are ready, and show them in their order; False when we were asked to end."""
+        shown = 0
+        while shown < len(stage):
+            if self._inbox.asked_to_end:
+                return False
+            for child in stage:
+                change = child.look()
+                if change in (Change.DIED, Change.TOO_SLOW):
+                    self._give_up(child, change)
+            while shown < len(stage) and stage[shown].state is ChildState.READY:
+                self._screen.row(stage[shown].name, stage[shown].place, runs=True)
+                shown += 1
+            waited_for = [child for child in stage[shown:] if child.state is not ChildState.READY]
+            if waited_for:
+                self._screen.status("starting " + ", ".join(child.name for child in waited_for))
+                self._inbox.wait(min(child.seconds_to_next_look() for child in waited_for))
+        return True
+
+    def _give_up(self, child: Child, change: Change) -> None:
+        where = f"its log is {child.log.path}"
+        self._screen.failure(
+            f"{child.name} did not start; the last lines of its log:", child.log.last_lines(_SHOWN_LOG_LINES)
+        )
+        if change is Change.TOO_SLOW:
+            raise WaitTimedOut(f"{child.name} was not ready within {child.program.ready_seconds:g} s; {where}")
+        raise Refused(f"{child.name} ended before it was ready ({child.how_it_ended()}); {where}")
+
+    def _tell(self, child: Child, change: Change) -> None:
+        again = f"starting it again in {child.retry_in_seconds:g} s; see {child.log.path.name}"
+        match change:
+            case Change.DIED:
+                self._screen.change(f"{child.name} has ended ({child.how_it_ended()}); {again}", bad=True)
+            case Change.TOO_SLOW:
+                self._screen.change(f"{child.name} was not ready in time and was killed; {again}", bad=True)
+            case Change.READY:
+                self._screen.change(f"{child.name} runs again: {child.place}")
+            case Change.RESTARTED:
+                pass  # it is worth a line once it is ready
+
+    def _note(self) -> None:
+        """Leave word of what runs, for a second `assist up` and for one that comes after a kill."""
+        places = {child.name: child.place for child in self._children}
+        self._lock.write(
+            UpNote(
+                pid=os.getpid(),
+                ready=self._ready,
+                redis=parse_url(self._plan.redis_url).shown(),
+                gateway=places.get("gateway", ""),
+                flower=places.get("Flower", ""),
+                instance_id=self._plan.instance_id,
+                children=[RunningChild(one.name, one.pid, one.identity) for one in self._children if one.pid],
+            )
+        )
+
+    def _child(self, program: Program) -> Child:
+        return Child(program, self._home, ChildLog(self._home / "log" / f"{program.name.lower()}.log"))
