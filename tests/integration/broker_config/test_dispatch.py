@@ -1,0 +1,90 @@
+"""Dispatch: rows and messages, all or nothing, and safe to repeat."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
+from cloud_assistant.broker_config.errors import NotFound, Refused
+from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
+
+from .conftest import MASTER, Ledger
+
+
+def test_each_target_gets_one_row_and_one_message(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", "i-2")
+    for instance_id in ("i-1", "i-2"):
+        assert ledger.row(invocation, instance_id).state == "Pending"
+        [message] = ledger.redis.call("LRANGE", keys.queue(instance_id), 0, -1)
+        parsed = json.loads(message)
+        execution = ledger.execution(invocation, instance_id)
+        assert parsed["headers"]["task"] == RUN_COMMAND_TASK
+        assert parsed["headers"]["id"] == execution
+        assert json.loads(parsed["body"])[0][0] == execution
+        assert ledger.redis.call("ZSCORE", keys.DEADLINES, execution) is not None
+
+
+def test_an_unknown_target_refuses_the_whole_and_writes_nothing(
+    ledger: Ledger, key_names: Callable[[], set[str]]
+) -> None:
+    before = key_names()
+    with pytest.raises(NotFound, match="i-9") as caught:
+        ledger.dispatch("i-1", "i-9")
+    assert caught.value.code == "InvalidInstance.NotFound"
+    assert key_names() == before
+
+
+def test_a_repeated_dispatch_completes_the_first_and_doubles_nothing(ledger: Ledger) -> None:
+    invocation, order = ledger.build(2)
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
+    dispatcher.create(invocation, order, ["i-1"])
+    ledger.claim(invocation, "i-1")
+    again = dispatcher.fire(invocation, order, ["i-1", "i-2"], firing_ms=0, within_ms=60_000)
+    assert again == Dispatched(created_count=1, refused_count=0)
+    assert ledger.row(invocation, "i-1").state == "Running"
+    assert ledger.redis.call("LLEN", keys.queue("i-1")) == 1
+    assert ledger.row(invocation, "i-2").state == "Pending"
+
+
+def test_the_same_invocation_cannot_be_created_twice(ledger: Ledger) -> None:
+    invocation, order = ledger.build(1)
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
+    dispatcher.create(invocation, order, ["i-1"])
+    with pytest.raises(Refused, match="exists already"):
+        dispatcher.create(invocation, order, ["i-1"])
+
+
+def test_a_full_queue_aborts_the_execution_with_its_reason(ledger: Ledger) -> None:
+    ledger.queue_count = 2
+    for _ in range(2):
+        ledger.dispatch("i-1")
+    refused = ledger.dispatch("i-1", "i-2")
+    row = ledger.row(refused, "i-1")
+    assert (row.state, row.outcome.error_code) == ("Aborted", "TaskConcurrencyLimit")
+    assert "limits.queue_count" in row.outcome.error_info
+    assert ledger.row(refused, "i-2").state == "Pending"
+    assert ledger.redis.call("LLEN", keys.queue("i-1")) == 2
+
+
+def test_a_large_work_order_for_many_targets_is_stored_once(ledger: Ledger) -> None:
+    targets = [f"i-many-{number}" for number in range(CHUNK_COUNT + 5)]
+    ledger.redis.pipeline_or_raise([("ZADD", keys.INSTANCES, 1, one) for one in targets])
+    invocation, order = ledger.build(len(targets), content=b"#" * 10_000)
+    outcome = Dispatcher(ledger.redis, MASTER, queue_count=100).create(invocation, order, targets)
+    assert outcome == Dispatched(created_count=len(targets), refused_count=0)
+    payload = ledger.redis.call("GET", keys.payload(invocation.payload_token))
+    assert len(payload) > 10_000
+    assert ledger.redis.call("PTTL", keys.payload(invocation.payload_token)) > 60_000
+    claimed = ledger.claim(invocation, targets[-1])
+    assert isinstance(claimed, Claimed)
+    assert claimed.payload == b""
+
+
+def test_a_deadline_is_judged_by_the_servers_clock_alone(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", within_seconds=30)
+    seconds, microseconds = ledger.redis.call("TIME")
+    server_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    assert 25_000 < ledger.row(invocation, "i-1").deadline_ms - server_ms <= 30_000

@@ -1,0 +1,253 @@
+"""The functions in Redis that move executions, against a real server."""
+
+import threading
+
+import msgspec
+import pytest
+
+from cloud_assistant.broker_config import keys, messages, signing
+from cloud_assistant.broker_config.error_codes import ErrorCode
+from cloud_assistant.broker_config.functions.executions import (
+    Claimed,
+    Moved,
+    NotClaimed,
+    Unmoved,
+    append_output,
+    finish,
+    request_stop_command,
+    settle_lost_command,
+    settled,
+    states_command,
+    states_reply,
+    stop_reply,
+)
+from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.records import Invocation
+from cloud_assistant.broker_config.results import KeptStreams, Outcome
+from cloud_assistant.broker_config.states import ExecutionState as S
+
+from .conftest import MASTER, Ledger
+
+
+def end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> Moved | Unmoved:
+    outcome = Outcome(state=state, finished_ms=1, **more)  # type: ignore[arg-type]
+    return finish(
+        ledger.redis,
+        "i-1",
+        ledger.execution(invocation, "i-1"),
+        state,
+        outcome.fields(),
+        live_output_ttl_ms=60_000,
+        retention_ms=60_000,
+    )
+
+
+def stop(ledger: Ledger, invocation: Invocation) -> Moved | Unmoved:
+    execution = ledger.execution(invocation, "i-1")
+    return stop_reply(
+        run(
+            ledger.redis,
+            request_stop_command("i-1", execution, b"stop it", control_ttl_ms=60_000, confirm_ms=5_000),
+        )
+    )
+
+
+def settle(ledger: Ledger, invocation: Invocation, seen: str) -> bool:
+    execution = ledger.execution(invocation, "i-1")
+    return settled(
+        run(
+            ledger.redis,
+            settle_lost_command("i-1", execution, seen=seen, error_code="ClientNotResponse", error_info="silence"),
+        )
+    )
+
+
+def test_a_claim_hands_over_an_envelope_that_the_instance_can_verify(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", "i-2")
+    claimed = ledger.claim(invocation, "i-1")
+    assert isinstance(claimed, Claimed)
+    assert signing.verify(MASTER.instance_key("i-1", claimed.key_id), "i-1", claimed.envelope, claimed.mac)
+    assert not signing.verify(MASTER.instance_key("i-2"), "i-2", claimed.envelope, claimed.mac)
+    envelope = messages.decode_envelope(claimed.envelope)
+    assert envelope.digest == signing.digest(claimed.payload)
+    order = messages.decode_order(claimed.payload)
+    assert isinstance(order, messages.WorkOrder)
+    assert order.content == b"echo 123"
+
+
+def test_of_many_claims_at_once_exactly_one_wins(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    outcomes: list[Claimed | NotClaimed] = []
+    start = threading.Barrier(8)
+
+    def race(number: int) -> None:
+        start.wait()
+        outcomes.append(ledger.claim(invocation, "i-1", f"e{number}"))
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(one, Claimed) for one in outcomes) == 1
+    assert {one.reason for one in outcomes if isinstance(one, NotClaimed)} == {"taken"}
+
+
+def test_a_claim_after_the_delivery_deadline_is_refused_as_late(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.expire_deadline(invocation, "i-1")
+    assert ledger.claim(invocation, "i-1") == NotClaimed("Pending", "late")
+
+
+def test_a_claim_of_something_unknown_is_refused(ledger: Ledger) -> None:
+    invocation, _ = ledger.build(1)
+    assert ledger.claim(invocation, "i-1") == NotClaimed("", "unknown")
+
+
+def test_a_finished_execution_keeps_its_result_and_drops_what_only_running_needed(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    assert end(ledger, invocation, S.SUCCESS, exit_code=0, output=KeptStreams(data=b"123\n")) == Moved("Running")
+    row = ledger.row(invocation, "i-1")
+    assert (row.state, row.outcome.exit_code, row.outcome.output.data) == ("Success", 0, b"123\n")
+    stored = ledger.redis.call("HKEYS", keys.execution("i-1", row.execution_id))
+    assert not {b"envelope", b"payload"} & set(stored)
+    assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
+
+
+def test_a_second_report_of_an_end_changes_nothing(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    end(ledger, invocation, S.SUCCESS, exit_code=0)
+    assert end(ledger, invocation, S.FAILED, exit_code=1) == Unmoved("Success")
+    assert ledger.row(invocation, "i-1").outcome.exit_code == 0
+
+
+def test_an_execution_that_nobody_claimed_cannot_be_finished(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    assert end(ledger, invocation, S.SUCCESS) == Unmoved("Pending")
+
+
+def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    ledger.redis.call("FLUSHALL")
+    assert end(ledger, invocation, S.SUCCESS, exit_code=0) == Moved("")
+    execution = ledger.execution(invocation, "i-1")
+    assert ledger.row(invocation, "i-1").state == "Success"
+    assert ledger.redis.call("ZRANGE", keys.instance_history("i-1"), 0, -1) == [execution.encode()]
+    assert ledger.redis.call("PTTL", keys.execution("i-1", execution)) > 0
+
+
+def test_the_end_is_announced_to_those_who_know_the_channel(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    listening = ledger.redis.subscribe(invocation.done_channel)
+    ledger.claim(invocation, "i-1")
+    end(ledger, invocation, S.SUCCESS)
+    heard = listening.next(5)
+    assert heard == (invocation.done_channel, f"end {ledger.execution(invocation, 'i-1')} Success".encode())
+    listening.close()
+
+
+def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    assert stop(ledger, invocation) == Moved("Cancelled")
+    assert ledger.claim(invocation, "i-1") == NotClaimed("Cancelled", "taken")
+    assert ledger.redis.call("LLEN", keys.control("i-1")) == 0
+
+
+def test_a_stop_of_what_runs_tells_the_agent_and_waits_for_its_word(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    assert stop(ledger, invocation) == Moved("Stopping")
+    assert ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1) == [b"stop it"]
+    assert end(ledger, invocation, S.TERMINATED) == Moved("Stopping")
+    assert stop(ledger, invocation) == Unmoved("Terminated")
+
+
+def test_what_is_overdue_is_settled_once_and_only_after_its_deadline(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    assert not settle(ledger, invocation, "Running")
+    ledger.expire_deadline(invocation, "i-1")
+    assert not settle(ledger, invocation, "Pending"), "it was seen in another state"
+    assert settle(ledger, invocation, "Running")
+    assert not settle(ledger, invocation, "Running")
+    assert ledger.row(invocation, "i-1").outcome.error_code == ErrorCode.CLIENT_NOT_RESPONSE
+    assert ledger.redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_a_true_result_replaces_nobody_knows_and_both_facts_are_kept(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    ledger.expire_deadline(invocation, "i-1")
+    settle(ledger, invocation, "Running")
+    assert end(ledger, invocation, S.FAILED, exit_code=3, error_code="ExitCodeNonzero") == Moved("Aborted")
+    row = ledger.row(invocation, "i-1")
+    assert (row.state, row.outcome.exit_code, row.outcome.error_code) == ("Failed", 3, "ExitCodeNonzero")
+    assert len(row.history) == 1
+    assert row.history[0].endswith("Aborted ClientNotResponse")
+
+
+def test_a_late_success_leaves_no_trace_of_the_former_error_code(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    ledger.expire_deadline(invocation, "i-1")
+    settle(ledger, invocation, "Running")
+    end(ledger, invocation, S.SUCCESS, exit_code=0)
+    assert ledger.row(invocation, "i-1").outcome.error_code == ""
+
+
+def test_what_was_never_delivered_cannot_be_replaced_by_a_result(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.expire_deadline(invocation, "i-1")
+    execution = ledger.execution(invocation, "i-1")
+    command = settle_lost_command("i-1", execution, seen="Pending", error_code="DeliveryTimeout", error_info="")
+    assert settled(run(ledger.redis, command))
+    assert end(ledger, invocation, S.SUCCESS) == Unmoved("Aborted")
+
+
+def test_live_output_is_taken_while_running_and_refused_afterwards(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+
+    def piece(offset: int) -> bool:
+        return append_output(
+            ledger.redis,
+            "i-1",
+            ledger.execution(invocation, "i-1"),
+            offset_bytes=offset,
+            skipped_bytes=0,
+            streams="1:3",
+            data=b"abc",
+            keep_count=100,
+            ttl_ms=60_000,
+        )
+
+    assert piece(0)
+    end(ledger, invocation, S.SUCCESS)
+    assert not piece(3)
+    assert ledger.redis.call("XLEN", keys.live_output("i-1", ledger.execution(invocation, "i-1"))) == 1
+
+
+def test_states_of_many_rows_are_read_in_order_with_gaps(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", "i-2")
+    ledger.expire_deadline(invocation, "i-2")
+    run(
+        ledger.redis,
+        settle_lost_command(
+            "i-2", ledger.execution(invocation, "i-2"), seen="Pending", error_code="DeliveryTimeout", error_info=""
+        ),
+    )
+    rows = [(one, ledger.execution(invocation, one)) for one in ("i-2", "i-9", "i-1")]
+    assert states_reply(run(ledger.redis, states_command(rows))) == [
+        ("Aborted", "DeliveryTimeout"),
+        ("", ""),
+        ("Pending", ""),
+    ]
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b'{"v":1}'])
+def test_a_broken_envelope_is_an_error_and_not_a_guess(broken: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        messages.decode_envelope(broken)

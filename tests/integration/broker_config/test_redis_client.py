@@ -1,0 +1,123 @@
+"""The Redis client against a real server that is stopped, hung and restarted."""
+
+import threading
+import time
+
+import pytest
+
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
+from cloud_assistant.broker_config.functions.library import LIBRARY_NAME, run_all
+from cloud_assistant.broker_config.redis_client import Redis
+from harness.eventually import eventually
+from harness.redis_server import RedisServer
+
+
+def test_bytes_come_back_as_they_went(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    data = bytes(range(256)) * 1000
+    redis.call("SET", "k", data)
+    assert redis.call("GET", "k") == data
+    redis.close()
+
+
+def test_an_error_of_the_server_names_its_kind(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("SET", "k", "v")
+    with pytest.raises(RedisRefused) as caught:
+        redis.call("LPUSH", "k", "v")
+    assert caught.value.kind == "WRONGTYPE"
+    redis.close()
+
+
+def test_a_wrong_password_is_refused_and_not_retried_as_absence(redis_server: RedisServer) -> None:
+    redis = Redis(f"redis://nobody:wrong@127.0.0.1:{redis_server.port}/0")
+    with pytest.raises(RedisRefused) as caught:
+        redis.call("PING")
+    assert caught.value.kind == "WRONGPASS"
+
+
+def test_no_server_is_said_at_once_with_the_address(redis_server: RedisServer) -> None:
+    url = redis_server.url()
+    redis_server.stop()
+    began = time.monotonic()
+    with pytest.raises(RedisUnreachable, match=str(redis_server.port)):
+        Redis(url).call("PING")
+    assert time.monotonic() - began < 2
+
+
+def test_a_restarted_server_is_found_again_by_the_next_call(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("SET", "k", "v")
+    redis_server.restart()
+
+    def answers() -> bool:
+        try:
+            return bool(redis.call("GET", "k") == b"v")
+        except RedisUnreachable:
+            return False
+
+    eventually(answers, 5, "the client talks to the restarted server")
+    redis.close()
+
+
+def test_a_hung_server_is_given_up_after_the_timeout(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url(), timeout_seconds=0.3)
+    redis.call("PING")
+    redis_server.hang()
+    began = time.monotonic()
+    with pytest.raises(RedisUnreachable):
+        redis.call("PING")
+    assert time.monotonic() - began < 2
+    redis_server.resume()
+    assert redis.call("PING") == b"PONG"
+    redis.close()
+
+
+def test_threads_share_a_client_and_each_gets_its_own_replies(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        for turn in range(200):
+            text = f"{number}-{turn}".encode()
+            if redis.call("ECHO", text) != text:
+                wrong.append(text)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    redis.close()
+
+
+def test_a_subscription_hears_what_is_published_after_it_was_made(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    listening = redis.subscribe("a")
+    assert listening.next(0.01) is None
+    redis.call("PUBLISH", "a", "1")
+    assert listening.next(5) == ("a", b"1")
+    listening.add("b")
+    eventually(lambda: redis.call("PUBLISH", "b", "2"), 5, "the second channel is heard")
+    assert listening.next(5) == ("b", b"2")
+    listening.close()
+    redis.close()
+
+
+def test_the_library_is_loaded_when_it_is_missing_and_survives_a_restart(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    assert redis.call("FUNCTION", "LIST") == []
+    command = ("FCALL", "ca_delete_command", 4, "a", "b", "c", "d", "c-1")
+    assert run_all(redis, [command]) == [b"unknown"]
+    redis_server.kill()
+    redis_server.start()
+
+    def names() -> list[bytes]:
+        try:
+            return [library[1] for library in redis.call("FUNCTION", "LIST")]
+        except RedisUnreachable:
+            return []
+
+    assert eventually(names, 5, "the library is there after a restart") == [LIBRARY_NAME.encode()]
+    redis.close()

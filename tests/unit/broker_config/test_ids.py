@@ -1,0 +1,39 @@
+"""Identifiers."""
+
+import pytest
+
+from cloud_assistant.broker_config import ids
+
+
+def test_new_ids_are_recognised_sorted_by_age_and_unique() -> None:
+    made = [ids.new_id("t") for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert all(ids.is_made_id(one, "t") for one in made)
+    assert [one[:11] for one in made] == sorted(one[:11] for one in made)
+
+
+def test_an_id_of_another_kind_is_not_recognised() -> None:
+    assert not ids.is_made_id(ids.new_id("c"), "t")
+
+
+@pytest.mark.parametrize("text", ["i-1", "i-web.prod-01", "mi-0abc", "i-" + "a" * 63, "i-A_b"])
+def test_instance_ids_of_owners_are_accepted(text: str) -> None:
+    assert ids.is_instance_id(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "i-", "web1", "i-a b", "i-a}", "i-a{b", "i-../x", "i-a@b", "i-.a", "i-a-", "i-" + "a" * 64, "i-a\n"]
+)
+def test_instance_ids_that_could_leave_a_key_or_a_folder_are_refused(text: str) -> None:
+    assert not ids.is_instance_id(text)
+
+
+def test_an_execution_id_comes_apart_as_it_was_put_together() -> None:
+    invoke_id = ids.new_id("t")
+    text = ids.execution_id(invoke_id, 1795404496716, "i-web.prod-01")
+    assert ids.split_execution_id(text) == (invoke_id, 1795404496716, "i-web.prod-01")
+
+
+@pytest.mark.parametrize("text", ["", "t-1.0@i-1", "t-0000000000.x@i-1", "t-0000000000.0@web", "c-0000000000.0@i-1"])
+def test_other_texts_are_no_execution_ids(text: str) -> None:
+    assert ids.split_execution_id(text) is None

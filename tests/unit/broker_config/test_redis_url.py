@@ -1,0 +1,51 @@
+"""Addresses of Redis."""
+
+import pytest
+
+from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.broker_config.redis_url import format_url, parse_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://agent:s%40cret%2F@redis.example:7000/3",
+        "rediss://u:p@redis.example:6380/0?ca=%2Fetc%2Fca.pem&verify=no",
+        "unix://u:p@/run/redis/redis.sock?db=2",
+        "sentinel://u:p@10.0.0.1:26379,10.0.0.2:26380/mymaster/1?sentinel_password=x&tls=yes",
+    ],
+)
+def test_an_address_is_written_as_it_was_read(url: str) -> None:
+    assert parse_url(format_url(parse_url(url))) == parse_url(url)
+
+
+def test_ports_and_database_have_defaults() -> None:
+    assert parse_url("redis://db").hosts == (("db", 6379),)
+    assert parse_url("sentinel://s1,s2:26380/m").hosts == (("s1", 26379), ("s2", 26380))
+
+
+def test_what_is_shown_has_no_password() -> None:
+    for url in ("redis://u:secret@h:1/0", "unix://u:secret@/x?db=0", "sentinel://u:secret@h:1/m/0"):
+        assert "secret" not in parse_url(url).shown()
+        assert "u@" in parse_url(url).shown()
+
+
+def test_the_address_can_be_given_to_another_user() -> None:
+    other = parse_url(parse_url("rediss://a:b@h:1/0?ca=x").with_user("i-1", "p:w"))
+    assert (other.user, other.password, other.tls, other.ca) == ("i-1", "p:w", True, "x")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://x", "scheme 'http'"),
+        ("redis://h/x", "must be a number"),
+        ("redis://", "no server name"),
+        ("redis://h?tiemout=3", "unknown option 'tiemout'"),
+        ("sentinel://h", "master's name"),
+    ],
+)
+def test_a_bad_address_says_what_is_wrong_and_what_is_right(url: str, says: str) -> None:
+    with pytest.raises(SettingsInvalid, match=says):
+        parse_url(url)

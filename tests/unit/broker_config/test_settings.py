@@ -1,0 +1,99 @@
+"""Where settings come from, and what is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config import settings
+from cloud_assistant.broker_config.errors import SettingsInvalid
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("CLOUD_ASSISTANT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("CLOUD_ASSISTANT_HOME", str(tmp_path / "home"))
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[agent]\nslots = 2\ngrace_seconds = 7\n[limits]\nhistory_days = 3\n")
+    monkeypatch.setenv("CLOUD_ASSISTANT_AGENT_SLOTS", "3")
+    monkeypatch.setenv("CLOUD_ASSISTANT_LIMITS_HISTORY_DAYS", "5.5")
+    loaded = settings.load({"agent.slots": 4}, config=str(file))
+    assert loaded.settings.agent.slots == 4
+    assert loaded.settings.limits.history_days == 5.5
+    assert loaded.settings.agent.grace_seconds == 7.0
+    assert loaded.sources["agent.slots"] == "command line"
+    assert loaded.sources["limits.history_days"] == "environment CLOUD_ASSISTANT_LIMITS_HISTORY_DAYS"
+    assert loaded.sources["agent.grace_seconds"] == str(file)
+
+
+def test_what_assist_up_left_in_home_is_below_all_but_the_defaults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / settings.LOCAL_FILE).write_text('redis_url = "redis://:pw@127.0.0.1:6399/0"\n')
+    assert settings.load().settings.redis_url == "redis://:pw@127.0.0.1:6399/0"
+    monkeypatch.setenv("CLOUD_ASSISTANT_REDIS_URL", "redis://elsewhere:1/0")
+    assert settings.load().settings.redis_url == "redis://elsewhere:1/0"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[agent]\nslotz = 2\n", "'agent.slotz' is not a setting; did you mean agent.slots"),
+        ("[agent]\nslots = 'many'\n", "agent.slots must be a whole number, not 'many'"),
+        ("[agent]\nslots = true\n", "agent.slots must be a whole number, not True"),
+        ("[agent]\nevents = 1\n", "agent.events must be true or false"),
+        ("slots = [\n", "configuration file"),
+        ("redis_url = 'http://x'\n", "scheme 'http' is not known"),
+    ],
+)
+def test_a_bad_file_is_refused_with_name_source_and_remedy(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsInvalid, match=says):
+        settings.load(config=str(file))
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_REDIS_URI", "x")
+    with pytest.raises(SettingsInvalid, match="did you mean CLOUD_ASSISTANT_REDIS_URL"):
+        settings.load()
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="No such file"):
+        settings.load(config=str(tmp_path / "none.toml"))
+
+
+def test_truth_values_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_AGENT_EVENTS", "No")
+    assert settings.load().settings.agent.events is False
+
+
+def test_what_is_shown_masks_secrets_and_names_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_REDIS_URL", "redis://u:hunter2@h:1/0")
+    monkeypatch.setenv("CLOUD_ASSISTANT_GATEWAY_ACCESS_KEY_SECRET", "hunter2")
+    shown = {one.name: one for one in settings.load().shown()}
+    assert "hunter2" not in "".join(one.value for one in shown.values())
+    assert shown["redis_url"].value == "redis://u@h:1/0"
+    assert shown["agent.slots"].source == "default"
+    assert all(one.help.endswith(".") for one in shown.values())
+
+
+def test_a_childs_environment_has_only_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_AGENT_SLOTS", "3")
+    monkeypatch.setenv("PATH", "/bin")
+    child = settings.child_environment(CLOUD_ASSISTANT_HOME="/x")
+    assert child["CLOUD_ASSISTANT_HOME"] == "/x"
+    assert child["PATH"] == "/bin"
+    assert "CLOUD_ASSISTANT_AGENT_SLOTS" not in child

@@ -1,0 +1,62 @@
+"""Keys of instances and signatures over envelopes."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from cloud_assistant.broker_config import signing
+from cloud_assistant.broker_config.errors import SettingsInvalid
+
+
+def test_an_instance_key_is_hkdf_of_the_master_key_over_its_id() -> None:
+    master = signing.MasterKeys("k1", {"k1": b"m" * 32})
+    expected = HKDF(
+        algorithm=SHA256(), length=32, salt=b"cloud-assistant instance keys v1", info=b"instance i-1"
+    ).derive(b"m" * 32)
+    assert master.instance_key("i-1") == expected
+
+
+def test_a_signature_is_good_for_one_instance_one_message_and_one_key() -> None:
+    master = signing.new_master_keys()
+    given = master.sign("i-1", b"message")
+    key = master.instance_key("i-1")
+    assert signing.verify(key, "i-1", b"message", given)
+    assert not signing.verify(key, "i-1", b"messagf", given)
+    assert not signing.verify(key, "i-2", b"message", given)
+    assert not signing.verify(master.instance_key("i-2"), "i-2", b"message", given)
+    assert not signing.verify(key, "i-1", b"message", b"")
+
+
+def test_a_rotated_master_key_signs_anew_and_still_derives_the_old_keys() -> None:
+    first = signing.new_master_keys()
+    second = signing.new_master_keys(first)
+    assert second.current != first.current
+    assert second.instance_key("i-1", first.current) == first.instance_key("i-1")
+    assert second.instance_key("i-1") != first.instance_key("i-1")
+
+
+def test_the_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
+    master = signing.new_master_keys(signing.new_master_keys())
+    path = tmp_path / "keys" / "master-key.json"
+    signing.write_master_keys(path, master)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert signing.read_master_keys(path) == master
+
+
+def test_a_key_file_that_others_may_read_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "master-key.json"
+    signing.write_master_keys(path, signing.new_master_keys())
+    path.chmod(0o640)
+    with pytest.raises(SettingsInvalid, match="chmod 600"):
+        signing.read_master_keys(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"current":"a","keys":{"a":"00"}}', '{"current":"b","keys":{"a":"zz"}}'])
+def test_a_broken_key_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "master-key.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(SettingsInvalid, match="master key file"):
+        signing.read_master_keys(path)
