@@ -67,13 +67,18 @@ def descendants_of(*pids: int) -> list[ProcessInfo]:
     return found
 
 
-def processes_using(folder: Path) -> list[ProcessInfo]:
-    """Processes tied to a private folder: named in command line or environment, working in it, or a file in it open.
+def processes_using(*folders: Path) -> list[ProcessInfo]:
+    """Processes tied to private folders: named in command line or environment, working there, or a file there open.
 
     This is how double-forked processes in their own sessions are found. The caller and its ancestors never count.
     """
+    if not folders:
+        return []
+    # /tmp/a must not match /tmp/a1, a neighbour's folder.
+    names = b"|".join(re.escape(os.fsencode(folder)) for folder in folders)
+    wanted = re.compile(b"(?:" + names + rb")(?![\w.-])")
     own = set(_ancestors_of(os.getpid())) | {os.getpid()}
-    return [info for info in all_processes() if info.pid not in own and _uses(info.pid, str(folder))]
+    return [info for info in all_processes() if info.pid not in own and _uses(info.pid, wanted)]
 
 
 def _ancestors_of(pid: int) -> Iterator[int]:
@@ -82,27 +87,25 @@ def _ancestors_of(pid: int) -> Iterator[int]:
         yield pid
 
 
-def _uses(pid: int, folder: str) -> bool:
+def _uses(pid: int, wanted: re.Pattern[bytes]) -> bool:
     base = Path(f"/proc/{pid}")
-    # /tmp/a must not match /tmp/a1, a neighbour's folder.
-    wanted = re.compile(re.escape(folder.encode()) + rb"(?![\w.-])")
     for name in ("cmdline", "environ"):
         try:
             if wanted.search((base / name).read_bytes()):
                 return True
         except _GONE:
             continue
-    return any(target == folder or target.startswith(folder + "/") for target in _links_of(base))
+    return any(wanted.search(os.fsencode(target)) for target in _links_of(base))
 
 
-def _links_of(base: Path) -> Iterator[str]:
+def _links_of(base: Path) -> Iterator[Path]:
     try:
         links = [base / "cwd", *(base / "fd").iterdir()]
     except _GONE:
         return
     for link in links:
         try:
-            yield str(link.readlink())
+            yield link.readlink()
         except _GONE:
             continue
 

@@ -32,13 +32,13 @@ def watch_mount(folder: Path) -> None:
     _tell("mount", folder)
 
 
-def kill_users_of(folder: Path) -> list[proc.ProcessInfo]:
-    """SIGKILL every process that uses the folder, with its descendants; return what had to be killed.
+def kill_users_of(*folders: Path) -> list[proc.ProcessInfo]:
+    """SIGKILL every process that uses one of the folders, with its descendants; return what had to be killed.
 
     Repeated until none is left, since a process can fork between our look and our signal.
     """
     killed: dict[int, proc.ProcessInfo] = {}
-    while users := proc.processes_using(folder):
+    while users := proc.processes_using(*folders):
         for info in [*users, *proc.descendants_of(*(user.pid for user in users))]:
             killed[info.pid] = info
             with contextlib.suppress(ProcessLookupError):
@@ -80,8 +80,7 @@ def main() -> None:
     for line in sys.stdin:
         word, _, name = line.rstrip("\n").partition(" ")
         (mounts if word == "mount" else folders).append(Path(name))
-    for folder in dict.fromkeys(folders):
-        kill_users_of(folder)
+    kill_users_of(*dict.fromkeys(folders))
     for mount in mounts:
         if os.path.ismount(mount):
             subprocess.run(["umount", "--lazy", str(mount)], check=False, stderr=subprocess.DEVNULL)

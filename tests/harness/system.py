@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,7 +97,9 @@ class System:
         agent.instance_id, agent.home = instance_id, home
         self.programs.append(agent)
         self.agents[instance_id] = agent
-        agent.start(ready=rf"agent ready.*instance_id={instance_id}\b", within_seconds=ready_within_seconds)
+        agent.start(
+            ready=rf"agent ready.*instance_id={re.escape(instance_id)}(?!\S)", within_seconds=ready_within_seconds
+        )
         return agent
 
     def start_beat(
