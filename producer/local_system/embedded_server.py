@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.redis_url import RedisAddress, format_url
-from .ports import next_free_port, is_free
+from .ports import is_free, next_free_port
 from .private_files import read_or_empty, write_private
 
 ADDRESS = "127.0.0.1"

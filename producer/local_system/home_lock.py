@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,7 +34,7 @@ class UpNote(msgspec.Struct):
     gateway: str = ""
     flower: str = ""
     instance_id: str = ""
-    children: list[RunningChild] = field(default_factory=list)
+    children: list[RunningChild] = msgspec.field(default_factory=list)
 
 
 def read_note(home: Path) -> UpNote | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...broker_config.errors import Refused
-from .ports import next_free_port, is_free, owner_of
+from .ports import is_free, next_free_port, owner_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""The log of a child program."""
+
+import os
+from pathlib import Path
+
+from cloud_assistant.producer.local_system.child_log import ChildLog
+
+
+def run(log: ChildLog, text: bytes) -> None:
+    descriptor = log.open()
+    os.write(descriptor, text)
+    os.close(descriptor)
+
+
+def test_only_what_the_present_run_wrote_counts(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "log/agent.log")
+    run(log, b"agent ready\n")
+    run(log, b"starting\n\nsecond line\n")
+    assert log.this_run() == "starting\n\nsecond line\n"
+    assert log.last_lines(5) == ["starting", "second line"]
+    assert log.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_long_log_is_moved_aside_while_the_child_goes_on_writing(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "agent.log", limit_bytes=100)
+    descriptor = log.open()
+    os.write(descriptor, b"x" * 101)
+    log.keep_bounded()
+    os.write(descriptor, b"and on\n")
+    os.close(descriptor)
+    assert log.path.read_bytes() == b"and on\n"
+    assert (tmp_path / "agent.log.1").read_bytes() == b"x" * 101
+    assert log.this_run() == "and on\n"
+
+
+def test_a_short_log_stays(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "agent.log", limit_bytes=100)
+    run(log, b"x" * 100)
+    log.keep_bounded()
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.log"]
+
+
+def test_of_a_huge_run_only_the_end_is_read(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "agent.log")
+    run(log, b"x" * 200_000 + b"\nthe end\n")
+    assert len(log.this_run()) <= 65536
+    assert log.last_lines(1) == ["the end"]
