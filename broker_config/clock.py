@@ -13,6 +13,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def now_us() -> int:
+    """Return the wall clock in microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
 def monotonic_seconds() -> float:
     """Return a clock that never steps, for measuring waits."""
     return time.monotonic()

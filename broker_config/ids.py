@@ -8,7 +8,7 @@ alphabet is narrow on purpose.
 import re
 import secrets
 
-from .clock import now_ms
+from .clock import now_us
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -27,8 +27,8 @@ def _base36(number: int) -> str:
 
 
 def new_id(prefix: str) -> str:
-    """Make an identifier such as ``t-…``: the time first, so that ids sort by age, then 80 random bits."""
-    return f"{prefix}-{_base36(now_ms()):0>9}{_base36(secrets.randbits(80)):0>16}"
+    """Make an identifier such as ``t-…``: microseconds first, so that ids sort by age, then 80 random bits."""
+    return f"{prefix}-{_base36(now_us()):0>10}{_base36(secrets.randbits(80)):0>16}"
 
 
 def new_token() -> str:

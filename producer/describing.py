@@ -19,7 +19,10 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status, legacy_record_status
 from .command_library import has_tags, like
-from .paging import Page, PageRequest, read_page
+from .paging import Page, PageRequest, make_token, read_page, read_token, walk
+
+#: Rows read in one go.
+_ROWS_COUNT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,14 +172,14 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
     if wanted.record_status:
         states = execution_states(redis, stored, targets)
         targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
-    first = _first_of(page)
+    first = _first_of(page, wanted)
     pairs = [
         (one, execution_id(wanted.invoke_id, stored.latest_firing_ms, one))
         for one in targets[first : first + page.count]
     ]
     items = [DescribedResult(row, stored) for row in load_rows(redis, pairs) if row is not None]
     more = first + page.count < len(targets)
-    token = str(first + page.count) if page.by_token and more else ""
+    token = _place_token(first + page.count, wanted) if page.by_token and more else ""
     return Page(items, len(targets), token, page.number, page.count)
 
 
@@ -187,7 +190,7 @@ def _history_of_invocation(
     targets = [one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)]
     firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
     pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
-    first = _first_of(page)
+    first = _first_of(page, wanted)
     items: list[DescribedResult] = []
     position = first
     while position < len(pairs) and len(items) < page.count:
@@ -198,7 +201,7 @@ def _history_of_invocation(
                 items.append(DescribedResult(row, stored))
                 if len(items) == page.count:
                     break
-    token = str(position) if page.by_token and position < len(pairs) else ""
+    token = _place_token(position, wanted) if page.by_token and position < len(pairs) else ""
     return Page(items, len(pairs), token, page.number, page.count)
 
 
@@ -217,25 +220,42 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
 def _results_over_invocations(
     redis: Redis, index: str, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
-    """Results of one invocation after another; a page never splits the work of loading more than it shows."""
+    """Results of one invocation after another, newest invocation first, targets in their order."""
+    page.check()
+    matches = _result_matcher(wanted)
+    skip = 0 if page.by_token else (page.number - 1) * page.size
+    start, inside = _read_result_position(page.next_token, wanted)
+    items: list[DescribedResult] = []
+    position = ""
+    for place, stored in walk(redis, index, lambda ids: load_invocations(redis, ids), start=start):
+        targets = load_targets(redis, stored.record.invoke_id)
+        for first in range(inside, len(targets), _ROWS_COUNT):
+            chunk = targets[first : first + _ROWS_COUNT]
+            pairs = [(one, execution_id(stored.record.invoke_id, stored.latest_firing_ms, one)) for one in chunk]
+            for offset, row in enumerate(load_rows(redis, pairs)):
+                if row is None or not matches(DescribedResult(row, stored)):
+                    continue
+                if skip:
+                    skip -= 1
+                elif len(items) == page.count:
+                    token = make_token(position, repr(wanted)) if page.by_token else ""
+                    return Page(items, 0, token, page.number, page.count)
+                else:
+                    items.append(DescribedResult(row, stored))
+                    position = f"{place.partition(' ')[0]} {stored.record.invoke_id}/{first + offset + 1}"
+        inside = 0
+    return Page(items, 0, "", page.number, page.count)
 
-    def load(invoke_ids: Sequence[str]) -> list[list[DescribedResult] | None]:
-        found: list[list[DescribedResult] | None] = []
-        for stored in load_invocations(redis, invoke_ids):
-            if stored is None:
-                found.append(None)
-                continue
-            invoke_id = stored.record.invoke_id
-            pairs = [
-                (one, execution_id(invoke_id, stored.latest_firing_ms, one)) for one in load_targets(redis, invoke_id)
-            ]
-            rows = [DescribedResult(row, stored) for row in load_rows(redis, pairs[: page.count]) if row is not None]
-            found.append([one for one in rows if _result_matcher(wanted)(one)])
-        return found
 
-    groups = read_page(redis, index, page, load, keep=bool, filters=repr(wanted))
-    items = [one for group in groups.items for one in group][: page.count]
-    return Page(items, groups.total_count, groups.next_token, groups.number, groups.size)
+def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, int]:
+    """Where to go on: just before the invocation that the last page ended in, and how many of its targets are done."""
+    position = read_token(token, repr(wanted))
+    if position is None:
+        return None, 0
+    score, where = position
+    invoke_id, _, done = where.partition("/")
+    # Names of one score come in descending order; "~" sorts after every id, so this invocation comes first again.
+    return (score, invoke_id + "~"), int(done or 0)
 
 
 def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
@@ -245,7 +265,10 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
             (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
             and _has_status(one.row.state, wanted)
-            and (not wanted.resource_group_id or (record or None) is not None)
+            and (
+                not wanted.resource_group_id
+                or (record is not None and record.resource_group_id == wanted.resource_group_id)
+            )
             and (not wanted.tags or (record is not None and has_tags(record.tags, wanted.tags)))
         )
 
@@ -256,7 +279,13 @@ def _has_status(state: str, wanted: ResultFilter) -> bool:
     return not wanted.record_status or wanted.record_status in (state, legacy_record_status(state))
 
 
-def _first_of(page: PageRequest) -> int:
-    if page.by_token:
-        return int(page.next_token) if page.next_token.isdigit() else 0
-    return (page.number - 1) * page.size
+def _first_of(page: PageRequest, wanted: ResultFilter) -> int:
+    if not page.by_token:
+        return (page.number - 1) * page.size
+    place = read_token(page.next_token, repr(wanted))
+    return int(place[0]) if place else 0
+
+
+def _place_token(place: int, wanted: ResultFilter) -> str:
+    """A token for a place in a fixed list."""
+    return make_token(f"{place} -", repr(wanted))

@@ -87,14 +87,13 @@ def read_page(
         names = [one.decode() for one in redis.call("ZREVRANGE", index, first, first + request.size - 1)]
         found = [item for item in load(names) if item is not None] if names else []
         return Page(found, redis.call("ZCARD", index), "", request.number, request.size)
-    start = _read_token(request.next_token, filters) if request.next_token else None
-    matching = _matching(redis, index, load, keep, start)
+    matching = walk(redis, index, load, keep=keep, start=read_token(request.next_token, filters))
     if request.by_token:
         items: list[Item] = []
         last = ""
         for position, item in matching:
             if len(items) == request.count:
-                return Page(items, 0, _make_token(last, filters), 1, request.count)
+                return Page(items, 0, make_token(last, filters), 1, request.count)
             items.append(item)
             last = position
         return Page(items, 0, "", 1, request.count)
@@ -103,14 +102,15 @@ def read_page(
     return Page(everything[first : first + request.size], len(everything), "", request.number, request.size)
 
 
-def _matching(
+def walk(
     redis: Redis,
     index: str,
     load: Callable[[Sequence[str]], list[Item | None]],
-    keep: Callable[[Item], bool] | None,
-    start: tuple[str, str] | None,
+    *,
+    keep: Callable[[Item], bool] | None = None,
+    start: tuple[str, str] | None = None,
 ) -> Iterator[tuple[str, Item]]:
-    """Items from a position on, each with its own position ``score member``."""
+    """Yield the items of an index, newest first, each with its position ``score member``; after ``start`` if given."""
     top, after = start or ("+inf", "")
     skip = 0
     while True:
@@ -130,12 +130,20 @@ def _matching(
             skip += _BATCH_COUNT
 
 
-def _make_token(position: str, filters: str) -> str:
+def make_token(position: str, filters: str) -> str:
+    """Hide a position in a token that is good for one set of filters."""
     mark = hashlib.sha256(filters.encode()).hexdigest()[:8]
     return base64.urlsafe_b64encode(f"{mark} {position}".encode()).decode()
 
 
-def _read_token(token: str, filters: str) -> tuple[str, str]:
+def read_token(token: str, filters: str) -> tuple[str, str] | None:
+    """Read a position back from a token; ``None`` when there is none.
+
+    Raises:
+        RequestInvalid: the token is not one of ours, or belongs to another query.
+    """
+    if not token:
+        return None
     try:
         mark, score, name = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
         float(score)

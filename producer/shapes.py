@@ -95,7 +95,7 @@ def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
     """One result of DescribeInvocationResults."""
     row = one.row
     record = one.stored.record if one.stored else None
-    shape = {
+    return {
         "InvokeId": row.invoke_id,
         "CommandId": row.command_id,
         **execution_shape(row, output_as),
@@ -114,7 +114,6 @@ def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
         "OssOutputErrorCode": "",
         "OssOutputErrorInfo": "",
     }
-    return shape
 
 
 def full_result_shape(row: ExecutionRow) -> Shape:

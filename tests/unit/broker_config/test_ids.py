@@ -9,7 +9,7 @@ def test_new_ids_are_recognised_sorted_by_age_and_unique() -> None:
     made = [ids.new_id("t") for _ in range(1000)]
     assert len(set(made)) == 1000
     assert all(ids.is_made_id(one, "t") for one in made)
-    assert [one[:11] for one in made] == sorted(one[:11] for one in made)
+    assert [one[:12] for one in made] == sorted(one[:12] for one in made)
 
 
 def test_an_id_of_another_kind_is_not_recognised() -> None:

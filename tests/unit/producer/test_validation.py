@@ -1,0 +1,62 @@
+"""Rules of requests, each with the API's code."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+
+from cloud_assistant.broker_config.errors import CloudAssistantError
+from cloud_assistant.broker_config.settings_table import LimitSettings
+from cloud_assistant.producer import validation
+
+LIMITS = LimitSettings()
+
+
+@pytest.mark.parametrize(
+    ("check", "code"),
+    [
+        (lambda: validation.name(""), "MissingName"),
+        (lambda: validation.name("n" * 129), "CmdName.ExceedLimit"),
+        (lambda: validation.name("a\nb"), "InvalidParameterCharacter.CommandName"),
+        (lambda: validation.description("d" * 513), "CmdDesc.ExceedLimit"),
+        (lambda: validation.content(b"", LIMITS), "MissingCommandContent"),
+        (lambda: validation.content(b"x" * (18 * 1024 + 1), LIMITS), "CmdContent.ExceedLimit"),
+        (lambda: validation.decode_base64("not base64!"), "CmdContent.DecodeError"),
+        (lambda: validation.decode_base64("YQ"), "CmdContent.DecodeError"),
+        (lambda: validation.script_type("RunPerlScript"), "InvalidCmdType.NotFound"),
+        (lambda: validation.working_directory("/" + "d" * 200), "InvalidParameter.WorkingDir"),
+        (lambda: validation.username("u" * 256), "Username.ExceedLimit"),
+        (lambda: validation.launcher("l" * 1025), "InvalidLauncher.LengthLimitExceeded"),
+        (lambda: validation.timeout_seconds(86_401, LIMITS), "InvalidTimeout.ExceedLimit"),
+        (lambda: validation.timeout_seconds(0, LIMITS), "InvalidTimeout"),
+        (lambda: validation.deliver_within_seconds(0, LIMITS), "InvalidParameter.DeliverWithin"),
+        (lambda: validation.deliver_within_seconds(30 * 86_400 + 1, LIMITS), "InvalidParameter.DeliverWithin"),
+        (lambda: validation.termination_mode("Group"), "InvalidTerminationMode.NotFound"),
+        (lambda: validation.tags({f"k{number}": "" for number in range(21)}), "NumberExceed.Tags"),
+        (lambda: validation.tags({"": "v"}), "MissingParameter.TagKey"),
+        (lambda: validation.tags({"acs:x": "v"}), "InvalidTagKey.Malformed"),
+        (lambda: validation.tags({"k": "v" * 129}), "InvalidTagValue.Malformed"),
+        (lambda: validation.client_token("t" * 65), "InvalidClientToken.Malformed"),
+        (lambda: validation.client_token("täg"), "InvalidClientToken.Malformed"),
+    ],
+)
+def test_a_request_that_breaks_a_rule_carries_the_code_of_the_api(check: Callable[[], object], code: str) -> None:
+    with pytest.raises(CloudAssistantError) as caught:
+        check()
+    assert caught.value.code == code
+
+
+def test_the_largest_allowed_values_pass() -> None:
+    assert validation.name("名" * 128)
+    assert validation.content(b"x" * 18 * 1024, LIMITS)
+    assert validation.timeout_seconds(86_400, LIMITS) == 86_400
+    assert validation.tags({"k" * 64: "v" * 128})
+
+
+def test_a_timeout_under_ten_seconds_is_raised_to_ten() -> None:
+    assert validation.timeout_seconds(3, LIMITS) == 10
+
+
+def test_base64_may_be_wrapped() -> None:
+    data = bytes(range(200))
+    assert validation.decode_base64(base64.encodebytes(data).decode()) == data
