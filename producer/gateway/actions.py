@@ -1,0 +1,69 @@
+"""The actions the gateway offers: how one is called, what it may answer, and where it is looked up."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from .access_keys import AccessKey
+from .parameters import Parameters
+
+#: An action's answer, without the request id: the API's own names, ready to be written.
+Fields = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request for an action."""
+
+    action: str
+    parameters: Parameters
+    caller: AccessKey
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """An answer that the caller would rather have later, for callers who asked to wait.
+
+    The gateway pauses without holding a thread and then looks again. When it is about to stop, or when the client
+    has gone, it gives the answer so far.
+    """
+
+    so_far: Fields
+    look_again: Callable[[], "Fields | NotYet"]
+    pause_ms: int
+
+
+class Action(Protocol):
+    """What is done for one action of the API."""
+
+    def __call__(self, call: Call) -> Fields | NotYet:
+        """Do it and answer. May block on Redis: it has a thread to itself.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+
+
+class ActionRegistry:
+    """The known actions by their exact name."""
+
+    def __init__(self, actions: Mapping[str, Action] | None = None) -> None:
+        self._actions: dict[str, Action] = dict(actions or {})
+
+    def register(self, name: str, action: Action) -> None:
+        """Offer an action.
+
+        Raises:
+            ValueError: another action has this name.
+        """
+        if name in self._actions:
+            raise ValueError(f"the action {name} is registered twice; give each action one implementation")
+        self._actions[name] = action
+
+    def find(self, name: str) -> Action | None:
+        """Find an action; names are case-sensitive."""
+        return self._actions.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._actions))

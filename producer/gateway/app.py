@@ -1,0 +1,198 @@
+"""The ASGI application: routes, threads for blocking work, limits, and the last line against unforeseen errors."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from ...broker_config.settings_table import GatewaySettings
+from .access_keys import AccessKeyLookup, Authorization, NonceStore
+from .access_log import log_exchange
+from .actions import ActionRegistry
+from .api_errors import ApiError, api_error
+from .authentication import Authenticator
+from .exchange import Exchange
+from .http_messages import HttpReply, HttpRequest, path_of_target
+from .interruption import Interruption
+from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed
+from .request_body import ClientLeft, RequestBody
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What the application is made of."""
+
+    actions: ActionRegistry
+    access_keys: AccessKeyLookup
+    nonces: NonceStore
+    authorization: Authorization
+    now_ms: Callable[[], int]
+    #: Whether the gateway can do its work at this moment. May block; must not raise.
+    is_healthy: Callable[[], bool]
+    #: The metrics in Prometheus' text form, and the content type of that form. May block.
+    metrics: Callable[[], tuple[bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """How much the application takes on at once."""
+
+    #: Requests that may be inside an action at the same time; each holds a thread while Redis answers.
+    threads_count: int = 16
+    #: Requests under way, waiting ones included; more are told to come back.
+    requests_count: int = 1024
+    body_bytes: int = 256 * 1024
+    body_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, settings: GatewaySettings) -> "AppLimits":
+        """Take from the settings what they say; the rest are the defaults."""
+        return cls(threads_count=settings.threads, body_bytes=settings.request_bytes)
+
+
+def create_app(dependencies: Dependencies, limits: AppLimits | None = None) -> "GatewayApplication":
+    """Make the application; ``close`` it when it is not served by a server that speaks the lifespan protocol."""
+    return GatewayApplication(dependencies, limits or AppLimits())
+
+
+class GatewayApplication:
+    """``/`` is the API; ``/healthz`` and ``/metrics`` are for the people who run it; all else is 404."""
+
+    def __init__(self, dependencies: Dependencies, limits: AppLimits) -> None:
+        self._dependencies = dependencies
+        self._limits = limits
+        authenticator = Authenticator(dependencies.access_keys, dependencies.nonces, dependencies.now_ms)
+        self._endpoint = OpenApiEndpoint(dependencies.actions, authenticator, dependencies.authorization)
+        self._threads = ThreadPoolExecutor(limits.threads_count, thread_name_prefix="gateway-action")
+        # A stuck Redis may hold every thread above: health must still be told.
+        self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
+        self._stopping = asyncio.Event()
+        self._requests_count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path = path_of_target(scope.get("raw_path") or scope["path"].encode("utf-8"))
+        if path == "/":
+            await self._serve_api(scope, receive, send)
+        else:
+            await _send_reply(send, await self._other_reply(path, scope["method"]))
+
+    def stop_waiting(self) -> None:
+        """Answer every postponed request with what there is. To be called in the event loop's thread."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Give the threads back; those inside an action end with it."""
+        self._threads.shutdown(wait=False)
+        self._probe_threads.shutdown(wait=False)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        request = HttpRequest(
+            scope["method"], "/", scope["query_string"], [(name, value) for name, value in scope["headers"]], b""
+        )
+        exchange = Exchange(request)
+        self._requests_count += 1
+        try:
+            reply = await self._reply_to(exchange, receive)
+        except ClientLeft:
+            exchange.code = "ClientLeft"
+            log_exchange(exchange, 499, (perf_counter() - started) * 1000, 0)
+            return
+        except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
+            logger.exception("request failed request_id=%s", exchange.request_id)
+            reply = exchange.refused(api_error("InternalError"))
+        finally:
+            self._requests_count -= 1
+        await _send_reply(send, reply)
+        log_exchange(exchange, reply.http_status, (perf_counter() - started) * 1000, len(reply.body))
+
+    async def _reply_to(self, exchange: Exchange, receive: Receive) -> HttpReply:
+        body = RequestBody(receive, limit_bytes=self._limits.body_bytes, limit_seconds=self._limits.body_seconds)
+        try:
+            await self._complete(exchange, body)
+        except ApiError as error:
+            await body.discard()
+            exchange.guess_format()
+            reply = exchange.refused(error)
+            return reply if body.ended else replace(reply, headers={**reply.headers, "connection": "close"})
+        outcome = await self._in_thread(lambda: self._endpoint.answer(exchange))
+        if isinstance(outcome, HttpReply):
+            return outcome
+        return await self._wait_for(outcome, receive)
+
+    async def _complete(self, exchange: Exchange, body: RequestBody) -> None:
+        """Read the body, unless the request can be refused without it."""
+        if exchange.request.method not in METHODS:
+            raise api_error("UnsupportedHTTPMethod")
+        if self._requests_count > self._limits.requests_count:
+            raise api_error(
+                "ServiceUnavailable", "Too many requests are under way at this gateway.", retry_after_seconds=1
+            )
+        content = await body.read()
+        if content:
+            exchange.request = replace(exchange.request, body=content)
+
+    async def _wait_for(self, postponed: Postponed, receive: Receive) -> HttpReply:
+        outcome: HttpReply | Postponed = postponed
+        async with Interruption(receive, self._stopping) as interruption:
+            while isinstance(outcome, Postponed):
+                if await interruption.comes_within(outcome.pause_ms):
+                    return outcome.reply_so_far()
+                outcome = await self._in_thread(outcome.look_again)
+        return outcome
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _other_reply(self, path: str, method: str) -> HttpReply:
+        if path not in ("/healthz", "/metrics"):
+            return _plain(404, b"not found\n")
+        if method not in ("GET", "HEAD"):
+            return _plain(405, b"use GET\n")
+        try:
+            if path == "/metrics":
+                text, content_type = await self._probe(self._dependencies.metrics)
+                return HttpReply(200, content_type, text, {})
+            healthy = await self._probe(self._dependencies.is_healthy)
+        except Exception:  # outermost: as for the API
+            logger.exception("probe failed path=%s", path)
+            return _plain(500, b"internal error\n")
+        status, word = (200, b"true") if healthy else (503, b"false")
+        return HttpReply(status, "application/json", b'{"healthy": %s}\n' % word, {})
+
+    async def _probe(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._probe_threads, work)
+
+
+def _plain(http_status: int, text: bytes) -> HttpReply:
+    return HttpReply(http_status, "text/plain; charset=utf-8", text, {})
+
+
+async def _send_reply(send: Send, reply: HttpReply) -> None:
+    headers = [
+        (b"content-type", reply.content_type.encode("latin-1")),
+        (b"content-length", str(len(reply.body)).encode("latin-1")),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": reply.http_status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,116 @@
+"""Find out who sent a request: key, time, signature, nonce, in this order."""
+
+import hmac
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from .access_keys import AccessKey, AccessKeyLookup, NonceStore
+from .api_errors import ApiError, api_error, http_status_of
+from .signed_request import SignedRequest
+
+#: How far a client's clock may be off, either way.
+TIME_TOLERANCE_MS = 15 * 60 * 1000
+#: A nonce must be remembered for at least twice the tolerance: from the earliest to the latest valid moment.
+NONCE_TTL_SECONDS = 1860
+NONCE_LIMIT_CHARACTERS = 128
+SECURITY_TOKEN_LIMIT_CHARACTERS = 4096
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class Authenticator:
+    """Verify signed requests against the known access keys.
+
+    A request is accepted at most once: its nonce is remembered, but only after the signature was found right, so
+    that a stranger cannot use up nonces of others.
+    """
+
+    def __init__(self, access_keys: AccessKeyLookup, nonces: NonceStore, now_ms: Callable[[], int]) -> None:
+        self._access_keys = access_keys
+        self._nonces = nonces
+        self._now_ms = now_ms
+
+    def caller_of(self, request: SignedRequest) -> AccessKey:
+        """Give the access key that made this request.
+
+        Raises:
+            ApiError: with the first code that applies: unknown key, disabled key, time, signature, token, nonce.
+        """
+        access_key = self._access_keys.find(request.access_key_id)
+        if access_key is None:
+            raise api_error("InvalidAccessKeyId.NotFound")
+        if not access_key.active:
+            raise api_error("InvalidAccessKeyId.Inactive")
+        now_ms = self._now_ms()
+        _require_fresh(request.time_text, now_ms)
+        if not request.is_signed_with(access_key.secret):
+            raise _signature_does_not_match(request)
+        _require_token(access_key, request.security_token, now_ms)
+        self._require_new(request)
+        return access_key
+
+    def _require_new(self, request: SignedRequest) -> None:
+        if not request.nonce:
+            raise api_error("MissingParameter", "The signature nonce is empty.")
+        if len(request.nonce) > NONCE_LIMIT_CHARACTERS:
+            raise api_error(
+                "InvalidParameter.SignatureNonce",
+                f"The signature nonce is longer than {NONCE_LIMIT_CHARACTERS} characters.",
+            )
+        if not self._nonces.remember(request.access_key_id, request.nonce, NONCE_TTL_SECONDS):
+            raise api_error("SignatureNonceUsed")
+
+
+def time_of(text: str) -> int:
+    """Read ``2026-01-31T08:00:00Z`` as milliseconds since 1970.
+
+    Raises:
+        ApiError: ``InvalidTimeStamp.Format`` for anything else.
+    """
+    if not _TIME.fullmatch(text):
+        raise api_error("InvalidTimeStamp.Format")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise api_error("InvalidTimeStamp.Format") from exc
+    return int(moment.timestamp()) * 1000
+
+
+def _require_fresh(time_text: str, now_ms: int) -> None:
+    difference_ms = now_ms - time_of(time_text)
+    if abs(difference_ms) > TIME_TOLERANCE_MS:
+        direction = "behind" if difference_ms > 0 else "ahead of"
+        raise api_error(
+            "InvalidTimeStamp.Expired",
+            f"The request was signed {abs(difference_ms) // 1000} seconds {direction} this server's clock.",
+        )
+
+
+def _require_token(access_key: AccessKey, token: str, now_ms: int) -> None:
+    expected = access_key.security_token
+    if not token:
+        if expected is not None:
+            raise api_error("MissingSecurityToken")
+        return
+    if len(token) > SECURITY_TOKEN_LIMIT_CHARACTERS or not _TOKEN.fullmatch(token):
+        raise api_error("InvalidSecurityToken.Malformed")
+    if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
+        raise api_error("InvalidSecurityToken.MismatchWithAccessKey")
+    if access_key.expires_at_ms is not None and access_key.expires_at_ms <= now_ms:
+        raise api_error("InvalidSecurityToken.Expired")
+
+
+def _signature_does_not_match(request: SignedRequest) -> ApiError:
+    """Say what we would have signed.
+
+    The old Python SDK splits the message at colons, compares the second part with its own string to sign, and if
+    they are equal tells its user that the secret is wrong. So there is exactly one colon, and that text after it.
+    """
+    code = "SignatureDoesNotMatch"
+    message = (
+        "The signature is not the one this server computes. If the text that the client signed is the same, "
+        f"the AccessKeySecret is wrong; otherwise compare the two. The server signed:{request.string_to_sign}"
+    )
+    return ApiError(code, http_status_of(code), message)

@@ -1,0 +1,61 @@
+"""One HTTP request as it arrived and one reply as it leaves; nothing about the API's meaning."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A complete request. Header names are lower case; the query and the body are the bytes from the wire."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """List every value of a header, in the order of arrival."""
+        return [value for key, value in self.headers if key == name]
+
+    def header(self, name: bytes) -> str:
+        """Give the first value of a header as text, or the empty string."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return ""
+
+    @property
+    def called_name(self) -> str:
+        """The name, with port, under which the client called us (its ``Host`` header)."""
+        return self.header(b"host")
+
+    @property
+    def has_form(self) -> bool:
+        """Whether the body is a form, whose fields count as parameters."""
+        return self.header(b"content-type").lower().startswith(FORM_CONTENT_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A complete reply. ``Content-Length`` is added when it is sent."""
+
+    http_status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def path_of_target(raw_path: bytes) -> str:
+    """Reduce a request target to its path.
+
+    Clients behind ``HTTP_PROXY`` send the absolute form (``POST http://name/?…``); it means the path after the name.
+    """
+    lowered = raw_path[:8].lower()
+    if lowered.startswith((b"http://", b"https://")):
+        after_scheme = raw_path.split(b"://", 1)[1]
+        _, slash, rest = after_scheme.partition(b"/")
+        raw_path = slash + rest if slash else b"/"
+    return raw_path.decode("latin-1")

@@ -1,0 +1,36 @@
+"""The instance ids of a request, in every form in which clients send them."""
+
+from .api_errors import api_error
+from .parameters import Parameters
+
+
+def instance_ids_of(parameters: Parameters) -> list[str]:
+    """List the ids of ``InstanceId.N``, each once, in order; empty if none was given.
+
+    ``InstanceIds.N``, and ``InstanceIds`` as a JSON array, comma list or space list, are hand-written clients' forms
+    of the same. (``DescribeInstances`` is different: there the JSON array is the only form.)
+
+    Raises:
+        ApiError: ``InvalidInstance.NotFound`` when every id is one character long. The stock 2017 command line does
+            that to its first id and loses the others, so nothing can be repaired here.
+    """
+    ids = parameters.list_of("InstanceId") or parameters.list_of("InstanceIds") or _in_one_value(parameters)
+    ids = [instance_id for instance_id in ids if instance_id]
+    if ids and all(len(instance_id) == 1 for instance_id in ids):
+        raise api_error(
+            "InvalidInstance.NotFound",
+            f"The client split an instance id into its characters ({''.join(ids)[:40]}) and lost any further id; "
+            "the stock aliyuncli does that.",
+        )
+    return list(dict.fromkeys(ids))
+
+
+def _in_one_value(parameters: Parameters) -> list[str]:
+    value = parameters.text("InstanceIds", "") or parameters.text("InstanceId", "")
+    value = value.strip()
+    if not value.startswith("["):
+        return value.replace(",", " ").split()
+    ids = parameters.json_list("InstanceIds") or []
+    if not all(isinstance(instance_id, str) for instance_id in ids):
+        raise api_error("InvalidParameter.InstanceIds", "The parameter InstanceIds must be an array of strings.")
+    return [str(instance_id) for instance_id in ids]

@@ -1,0 +1,85 @@
+"""The API's one endpoint, ``/``: from a complete request to a reply, without any input or output of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .access_keys import Authorization
+from .actions import ActionRegistry, Call, Fields, NotYet
+from .api_errors import ApiError, api_error
+from .authentication import Authenticator
+from .exchange import Exchange
+from .http_messages import HttpReply
+from .parameters import Parameters
+from .request_parameters import RequestParameters, assembled, with_todays_names
+from .signature_v1 import read_v1
+from .signature_v3 import is_v3, read_v3
+from .signed_request import SignedRequest
+
+VERSION = "2014-05-26"
+METHODS = ("GET", "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A reply that the client would rather have later."""
+
+    pause_ms: int
+    reply_so_far: Callable[[], HttpReply]
+    look_again: Callable[[], "HttpReply | Postponed"]
+
+
+class OpenApiEndpoint:
+    """Authenticate a request, find its action, and write what that answers."""
+
+    def __init__(self, actions: ActionRegistry, authenticator: Authenticator, authorization: Authorization) -> None:
+        self._actions = actions
+        self._authenticator = authenticator
+        self._authorization = authorization
+
+    def answer(self, exchange: Exchange) -> HttpReply | Postponed:
+        """Answer a request. Every documented refusal is a reply; only mistakes of ours are raised."""
+        try:
+            return self._answer(exchange)
+        except ApiError as error:
+            return exchange.refused(error)
+
+    def _answer(self, exchange: Exchange) -> HttpReply | Postponed:
+        parameters = assembled(exchange.request)
+        exchange.choose_format(parameters.merged)
+        signed = _signed_request(exchange, parameters)
+        exchange.action = signed.action
+        exchange.access_key_id = signed.access_key_id
+        caller = self._authenticator.caller_of(signed)
+        action = self._actions.find(signed.action)
+        if action is None:
+            raise api_error("InvalidAction.NotFound", f"There is no action {signed.action[:64]!r} here.")
+        if signed.version != VERSION:
+            raise api_error("InvalidVersion")
+        self._authorization.require(caller, signed.action)
+        values = with_todays_names(signed.action, parameters.merged)
+        call = Call(signed.action, Parameters(values), caller, exchange.request_id)
+        return self._reply(exchange, lambda: action(call))
+
+    def _reply(self, exchange: Exchange, look: Callable[[], Fields | NotYet]) -> HttpReply | Postponed:
+        try:
+            outcome = look()
+        except ApiError as error:
+            return exchange.refused(error)
+        if not isinstance(outcome, NotYet):
+            return exchange.succeeded(outcome)
+        so_far = outcome.so_far
+        look_again = outcome.look_again
+        return Postponed(
+            outcome.pause_ms,
+            lambda: exchange.succeeded(so_far),
+            lambda: self._reply(exchange, look_again),
+        )
+
+
+def _signed_request(exchange: Exchange, parameters: RequestParameters) -> SignedRequest:
+    request = exchange.request
+    if is_v3(request):
+        return read_v3(request, parameters.query)
+    if request.header(b"authorization") and "Signature" not in parameters.merged:
+        raise api_error("IncompleteSignature", "The Authorization header is not one of ACS3-HMAC-SHA256.")
+    return read_v1(request.method, parameters.merged)

@@ -1,0 +1,29 @@
+"""The one percent-encoding that both signatures are computed over, and its decoding from the wire."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, quote
+
+
+def encoded(text: str) -> str:
+    """Percent-encode everything but letters, digits and ``-_.~`` (RFC 3986), in UTF-8 with upper-case hex.
+
+    Clients leave ``*:/'()!`` raw or encoded, and a space as ``+`` or ``%20``, at will: what is signed is always this.
+    """
+    return quote(text, safe="-_.~")
+
+
+def canonical_query(parameters: Mapping[str, str], leave_out: Iterable[str] = ()) -> str:
+    """Join the sorted, encoded parameters with ``&``. Empty values stay in (``SignatureType=``)."""
+    left_out = frozenset(leave_out)
+    return "&".join(
+        f"{encoded(name)}={encoded(value)}" for name, value in sorted(parameters.items()) if name not in left_out
+    )
+
+
+def decoded_pairs(raw: bytes) -> dict[str, str]:
+    """Decode ``name=value&…``: ``+`` is a space, blank values are kept, the last of equal names wins.
+
+    Raises:
+        UnicodeDecodeError: the bytes are not UTF-8 (nothing that was signed as text can look like that).
+    """
+    return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, encoding="utf-8", errors="strict"))

@@ -1,0 +1,148 @@
+"""Serve the application: a listening socket, uvicorn on h11, a ready line, a graceful stop."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from ...broker_config.settings_table import GatewaySettings
+from .app import GatewayApplication
+from .http_protocol import GatewayProtocol
+
+logger = logging.getLogger(__name__)
+
+#: Room for the headers, on top of the request line.
+HEADERS_BYTES = 64 * 1024
+#: How long requests under way may take to end once the server is asked to stop.
+STOP_SECONDS = 30
+BACKLOG_COUNT = 2048
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server for one gateway; stops gracefully on SIGTERM and SIGINT and then returns."""
+
+    def __init__(self, application: GatewayApplication, settings: GatewaySettings) -> None:
+        self._application = application
+        self._settings = settings
+        self._socket = listening_socket(settings)
+        self.url = url_of(self._socket, settings)
+        config = uvicorn.Config(
+            application,
+            http=GatewayProtocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=settings.request_bytes + HEADERS_BYTES,
+            backlog=BACKLOG_COUNT,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            ssl_certfile=settings.tls_certificate or None,
+            ssl_keyfile=settings.tls_key or None,
+        )
+        super().__init__(config)
+
+    def serve_until_stopped(self) -> None:
+        """Serve; return after a signal, or ``should_exit``, once the requests under way have ended."""
+        try:
+            self.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            if self._settings.unix_socket:
+                Path(self._settings.unix_socket).unlink(missing_ok=True)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting, then say so on one line that programs can wait for."""
+        await super().startup(sockets)
+        logger.info("gateway ready url=%s", self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, answer those who wait, and let the rest end."""
+        self._application.stop_waiting()
+        await super().shutdown(sockets)
+        logger.info("gateway stopped url=%s", self.url)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals for the duration; unlike uvicorn's own, a graceful stop ends with exit status 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, action in previous.items():
+                signal.signal(number, action)
+
+
+def listening_socket(settings: GatewaySettings) -> socket.socket:
+    """Bind before serving, so that a port of 0 is known and a failure is a plain OSError.
+
+    A Unix socket is for this user and group only; one left behind by a dead gateway is replaced, any other file
+    is not.
+
+    Raises:
+        OSError: the address is in use, not ours, or not permitted.
+    """
+    if settings.unix_socket:
+        return _unix_socket(Path(settings.unix_socket))
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol must be named: asyncio turns Nagle's algorithm off only for sockets that say they are TCP, and
+    # with it on, each reply on a kept connection waits 40 ms for the client's delayed acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(BACKLOG_COUNT)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def url_of(listening: socket.socket, settings: GatewaySettings) -> str:
+    """Write where clients reach this socket."""
+    scheme = "https" if settings.tls_certificate else "http"
+    if settings.unix_socket:
+        return f"{scheme}+unix://{settings.unix_socket}"
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{name}:{listening.getsockname()[1]}"
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_answered(path):
+        path.unlink()
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o117)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        listening.listen(BACKLOG_COUNT)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True

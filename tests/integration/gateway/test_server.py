@@ -1,0 +1,250 @@
+"""The server itself: request lines of any length, sockets, TLS, stopping, hostile connections."""
+
+import http.client
+import logging
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from integration.gateway.raw_http import connection_to, exchange, read_reply
+from integration.gateway.running_gateway import running_gateway
+from unit.producer.gateway.signing import v1_query
+
+from cloud_assistant.broker_config.settings_table import GatewaySettings
+from cloud_assistant.producer.gateway import http_protocol
+from cloud_assistant.producer.gateway.app import AppLimits
+from cloud_assistant.producer.gateway.server import listening_socket
+from harness.eventually import eventually
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+@pytest.mark.parametrize("size_bytes", [9_000, 66_000, 100_000, 200_000])
+def test_a_long_request_line_works(port: int, size_bytes: int) -> None:
+    query = v1_query("CreateCommand", {"Name": "n", "CommandContent": "A" * size_bytes})
+    reply = exchange(port, f"POST /?{query} HTTP/1.1\nHost: g")
+    assert (reply.http_status, reply.fields["CommandId"]) == (200, "c-test")
+
+
+def test_a_request_line_over_the_limit_is_refused_in_a_way_the_sdks_can_read(port: int) -> None:
+    reply = exchange(port, f"POST /?A={'x' * 2_000_000} HTTP/1.1\nHost: g")
+    assert (reply.http_status, reply.fields["Code"]) == (431, "RequestHeaderTooLarge")
+    assert reply.headers["connection"] == "close"
+
+
+def test_a_body_far_over_the_limit_is_refused_and_the_client_learns_it(port: int) -> None:
+    body = b"x" * 1_500_000
+    reply = exchange(port, f"POST /?Format=JSON&Signature=x HTTP/1.1\nHost: g\nContent-Length: {len(body)}", body)
+    assert (reply.http_status, reply.fields["Code"]) == (413, "RequestEntityTooLarge")
+
+
+def test_a_body_without_end_is_cut_off_with_a_reply(port: int) -> None:
+    with connection_to(port) as connection:
+        connection.sendall(b"POST /?Format=JSON&Signature=x HTTP/1.1\r\nHost: g\r\nContent-Length: 99999999\r\n\r\n")
+        connection.sendall(b"x" * 2_200_000)
+        reply = read_reply(connection)
+        assert (reply.http_status, reply.headers["connection"]) == (413, "close")
+        assert connection.recv(10) == b""
+
+
+def test_an_overloaded_gateway_reads_the_request_before_it_refuses() -> None:
+    body = b"x" * 250_000
+    with running_gateway(limits=AppLimits(requests_count=0)) as server, connection_to(port_of(server.url)) as kept:
+        head = f"POST /?Format=JSON&Signature=x HTTP/1.1\r\nHost: g\r\nContent-Length: {len(body)}\r\n\r\n"
+        for _ in range(2):
+            kept.sendall(head.encode() + body)
+            assert read_reply(kept).http_status == 503
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused_in_the_apis_shape(port: int, garbage: bytes) -> None:
+    with connection_to(port) as connection:
+        connection.sendall(garbage)
+        reply = read_reply(connection)
+    assert (reply.http_status, reply.fields["Code"]) == (400, "MalformedRequest")
+
+
+def test_garbage_in_the_middle_of_a_body_ends_the_connection_only(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with connection_to(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        assert read_reply(connection).http_status == 400
+        assert connection.recv(100) == b""
+    assert exchange(port, "GET /healthz HTTP/1.1\nHost: g").http_status == 200
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost:"])
+def test_a_client_that_never_finishes_its_head_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
+    with running_gateway() as server, connection_to(port_of(server.url)) as connection:
+        connection.sendall(sent)
+        assert connection.recv(10) == b""
+
+
+def test_a_later_request_on_a_connection_has_its_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 1.0)
+    with running_gateway() as server, connection_to(port_of(server.url)) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+        assert read_reply(connection).http_status == 200
+        connection.sendall(b"GET /hea")
+        assert connection.recv(10) == b""
+
+
+def test_replies_on_a_kept_connection_do_not_wait_for_an_acknowledgement(port: int) -> None:
+    """A delayed acknowledgement takes 40 ms, each time: the fastest of many would show it."""
+    with connection_to(port) as connection:
+        durations_seconds = []
+        for _ in range(20):
+            before = perf_counter()
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+            read_reply(connection)
+            durations_seconds.append(perf_counter() - before)
+    assert sorted(durations_seconds)[10] < 0.03
+
+
+def test_a_free_port_is_told_and_the_ready_line_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with running_gateway() as server:
+        eventually(lambda: f"gateway ready url={server.url}" in caplog.text, within_seconds=10)
+        assert server.url.startswith("http://127.0.0.1:")
+        assert exchange(port_of(server.url), "GET /healthz HTTP/1.1\nHost: g").http_status == 200
+
+
+def test_ipv6_is_served_and_written_in_brackets() -> None:
+    with running_gateway(GatewaySettings(host="::1", port=0)) as server:
+        assert server.url.startswith("http://[::1]:")
+        with socket.create_connection(("::1", port_of(server.url)), timeout=10) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert read_reply(connection).http_status == 200
+
+
+def test_a_port_in_use_is_an_error_at_once() -> None:
+    with running_gateway() as server, pytest.raises(OSError, match="in use"):
+        listening_socket(GatewaySettings(host="127.0.0.1", port=port_of(server.url)))
+
+
+def test_a_unix_socket_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    with running_gateway(GatewaySettings(unix_socket=str(path))) as server:
+        assert server.url == f"http+unix://{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(path))
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert read_reply(connection).http_status == 200
+        with pytest.raises(OSError, match="in use"):
+            listening_socket(GatewaySettings(unix_socket=str(path)))
+    assert not path.exists()
+
+
+def test_a_unix_socket_left_by_a_dead_gateway_is_replaced_but_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    listening_socket(GatewaySettings(unix_socket=str(path))).close()
+    path.unlink()
+    path.write_text("precious")
+    with pytest.raises(OSError, match="in use"):
+        listening_socket(GatewaySettings(unix_socket=str(path)))
+    assert path.read_text() == "precious"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for localhost, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "2", "-out", str(paths[0]), "-keyout", str(paths[1]), *subject),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return paths
+
+
+def test_tls_by_certificate_files(certificate: tuple[Path, Path]) -> None:
+    cert, key = map(str, certificate)
+    with running_gateway(GatewaySettings(host="127.0.0.1", port=0, tls_certificate=cert, tls_key=key)) as server:
+        assert server.url.startswith("https://")
+        context = ssl.create_default_context(cafile=cert)
+        connection = http.client.HTTPSConnection("127.0.0.1", port_of(server.url), context=context, timeout=10)
+        query = v1_query("CreateCommand", {"Name": "n", "CommandContent": "A" * 100_000})
+        connection.request("POST", f"/?{query}")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_stopping_lets_a_waiting_request_end_with_what_there_is() -> None:
+    with running_gateway() as server:
+        query = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"})
+        with connection_to(port_of(server.url)) as connection:
+            connection.sendall(f"POST /?{query} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+            eventually(lambda: len(server.server_state.tasks) == 1, within_seconds=10)
+            server.should_exit = True
+            reply = read_reply(connection)
+        assert (reply.http_status, reply.fields["Invocation"]["InvokeId"]) == (200, "t-1")
+
+
+PROGRAM = """
+import logging, sys
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+from integration.gateway.running_gateway import *
+app = create_app(Dependencies(ActionRegistry(ACTIONS), KeysInMemory(), NoncesInMemory(), ReadersOnlyDescribe(),
+                              lambda: time_of(now_text()), lambda: True, lambda: (b"", "text/plain")))
+GatewayServer(app, GatewaySettings(host="127.0.0.1", port=0)).serve_until_stopped()
+print("ended well")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_well_once_requests_have_ended(number: signal.Signals) -> None:
+    tests = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": tests, "PATH": "/usr/bin:/bin"},
+    ) as process:
+        guard = threading.Timer(30, process.kill)
+        guard.start()
+        assert process.stderr is not None
+        url = next(line for line in process.stderr if line.startswith("gateway ready url=")).strip()
+        with connection_to(port_of(url)) as connection:
+            query = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"})
+            connection.sendall(f"POST /?{query} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+            with connection_to(port_of(url)) as probe:
+                probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+                assert read_reply(probe).http_status == 200
+            process.send_signal(number)
+            assert read_reply(connection).http_status == 200
+        output, errors = process.communicate(timeout=20)
+        guard.cancel()
+    assert (process.returncode, output) == (0, "ended well\n")
+    assert "gateway stopped" in errors
+    assert "Traceback" not in errors
