@@ -130,9 +130,7 @@ def parse_item(span: Span, spec: FieldSpec) -> Item:
     if spec is DAY_OF_WEEK and high == 0 < low and lasts[0].text.upper() in WEEKDAY_NAMES:
         high = 7
     if high < low:
-        raise spec.refuse(
-            base, f"the range {base.text!r} runs backwards; write two ranges, such as {_unwrapped(low, high, spec)}"
-        )
+        raise spec.refuse(base, f"range {base.text!r} runs backwards, write {_unwrapped(low, high, spec)}")
     return _item(low, high, step, spec, f"{low}-{high}")
 
 
