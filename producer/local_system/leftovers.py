@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Sequence
 
 from ...broker_config.clock import monotonic_seconds
 from .home_lock import RunningChild, UpNote
@@ -12,13 +13,16 @@ _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
-def end_leftovers(note: UpNote | None) -> list[str]:
-    """End the programs of an earlier run that still live, and return their names.
+def leftovers_of(note: UpNote | None) -> list[RunningChild]:
+    """The programs of an earlier run that still live.
 
     On Linux they have got a SIGTERM from the kernel already and may be on their way; elsewhere they live on.
-    Afterwards none of them runs: a second server on the same files would destroy them.
     """
-    alive = [child for child in (note.children if note else []) if _lives(child)]
+    return [child for child in (note.children if note else []) if _lives(child)]
+
+
+def end_leftovers(alive: Sequence[RunningChild]) -> None:
+    """End them; none runs afterwards, because a second server on the same files would destroy them."""
     for child in alive:
         send(child.pid, signal.SIGTERM)
     deadline = monotonic_seconds() + _GRACE_SECONDS
@@ -29,7 +33,6 @@ def end_leftovers(note: UpNote | None) -> list[str]:
             send(child.pid, signal.SIGKILL)
     while any(_lives(child) for child in alive):
         time.sleep(_POLL_SECONDS)
-    return [child.name for child in alive]
 
 
 def _lives(child: RunningChild) -> bool:

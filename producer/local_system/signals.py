@@ -1,4 +1,4 @@
-"""Signals as values: who asked us to end, and how often; and a wait that a signal cuts short."""
+"""Signals as values: whether we are asked to end, and how urgently; and a wait that a signal cuts short."""
 
 import select
 import signal
@@ -15,8 +15,9 @@ class SignalInbox:
     """
 
     def __init__(self) -> None:
-        self.interrupts_count = 0
         self.asked_to_end = False
+        #: Ctrl-C, when we had been asked before: whoever asks does not want to wait.
+        self.insisted = False
         self._reader, self._writer = socket.socketpair()
         self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._wakeup_before = -1
@@ -56,6 +57,6 @@ class SignalInbox:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGCHLD:
             return
+        # Only Ctrl-C insists: a closed terminal or a service manager sends several signals as a matter of course.
+        self.insisted = self.insisted or (self.asked_to_end and number == signal.SIGINT)
         self.asked_to_end = True
-        if number == signal.SIGINT:
-            self.interrupts_count += 1

@@ -13,7 +13,7 @@ from .child_log import ChildLog
 from .children import Change, Child, ChildState
 from .home_folder import ensure_master_key, open_home, remember_redis
 from .home_lock import HomeLock, RunningChild, UpNote
-from .leftovers import end_leftovers
+from .leftovers import end_leftovers, leftovers_of
 from .next_steps import next_steps
 from .options import UpOptions
 from .plan import Plan, make_plan
@@ -43,8 +43,11 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
     home = open_home(loaded.settings.home)
     screen = Screen(sys.stderr, child_environment())
     with HomeLock(home) as lock, SignalInbox() as inbox:
-        for name in end_leftovers(lock.left_behind):
-            screen.change(f"ended {name}, which an earlier run had left behind", bad=True)
+        left_behind = leftovers_of(lock.left_behind)
+        if left_behind:
+            names = ", ".join(child.name for child in left_behind)
+            screen.change(f"ending {names}: left behind by an earlier run that was killed", bad=True)
+            end_leftovers(left_behind)
         plan = make_plan(loaded, options, home)
         ensure_master_key(home)
         remember_redis(home, plan.redis_url)
@@ -114,14 +117,13 @@ class LocalSystem:
 
     def end(self) -> bool:
         """End the agent, then what stands on Redis, then Redis; False when a second Ctrl-C made that a kill."""
-        before = self._inbox.interrupts_count
         agents = [child for child in self._others if child.name == "agent"]
         middle = [child for child in self._others if child.name != "agent"]
         for stage in (agents, middle, self._server):
             for child in stage:
                 child.ask_to_end()
             while waited_for := [child for child in stage if not child.has_ended()]:
-                if self._inbox.interrupts_count > before:
+                if self._inbox.insisted:
                     for child in self._children:
                         child.kill()
                     return False

@@ -3,25 +3,26 @@
 import subprocess
 
 from cloud_assistant.producer.local_system.home_lock import RunningChild, UpNote
-from cloud_assistant.producer.local_system.leftovers import end_leftovers
+from cloud_assistant.producer.local_system.leftovers import end_leftovers, leftovers_of
 from cloud_assistant.producer.local_system.process_identity import identity_of
 
 
-def test_programs_of_an_earlier_run_are_ended_and_named() -> None:
+def test_programs_of_an_earlier_run_are_ended() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as left:
         child = RunningChild("Redis", left.pid, identity_of(left.pid))
-        assert end_leftovers(UpNote(pid=1, children=[child])) == ["Redis"]
+        assert leftovers_of(UpNote(pid=1, children=[child])) == [child]
+        end_leftovers([child])
         assert left.wait(5) < 0
 
 
 def test_a_later_process_with_the_same_pid_is_left_alone() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as other:
         child = RunningChild("Redis", other.pid, "another time")
-        assert end_leftovers(UpNote(pid=1, children=[child])) == []
+        assert leftovers_of(UpNote(pid=1, children=[child])) == []
         assert other.poll() is None
         other.kill()
 
 
 def test_nothing_left_behind_is_nothing_to_do() -> None:
-    assert end_leftovers(None) == []
-    assert end_leftovers(UpNote(pid=1, children=[RunningChild("beat", 2**22 + 1, "1")])) == []
+    assert leftovers_of(None) == []
+    assert leftovers_of(UpNote(pid=1, children=[RunningChild("beat", 2**22 + 1, "1")])) == []
