@@ -65,10 +65,8 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
         check_claims(claims)
         redis_url, server_program = loaded.settings.redis_url, None
         if not answers(redis_url):
-            raise RedisUnreachable(
-                f"no Redis at {parse_url(redis_url).shown()} (from {loaded.sources['redis_url']}); start it, or leave "
-                "that setting out: then `assist up` runs a server of its own"
-            )
+            shown = parse_url(redis_url).shown()
+            raise RedisUnreachable(f"no Redis at {shown} (from {loaded.sources['redis_url']})")
     instance_id = choose_instance_id(home, loaded.settings.instance_id) if options.with_agent else ""
     programs = [beat_program(loaded, home, redis_url), gateway_program(loaded, home, redis_url)]
     if options.with_agent:

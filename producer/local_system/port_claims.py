@@ -21,7 +21,7 @@ def check_claims(claims: Sequence[PortClaim]) -> None:
     """Check that every port can be had.
 
     Raises:
-        Refused: one cannot; a line for each says who has it, where that can be known, and the way out.
+        Refused: one cannot; for each the text says who has it, where that can be known, and the way out.
     """
     wanted: dict[int, str] = {}
     problems = []
@@ -32,7 +32,7 @@ def check_claims(claims: Sequence[PortClaim]) -> None:
             wanted[claim.port] = claim.program
             problems += _problem_with(claim)
     if problems:
-        raise Refused("\n".join(problems), code="PortTaken")
+        raise Refused("; ".join(problems), code="PortTaken")
 
 
 def _problem_with(claim: PortClaim) -> list[str]:
