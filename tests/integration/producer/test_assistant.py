@@ -2,10 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import CloudAssistantError, WaitTimedOut
+from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.command_library import CommandFilter
 from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
@@ -53,10 +57,6 @@ def test_a_command_in_use_cannot_be_deleted_until_its_invocation_has_ended(
 
 
 def test_a_full_library_refuses_another_command(redis_server: RedisServer) -> None:
-    from dataclasses import replace
-
-    from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
-
     settings = replace(Settings(redis_url=redis_server.url()), limits=LimitSettings(commands_count=1))
     with Assistant(settings=settings) as small:
         create(small)
@@ -212,9 +212,6 @@ def test_a_wait_survives_a_restart_of_the_server(
 def test_what_is_overdue_is_shown_with_its_reason_before_any_sweeper_wrote_it(
     assistant: Assistant, agent: AgentStandIn
 ) -> None:
-    from cloud_assistant.broker_config import keys
-    from cloud_assistant.broker_config.ids import execution_id
-
     invoked = assistant.run_command("echo 123", ON_1)
     row = keys.execution("i-1", execution_id(invoked.invoke_id, 0, "i-1"))
     assistant.redis.call("HSET", row, "deadline_ms", 1)
