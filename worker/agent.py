@@ -1,0 +1,258 @@
+"""Put an agent together, run it, and end it.
+
+What an earlier agent left on disk comes first, then Redis, however long that takes, then the ledger, and the queue
+last.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..broker_config.errors import RedisRefused, RedisUnreachable
+from ..broker_config.functions.instances import Beat
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Argument
+from ..broker_config.settings_table import Settings
+from .backoff import Backoff
+from .celery_worker import QueueWorker
+from .claimant import Claimant
+from .event_outbox import EventOutbox
+from .execution.launcher import Launcher
+from .executor import Executor, Facts
+from .heartbeat import Heartbeat
+from .identity import Identity
+from .in_hand import InHand
+from .instance_key import read_instance_keys
+from .journal import Journal
+from .lane import Lane
+from .link_state import LinkState
+from .live_output import LiveOutput
+from .queue_watch import Advice, QueueWatch
+from .reconciler import Reconciler
+from .reporter import Reporter
+from .slots import Slots
+from .spool import Spool
+from .start_report import report_rights, report_security
+from .tasks import register
+from .verification import Verifier
+
+#: How long an ending agent waits for results that are on their way to Redis.
+_FLUSH_SECONDS = 1.0
+#: Every so many beats one is announced to monitors as well.
+_EVENT_BEATS = 2
+#: Tells the service manager to start us again; scripts go on meanwhile.
+EXIT_RESTART = 75
+
+_log = logger("agent")
+
+
+class Agent:
+    """One agent; made and run in the main thread."""
+
+    def __init__(self, settings: Settings, identity: Identity, launcher: Launcher) -> None:
+        """Put the parts together; Redis is not needed yet.
+
+        Raises:
+            SettingsInvalid: the settings leave an agent that could run nothing.
+            OSError: the home cannot be written.
+        """
+        self._settings = settings
+        self._identity = identity
+        self._home = Path(settings.home)
+        self._keys = read_instance_keys(self._home)
+        report_security(settings, has_key=self._keys is not None)
+        self._redis = Redis(settings.redis_url, name=f"agent:{identity.instance_id}", connect_timeout_seconds=5.0)
+        self._link = LinkState()
+        self._slots = Slots(settings.agent.slots)
+        self._in_hand = InHand()
+        self._facts = Facts()
+        self._spool = Spool(
+            self._home / "spool", limit_bytes=settings.agent.spool_limit_bytes, keep_scripts=settings.agent.keep_scripts
+        )
+        self._spool.make()
+        self._queue = QueueWorker(settings.redis_url, identity.instance_id, self._slots, on_ready=self._announce_ready)
+        self._outbox = (
+            EventOutbox(self._redis, identity.instance_id, version=identity.agent_version, tick=self._queue.tick)
+            if settings.agent.events
+            else None
+        )
+        self._wire_execution(launcher)
+        self._wire_lane()
+        self._beat_count = 0
+        self._is_ready = False
+
+    def _wire_execution(self, launcher: Launcher) -> None:
+        settings, identity = self._settings, self._identity
+        claimant = Claimant(
+            instance_id=identity.instance_id,
+            epoch=identity.epoch,
+            boot_id=identity.boot_id,
+            report_margin_ms=int((settings.limits.report_margin_seconds + settings.agent.grace_seconds) * 1000),
+        )
+        retention_ms = int(settings.limits.history_days * 86_400_000)
+        journal = Journal(self._home / "journal", fsync=settings.agent.fsync)
+        self._reporter = Reporter(self._redis, self._spool, self._link, claimant, retention_ms=retention_ms)
+        self._reconciler = Reconciler(
+            redis=self._redis,
+            claimant=claimant,
+            journal=journal,
+            launcher=launcher,
+            spool=self._spool,
+            reporter=self._reporter,
+            in_hand=self._in_hand,
+            slots=self._slots,
+            live_output=self._live_output,
+            has_message=self._queue.has_message,
+        )
+        executor = Executor(
+            redis=self._redis,
+            claimant=claimant,
+            verifier=Verifier(
+                identity.instance_id, self._keys, tolerance_ms=int(settings.agent.clock_tolerance_seconds * 1000)
+            ),
+            journal=journal,
+            launcher=launcher,
+            spool=self._spool,
+            reporter=self._reporter,
+            in_hand=self._in_hand,
+            link=self._link,
+            settings=settings.agent,
+            facts=self._facts,
+            live_output=self._live_output,
+            settle_known=self._reconciler.settle_known,
+        )
+        register(self._queue.app, executor)
+
+    def _wire_lane(self) -> None:
+        agent = self._settings.agent
+        self._heartbeat = Heartbeat(
+            redis=self._redis,
+            identity=self._identity,
+            home=self._home,
+            ttl_seconds=agent.heartbeat_ttl_seconds,
+            slots=agent.slots,
+            facts=self._facts,
+            load=self._load,
+        )
+        self._watch = QueueWatch(2 * agent.reconcile_seconds)
+        self._interval_seconds = min(agent.heartbeat_seconds, agent.reconcile_seconds)
+        self._lane = Lane(
+            redis=self._redis,
+            instance_id=self._identity.instance_id,
+            heartbeat=self._heartbeat,
+            reconciler=self._reconciler,
+            in_hand=self._in_hand,
+            link=self._link,
+            interval_seconds=self._interval_seconds,
+            on_beat=self._on_beat,
+        )
+
+    def run(self) -> None:
+        """Run until the process is ended by ``end``.
+
+        Raises:
+            Refused: another agent lives with this instance id.
+        """
+        report_rights()
+        self._reporter.start()
+        self._reconciler.settle_folders()
+        self._join_redis()
+        self._lane.start()
+        if self._outbox is not None:
+            self._outbox.start()
+        backoff = Backoff()
+        while True:
+            self._queue.run(self._outbox)
+            # Celery gives up on errors that it cannot place, such as a right that was taken away for a moment.
+            _log.warning("the consumer of the queue ended and is started again")
+            time.sleep(backoff.next_seconds())
+
+    def end(self) -> None:
+        """Stop taking work, deliver what can be delivered in a second, and leave; scripts go on. Never returns."""
+        _log.info("agent ends running=%d", self._in_hand.running_count)
+        self._lane.stop()
+        self._queue.disconnect()
+        left_count = self._reporter.flush(_FLUSH_SECONDS)
+        if left_count:
+            _log.warning("results wait on disk for the next start count=%d", left_count)
+        if self._link.is_up:
+            self._say_goodbye()
+        _leave(0)
+
+    def _join_redis(self) -> None:
+        """Make the first heartbeat and look at the ledger, however long Redis stays away."""
+        backoff = Backoff()
+        while True:
+            try:
+                self._heartbeat.first()
+                self._link.note_success()
+                self._reconciler.look(at_start=True)
+            except (RedisUnreachable, RedisRefused) as exc:
+                self._link.note_failure(exc)
+                time.sleep(backoff.next_seconds())
+            else:
+                return
+
+    def _announce_ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            _log.info(
+                "agent ready instance_id=%s version=%s slots=%d",
+                self._identity.instance_id,
+                self._identity.agent_version,
+                self._slots.count,
+            )
+
+    def _live_output(self, execution_id: str) -> LiveOutput:
+        return LiveOutput(
+            self._redis,
+            self._identity.instance_id,
+            execution_id,
+            most_bytes=self._settings.agent.live_output_bytes,
+        )
+
+    def _on_beat(self, beat: Beat) -> None:
+        self._beat_count += 1
+        self._spool.trim()
+        if self._outbox is not None and self._beat_count % _EVENT_BEATS == 1:
+            self._send_worker_event(self._outbox, "worker-online" if self._beat_count == 1 else "worker-heartbeat")
+        advice = self._watch.advise(
+            queue_count=beat.queue_count, free_count=self._slots.free_count, taken_count=self._queue.taken_count
+        )
+        if advice is Advice.RECONNECT:
+            _log.warning("messages wait, slots are free, and nothing is taken: reconnecting the queue")
+            self._queue.disconnect()
+        elif advice is Advice.RESTART:
+            _log.error("the queue does not recover: ending with code %d to be started again", EXIT_RESTART)
+            _leave(EXIT_RESTART)
+
+    def _send_worker_event(self, outbox: EventOutbox, type: str) -> None:
+        interval_seconds = self._interval_seconds * _EVENT_BEATS
+        active_count = self._in_hand.running_count
+        self._redis.call(*outbox.worker_event(type, interval_seconds=interval_seconds, active_count=active_count))
+
+    def _load(self) -> Mapping[str, Argument]:
+        return {
+            "running_count": self._in_hand.running_count,
+            "waiting_count": self._slots.waiting_count,
+            "unreported_count": self._reporter.waiting_count,
+            "disk_free_bytes": self._spool.free_bytes(),
+        }
+
+    def _say_goodbye(self) -> None:
+        try:
+            if self._outbox is not None:
+                self._outbox.flush()
+                self._send_worker_event(self._outbox, "worker-offline")
+            self._heartbeat.last()
+        except (RedisUnreachable, RedisRefused) as exc:
+            self._link.note_failure(exc)
+
+
+def _leave(exit_code: int) -> None:
+    """End the process at once: an ordinary exit would wait for threads that follow scripts."""
+    logging.shutdown()
+    os._exit(exit_code)

@@ -1,0 +1,26 @@
+"""Wait longer after each failure, each agent a little differently, so that a fleet does not return all at once."""
+
+import random
+
+_FIRST_SECONDS = 0.1
+_LONGEST_SECONDS = 5.0
+_FACTOR = 2.0
+
+
+class Backoff:
+    """How long to wait before the next try."""
+
+    def __init__(self, *, first_seconds: float = _FIRST_SECONDS, longest_seconds: float = _LONGEST_SECONDS) -> None:
+        self._first_seconds = first_seconds
+        self._longest_seconds = longest_seconds
+        self._next_seconds = first_seconds
+
+    def next_seconds(self) -> float:
+        """Return the wait after one more failure: doubled each time, jittered by half."""
+        base = self._next_seconds
+        self._next_seconds = min(base * _FACTOR, self._longest_seconds)
+        return base * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Begin anew after a success."""
+        self._next_seconds = self._first_seconds

@@ -1,0 +1,180 @@
+"""The Celery worker of an agent: consumes the queue of its instance and hands each message to a slot.
+
+Started from here and not through Celery's command line: that one costs 14 MB and 0.15 s more, takes over signals and
+logging, and waits for running tasks when it is told to end.
+"""
+
+import contextlib
+import socket
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import celery.signals
+from celery import Celery
+from celery.app import trace
+from celery.concurrency.base import BasePool, apply_target
+from celery.exceptions import CPendingDeprecationWarning
+from celery.worker import WorkController
+from celery.worker.consumer import Consumer
+from celery.worker.state import requests
+from kombu.entity import Exchange, Queue
+
+from ..broker_config import keys
+from ..broker_config.celery_app import create_app
+from ..broker_config.program_log import logger
+from .backoff import Backoff
+from .event_outbox import EventOutbox
+from .slots import Slots
+
+_log = logger("queue")
+
+
+class SlotPool(BasePool):  # type: ignore[misc]  # Celery has no types
+    """Celery's view of the slots."""
+
+    body_can_be_buffer = True
+    #: Set by the subclass that is made for one worker.
+    slots: Slots
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Run one Celery task in a slot."""
+        self.slots.submit(lambda: apply_target(target, args, kwargs, callback, accept_callback))
+
+
+class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
+    """Celery's consumer, which reconnects within seconds instead of half a minute, and says so once."""
+
+    #: Set by the subclass that is made for one worker.
+    outbox: EventOutbox | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.event_dispatcher = self.outbox
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes."""
+        backoff = Backoff()
+        is_told = False
+        while True:
+            try:
+                conn.connect()
+            except (*conn.connection_errors, *conn.channel_errors) as exc:
+                if not is_told:
+                    _log.warning("queue cannot be reached; trying again until it can: %s", exc)
+                    is_told = True
+                time.sleep(backoff.next_seconds())
+            else:
+                if is_told:
+                    _log.info("queue is reached again")
+                return conn
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """Close what is left of a connection that broke; the messages it may have swallowed are found again."""
+        _log.info("connection of the queue was lost: %s", exc)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            super().on_connection_error_after_connected(exc)
+
+
+class QueueWorker:
+    """Consumes one queue until the process ends."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        instance_id: str,
+        slots: Slots,
+        *,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self.app: Celery = create_app(redis_url, name=instance_id)
+        self._instance_id = instance_id
+        self._slots = slots
+        self._on_ready = on_ready
+        self._controller: WorkController | None = None
+        #: Messages taken from the queue so far.
+        self.taken_count = 0
+        self._configure()
+
+    def tick(self) -> int:
+        """Advance the logical clock that orders events."""
+        count: int = self.app.clock.forward()
+        return count
+
+    def has_message(self, execution_id: str) -> bool:
+        """Tell whether the message of an execution was taken from the queue and waits for, or has, a slot."""
+        return execution_id in requests
+
+    def run(self, outbox: EventOutbox | None) -> None:
+        """Consume; returns only when Celery gave up, with the reason in the log."""
+        self._controller = self._make_controller(outbox)
+        self._controller.start()
+
+    def disconnect(self) -> None:
+        """Break the connection of the queue: a consumer that goes on connects anew. Any thread may call this.
+
+        What Redis is about to hand out stays in the queue.
+        """
+        for connection in self._connections():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _connections(self) -> list[socket.socket]:
+        consumer = getattr(self._controller, "consumer", None)
+        channel = getattr(getattr(consumer, "task_consumer", None), "channel", None)
+        connection = getattr(getattr(channel, "client", None), "connection", None)
+        found = getattr(connection, "_sock", None)
+        return [found] if found is not None else []
+
+    def _note_taken(self, **_: Any) -> None:
+        self.taken_count += 1
+
+    def _configure(self) -> None:
+        # Celery leaves logging alone when somebody listens to this signal.
+        celery.signals.setup_logging.connect(_keep_logging, weak=False)
+        celery.signals.task_received.connect(self._note_taken, weak=False)
+        name = keys.queue(self._instance_id)
+        # The default exchange: nothing is bound or declared in Redis, the queue is the list of that name.
+        self.app.conf.update(
+            task_queues=[Queue(name, Exchange(""), routing_key=name)],  # type: ignore[no-untyped-call]
+            task_default_queue=name,
+            worker_enable_prefetch_count_reduction=False,
+        )
+
+    def _make_controller(self, outbox: EventOutbox | None) -> WorkController:
+        hostname = self._instance_id
+
+        class Controller(WorkController):  # type: ignore[misc]  # Celery has no types
+            def on_before_init(self, **_: Any) -> None:
+                # Celery would make it celery@<name>; monitors are to show the instance's id.
+                self.hostname = hostname
+                trace.setup_worker_optimizations(self.app, hostname)
+
+        Controller.app = self.app
+        pool = type("InstancePool", (SlotPool,), {"slots": self._slots})
+        consumer = type("InstanceConsumer", (QueueConsumer,), {"outbox": outbox})
+        return Controller(
+            hostname=hostname,
+            pool_cls=pool,
+            consumer_cls=consumer,
+            concurrency=self._slots.count,
+            ready_callback=lambda _: self._on_ready(),
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            task_events=False,
+        )
+
+
+def _keep_logging(**_: Any) -> None:
+    """Exist: that is all Celery asks for."""

@@ -1,0 +1,180 @@
+"""Take one execution from its claim to its result.
+
+The order is the promise: claim in the ledger, verify, write the journal to disk, start, report. Whatever breaks off in
+between is found again by the reconciler, and the journal says whether the script may have started.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..broker_config import keys
+from ..broker_config.error_codes import ErrorCode
+from ..broker_config.functions.executions import Claimed, NotClaimed, claim_reply
+from ..broker_config.functions.library import run_all
+from ..broker_config.ids import split_execution_id
+from ..broker_config.messages import Envelope, FileOrder, WorkOrder
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.results import Outcome
+from ..broker_config.settings_table import AgentSettings
+from ..broker_config.states import ExecutionState
+from .built_in_parameters import with_built_ins
+from .claimant import Claimant
+from .execution.launcher import Launcher
+from .execution.not_started import NotStarted
+from .execution.prepare import prepare
+from .in_hand import InHand
+from .journal import Journal
+from .link_state import REDIS_TROUBLE, LinkState
+from .live_output import LiveOutput
+from .outcomes import checked, refused, stopped_before_start
+from .reporter import Reporter
+from .script_following import follow
+from .script_orders import script_of
+from .spool import Spool
+from .verification import Verifier
+
+_log = logger("executor")
+
+
+@dataclass
+class Facts:
+    """What the control side says of this instance, refreshed by each heartbeat."""
+
+    name: str = ""
+    account_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """Runs executions of one instance; as many threads may call it as there are slots."""
+
+    redis: Redis
+    claimant: Claimant
+    verifier: Verifier
+    journal: Journal
+    launcher: Launcher
+    spool: Spool
+    reporter: Reporter
+    in_hand: InHand
+    link: LinkState
+    settings: AgentSettings
+    facts: Facts
+    live_output: Callable[[str], LiveOutput]
+    #: Called for an execution that the journal knows: it must be settled, never started.
+    settle_known: Callable[[str], None]
+
+    def run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
+        """Run one execution to its end.
+
+        Returns its outcome, ``NotClaimed`` when the ledger did not give it to us, ``None`` when there was nothing to
+        do or Redis was not there to ask: the ledger then still says so, and the reconciler comes back to it.
+        """
+        parts = split_execution_id(execution_id)
+        if parts is None or parts[2] != self.claimant.instance_id:
+            _log.warning("dropped a message that is not for this instance execution=%r", execution_id[:200])
+            return None
+        if not self.in_hand.enter(execution_id):
+            return None
+        try:
+            return self._run(execution_id, payload_token)
+        except REDIS_TROUBLE as exc:
+            self.link.note_failure(exc)
+            return None
+        finally:
+            self.in_hand.leave(execution_id)
+
+    def _run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
+        if self.journal.knows(execution_id):
+            self.settle_known(execution_id)
+            return None
+        claim, payload = self._claim(execution_id, payload_token)
+        if isinstance(claim, NotClaimed):
+            return claim
+        try:
+            outcome = self._perform(execution_id, claim, payload)
+        except NotStarted as exc:
+            outcome = refused(exc.error_code, exc.error_info)
+        self.reporter.deliver(execution_id, outcome)
+        _log.debug("execution ended execution=%s state=%s %s", execution_id, outcome.state, outcome.error_code)
+        return outcome
+
+    def _claim(self, execution_id: str, payload_token: str) -> tuple[Claimed | NotClaimed, bytes]:
+        commands = [self.claimant.command(execution_id)]
+        if payload_token:
+            commands.append(("GET", keys.payload(payload_token)))
+        replies = run_all(self.redis, commands)
+        self.link.note_success()
+        claim = claim_reply(replies[0])
+        payload: bytes = (replies[1] if payload_token else None) or b""
+        if isinstance(claim, NotClaimed) and claim.state == ExecutionState.RUNNING:
+            lost = self.claimant.lost_claim(self.redis, execution_id)
+            if lost is not None:
+                _log.info("took up a claim whose answer was lost execution=%s", execution_id)
+                claim = lost
+        if isinstance(claim, Claimed):
+            payload = claim.payload or payload
+        return claim, payload
+
+    def _perform(self, execution_id: str, claim: Claimed, payload: bytes) -> Outcome:
+        """Verify and run what was claimed.
+
+        Raises:
+            NotStarted: it was refused, or cannot run here.
+        """
+        envelope, remember_until_ms = self.verifier.envelope(
+            execution_id, claim, forgotten_until_ms=self.journal.forgotten_until_ms
+        )
+        order = self.verifier.order(envelope, payload or self._fetch(envelope))
+        match order:
+            case WorkOrder():
+                return self._run_script(execution_id, order, envelope, remember_until_ms)
+            case FileOrder():
+                raise NotStarted(ErrorCode.CLIENT_NEED_UPGRADE, "this agent does not write files yet; upgrade it")
+
+    def _fetch(self, envelope: Envelope) -> bytes:
+        payload = self.redis.call("GET", keys.payload(envelope.payload_token)) if envelope.payload_token else None
+        if payload is None:
+            raise NotStarted(
+                ErrorCode.EXECUTION_EXCEPTION, "the work order is no longer in Redis; invoke the command again"
+            )
+        found: bytes = payload
+        return found
+
+    def _run_script(self, execution_id: str, order: WorkOrder, envelope: Envelope, remember_until_ms: int) -> Outcome:
+        if order.built_ins:
+            order = with_built_ins(order, self._built_ins(order, envelope))
+        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings)
+        if not order.dry_run and not self._record_start(execution_id, remember_until_ms):
+            raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
+        plan = prepare(script, self.spool.folder(execution_id))
+        if order.dry_run:
+            plan.close()
+            return checked(plan.notes)
+        if self.in_hand.stop_wanted(execution_id):
+            plan.close()
+            return stopped_before_start()
+        running = self.launcher.run(plan)
+        self.in_hand.attach(execution_id, running)
+        return follow(running, self.live_output(execution_id))
+
+    def _record_start(self, execution_id: str, remember_until_ms: int) -> bool:
+        try:
+            return self.journal.record_start(execution_id, remember_until_ms)
+        except OSError as exc:
+            raise NotStarted(
+                ErrorCode.EXECUTION_EXCEPTION,
+                f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
+                " check the disk of the agent's home",
+            ) from exc
+
+    def _built_ins(self, order: WorkOrder, envelope: Envelope) -> dict[str, str]:
+        return {
+            "RegionId": order.region_id,
+            "AccountId": self.facts.account_id,
+            "InstanceId": self.claimant.instance_id,
+            # A machine that nobody named goes by its id.
+            "InstanceName": self.facts.name or self.claimant.instance_id,
+            "InvokeId": envelope.invoke_id,
+            "CommandId": order.command_id,
+        }

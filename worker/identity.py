@@ -1,0 +1,151 @@
+"""Who this agent is: the instance, the machine under it, and this run of the program."""
+
+import getpass
+import os
+import platform
+import secrets
+import socket
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.ids import is_instance_id
+from ..broker_config.messages import WIRE_VERSION
+from ..broker_config.redis_connection import Argument
+from .execution.proc_table import boot_id as linux_boot_id
+
+_EPOCHS_FILE = "epochs.json"
+#: Earlier runs of this home that are remembered; one is needed, the others are for runs that never came far.
+_EPOCHS_COUNT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Facts that stay the same while this agent runs."""
+
+    instance_id: str
+    epoch: str
+    boot_id: str
+    machine_id: str
+    started_ms: int
+    agent_version: str
+
+    def fields(self, *, slots: int) -> Mapping[str, Argument]:
+        """The part of a heartbeat that does not change."""
+        return {
+            "agent_version": self.agent_version,
+            "wire_version": WIRE_VERSION,
+            "hostname": socket.gethostname(),
+            "os_type": platform.system(),
+            "os_name": _os_name(),
+            "kernel": platform.release(),
+            "arch": platform.machine(),
+            "boot_id": self.boot_id,
+            "machine_id": self.machine_id,
+            "pid": os.getpid(),
+            "slots": slots,
+            "user": _user(),
+            "features_off": ",".join(features_off()),
+            "started_ms": self.started_ms,
+        }
+
+
+def identify(instance_id: str) -> Identity:
+    """Find out who we are.
+
+    Raises:
+        SettingsInvalid: no instance id is set, or it is not well formed.
+    """
+    if not instance_id:
+        raise SettingsInvalid("no instance id: set CLOUD_ASSISTANT_INSTANCE_ID, or --instance-id i-…")
+    if not is_instance_id(instance_id):
+        raise SettingsInvalid(
+            f"instance id {instance_id!r}: it must be i- or mi- and up to 63 letters, digits, dots, dashes"
+        )
+    started_ms = now_ms()
+    return Identity(
+        instance_id=instance_id,
+        epoch=f"{started_ms:x}-{secrets.token_hex(6)}",
+        boot_id=boot_id(),
+        machine_id=machine_id(),
+        started_ms=started_ms,
+        agent_version=version("cloud-assistant"),
+    )
+
+
+def boot_id() -> str:
+    """A name for this start of the machine: another one after every reboot."""
+    if Path("/proc/sys/kernel/random/boot_id").exists():
+        return linux_boot_id()
+    if sys.platform == "win32":
+        import ctypes  # lazy: needed on this system only
+
+        up_ms = ctypes.windll.kernel32.GetTickCount64()
+        # Rounded, because two clocks are compared: the same start gives the same name within a minute.
+        return f"boot-{(now_ms() - up_ms) // 60_000}"
+    return f"boot-{Path('/var/run').stat().st_ctime_ns}"
+
+
+def machine_id() -> str:
+    """A name for this machine that survives reboots; a clone of the disk has the same."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"):
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text:
+            return text
+    return f"{uuid.getnode():012x}"
+
+
+def features_off() -> list[str]:
+    """What this agent cannot do for want of rights."""
+    if os.name == "nt" or os.geteuid() == 0:
+        return []
+    return ["run as another user", "own control group"]
+
+
+def earlier_epochs(home: Path) -> list[str]:
+    """The runs of this home so far; if one of them still seems to live in Redis, it was us."""
+    try:
+        return msgspec.json.decode((home / _EPOCHS_FILE).read_bytes(), type=list[str])
+    except (OSError, msgspec.MsgspecError):
+        return []
+
+
+def remember_epoch(home: Path, epoch: str) -> None:
+    """Add this run to those of its home; before the first heartbeat, so that a crash in between is no riddle."""
+    fresh = home / (_EPOCHS_FILE + ".new")
+    fresh.write_bytes(msgspec.json.encode([*earlier_epochs(home), epoch][-_EPOCHS_COUNT:]))
+    fresh.replace(home / _EPOCHS_FILE)
+
+
+def refuse_second_agent(instance_id: str, *, instance_name: str, pid: str, ttl_seconds: float) -> Refused:
+    """Build the refusal for an agent whose instance id is in use elsewhere."""
+    return Refused(
+        f"another agent runs as {instance_id} ({instance_name}, pid {pid}); stop that one, or give this machine an id"
+        f" of its own with --instance-id. If it is gone, try again in {ttl_seconds:.0f} s"
+    )
+
+
+def _os_name() -> str:
+    if sys.platform == "linux":
+        try:
+            return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        except OSError:
+            return "Linux"
+    return f"{platform.system()} {platform.version()}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""

@@ -1,0 +1,175 @@
+"""What was ever started here: a record that is on disk before a script starts and outlives every process.
+
+It answers one question, "was this execution ever started on this instance?", and is the second guard, beside the
+ledger, against a second start: it holds when Redis was restored from a backup or a message is replayed.
+
+One line per start, ``<execution id> <remember until ms> <crc32>``, written over a file of zeros of fixed size, so that
+forcing a line to disk moves no metadata (0.13 ms instead of several). Lines are forgotten once the envelope they stand
+for has expired; ``forgotten_until_ms`` remembers how far, so that a clock set back cannot revive one.
+"""
+
+import contextlib
+import os
+import threading
+import zlib
+from pathlib import Path
+
+from ..broker_config.clock import now_ms
+from ..broker_config.program_log import logger
+
+_HEADER = "journal-1"
+#: About 2,900 starts before the file is written anew.
+_SMALLEST_BYTES = 256 * 1024
+#: Room kept for new lines, as a multiple of what has to be remembered.
+_GROWTH = 4
+
+_log = logger("journal")
+
+
+class Journal:
+    """The journal of one agent; any thread may call it."""
+
+    def __init__(self, path: Path, *, fsync: bool) -> None:
+        """Read the journal, forget what has expired, and write it anew.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self._path = path
+        self._fsync = fsync
+        self._until_ms: dict[str, int] = {}
+        self.forgotten_until_ms = 0
+        self._write_lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._written_count = 0
+        self._synced_count = 0
+        self._fd = -1
+        self._room_bytes = 0
+        self._load()
+        self._rewrite()
+
+    def knows(self, execution_id: str) -> bool:
+        """Tell whether a start of this execution was recorded, and not yet forgotten."""
+        return execution_id in self._until_ms
+
+    def record_start(self, execution_id: str, remember_until_ms: int) -> bool:
+        """Record that a script is about to start; false when it was recorded before.
+
+        When this returns true, the record is on disk: a crash at any later point cannot lead to a second start.
+
+        Raises:
+            OSError: the record could not be written; the script must not be started.
+        """
+        line = _line(f"{execution_id} {remember_until_ms}")
+        with self._write_lock:
+            if execution_id in self._until_ms:
+                return False
+            if len(line) > self._room_bytes:
+                with self._sync_lock:
+                    self._rewrite()
+            os.write(self._fd, line)
+            self._room_bytes -= len(line)
+            self._until_ms[execution_id] = remember_until_ms
+            self._written_count += 1
+            mine = self._written_count
+        if self._fsync:
+            self._force_to_disk(mine)
+        return True
+
+    def close(self) -> None:
+        """Close the file; twice is harmless."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _force_to_disk(self, count: int) -> None:
+        """Force the first ``count`` lines to disk; starts that wait together share one write to the platter."""
+        with self._sync_lock:
+            if self._synced_count >= count:
+                return
+            written = self._written_count
+            _datasync(self._fd)
+            self._synced_count = written
+
+    def _load(self) -> None:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        lines = content.partition(b"\0")[0].split(b"\n")
+        damaged_count = 0
+        for line in lines[:-1]:
+            fields = _fields(line)
+            if fields is None:
+                damaged_count += 1
+            elif fields[0] == _HEADER:
+                self.forgotten_until_ms = int(fields[1])
+            else:
+                self._until_ms[fields[0]] = int(fields[1])
+        # The last line may be cut short by a power failure: its script was not started, for that comes after.
+        if damaged_count:
+            _log.warning("journal has damaged lines path=%s count=%d", self._path, damaged_count)
+
+    def _rewrite(self) -> None:
+        """Write a new file without what has expired; the caller holds the locks."""
+        now = now_ms()
+        expired = [name for name, until_ms in self._until_ms.items() if until_ms < now]
+        for name in expired:
+            self.forgotten_until_ms = max(self.forgotten_until_ms, self._until_ms.pop(name))
+        lines = [_line(f"{_HEADER} {self.forgotten_until_ms}")]
+        lines += [_line(f"{name} {until_ms}") for name, until_ms in self._until_ms.items()]
+        content = b"".join(lines)
+        size_bytes = max(_SMALLEST_BYTES, _GROWTH * len(content))
+        fresh = self._path.with_name(self._path.name + ".new")
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            _write_all(fd, content.ljust(size_bytes, b"\0"))
+            if self._fsync:
+                os.fsync(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        self.close()
+        fresh.replace(self._path)
+        if self._fsync:
+            sync_folder(self._path.parent)
+        os.lseek(fd, len(content), os.SEEK_SET)
+        self._fd = fd
+        self._room_bytes = size_bytes - len(content)
+        self._synced_count = self._written_count
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's own entries to disk; does nothing where a folder cannot be opened (Windows)."""
+    with contextlib.suppress(PermissionError, IsADirectoryError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _datasync(fd: int) -> None:
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _line(text: str) -> bytes:
+    data = text.encode()
+    return b"%s %08x\n" % (data, zlib.crc32(data))
+
+
+def _fields(line: bytes) -> tuple[str, str] | None:
+    data, _, crc = line.rpartition(b" ")
+    if crc != b"%08x" % zlib.crc32(data):
+        return None
+    name, _, number = data.decode().partition(" ")
+    return name, number

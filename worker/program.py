@@ -1,0 +1,122 @@
+"""Start the agent's process: settings, lock, fork server, signals; and say why where it cannot start.
+
+Celery is imported while the fork server gets ready: together they are the time to readiness.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from ..broker_config import program_log, settings
+from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
+from ..broker_config.settings_table import Settings, Value
+from .execution.launcher import Launcher
+from .home_lock import Holder, HomeLock
+
+EXIT_USAGE = 2
+EXIT_REFUSED = 4
+_LOG_FILES = 5
+
+_log = program_log.logger("agent")
+
+
+def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
+    """Run the agent of this machine; returns an exit code only when it could not start."""
+    program_log.set_up(debug=debug)
+    try:
+        _start(settings.load(overrides, config=config).settings, debug=debug)
+    except Refused as exc:
+        _log.error("%s", exc)
+        return EXIT_REFUSED
+    except (SettingsInvalid, OSError) as exc:
+        _log.error("%s", exc)
+        return EXIT_USAGE
+    except CloudAssistantError as exc:
+        _log.error("%s", exc)
+        return EXIT_REFUSED
+    return 0
+
+
+def _start(loaded: Settings, *, debug: bool) -> None:
+    """Start and run; returns when a start is refused by an exception only.
+
+    Raises:
+        Refused: an agent runs with this home, or elsewhere with this instance id.
+        SettingsInvalid: a setting cannot be used.
+        OSError: the home cannot be written, or the system cannot run supervisors.
+    """
+    home = Path(loaded.home)
+    lock = HomeLock(home)
+    program_log.set_up(
+        debug=debug,
+        file=home / "log" / "agent.log",
+        file_limit_bytes=loaded.agent.log_limit_bytes * _LOG_FILES,
+        file_count=_LOG_FILES,
+    )
+    launcher = Launcher()
+    preparing = _Preparing(launcher)
+    from .agent import Agent  # lazy: imports Celery while the fork server starts
+    from .identity import identify  # lazy: as above
+
+    identity = identify(loaded.instance_id)
+    lock.describe(
+        Holder(
+            pid=os.getpid(),
+            instance_id=identity.instance_id,
+            epoch=identity.epoch,
+            started_ms=identity.started_ms,
+            version=identity.agent_version,
+        )
+    )
+    preparing.wait()
+    agent = Agent(loaded, identity, launcher)
+    _end_on_signals(agent.end)
+    agent.run()
+
+
+class _Preparing:
+    """The start of the fork server, beside the imports."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._problem: OSError | None = None
+        self._thread = threading.Thread(target=self._start, name="launcher", daemon=True)
+        self._thread.start()
+
+    def _start(self) -> None:
+        try:
+            self._launcher.start()
+        except OSError as exc:
+            self._problem = exc
+
+    def wait(self) -> None:
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+
+
+def _end_on_signals(end: Callable[[], None]) -> None:
+    """Have SIGTERM and Ctrl-C end the agent, from a thread of its own.
+
+    The main thread may be anywhere in Celery, connecting for instance; a second signal does not wait for anything.
+    """
+    reader, writer = os.pipe()
+    asked = False
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(1)
+        asked = True
+        os.write(writer, b".")
+
+    def serve() -> None:
+        os.read(reader, 1)
+        end()
+
+    threading.Thread(target=serve, name="ending", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)

@@ -1,0 +1,209 @@
+"""Compare the ledger with what this agent has in hand, and settle the difference.
+
+The queue's messages are hints and may be lost; control messages too. What holds is the row. Every unfinished row of
+this instance is therefore looked at when the agent starts, when Redis comes back, and every now and then:
+
+====================  ==========================  ===================================================================
+row                   here                        what is done
+====================  ==========================  ===================================================================
+Pending               no message, not in hand     a new message is put into the queue
+Running, Stopping     in hand                     stopped if a stop was asked for; else nothing
+Running, Stopping     result waits in line        nothing: the reporter brings it
+Running, Stopping     folder with a start         followed to its end, or its record is read
+Running, our epoch    never started               a new message: the claim's answer was lost, and we hold it
+Running, other epoch  never started               Error, ExecutionInterrupted: its agent ended before the start
+Stopping              never started               Terminated
+====================  ==========================  ===================================================================
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..broker_config import keys
+from ..broker_config.clock import monotonic_seconds
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.results import Outcome
+from ..broker_config.states import ExecutionState as S
+from ..broker_config.task_message import fill, template
+from .claimant import Claimant
+from .execution.launcher import Launcher
+from .execution.running_script import RunningScript
+from .in_hand import InHand
+from .journal import Journal
+from .live_output import LiveOutput
+from .outcomes import interrupted, stopped_before_start
+from .reporter import Reporter
+from .script_following import follow
+from .slots import Slots
+from .spool import Spool
+
+#: Rows looked at in one go; the others wait for the next.
+_BATCH_COUNT = 500
+#: A message is missed only when its row was without one for so long: it may just be on its way.
+MISSED_AFTER_SECONDS = 2.0
+
+_log = logger("reconciler")
+
+
+@dataclass(frozen=True)
+class _Row:
+    execution_id: str
+    state: str
+    epoch: str
+    boot_id: str
+
+
+@dataclass(kw_only=True)
+class Reconciler:
+    """One per agent; its methods are called from the lane's thread and, for one execution, from the slots."""
+
+    redis: Redis
+    claimant: Claimant
+    journal: Journal
+    launcher: Launcher
+    spool: Spool
+    reporter: Reporter
+    in_hand: InHand
+    slots: Slots
+    live_output: Callable[[str], LiveOutput]
+    #: Whether a message of this execution waits for a slot in this process.
+    has_message: Callable[[str], bool]
+    _missed_since: dict[str, float] = field(default_factory=dict)
+
+    def settle_folders(self) -> None:
+        """Find again what an earlier agent of this home left: results in line, scripts to their slots."""
+        for execution_id in self.spool.executions():
+            if self.spool.load(execution_id) is not None:
+                self.reporter.wait_in_line(execution_id)
+            elif not self._take_up_in_slot(execution_id):
+                self._report_in_slot(execution_id, _never_ran())
+
+    def look(self, *, at_start: bool = False) -> bool:
+        """Look at every unfinished row once; true when something should be looked at again soon.
+
+        ``at_start`` says that nothing was taken from the queue yet, so that no message can be on its way.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis does not answer now.
+        """
+        instance_id = self.claimant.instance_id
+        found = self.redis.call("ZRANGE", keys.open_executions(instance_id), 0, _BATCH_COUNT - 1)
+        rows = self._rows([name.decode() for name in found])
+        missed = {row.execution_id for row in rows if self._look_at(row)}
+        now = monotonic_seconds()
+        self._missed_since = {name: self._missed_since.get(name, now) for name in missed}
+        patience_seconds = 0.0 if at_start else MISSED_AFTER_SECONDS
+        overdue = [name for name, since in self._missed_since.items() if now - since >= patience_seconds]
+        if overdue and self.redis.call("LLEN", keys.queue(instance_id)) == 0:
+            self._send_hints(overdue)
+        return bool(self._missed_since)
+
+    def look_at(self, execution_id: str) -> None:
+        """Look at one row: a control message named it and it is not in hand.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis does not answer now.
+        """
+        for row in self._rows([execution_id]):
+            self._look_at(row)
+
+    def settle_known(self, execution_id: str) -> None:
+        """Settle an execution that the journal knows and a message named again; the caller has it in hand.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis does not answer now.
+        """
+        if execution_id in self.reporter or self.reporter.deliver_again(execution_id):
+            return
+        running = self._find(execution_id)
+        if running is not None:
+            self._follow(execution_id, running)
+            return
+        for row in self._rows([execution_id]):
+            if row.state in (S.PENDING, S.RUNNING, S.STOPPING):
+                # Redis went back in time, to before it took the result that we removed then.
+                self.reporter.deliver(
+                    execution_id,
+                    interrupted("it ran here before and its result was delivered, but Redis has lost that"),
+                )
+
+    def _rows(self, execution_ids: list[str]) -> list[_Row]:
+        if not execution_ids:
+            return []
+        instance_id = self.claimant.instance_id
+        replies = self.redis.pipeline_or_raise(
+            [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id") for one in execution_ids]
+        )
+        texts = [[(part or b"").decode() for part in reply] for reply in replies]
+        return [_Row(one, *text) for one, text in zip(execution_ids, texts, strict=True)]
+
+    def _look_at(self, row: _Row) -> bool:
+        """Settle one row where that can be done; true when it misses a message."""
+        if row.state == S.STOPPING and self.in_hand.stop(row.execution_id):
+            return False
+        if row.execution_id in self.in_hand or row.execution_id in self.reporter:
+            return False
+        if row.state == S.PENDING:
+            return not self.has_message(row.execution_id)
+        if row.state not in (S.RUNNING, S.STOPPING):
+            return False
+        if self._take_up_in_slot(row.execution_id):
+            return False
+        if self.spool.folder(row.execution_id).is_dir():
+            self._report_in_slot(row.execution_id, _never_ran())
+            return False
+        if row.state == S.RUNNING and row.epoch == self.claimant.epoch:
+            return not self.has_message(row.execution_id)
+        self._report_in_slot(row.execution_id, self._verdict(row))
+        return False
+
+    def _verdict(self, row: _Row) -> Outcome:
+        """The end of a claimed execution of which nothing runs and nothing was written."""
+        if self.journal.knows(row.execution_id):
+            how = "the machine was restarted" if row.boot_id != self.claimant.boot_id else "the agent was killed"
+            return interrupted(f"{how} about when the script was to start; nothing of it runs here")
+        return stopped_before_start() if row.state == S.STOPPING else _never_ran()
+
+    def _find(self, execution_id: str) -> RunningScript | None:
+        folder = self.spool.folder(execution_id)
+        return self.launcher.adopt(folder) if folder.is_dir() else None
+
+    def _take_up_in_slot(self, execution_id: str) -> bool:
+        """Follow what runs, or ran, in an execution's folder; false when there is nothing to follow."""
+        if not self.in_hand.enter(execution_id):
+            return True
+        running = self._find(execution_id)
+        if running is None:
+            self.in_hand.leave(execution_id)
+            return False
+        self.in_hand.attach(execution_id, running)
+        _log.info("took up an execution of an earlier agent execution=%s", execution_id)
+        self.slots.submit(lambda: self._follow_and_leave(execution_id, running))
+        return True
+
+    def _report_in_slot(self, execution_id: str, outcome: Outcome) -> None:
+        _log.info("settled execution=%s state=%s: %s", execution_id, outcome.state, outcome.error_info)
+        self.slots.submit(lambda: self.reporter.deliver(execution_id, outcome))
+
+    def _follow_and_leave(self, execution_id: str, running: RunningScript) -> None:
+        try:
+            self._follow(execution_id, running)
+        finally:
+            self.in_hand.leave(execution_id)
+
+    def _follow(self, execution_id: str, running: RunningScript) -> None:
+        self.in_hand.attach(execution_id, running)
+        self.reporter.deliver(execution_id, follow(running, self.live_output(execution_id)))
+
+    def _send_hints(self, execution_ids: list[str]) -> None:
+        message = template("", f"cloud-assistant@{self.claimant.instance_id}")
+        hints = [fill(message, one) for one in execution_ids]
+        self.redis.call("LPUSH", keys.queue(self.claimant.instance_id), *hints)
+        for one in execution_ids:
+            del self._missed_since[one]
+        _log.info("put back messages that were lost count=%d first=%s", len(execution_ids), execution_ids[0])
+
+
+def _never_ran() -> Outcome:
+    return interrupted("the agent ended before it could start the script, which never ran; invoke it again")

@@ -1,0 +1,19 @@
+"""Follow a running script to its end."""
+
+from ..broker_config.results import Outcome
+from .execution.events import Ended
+from .execution.output_chunk import OutputChunk
+from .execution.running_script import RunningScript
+from .live_output import LiveOutput
+from .outcomes import interrupted, outcome_of
+
+
+def follow(script: RunningScript, live: LiveOutput) -> Outcome:
+    """Publish live output until the script ends, and return how it did."""
+    for event in script.events():
+        match event:
+            case OutputChunk():
+                live.publish(event)
+            case Ended(record):
+                return outcome_of(record)
+    return interrupted("the script's events broke off; its supervisor is gone")

@@ -1,0 +1,144 @@
+"""The folders of executions on this instance's disk: scripts, what supervisors wrote, and results not yet delivered.
+
+``<home>/spool/<execution id>/`` holds the files of the supervisor (see ``execution/record.py``), ``outcome.json`` when
+a result could not be delivered at once, and ``delivered`` when it was and the script is kept on purpose. A folder is
+removed only after Redis took its result.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ..broker_config.ids import split_execution_id
+from ..broker_config.program_log import logger
+from ..broker_config.results import Outcome
+from .execution.record import OUTPUT_FILE
+from .journal import sync_folder
+
+_OUTCOME = "outcome.json"
+_DELIVERED = "delivered"
+
+_log = logger("spool")
+_decoder = msgspec.json.Decoder(Outcome)
+
+
+class Spool:
+    """The folders of one agent."""
+
+    def __init__(self, root: Path, *, limit_bytes: int, keep_scripts: bool) -> None:
+        self.root = root
+        self._limit_bytes = limit_bytes
+        self._keep_scripts = keep_scripts
+
+    def make(self) -> None:
+        """Make the root where needed: passable for the users whose scripts lie below, readable for nobody else.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.root.chmod(0o711)
+
+    def folder(self, execution_id: str) -> Path:
+        """The folder of one execution, there or not."""
+        return self.root / execution_id
+
+    def executions(self) -> list[str]:
+        """Executions whose result is not delivered yet, oldest folder first."""
+        found = [entry for entry in self._folders() if not (entry / _DELIVERED).exists()]
+        return [entry.name for entry in sorted(found, key=_modified_ns)]
+
+    def save(self, execution_id: str, outcome: Outcome) -> None:
+        """Put a result on disk for good, so that it outlives the agent and the power.
+
+        Raises:
+            OSError: there is no room.
+        """
+        folder = self.folder(execution_id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fresh = folder / (_OUTCOME + ".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(outcome))
+            file.flush()
+            os.fsync(fd)
+        fresh.replace(folder / _OUTCOME)
+        sync_folder(folder)
+        sync_folder(self.root)
+
+    def load(self, execution_id: str) -> Outcome | None:
+        """Read a saved result; ``None`` when there is none or a power failure damaged it."""
+        try:
+            return _decoder.decode((self.folder(execution_id) / _OUTCOME).read_bytes())
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as exc:
+            _log.warning("saved result cannot be read execution=%s: %s", execution_id, exc)
+            return None
+
+    def delivered(self, execution_id: str) -> None:
+        """Remove what is not needed once Redis has the result."""
+        folder = self.folder(execution_id)
+        kept = self._kept_scripts(folder) if self._keep_scripts else []
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        (folder / _DELIVERED).touch(mode=0o600)
+        for path in folder.iterdir():
+            if path not in kept and path.name != _DELIVERED:
+                path.unlink(missing_ok=True)
+
+    def trim(self) -> int:
+        """Remove the oldest kept scripts until the limit is met; undelivered results are never removed.
+
+        Returns the bytes in use.
+        """
+        sizes = {folder: _size_bytes(folder) for folder in self._folders()}
+        used_bytes = sum(sizes.values())
+        if used_bytes <= self._limit_bytes:
+            return used_bytes
+        kept = sorted((folder for folder in sizes if (folder / _DELIVERED).exists()), key=_modified_ns)
+        for folder in kept:
+            if used_bytes <= self._limit_bytes:
+                break
+            shutil.rmtree(folder, ignore_errors=True)
+            used_bytes -= sizes[folder]
+        if used_bytes > self._limit_bytes:
+            _log.warning("unreported results are over agent.spool_limit_bytes used_bytes=%d", used_bytes)
+        return used_bytes
+
+    def free_bytes(self) -> int:
+        """Free space on the disk of the spool."""
+        return shutil.disk_usage(self.root).free
+
+    def _folders(self) -> Iterator[Path]:
+        for entry in os.scandir(self.root):
+            if split_execution_id(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield Path(entry.path)
+
+    @staticmethod
+    def _kept_scripts(folder: Path) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        ours = {_OUTCOME, OUTPUT_FILE}
+        return [path for path in folder.iterdir() if path.suffix != ".json" and path.name not in ours]
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,34 @@
+"""Say at the start, loudly where it matters, what this agent will and will not do."""
+
+from ..broker_config.errors import SettingsInvalid
+from ..broker_config.program_log import logger
+from ..broker_config.settings_table import Settings
+from .identity import features_off
+
+_log = logger("agent")
+
+
+def report_security(settings: Settings, *, has_key: bool) -> None:
+    """Warn of settings that let others than our producers run scripts here.
+
+    Raises:
+        SettingsInvalid: unsigned executions are forbidden and there is no key to check signatures with.
+    """
+    if has_key:
+        return
+    if not settings.agent.accept_unsigned:
+        raise SettingsInvalid(
+            "agent.accept_unsigned is off and this home has no instance-key.json, so nothing could run:"
+            " register the instance, or allow unsigned executions"
+        )
+    _log.warning(
+        "INSECURE: agent.accept_unsigned is on and this instance has no key:"
+        " whoever can write to Redis can run scripts here as this user"
+    )
+
+
+def report_rights() -> None:
+    """Say what cannot be done for want of rights."""
+    missing = features_off()
+    if missing:
+        _log.warning("the agent runs as an ordinary user; off are: %s", ", ".join(missing))

@@ -1,0 +1,52 @@
+"""What can be said of this machine's agent from its home, without asking Redis or the agent."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..broker_config.clock import iso_seconds
+from .home_lock import Holder, holder, is_held
+from .spool import Spool
+
+
+@dataclass(frozen=True)
+class Status:
+    """The agent of one home."""
+
+    home: str
+    is_running: bool
+    last: Holder | None
+    #: Executions that run, or whose result was not delivered yet.
+    unfinished: list[str]
+
+
+def read_status(home: Path) -> Status:
+    """Look into a home."""
+    spool = home / "spool"
+    unfinished = Spool(spool, limit_bytes=0, keep_scripts=True).executions() if spool.is_dir() else []
+    return Status(str(home), is_held(home), holder(home), unfinished)
+
+
+def render(status: Status, *, as_json: bool) -> str:
+    """The status for people, or for machines."""
+    last = status.last or Holder()
+    if as_json:
+        shown = {
+            "Home": status.home,
+            "Running": status.is_running,
+            "InstanceId": last.instance_id,
+            "ProcessId": last.pid if status.is_running else None,
+            "Version": last.version,
+            "StartTime": iso_seconds(last.started_ms),
+            "UnfinishedExecutions": status.unfinished,
+        }
+        return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
+    if status.is_running:
+        head = f"agent runs: instance {last.instance_id}, pid {last.pid}, since {iso_seconds(last.started_ms)}"
+    elif status.last:
+        head = f"no agent runs with home {status.home}; the last one was instance {last.instance_id}"
+    else:
+        head = f"no agent ever ran with home {status.home}"
+    lines = [head, f"unfinished or undelivered executions: {len(status.unfinished)}"]
+    return "\n".join([*lines, *(f"  {one}" for one in status.unfinished[:20])])

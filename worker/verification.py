@@ -1,0 +1,94 @@
+"""Decide whether what was claimed may run here: signed for this instance, whole, in time, and of a known version.
+
+Nothing of a work order is written to disk before all of this has passed.
+"""
+
+import msgspec
+
+from ..broker_config.clock import now_ms
+from ..broker_config.error_codes import ErrorCode
+from ..broker_config.functions.executions import Claimed
+from ..broker_config.ids import split_execution_id
+from ..broker_config.messages import WIRE_VERSION, Envelope, Order, decode_envelope, decode_order
+from ..broker_config.signing import digest
+from .execution.not_started import NotStarted
+from .instance_key import InstanceKeys
+
+
+class _Versioned(msgspec.Struct):
+    v: int = WIRE_VERSION
+
+
+class Verifier:
+    """The rules of one instance."""
+
+    def __init__(self, instance_id: str, keys: InstanceKeys | None, *, tolerance_ms: int) -> None:
+        self._instance_id = instance_id
+        self._keys = keys
+        self._tolerance_ms = tolerance_ms
+
+    def envelope(self, execution_id: str, claimed: Claimed, *, forgotten_until_ms: int) -> tuple[Envelope, int]:
+        """Check the envelope; return it with the moment until which its start must be remembered.
+
+        ``forgotten_until_ms`` is the journal's: an envelope from before could have run and been forgotten.
+
+        Raises:
+            NotStarted: it is not signed as it must be, was made for another execution, or has expired.
+        """
+        if self._keys is not None and not self._keys.accepts(
+            claimed.key_id, self._instance_id, claimed.envelope, claimed.mac
+        ):
+            how = f"its signature (key {claimed.key_id!r}) does not fit" if claimed.mac else "it is not signed"
+            raise NotStarted(
+                ErrorCode.SIGNATURE_INVALID, f"refused: {how}; check that the producer and this instance share a key"
+            )
+        try:
+            envelope = decode_envelope(claimed.envelope)
+        except msgspec.MsgspecError as exc:
+            raise _unreadable("envelope", claimed.envelope, exc) from exc
+        _check_version(envelope.v)
+        invoke_id, firing_ms, instance_id = split_execution_id(execution_id) or ("", 0, "")
+        if (envelope.invoke_id, envelope.firing_ms, self._instance_id) != (invoke_id, firing_ms, instance_id):
+            raise NotStarted(ErrorCode.SIGNATURE_INVALID, "refused: the envelope was made for another execution")
+        until_ms = envelope.expires_ms + self._tolerance_ms
+        if now_ms() > until_ms or until_ms <= forgotten_until_ms:
+            raise NotStarted(
+                ErrorCode.ENVELOPE_EXPIRED,
+                f"refused: the envelope expired at {envelope.expires_ms} and this clock says {now_ms()};"
+                " invoke it again, or set this machine's clock",
+            )
+        return envelope, until_ms
+
+    def order(self, envelope: Envelope, payload: bytes) -> Order:
+        """Check the work order against its envelope and read it.
+
+        Raises:
+            NotStarted: it is not the one that was signed, or of a newer version.
+        """
+        if digest(payload) != envelope.digest:
+            raise NotStarted(ErrorCode.SIGNATURE_INVALID, "refused: the work order is not the one that was signed")
+        try:
+            order = decode_order(payload)
+        except msgspec.MsgspecError as exc:
+            raise _unreadable("work order", payload, exc) from exc
+        _check_version(order.v)
+        return order
+
+
+def _check_version(version: int) -> None:
+    if version > WIRE_VERSION:
+        raise NotStarted(
+            ErrorCode.CLIENT_NEED_UPGRADE,
+            f"the message has version {version} and this agent reads up to {WIRE_VERSION}; upgrade the agent",
+        )
+
+
+def _unreadable(what: str, data: bytes, exc: msgspec.MsgspecError) -> NotStarted:
+    """A message of a later version may look different altogether: say so instead of calling it damaged."""
+    try:
+        _check_version(msgspec.json.decode(data, type=_Versioned).v)
+    except NotStarted as newer:
+        return newer
+    except msgspec.MsgspecError:
+        pass
+    return NotStarted(ErrorCode.EXECUTION_EXCEPTION, f"the {what} cannot be read: {exc}")
