@@ -1,0 +1,132 @@
+"""Messages and descriptors between agent, fork server and supervisors, over a pair of connected sockets.
+
+Sequenced packets keep messages whole: one is either sent or, when the other side does not read, not sent at all.
+That lets a supervisor offer live output and drop what nobody takes, without ever waiting for its agent.
+"""
+
+import os
+import socket
+from enum import IntEnum
+from typing import NamedTuple
+
+#: More than this travels in a memory file beside the message; the kernel takes about 200 KiB in one packet.
+_MOST_INLINE_BYTES = 48 * 1024
+_MOST_DESCRIPTORS = 2
+
+
+class Kind(IntEnum):
+    """What a message is about."""
+
+    READY = 1
+    SPAWN = 2
+    PLAN = 3
+    STOP = 4
+    STARTED = 5
+    OUTPUT = 6
+    ENDED = 7
+    ENDED_AND_RETIRED = 8
+    FORK_FAILED = 9
+
+
+class Message(NamedTuple):
+    """One message; whoever receives it owns its descriptors."""
+
+    kind: Kind
+    body: bytes
+    fds: list[int]
+
+
+class Channel:
+    """One end of the connection."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    @classmethod
+    def pair(cls) -> tuple["Channel", "Channel"]:
+        """Return both ends of a new connection."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), cls(theirs)
+
+    @classmethod
+    def from_fd(cls, fd: int) -> "Channel":
+        """Take over an inherited or received end."""
+        return cls(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd))
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._socket.fileno()
+
+    def send(self, kind: Kind, body: bytes = b"", fds: tuple[int, ...] = (), *, wait: bool = True) -> None:
+        """Send one message.
+
+        Raises:
+            BlockingIOError: not ``wait`` and the other side has too much unread; nothing was sent.
+            OSError: the other side is gone, or there is no memory.
+        """
+        body_fd = None
+        try:
+            if len(body) > _MOST_INLINE_BYTES:
+                body_fd = _memory_file(body)
+                fds, body = (*fds, body_fd), b""
+            flags = socket.MSG_NOSIGNAL | (0 if wait else socket.MSG_DONTWAIT)
+            header = bytes((kind, body_fd is not None))
+            if fds:
+                socket.send_fds(self._socket, [header, body], list(fds), flags)
+            else:
+                self._socket.send(header + body, flags)
+        finally:
+            if body_fd is not None:
+                os.close(body_fd)
+
+    def receive(self, *, wait: bool = True) -> Message | None:
+        """Return the next message, or None when the other side is gone and everything was read.
+
+        Raises:
+            BlockingIOError: not ``wait`` and there is nothing to read yet.
+        """
+        flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, _MOST_INLINE_BYTES + 2, _MOST_DESCRIPTORS, flags)
+        except ConnectionResetError:
+            return None
+        if not data:
+            return None
+        body = data[2:]
+        if data[1]:
+            body = _read_whole(fds.pop())
+        return Message(Kind(data[0]), body, fds)
+
+    def refuse_more(self) -> None:
+        """Make every later ``send`` of the other side fail; what it has sent before can still be received."""
+        self._socket.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close this end; safe to call twice."""
+        self._socket.close()
+
+
+def _memory_file(data: bytes) -> int:
+    fd = os.memfd_create("message", os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _read_whole(fd: int) -> bytes:
+    try:
+        size = os.fstat(fd).st_size
+        parts, position = [], 0
+        while position < size:
+            parts.append(os.pread(fd, size - position, position))
+            position += len(parts[-1])
+        return b"".join(parts)
+    finally:
+        os.close(fd)

@@ -1,0 +1,166 @@
+"""Settle an execution whose supervisor is gone: end what is left of its script and write the record it could not."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from .cgroup import kill_group, members_of
+from .environment import EXECUTION_MARKER
+from .not_started import EXECUTION_EXCEPTION
+from .output import KeptOutput
+from .proc_table import (
+    ProcessEntry,
+    boot_id,
+    carries_variable,
+    is_same_process,
+    living,
+    send_signal,
+    start_ticks_of,
+    with_descendants,
+)
+from .record import (
+    CRASH_FILE,
+    EXIT_FILE,
+    OUTPUT_FILE,
+    STARTED_FILE,
+    ExitRecord,
+    StartRecord,
+    Step,
+    load_output,
+    load_start,
+    replace_file,
+)
+from .script import OUTPUT_LIMIT_BYTES
+
+EXECUTION_INTERRUPTED = "ExecutionInterrupted"
+
+#: A process in an uninterruptible wait cannot be killed; after this long it is reported as a survivor.
+_GIVE_UP_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+def give_up(folder: Path) -> bool:
+    """Make sure that an execution nobody has started is never started; False when somebody did meanwhile.
+
+    Supervisors create the same file, exclusively, before they start anything.
+    """
+    try:
+        fd = os.open(folder / STARTED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return load_start(str(folder)) is None
+    except FileNotFoundError:
+        return True
+    os.close(fd)
+    return True
+
+
+def settle_lost(folder: Path, execution_id: str) -> ExitRecord:
+    """Kill what is left of the script, and return and write the record that its supervisor did not write.
+
+    After return no process of the script lives, unless ``survivors`` says otherwise.
+    """
+    start = load_start(str(folder))
+    if start is None and not give_up(folder):
+        start = load_start(str(folder))
+    if start is None:
+        record = _never_started(execution_id)
+    elif start.boot_id != boot_id():
+        record = _interrupted(folder, start, "the machine was restarted while the script ran")
+    else:
+        record = _interrupted(folder, start, "the script's supervisor was killed while the script ran")
+        record.steps, record.survivors = end_remains(start)
+    if crash := _crash_text(folder):
+        record.notes.append(crash)
+    try:
+        replace_file(str(folder / EXIT_FILE), record.to_bytes())
+    except OSError as exc:
+        record.notes.append(f"the result could not be written to {folder / EXIT_FILE}: {exc.strerror}")
+    with contextlib.suppress(OSError):
+        (folder / OUTPUT_FILE).unlink()
+    for script in folder.glob("script.*"):
+        script.unlink(missing_ok=True)
+    return record
+
+
+def end_remains(start: StartRecord) -> tuple[list[Step], int]:
+    """Kill every process of a script that has no supervisor any more; return the evidence and the survivors.
+
+    Its processes are found by control group, by session, by the variable each was started with, and as descendants
+    of those.
+    """
+    steps: list[Step] = []
+    give_up_at = time.monotonic() + _GIVE_UP_SECONDS
+    while remains := _remains_of(start):
+        if not steps:
+            steps.append(Step("SIGKILL after the supervisor was lost", _now_ms(), len(remains)))
+        elif time.monotonic() >= give_up_at:
+            break
+        if start.cgroup:
+            kill_group(start.cgroup)
+        for entry in remains:
+            send_signal(entry, signal.SIGKILL)
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    steps.append(Step("verified", _now_ms(), len(remains)))
+    if start.cgroup:
+        with contextlib.suppress(OSError):
+            Path(start.cgroup).rmdir()
+    return steps, len(remains)
+
+
+def _remains_of(start: StartRecord) -> list[ProcessEntry]:
+    table = living()
+    marker = f"{EXECUTION_MARKER}={start.execution_id}".encode()
+    roots = set(members_of(start.cgroup)) if start.cgroup else set()
+    # A session outlives its leader, but a pid that was reused for another leader names another session.
+    leader_ticks = start_ticks_of(start.pid) if start.pid else 0
+    session_is_ours = start.pid > 0 and leader_ticks in (0, start.start_ticks)
+    for entry in table:
+        if entry.start_ticks < start.supervisor_start_ticks:
+            continue
+        if (session_is_ours and entry.session_id == start.pid) or carries_variable(entry.pid, marker):
+            roots.add(entry.pid)
+    roots.discard(os.getpid())
+    return with_descendants(roots, table)
+
+
+def is_supervised(start: StartRecord) -> bool:
+    """Tell whether the supervisor of this execution still lives."""
+    return start.boot_id == boot_id() and is_same_process(start.supervisor_pid, start.supervisor_start_ticks)
+
+
+def _interrupted(folder: Path, start: StartRecord, what: str) -> ExitRecord:
+    return ExitRecord(
+        execution_id=start.execution_id,
+        reason="supervisor_lost",
+        pid=start.pid,
+        started_ms=start.started_ms,
+        finished_ms=max(start.started_ms, _now_ms()),
+        error_code=EXECUTION_INTERRUPTED,
+        error_info=f"{what}; its exit code is unknown, and its output is that of at most a second before",
+        output=load_output(str(folder)) or KeptOutput(OUTPUT_LIMIT_BYTES),
+    )
+
+
+def _never_started(execution_id: str) -> ExitRecord:
+    return ExitRecord(
+        execution_id=execution_id,
+        reason="not_started",
+        started_ms=_now_ms(),
+        finished_ms=_now_ms(),
+        error_code=EXECUTION_EXCEPTION,
+        error_info="the supervisor ended before it started the script; run it again",
+        output=KeptOutput(OUTPUT_LIMIT_BYTES),
+    )
+
+
+def _crash_text(folder: Path) -> str:
+    try:
+        return (folder / CRASH_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

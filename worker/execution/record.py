@@ -1,0 +1,160 @@
+"""The two files that outlive every process of an execution: that it was started, and how it ended.
+
+Also the third, ``output.bin``: what was kept of the output a moment ago, for the case that the supervisor is killed.
+"""
+# Supervisors do without pathlib, see supervisor/__init__.py.
+# ruff: noqa: PTH105, PTH108, PTH123
+
+import binascii
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from .output import KeptOutput
+
+STARTED_FILE = "started.json"
+EXIT_FILE = "exit.json"
+OUTPUT_FILE = "output.bin"
+#: The traceback of a supervisor that failed by a defect of ours.
+CRASH_FILE = "supervisor-crash.txt"
+
+Reason = Literal["exited", "timeout", "stopped", "not_started", "supervisor_lost"]
+
+_VERSION = 1
+
+
+class Step(NamedTuple):
+    """One thing that was done to end a script, and how many processes of it lived at that moment."""
+
+    what: str
+    at_ms: int
+    process_count: int
+
+
+@dataclass(kw_only=True, slots=True)
+class ExitRecord:
+    """How an execution ended; written to disk before anybody is told.
+
+    ``pid``, ``exit_code`` and ``signal`` are those of the main process, the last two never both. ``survivors``
+    counts processes that outlived an attempt to end them all, ``left_running`` those that a script left behind.
+    """
+
+    execution_id: str
+    reason: Reason
+    started_ms: int
+    finished_ms: int
+    output: KeptOutput
+    pid: int = 0
+    exit_code: int | None = None
+    signal: int | None = None
+    error_code: str = ""
+    error_info: str = ""
+    survivors: int = 0
+    left_running: int = 0
+    steps: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_bytes(self) -> bytes:
+        """Return the record as JSON, the output in Base64."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["steps"] = [step._asdict() for step in self.steps]
+        values["output"] = binascii.b2a_base64(self.output.to_bytes(), newline=False).decode("ascii")
+        return json.dumps({"version": _VERSION, **values}).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ExitRecord":
+        """Return the record that ``to_bytes`` wrote.
+
+        Raises:
+            ValueError: it is damaged or of another version.
+        """
+        values = json.loads(data)
+        if not isinstance(values, dict) or values.pop("version", None) != _VERSION:
+            raise ValueError(f"not an exit record of version {_VERSION}")
+        try:
+            values["output"] = KeptOutput.from_bytes(binascii.a2b_base64(values["output"]))
+            values["steps"] = [Step(**step) for step in values["steps"]]
+            return cls(**values)
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"not an exit record of version {_VERSION}: {exc}") from exc
+
+
+@dataclass(kw_only=True, slots=True)
+class StartRecord:
+    """Who runs an execution; written before the script is spawned, completed with its process just after."""
+
+    execution_id: str
+    boot_id: str
+    supervisor_pid: int
+    supervisor_start_ticks: int
+    cgroup: str
+    started_ms: int
+    pid: int = 0
+    start_ticks: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Return the record as JSON."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode("ascii")
+
+
+def load_exit(folder: str) -> ExitRecord | None:
+    """Return how the execution in this folder ended, or None when it has not.
+
+    A damaged file counts as none: a power cut can leave one, and then the boot id tells what happened.
+    """
+    data = _read(f"{folder}/{EXIT_FILE}")
+    try:
+        return ExitRecord.from_bytes(data) if data else None
+    except ValueError:
+        return None
+
+
+def load_start(folder: str) -> StartRecord | None:
+    """Return who runs the execution in this folder, or None when nobody ever did or the file is damaged."""
+    data = _read(f"{folder}/{STARTED_FILE}")
+    try:
+        return StartRecord(**json.loads(data)) if data else None
+    except (ValueError, TypeError):
+        return None
+
+
+def load_output(folder: str) -> KeptOutput | None:
+    """Return the output as it was last saved while the script ran."""
+    data = _read(f"{folder}/{OUTPUT_FILE}")
+    try:
+        return KeptOutput.from_bytes(data) if data else None
+    except ValueError:
+        return None
+
+
+def replace_file(path: str, data: bytes) -> None:
+    """Write a whole file so that a reader sees the old one or the new one, and only its owner sees it at all.
+
+    Not forced to the platter: it has to survive the death of processes, and after a power cut the boot id tells.
+    """
+    temporary = path + ".new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(temporary, flags, 0o600)
+    except FileExistsError:  # whoever wrote it before us was killed in the middle
+        os.unlink(temporary)
+        fd = os.open(temporary, flags, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""

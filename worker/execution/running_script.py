@@ -1,0 +1,57 @@
+"""What an agent holds of a script that runs: its events, a way to stop it, and a descriptor to wait on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from .events import Ended, Event
+
+
+class RunningScript(ABC):
+    """One execution under its supervisor.
+
+    ``stop`` may be called from any thread; the events belong to one thread at a time.
+    """
+
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+        self._is_over = False
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Yield what happens, `Ended` last.
+
+        Ends early, to be called again, when nothing happened for ``timeout`` seconds; 0 yields only what is there.
+        """
+        while not self._is_over:
+            event = self._next_event(timeout)
+            if event is None:
+                return
+            if isinstance(event, Ended):
+                self._is_over = True
+                self.close()
+            yield event
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ask the supervisor to end the script; the outcome is an event. Nothing happens when it ended already."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``events(0)`` may have something; see the class."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the script, which goes on as if this agent had died; safe to call twice."""
+
+    @abstractmethod
+    def _next_event(self, timeout: float | None) -> Event | None:
+        """Return the next event, or None when none came in time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,128 @@
+"""A script that this agent has started: its supervisor is at the other end of a connection."""
+
+import contextlib
+import select
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .channel import Channel, Kind, Message
+from .events import Ended, Event, Started
+from .lost import settle_lost
+from .not_started import EXECUTION_EXCEPTION
+from .output import KeptOutput
+from .output_chunk import OutputChunk
+from .record import ExitRecord, load_exit
+from .running_script import RunningScript
+from .script import OUTPUT_LIMIT_BYTES
+
+
+class SupervisedScript(RunningScript):
+    """One execution on a connected supervisor, which goes back to its launcher when the script has ended.
+
+    A supervisor that dies is noticed at once: what is left of its script is killed, and the script has ended with
+    the reason ``supervisor_lost``.
+    """
+
+    def __init__(
+        self, execution_id: str, folder: Path, channel: Channel, *, give_back: Callable[[Channel, bool], None]
+    ) -> None:
+        super().__init__(execution_id)
+        self._folder = folder
+        self._channel: Channel | None = channel
+        self._give_back = give_back
+        self._lock = threading.Lock()
+        self._waiting: list[Event] = []
+        self._is_start_known = False
+
+    def wait_for_start(self, timeout: float) -> ExitRecord | None:
+        """Wait until the script runs; return the record instead when it never will.
+
+        The first event waits for ``events`` in any case.
+        """
+        event = self._next_event(timeout)
+        if isinstance(event, Ended) and event.record.reason == "not_started":
+            return event.record
+        if event is not None:
+            self._waiting.insert(0, event)
+        return None
+
+    def stop(self) -> None:
+        """Ask the supervisor to end the script."""
+        with self._lock:
+            if self._channel is not None:
+                # A supervisor that cannot be told is gone, and its script with it, or has such a message already.
+                with contextlib.suppress(OSError):
+                    self._channel.send(Kind.STOP, self.execution_id.encode(), wait=False)
+
+    def fileno(self) -> int:
+        """Return the connection's descriptor, -1 when the script has ended."""
+        return self._channel.fileno() if self._channel is not None else -1
+
+    def close(self) -> None:
+        """Let go of the script; its supervisor sees an agent that is gone."""
+        if channel := self._release():
+            self._give_back(channel, False)
+
+    def _release(self) -> Channel | None:
+        with self._lock:
+            channel, self._channel = self._channel, None
+            return channel
+
+    def _next_event(self, timeout: float | None) -> Event | None:
+        if self._waiting:
+            return self._waiting.pop(0)
+        channel = self._channel
+        if channel is None:
+            return None
+        if timeout is not None and not _is_readable(channel, timeout):
+            return None
+        message = channel.receive()
+        if message is None:
+            self.close()
+            return self._ended(load_exit(str(self._folder)) or settle_lost(self._folder, self.execution_id))
+        return self._event_of(message)
+
+    def _ended(self, record: ExitRecord) -> Event:
+        """Return the end, or the start before it when the script was over before it was announced."""
+        if record.pid and not self._is_start_known:
+            self._is_start_known = True
+            self._waiting.append(Ended(record))
+            return Started(record.pid)
+        return Ended(record)
+
+    def _event_of(self, message: Message) -> Event:
+        match message.kind:
+            case Kind.STARTED:
+                self._is_start_known = True
+                return Started(int(message.body))
+            case Kind.OUTPUT:
+                return OutputChunk.from_bytes(message.body)
+            case Kind.ENDED | Kind.ENDED_AND_RETIRED:
+                if channel := self._release():
+                    self._give_back(channel, message.kind == Kind.ENDED)
+                return self._ended(ExitRecord.from_bytes(message.body))
+            case Kind.FORK_FAILED:
+                self.close()
+                return Ended(self._fork_failed(message.body.decode()))
+            case _:
+                raise ValueError(f"a supervisor sent {message.kind.name}, which only agents send")
+
+    def _fork_failed(self, reason: str) -> ExitRecord:
+        now_ms = time.time_ns() // 1_000_000
+        return ExitRecord(
+            execution_id=self.execution_id,
+            reason="not_started",
+            started_ms=now_ms,
+            finished_ms=now_ms,
+            error_code=EXECUTION_EXCEPTION,
+            error_info=f"no process could be forked for the script: {reason}; this instance is short of memory or pids",
+            output=KeptOutput(OUTPUT_LIMIT_BYTES),
+        )
+
+
+def _is_readable(channel: Channel, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    return bool(poll.poll(max(0, timeout) * 1000))

@@ -1,0 +1,192 @@
+"""One script from its first process to its exit record: the loop of a supervisor that is at work."""
+
+import contextlib
+import fcntl
+import math
+import os
+import select
+from collections.abc import Callable
+
+from ..channel import Channel, Kind
+from ..frame_log import STDERR, STDOUT
+from ..output import KeptOutput
+from ..plan import Plan
+from ..record import ExitRecord
+from .child import Child
+from .clocks import RunClock
+from .outlets import Outlets
+from .termination import EndReason, Termination
+from .tree import ScriptTree
+from .verdict import judge
+from .wakeups import Wakeups
+
+#: A timer stands still while the machine sleeps and a deadline does not: look at the clock this often at least.
+_LONGEST_WAIT_SECONDS = 10.0
+#: A script that ends sooner is announced by its record alone, which halves the messages of the shortest scripts.
+_ANNOUNCE_SECONDS = 0.005
+#: A pipe as Linux makes it; reading this much at once means that the script was waiting for us.
+_FULL_PIPE_BYTES = 64 * 1024
+#: What Linux grants everybody.
+_LARGE_PIPE_BYTES = 1024 * 1024
+
+
+class ScriptRun:
+    """The script that this supervisor has started."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        child: Child,
+        tree: ScriptTree,
+        clock: RunClock,
+        *,
+        channel: Channel,
+        wakeups: Wakeups,
+        announce: Callable[[], None],
+    ) -> None:
+        self._kept = KeptOutput(plan.output_limit_bytes)
+        self._outlets = Outlets(self._kept, plan.folder, clock)
+        self._plan = plan
+        self._child = child
+        self._tree = tree
+        self._clock = clock
+        self._channel: Channel | None = channel
+        self._wakeups = wakeups
+        self._streams = {child.stdout_fd: STDOUT, child.stderr_fd: STDERR}
+        self._enlarged: set[int] = set()
+        self._ending: Termination | None = None
+        self._deadline_at = plan.timeout_seconds or math.inf
+        self._drain_until = math.inf
+        self._announce_at = _ANNOUNCE_SECONDS
+        self._announce = announce
+        self._main_ended_ms = 0
+        self._poll = select.poll()
+        for fd in (*self._streams, wakeups.fileno(), channel.fileno()):
+            self._poll.register(fd, select.POLLIN)
+
+    def to_its_end(self, buffer: memoryview) -> ExitRecord:
+        """Read, watch and, where it must be, end the script; return how it went.
+
+        The pipes of background processes that are left stay open in ``open_streams``.
+        """
+        while not self._is_over():
+            for fd, _ in self._poll.poll(self._wait_ms()):
+                self._serve(fd, buffer)
+            now = self._clock.elapsed_seconds()
+            self._notice_end_of_main(now)
+            if now >= self._announce_at:
+                self._announce_at = math.inf
+                self._announce()
+            self._end_when_due(now)
+            self._outlets.serve(now, self._channel)
+        self._kept.finish()
+        return self._record()
+
+    @property
+    def open_streams(self) -> list[int]:
+        """Return the pipes that something of the script still holds."""
+        return list(self._streams)
+
+    @property
+    def has_saved_output(self) -> bool:
+        """Tell whether a copy of the output is on disk."""
+        return self._outlets.is_saved
+
+    def _is_over(self) -> bool:
+        if self._ending is not None and not self._ending.is_done:
+            return False
+        if self._tree.main_status is None and self._ending is None:
+            return False
+        return not self._streams or self._clock.elapsed_seconds() >= self._drain_until
+
+    def _wait_ms(self) -> int:
+        due = [self._drain_until, self._announce_at]
+        if self._ending is not None:
+            due.append(self._ending.due_at if not self._ending.is_done else math.inf)
+        elif self._tree.main_status is None:
+            due.append(self._deadline_at)
+        if (outlets_due_at := self._outlets.due_at()) is not None:
+            due.append(outlets_due_at)
+        wait_seconds = min(min(due) - self._clock.elapsed_seconds(), _LONGEST_WAIT_SECONDS)
+        return max(0, math.ceil(wait_seconds * 1000))
+
+    def _serve(self, fd: int, buffer: memoryview) -> None:
+        if stream := self._streams.get(fd):
+            self._read(fd, stream, buffer)
+        elif fd == self._wakeups.fileno():
+            self._wakeups.clear()
+            self._tree.reap()
+        else:
+            self._hear_agent()
+
+    def _read(self, fd: int, stream: int, buffer: memoryview) -> None:
+        count = os.readv(fd, [buffer])
+        if count:
+            if count >= _FULL_PIPE_BYTES and fd not in self._enlarged:
+                self._enlarged.add(fd)
+                _enlarge(fd)
+            self._kept.feed(stream, buffer[:count])
+            self._outlets.note_output(self._clock.elapsed_seconds())
+        else:
+            self._poll.unregister(fd)
+            del self._streams[fd]
+            os.close(fd)
+
+    def _hear_agent(self) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        message = channel.receive()
+        if message is None:
+            # The agent is gone. The script goes on, and its record will wait on disk.
+            self._poll.unregister(channel.fileno())
+            self._channel = None
+        elif message.kind == Kind.STOP and message.body == self._plan.execution_id.encode():
+            self._wakeups.is_stop_asked = True
+
+    def _notice_end_of_main(self, now: float) -> None:
+        if self._tree.main_status is None or self._main_ended_ms:
+            return
+        self._main_ended_ms = self._clock.now_ms()
+        self._child.process.returncode = os.waitstatus_to_exitcode(self._tree.main_status)
+        if self._ending is None:
+            self._drain_until = now + self._plan.drain_seconds
+
+    def _end_when_due(self, now: float) -> None:
+        if self._ending is None and self._tree.main_status is None:
+            if self._wakeups.is_stop_asked:
+                self._begin_to_end("stopped")
+            elif now >= self._deadline_at:
+                self._begin_to_end("timeout")
+        if self._ending is not None and not self._ending.is_done:
+            self._ending.advance()
+            if self._ending.is_done:
+                self._drain_until = self._clock.elapsed_seconds() + self._plan.drain_seconds
+
+    def _begin_to_end(self, reason: EndReason) -> None:
+        self._ending = Termination(
+            reason,
+            self._tree,
+            self._clock,
+            kills_tree=self._plan.kills_tree,
+            grace_seconds=self._plan.grace_seconds,
+        )
+
+    def _record(self) -> ExitRecord:
+        self._tree.reap()
+        return judge(
+            self._plan,
+            ending=self._ending,
+            pid=self._tree.main_pid,
+            main_status=self._tree.main_status,
+            left_running=self._tree.left_count(),
+            started_ms=self._clock.started_ms,
+            finished_ms=self._clock.now_ms() if self._ending else self._main_ended_ms,
+            output=self._kept,
+        )
+
+
+def _enlarge(fd: int) -> None:
+    # Refused when this user has many large pipes already; the ordinary size then has to do.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _LARGE_PIPE_BYTES)

@@ -1,0 +1,65 @@
+"""Put what happened into the words of an exit record; pure."""
+
+import os
+import signal
+
+from ..output import KeptOutput
+from ..plan import Plan
+from ..record import ExitRecord
+from .termination import Termination
+
+EXIT_CODE_NONZERO = "ExitCodeNonzero"
+EXECUTION_TIMEOUT = "ExecutionTimeout"
+
+
+def judge(
+    plan: Plan,
+    *,
+    ending: Termination | None,
+    pid: int,
+    main_status: int | None,
+    left_running: int,
+    started_ms: int,
+    finished_ms: int,
+    output: KeptOutput,
+) -> ExitRecord:
+    """Return the record of a script that ended by itself or was ended."""
+    code = None if main_status is None else os.waitstatus_to_exitcode(main_status)
+    record = ExitRecord(
+        execution_id=plan.execution_id,
+        reason=ending.reason if ending else "exited",
+        started_ms=started_ms,
+        finished_ms=finished_ms,
+        output=output,
+        pid=pid,
+        exit_code=code if code is not None and code >= 0 else None,
+        signal=-code if code is not None and code < 0 else None,
+        left_running=left_running,
+        survivors=ending.survivors if ending else 0,
+        steps=ending.steps if ending else [],
+        notes=plan.notes,
+    )
+    record.error_code, record.error_info = _error_of(record, plan)
+    if left_running and not ending:
+        record.notes.append(f"{left_running} background processes of the script go on running")
+    return record
+
+
+def _error_of(record: ExitRecord, plan: Plan) -> tuple[str, str]:
+    survived = f"; {record.survivors} processes could not be ended" if record.survivors else ""
+    if record.reason == "timeout":
+        return EXECUTION_TIMEOUT, f"the script ran longer than {plan.timeout_seconds:g} s and was ended{survived}"
+    if record.reason == "stopped":
+        return "", f"the script was stopped on request{survived}"
+    if record.signal is not None:
+        return EXIT_CODE_NONZERO, f"the script was killed by signal {_signal_name(record.signal)}"
+    if record.exit_code:
+        return EXIT_CODE_NONZERO, f"the script ended with exit code {record.exit_code}"
+    return "", ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)

@@ -1,0 +1,111 @@
+"""A supervisor: waits for a plan, runs that one script, reports, and waits for the next.
+
+Warm because a fork for every script costs about a millisecond and a supervisor that waits costs nothing. It ends
+when its agent is gone, when nothing came for a while, or after a script that left background processes: those then
+belong to init like every other daemon.
+"""
+# Supervisors do without pathlib, see supervisor/__init__.py.
+# ruff: noqa: PTH123
+
+import os
+import select
+import traceback
+
+from ..channel import Channel, Kind
+from ..plan import Plan
+from ..record import CRASH_FILE
+from .delivery import deliver, remove_saved_output
+from .performance import Performance, perform
+from .workplace import Workplace
+
+
+class WarmSupervisor:
+    """One supervisor process on its connection to the agent."""
+
+    def __init__(self, channel: Channel, idle_seconds: float) -> None:
+        self._channel = channel
+        self._idle_seconds = idle_seconds
+        self._workplace = Workplace()
+        self._is_last = False
+        self._folder = ""
+
+    def serve(self) -> None:
+        """Run script after script until there is a reason to end."""
+        while not self._is_last:
+            self._workplace.make_ready()
+            plan = self._next_plan()
+            if plan is None:
+                break
+            self._folder = plan.folder
+            self._handle(perform(plan, self._workplace, self._channel))
+        self._channel.close()
+        self._workplace.leave()
+
+    def note_crash(self) -> None:
+        """Leave the traceback of our own defect where the agent finds it; the agent ends the script."""
+        if self._folder:
+            with open(f"{self._folder}/{CRASH_FILE}", "w", encoding="utf-8") as file:
+                file.write(traceback.format_exc())
+
+    def _handle(self, performance: Performance) -> None:
+        record = performance.record
+        is_retiring = self._is_last or record.left_running > 0 or record.survivors > 0
+        is_heard = deliver(record, self._folder, self._channel, is_retiring=is_retiring)
+        if performance.has_saved_output:
+            remove_saved_output(self._folder)
+        self._is_last = is_retiring or not is_heard
+        if performance.open_streams:
+            self._channel.close()
+            _keep_reading(performance.open_streams, self._workplace)
+
+    def _next_plan(self) -> Plan | None:
+        """Wait for work; None when there will be none."""
+        wakeups = self._workplace.wakeups
+        poll = select.poll()
+        poll.register(self._channel.fileno(), select.POLLIN)
+        poll.register(wakeups.fileno(), select.POLLIN)
+        idle_ms = int(self._idle_seconds * 1000) if self._idle_seconds else None
+        while True:
+            ready = [fd for fd, _ in poll.poll(idle_ms)]
+            if wakeups.fileno() in ready:
+                wakeups.clear()
+            if self._channel.fileno() not in ready:
+                if ready and not wakeups.is_end_asked:
+                    continue
+                # A plan that is sent at this moment either fails at the sender or is received below: never lost.
+                self._channel.refuse_more()
+                self._is_last = True
+            message = self._channel.receive()
+            if message is None:
+                return None
+            if message.kind == Kind.PLAN:
+                plan = Plan.from_bytes(message.body)
+                plan.script_fd = message.fds[0] if message.fds else None
+                return plan
+
+
+def _keep_reading(streams: list[int], workplace: Workplace) -> None:
+    """Read on, and forget, what background processes write: a closed pipe would kill them at their next line.
+
+    Ends when they closed their output, or when this process is asked to end.
+    """
+    poll = select.poll()
+    for fd in (*streams, workplace.wakeups.fileno()):
+        poll.register(fd, select.POLLIN)
+    while streams and not workplace.wakeups.is_end_asked:
+        for fd, _ in poll.poll():
+            if fd == workplace.wakeups.fileno():
+                workplace.wakeups.clear()
+                _reap_all()
+            elif not os.readv(fd, [workplace.buffer]):
+                poll.unregister(fd)
+                streams.remove(fd)
+                os.close(fd)
+
+
+def _reap_all() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
