@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from .access_keys import AccessKey
 from .parameters import Parameters
@@ -34,15 +33,9 @@ class NotYet:
     pause_ms: int
 
 
-class Action(Protocol):
-    """What is done for one action of the API."""
-
-    def __call__(self, call: Call) -> Fields | NotYet:
-        """Do it and answer. May block on Redis: it has a thread to itself.
-
-        Raises:
-            ApiError: the request is refused.
-        """
+#: What is done for one action of the API. It may block on Redis, having a thread to itself, and refuses by raising
+#: an ApiError; anything else that it raises is taken for a mistake of ours.
+Action = Callable[[Call], Fields | NotYet]
 
 
 class ActionRegistry:

@@ -40,7 +40,8 @@ class GatewayServer(uvicorn.Server):
             loop="asyncio",
             lifespan="on",
             log_config=None,
-            log_level="warning",
+            # Its warnings are about malformed requests: strangers would fill the log with them.
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,

@@ -31,7 +31,8 @@ SOUND_ACTIONS = [name for name in ACTIONS if name != "DescribeCommands"]
 
 names = st.one_of(st.sampled_from(COMMON), st.sampled_from(BUSINESS), st.text(max_size=20))
 values = st.one_of(st.sampled_from(TELLING), st.text(max_size=40))
-business = st.dictionaries(st.one_of(st.sampled_from(BUSINESS), st.text(max_size=20)), values, max_size=8)
+own_names = st.text(max_size=20).filter(lambda name: name not in COMMON)
+business = st.dictionaries(st.one_of(st.sampled_from(BUSINESS), own_names), values, max_size=8)
 header_values = st.one_of(
     st.sampled_from(["ACS3-HMAC-SHA256", "Basic dDp0", "application/x-www-form-urlencoded", "application/xml"]),
     st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=60),

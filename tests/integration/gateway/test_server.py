@@ -84,6 +84,14 @@ def test_what_is_not_http_is_refused_in_the_apis_shape(port: int, garbage: bytes
     assert (reply.http_status, reply.fields["Code"]) == (400, "MalformedRequest")
 
 
+def test_garbage_in_a_body_that_nobody_wanted_ends_the_connection(port: int) -> None:
+    with connection_to(port) as connection:
+        connection.sendall(b"POST /elsewhere HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert read_reply(connection).http_status == 404
+        connection.sendall(b"zz\r\n")
+        assert connection.recv(10) == b""
+
+
 def test_garbage_in_the_middle_of_a_body_ends_the_connection_only(port: int, caplog: pytest.LogCaptureFixture) -> None:
     with connection_to(port) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")

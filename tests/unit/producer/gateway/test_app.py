@@ -13,6 +13,7 @@ import pytest
 from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersOnlyDescribe
 from unit.producer.gateway.signing import now_text, v1_parameters, v1_query
 
+from cloud_assistant.broker_config.settings_table import GatewaySettings
 from cloud_assistant.producer.gateway.actions import Action, ActionRegistry, Call, Fields, NotYet
 from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication, create_app
 from cloud_assistant.producer.gateway.authentication import time_of
@@ -69,6 +70,11 @@ def call(
             return await talk(client)
 
     return asyncio.run(run())
+
+
+def test_limits_come_from_the_settings() -> None:
+    limits = AppLimits.of(GatewaySettings(threads=3, request_bytes=77))
+    assert (limits.threads_count, limits.body_bytes) == (3, 77)
 
 
 def test_a_signed_request_is_answered() -> None:
@@ -194,6 +200,15 @@ def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
     assert second.headers["x-acs-retry-after"] == "1"
 
 
+def test_requests_that_ended_do_not_count() -> None:
+    async def run() -> list[int]:
+        async with client_of(make(AppLimits(requests_count=1))) as client:
+            ended = [await client.post("/?" + v1_query(f"Describe{what}")) for what in ("Failing", "Same", "Same")]
+        return [response.status_code for response in ended]
+
+    assert asyncio.run(run()) == [500, 200, 200]
+
+
 def test_health_is_told_while_every_thread_is_stuck() -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -206,7 +221,7 @@ def test_health_is_told_while_every_thread_is_stuck() -> None:
         async with client_of(make(AppLimits(threads_count=1), actions={"DescribeStuck": stuck})) as client:
             first = asyncio.ensure_future(client.post("/?" + v1_query("DescribeStuck")))
             await asyncio.to_thread(entered.wait, 10)
-            status = (await client.get("/healthz")).status_code
+            status = (await asyncio.wait_for(client.get("/healthz"), 5)).status_code
             leave.set()
             await first
             return status
@@ -252,7 +267,10 @@ def test_a_client_that_left_while_waiting_is_noticed() -> None:
     async def run() -> list[dict[str, Any]]:
         app = make()
         sent: list[dict[str, Any]] = []
-        messages = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+        messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b"", "more_body": False},
+            {"type": "http.disconnect"},
+        ]
 
         async def receive() -> dict[str, Any]:
             return messages.pop(0)

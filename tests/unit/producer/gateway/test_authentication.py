@@ -1,6 +1,6 @@
 """A request is let in once, at its time, by the holder of an active key; else the first fault is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory
@@ -98,19 +98,21 @@ class TestAuthenticator:
         assert error.message.split(":") == [error.message.split(":", maxsplit=1)[0], "GET&%2F&A%3DB"]
 
     def test_faults_are_told_in_the_order_key_time_signature_token_nonce(self) -> None:
-        worst = {"time_text": "2020-01-01T00:00:00Z", "right": False, "security_token": "x", "nonce": ""}
-        steps = [
-            ("InvalidAccessKeyId.Inactive", {"access_key_id": "disabled"}),
-            ("InvalidTimeStamp.Expired", {}),
-            ("SignatureDoesNotMatch", {"time_text": AT}),
-            ("InvalidSecurityToken.MismatchWithAccessKey", {"right": True}),
-            ("MissingParameter", {"security_token": ""}),
+        worst = Signed(time_text="2020-01-01T00:00:00Z", right=False, security_token="x", nonce="")
+        timely = replace(worst, time_text=AT)
+        signed = replace(timely, right=True)
+        permitted = replace(signed, security_token="")
+        told = [
+            self.refusal(request).code
+            for request in (replace(worst, access_key_id="disabled"), worst, timely, signed, permitted)
         ]
-        for code, repaired in steps:
-            request = {**worst, **repaired}
-            assert self.refusal(Signed(**request)).code == code  # type: ignore[arg-type]
-            if "access_key_id" not in repaired:
-                worst = request
+        assert told == [
+            "InvalidAccessKeyId.Inactive",
+            "InvalidTimeStamp.Expired",
+            "SignatureDoesNotMatch",
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "MissingParameter",
+        ]
 
     @pytest.mark.parametrize(
         ("key", "token", "code"),

@@ -1,6 +1,7 @@
 """Version 3 verifies what real clients signed, and insists on what must be signed."""
 
 import hashlib
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,13 @@ def test_a_tampered_query_fails() -> None:
 
 def test_a_body_that_is_not_the_signed_one_fails_even_under_a_right_signature() -> None:
     assert not read(replace(V3_CAPTURES[0], body="Timeout=99").request()).is_signed_with(SECRET)
+
+
+def test_a_signed_digest_that_is_not_the_bodys_fails() -> None:
+    headers = {**V3_CAPTURES[0].headers, "x-acs-content-sha256": "0" * 64}
+    signed = read(replace(V3_CAPTURES[0], headers=headers).request())
+    right = hmac.new(SECRET.encode(), signed.string_to_sign.encode(), hashlib.sha256).hexdigest()
+    assert not replace(signed, signature=right).is_signed_with(SECRET)
 
 
 def test_a_digest_fitted_to_a_tampered_body_fails_too() -> None:
