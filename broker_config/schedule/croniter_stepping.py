@@ -7,8 +7,9 @@ values our own parser found, since its own accepts ``R``, ranges that wrap and s
 union of the day fields into an intersection when one of them holds ``W`` or ``#``: those expressions are stepped by
 ``calendar_stepping``, which knows the whole grammar.
 
-Measured on one core over fifteen expressions: 25-80 µs per step after 60-110 µs to build, against 2-5 µs per step of
-the calendar stepper; ``CronSchedule.next_after`` adds 5 µs for the zone.
+Measured on one core over fifteen expressions in New York time: ``CronSchedule.next_after`` takes 27-92 µs (median 43)
+with croniter, 10 µs with the calendar stepper, of which the zone costs 5; parsing takes 60 µs, building a croniter
+another 60-110. Who asks often keeps the schedule.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class CroniterStepper:
 
     def next_local(self, after: datetime) -> datetime | None:
         """Return the first match strictly after a wall-clock time of whole seconds, None after the last year."""
-        # A croniter keeps its position in itself: a copy per question is what makes sharing between threads safe.
+        # A croniter keeps its position in itself: without a copy per question (3 µs), threads that share a schedule
+        # now and then get one another's answers (9 of 6,000, seen with four threads).
         stepper = copy(self._stepper)
         try:
             local: datetime = stepper.get_next(datetime, start_time=after)

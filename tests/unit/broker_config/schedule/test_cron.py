@@ -1,7 +1,6 @@
 """What happens to a cron schedule where the clock jumps, and where the calendar ends."""
 
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -77,6 +76,11 @@ def test_a_query_from_the_second_pass_finds_nothing_that_was_due_in_the_first() 
     assert due("0 */20 1 * * *", NEW_YORK, "2026-11-01T01:10-05:00", "2026-11-02T01:10-05:00") == [
         "11-02T01:00:00-05:00"
     ]
+
+
+def test_the_next_due_time_after_an_overlap_may_lie_in_the_next_gap() -> None:
+    year = "2026-11-01T01:30-04:00", "2027-04-01T00:00-04:00"
+    assert due("0 30 2 14 3 ?", NEW_YORK, *year, overlap="twice") == ["03-14T03:00:00-04:00"]
 
 
 def test_midnight_that_does_not_exist_is_made_up_for_at_one() -> None:
@@ -216,14 +220,6 @@ def test_a_rare_date_is_found_decades_ahead() -> None:
         "2044-02-29",
         "2072-02-29",
     ]
-
-
-def test_threads_that_share_a_schedule_do_not_disturb_one_another() -> None:
-    shared = schedule("0 */7 * * * *", NEW_YORK)
-    starts = [ms("2026-03-08T00:00-05:00") + 3_600_000 * hour for hour in range(24)] * 20
-    expected = [schedule("0 */7 * * * *", NEW_YORK).next_after(start) for start in starts]
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(shared.next_after, starts)) == expected
 
 
 def test_a_schedule_can_be_pickled_also_after_use() -> None:

@@ -1,9 +1,11 @@
 """Which expressions croniter steps, and that its own readings never come through."""
 
+from datetime import datetime
+
 import pytest
 
 from cloud_assistant.broker_config.schedule.cron_fields import CronFields, parse_cron_fields
-from cloud_assistant.broker_config.schedule.croniter_stepping import croniter_expression
+from cloud_assistant.broker_config.schedule.croniter_stepping import CroniterStepper, croniter_expression
 from cloud_assistant.broker_config.schedule.text_span import Span
 
 
@@ -33,3 +35,10 @@ def test_croniter_gets_the_values_our_parser_found(text: str, expression: str) -
 )
 def test_what_croniter_does_not_know_or_reads_otherwise_is_left_to_the_calendar_stepper(text: str) -> None:
     assert croniter_expression(fields(text)) is None
+
+
+def test_a_question_leaves_no_trace_so_that_threads_may_share_the_stepper() -> None:
+    stepper = CroniterStepper("0 0,20,40 * * * *", "either")
+    before = vars(stepper._stepper).copy()
+    assert stepper.next_local(datetime(2026, 11, 23, 10, 1, 1)) == datetime(2026, 11, 23, 10, 20)
+    assert vars(stepper._stepper) == before
