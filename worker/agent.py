@@ -158,11 +158,11 @@ class Agent:
         """
         report_rights()
         self._reporter.start()
+        if self._outbox is not None:
+            self._outbox.start()
         self._reconciler.settle_folders()
         self._join_redis()
         self._lane.start()
-        if self._outbox is not None:
-            self._outbox.start()
         backoff = Backoff()
         while True:
             self._queue.run(self._outbox)
@@ -174,7 +174,7 @@ class Agent:
         """Stop taking work, deliver what can be delivered in a second, and leave; scripts go on. Never returns."""
         _log.info("agent ends running=%d", self._in_hand.running_count)
         self._lane.stop()
-        self._queue.disconnect()
+        self._queue.leave()
         left_count = self._reporter.flush(_FLUSH_SECONDS)
         if left_count:
             _log.warning("results wait on disk for the next start count=%d", left_count)
@@ -190,6 +190,8 @@ class Agent:
                 self._heartbeat.first()
                 self._link.note_success()
                 self._reconciler.look(at_start=True)
+                if self._outbox is not None:
+                    self._send_worker_event(self._outbox, "worker-online")
             except (RedisUnreachable, RedisRefused) as exc:
                 self._link.note_failure(exc)
                 time.sleep(backoff.next_seconds())
@@ -217,8 +219,8 @@ class Agent:
     def _on_beat(self, beat: Beat) -> None:
         self._beat_count += 1
         self._spool.trim()
-        if self._outbox is not None and self._beat_count % _EVENT_BEATS == 1:
-            self._send_worker_event(self._outbox, "worker-online" if self._beat_count == 1 else "worker-heartbeat")
+        if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
+            self._send_worker_event(self._outbox, "worker-heartbeat")
         advice = self._watch.advise(
             queue_count=beat.queue_count, free_count=self._slots.free_count, taken_count=self._queue.taken_count
         )

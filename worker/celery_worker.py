@@ -5,7 +5,9 @@ logging, and waits for running tasks when it is told to end.
 """
 
 import contextlib
+import logging
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +58,8 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     #: Set by the subclass that is made for one worker.
     outbox: EventOutbox | None = None
+    #: Set for good when the agent ends: then nothing may be taken from the queue any more.
+    is_leaving: threading.Event
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +70,7 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         backoff = Backoff()
         is_told = False
         while True:
+            self._park_when_leaving()
             try:
                 conn.connect()
             except (*conn.connection_errors, *conn.channel_errors) as exc:
@@ -80,10 +85,16 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Close what is left of a connection that broke; the messages it may have swallowed are found again."""
+        self._park_when_leaving()
         _log.info("connection of the queue was lost: %s", exc)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
             super().on_connection_error_after_connected(exc)
+
+    def _park_when_leaving(self) -> None:
+        while self.is_leaving.is_set():
+            # Until the process ends, which is a matter of milliseconds.
+            time.sleep(1)
 
 
 class QueueWorker:
@@ -101,6 +112,7 @@ class QueueWorker:
         self._instance_id = instance_id
         self._slots = slots
         self._on_ready = on_ready
+        self._is_leaving = threading.Event()
         self._controller: WorkController | None = None
         #: Messages taken from the queue so far.
         self.taken_count = 0
@@ -119,6 +131,11 @@ class QueueWorker:
         """Consume; returns only when Celery gave up, with the reason in the log."""
         self._controller = self._make_controller(outbox)
         self._controller.start()
+
+    def leave(self) -> None:
+        """Take nothing from the queue any more, for good. Any thread may call this."""
+        self._is_leaving.set()
+        self.disconnect()
 
     def disconnect(self) -> None:
         """Break the connection of the queue: a consumer that goes on connects anew. Any thread may call this.
@@ -142,11 +159,13 @@ class QueueWorker:
     def _configure(self) -> None:
         # Celery leaves logging alone when somebody listens to this signal.
         celery.signals.setup_logging.connect(_keep_logging, weak=False)
+        # It tells of each try to reconnect; we tell once that the queue is away and once that it is back.
+        logging.getLogger("celery.worker.consumer.consumer").setLevel(logging.ERROR)
         celery.signals.task_received.connect(self._note_taken, weak=False)
         name = keys.queue(self._instance_id)
         # The default exchange: nothing is bound or declared in Redis, the queue is the list of that name.
         self.app.conf.update(
-            task_queues=[Queue(name, Exchange(""), routing_key=name)],  # type: ignore[no-untyped-call]
+            task_queues=[Queue(name, Exchange(""), routing_key=name, no_declare=True)],  # type: ignore[no-untyped-call]
             task_default_queue=name,
             worker_enable_prefetch_count_reduction=False,
         )
@@ -162,7 +181,7 @@ class QueueWorker:
 
         Controller.app = self.app
         pool = type("InstancePool", (SlotPool,), {"slots": self._slots})
-        consumer = type("InstanceConsumer", (QueueConsumer,), {"outbox": outbox})
+        consumer = type("InstanceConsumer", (QueueConsumer,), {"outbox": outbox, "is_leaving": self._is_leaving})
         return Controller(
             hostname=hostname,
             pool_cls=pool,

@@ -45,6 +45,7 @@ class Lane:
     #: Told of each beat, after the look at the ledger.
     on_beat: Callable[[Beat], None]
     _stopping: threading.Event = field(default_factory=threading.Event)
+    #: The second look comes soon after the first, which cannot tell a lost message from one on its way.
     _look_wanted: bool = True
 
     def start(self) -> None:
@@ -62,7 +63,7 @@ class Lane:
 
     def _serve(self) -> None:
         backoff = Backoff()
-        next_beat = monotonic_seconds()
+        next_beat = monotonic_seconds() + MISSED_AFTER_SECONDS
         while not self._stopping.is_set():
             try:
                 if monotonic_seconds() >= next_beat or not self.link.is_up:
