@@ -1,9 +1,16 @@
 """The Celery app that Flower looks through: ``celery -A cloud_assistant.producer.monitor_app flower``.
 
-It defines no task and answers no remote control; agents and executions reach Flower as events.
+It defines no task and reaches no agent: executions come to Flower as events, facts about agents from their reports.
 """
 
-from ..broker_config.celery_app import create_app
-from ..broker_config.settings import load
+from functools import partial
 
-app = create_app(load().settings.redis_url)
+from ..broker_config.celery_app import create_app
+from ..broker_config.redis_client import Redis
+from ..broker_config.settings import load
+from .monitor_control import ReportedControl
+
+_redis_url = load().settings.redis_url
+
+app = create_app(_redis_url)
+app.control_cls = partial(ReportedControl, redis=Redis(_redis_url, name="flower"))

@@ -28,16 +28,17 @@ from .programs import (
 from .server_binary import find_server_binary
 
 #: The modules behind console scripts that this build may still lack: those programs are left out.
-_NOT_YET = {"beat": "beat.cli", "gateway": "producer.gateway.cli", "agent": "worker.cli"}
+_NOT_YET = {"beat": "beat.cli", "gateway": "producer.gateway.cli"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: the server (None when Redis is somebody else's), then the programs that need it."""
+    """What to run: the server (None when Redis is somebody else's), then the programs that need it; the agent last."""
 
     redis_url: str
     server: Program | None
     programs: Sequence[Program]
+    agent: Program | None
     instance_id: str
 
 
@@ -67,13 +68,14 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
         if not answers(redis_url):
             shown = parse_url(redis_url).shown()
             raise RedisUnreachable(f"no Redis at {shown} (from {loaded.sources['redis_url']})")
-    instance_id = choose_instance_id(home, loaded.settings.instance_id) if options.with_agent else ""
     programs = [beat_program(loaded, home, redis_url), gateway_program(loaded, home, redis_url)]
-    if options.with_agent:
-        programs.append(agent_program(instance_id, prepare_local_agent(loaded, home, redis_url, instance_id)))
     if loaded.settings.flower.enabled:
         programs.append(flower_program(home, redis_url, flower_port))
-    return Plan(redis_url, server_program, [one for one in programs if _exists(one)], instance_id)
+    agent, instance_id = None, ""
+    if options.with_agent:
+        instance_id = choose_instance_id(home, loaded.settings.instance_id)
+        agent = agent_program(instance_id, prepare_local_agent(loaded, home, redis_url, instance_id))
+    return Plan(redis_url, server_program, [one for one in programs if _exists(one)], agent, instance_id)
 
 
 def uses_own_server(loaded: Loaded) -> bool:

@@ -87,14 +87,21 @@ def agent_program(instance_id: str, environment: Mapping[str, str]) -> Program:
 
 
 def flower_program(home: Path, redis_url: str, port: int) -> Program:
-    """The monitor; on loopback only, because who reaches it sees everything."""
+    """The monitor; on loopback only, because who reaches it sees everything, and unable to change anything."""
 
     def place(_log: str) -> str:
         return f"http://{LOOPBACK}:{port}" if accepts(LOOPBACK, port) else ""
 
     return Program(
         name="Flower",
-        argv=(script("celery"), "-A", _MONITOR_APP, "flower", f"--address={LOOPBACK}", f"--port={port}"),
+        argv=(
+            script("celery"),
+            *("-A", _MONITOR_APP, "flower"),
+            *(f"--address={LOOPBACK}", f"--port={port}"),
+            "--read-only=True",
+            # Agents send events unasked; there is nobody to switch them on.
+            "--enable-events=False",
+        ),
         environment=child_environment(CLOUD_ASSISTANT_REDIS_URL=redis_url, CLOUD_ASSISTANT_HOME=str(home)),
         ready_place=place,
     )

@@ -72,12 +72,13 @@ class LocalSystem:
         self._inbox = inbox
         self._screen = screen
         self._server = [self._child(plan.server)] if plan.server else []
-        self._others = [self._child(program) for program in plan.programs]
+        self._middle = [self._child(program) for program in plan.programs]
+        self._agents = [self._child(plan.agent)] if plan.agent else []
         self._ready = False
 
     @property
     def _children(self) -> list[Child]:
-        return [*self._server, *self._others]
+        return [*self._server, *self._middle, *self._agents]
 
     def start(self) -> bool:
         """Start everything and show it; False when we were asked to end meanwhile.
@@ -89,8 +90,8 @@ class LocalSystem:
         redis = parse_url(self._plan.redis_url).shown()
         if not self._server:
             self._screen.row("Redis", f"{redis}  (not ours)", runs=True)
-        # Everything needs Redis; the rest need not wait for one another.
-        for stage in (self._server, self._others):
+        # Everything needs Redis; the agent comes last, so that Flower hears it come. The rest start side by side.
+        for stage in (self._server, self._middle, self._agents):
             for child in stage:
                 child.start()
             self._note()
@@ -117,9 +118,7 @@ class LocalSystem:
 
     def end(self) -> bool:
         """End the agent, then what stands on Redis, then Redis; False when a second Ctrl-C made that a kill."""
-        agents = [child for child in self._others if child.name == "agent"]
-        middle = [child for child in self._others if child.name != "agent"]
-        for stage in (agents, middle, self._server):
+        for stage in (self._agents, self._middle, self._server):
             for child in stage:
                 child.ask_to_end()
             while waited_for := [child for child in stage if not child.has_ended()]:
