@@ -43,6 +43,8 @@ from .verification import Verifier
 _FLUSH_SECONDS = 1.0
 #: Every so many beats one is announced to monitors as well.
 _EVENT_BEATS = 2
+#: Longer than a connection to nowhere takes to be given up by itself.
+_LEAST_PATIENCE_SECONDS = 30.0
 #: Tells the service manager to start us again; scripts go on meanwhile.
 EXIT_RESTART = 75
 
@@ -137,7 +139,7 @@ class Agent:
             facts=self._facts,
             load=self._load,
         )
-        self._watch = QueueWatch(2 * agent.reconcile_seconds)
+        self._watch = QueueWatch(max(2 * agent.reconcile_seconds, _LEAST_PATIENCE_SECONDS))
         self._interval_seconds = min(agent.heartbeat_seconds, agent.reconcile_seconds)
         self._lane = Lane(
             redis=self._redis,

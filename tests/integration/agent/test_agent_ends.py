@@ -1,0 +1,168 @@
+"""Promise 3: a script goes on without its agent, and the next agent delivers how it ended."""
+
+import os
+import random
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+from integration.agent.operator_side import Execution, Operator, side_effects
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.states import is_final
+from harness.eventually import eventually
+from harness.proc import process, processes_using
+from harness.redis_server import RedisServer
+from harness.system import System
+from harness.tcp_proxy import TcpProxy
+
+#: Runs until a file appears, and leaves a line in another at both ends.
+GATED = (
+    "echo start >> {0}/effects; echo one; while [ ! -e {0}/go ]; do sleep 0.05; done;"
+    " echo two; echo end >> {0}/effects; exit 7"
+)
+
+
+def claimed(operator: Operator, executions: list[tuple[str, int, Execution]], wanted: int) -> bool:
+    return wanted <= sum(operator.row(one).state != "Pending" for _, _, one in executions)
+
+
+def started(operator: Operator, tmp_path: Path) -> Execution:
+    execution = operator.invoke_one(GATED.format(tmp_path))
+    eventually(lambda: side_effects(tmp_path / "effects") == ["start"], 10, "the script runs")
+    return execution
+
+
+@pytest.mark.parametrize("ends_while", ["the agent is away", "the next agent runs"])
+def test_a_killed_agents_script_is_reported_by_the_next(
+    quick_system: System, operator: Operator, tmp_path: Path, ends_while: str
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+
+    agent.sigkill()
+    if ends_while == "the agent is away":
+        (tmp_path / "go").touch()
+        eventually(lambda: side_effects(tmp_path / "effects") == ["start", "end"], 10, "the script ends")
+        quick_system.start_agent()
+    else:
+        quick_system.start_agent()
+        assert operator.row(execution).state == "Running"
+        (tmp_path / "go").touch()
+    row = operator.wait(execution)
+
+    assert (row.state, row.outcome.exit_code) == ("Failed", 7)
+    assert row.outcome.output.data == b"one\ntwo\n"
+    assert side_effects(tmp_path / "effects") == ["start", "end"]
+    assert eventually(lambda: not list((agent.home / "spool").iterdir()), 5, "the spool is empty")
+
+
+def test_sigterm_ends_the_agent_at_once_and_leaves_scripts_running(
+    quick_system: System, operator: Operator, tmp_path: Path
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+
+    agent.sigterm()
+    assert agent.wait(within_seconds=3) == 0
+    assert operator.redis.call("EXISTS", keys.info("i-one")) == 0
+    assert side_effects(tmp_path / "effects") == ["start"]
+    quick_system.start_agent()
+    (tmp_path / "go").touch()
+
+    assert operator.wait(execution).outcome.exit_code == 7
+    assert side_effects(tmp_path / "effects") == ["start", "end"]
+
+
+def test_an_adopted_script_can_be_stopped(quick_system: System, operator: Operator, tmp_path: Path) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+    agent.sigkill()
+    quick_system.start_agent()
+
+    operator.stop(execution)
+    row = operator.wait(execution)
+
+    assert (row.state, row.outcome.survivors) == ("Terminated", 0)
+
+
+def test_a_stop_asked_for_while_the_agent_was_away_is_done_at_its_return(
+    quick_system: System, operator: Operator, tmp_path: Path
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+    agent.sigkill()
+    operator.stop(execution)
+    quick_system.start_agent()
+
+    assert operator.wait(execution).state == "Terminated"
+
+
+def test_an_agent_killed_between_claim_and_start_says_that_nothing_ran(
+    quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with TcpProxy(redis_server.port) as proxy:
+        agent = quick_system.start_agent(redis_url=f"redis://127.0.0.1:{proxy.port}/0")
+        # The claim reaches Redis and its answer is still on its way when the agent is killed.
+        proxy.set_delay_ms(400)
+        execution = operator.invoke_one(f"echo ran >> {tmp_path}/ran")
+        operator.wait_for_state(execution, "Running")
+        agent.sigkill()
+    quick_system.start_agent()
+    row = operator.wait(execution)
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    assert "never ran" in row.outcome.error_info
+    assert side_effects(tmp_path / "ran") == []
+
+
+def test_when_agent_and_supervisor_are_killed_the_execution_is_interrupted_and_nothing_survives(
+    quick_system: System, operator: Operator, tmp_path: Path
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+    tree = agent.tree()
+    agent.sigkill()
+    for info in tree:
+        if "supervisor" in info.command:
+            os.kill(info.pid, signal.SIGKILL)
+    quick_system.start_agent()
+    row = operator.wait(execution)
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    assert row.outcome.output.data in (b"", b"one\n")
+    assert not [info for info in processes_using(tmp_path) if "sleep" in info.command and process(info.pid)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_agents_killed_at_any_moment_start_nothing_twice_and_lose_nothing(
+    quick_system: System, operator: Operator, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    operator.register("i-one")
+    agent = quick_system.start_agent()
+    executions = []
+    for number in range(5):
+        for part in range(4):
+            name = f"{number}-{part}"
+            pause = dice.choice(["", "sleep 0.05;", "sleep 0.4;"])
+            script = f"echo {name} >> {tmp_path}/starts; {pause} echo {name}; exit {part}"
+            executions.append((name, part, operator.invoke_one(script)))
+        wanted = min(len(executions), number * 4 + dice.choice([1, 3, 6]))
+        eventually(partial(claimed, operator, executions, wanted), 10, "some are claimed", every_seconds=0.001)
+        agent.sigkill()
+        agent = quick_system.start_agent()
+
+    for name, part, execution in executions:
+        row = operator.wait(execution)
+        assert is_final(row.state)
+        if row.outcome.error_code == "ExecutionInterrupted":
+            continue
+        assert (row.outcome.exit_code, row.outcome.output.data) == (part, f"{name}\n".encode()), row
+    starts = side_effects(tmp_path / "starts")
+    assert sorted(starts) == sorted(set(starts))
+    ran = {name for name, _, one in executions if operator.row(one).outcome.error_code != "ExecutionInterrupted"}
+    assert set(starts) >= ran
+    never_ran = {name for name, _, one in executions if "never ran" in operator.row(one).outcome.error_info}
+    assert not never_ran & set(starts)
