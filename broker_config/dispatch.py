@@ -6,11 +6,12 @@ by running it again.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from . import keys
+from .envelope_signing import EnvelopeSigner
 from .errors import NotFound, Refused
 from .functions.invocations import create_executions_command, create_invocation_command, created
 from .functions.library import run_all
@@ -36,7 +37,7 @@ _PAYLOAD_MARGIN_MS = 600_000
 
 @dataclass(frozen=True)
 class Dispatched:
-    """How many targets got a row: waiting for their agent, or refused because their queue is full."""
+    """How many targets got a row: waiting for their agent, or refused (queue full, quarantine)."""
 
     created_count: int
     refused_count: int
@@ -48,13 +49,20 @@ class Dispatcher:
     def __init__(self, redis: Redis, master: MasterKeys | None, *, queue_count: int) -> None:
         self._redis = redis
         self._master = master
+        self._signer = EnvelopeSigner(redis, master)
         self._queue_count = queue_count
         self._origin = f"cloud-assistant@{redis.name}"
 
-    def create(self, invocation: Invocation, order: Order, targets: Sequence[str]) -> Dispatched:
+    def create(
+        self,
+        invocation: Invocation,
+        order: Order,
+        targets: Sequence[str],
+        secret_values: Mapping[str, str] | None = None,
+    ) -> Dispatched:
         """Store a new invocation and, unless it is timed, dispatch it to all targets.
 
-        Nothing is stored when a target is unknown.
+        Nothing is stored when a target is unknown. Secret values are encrypted to each target and stored nowhere else.
 
         Raises:
             NotFound: a target is not registered, or the stored command is gone.
@@ -79,7 +87,15 @@ class Dispatcher:
         if timed:
             _check_created(run_all(self._redis, [create])[0], invocation)
             return Dispatched(0, 0)
-        batches = self._batches(invocation, payload, targets, firing_ms=0, within_ms=within_ms, inline=inline)
+        batches = self._batches(
+            invocation,
+            payload,
+            targets,
+            firing_ms=0,
+            within_ms=within_ms,
+            inline=inline,
+            secret_values=secret_values,
+        )
         replies = run_all(self._redis, [create, next(batches)])
         _check_created(replies[0], invocation)
         return self._write(batches, created(replies[1]))
@@ -112,6 +128,7 @@ class Dispatcher:
         firing_ms: int,
         within_ms: int,
         inline: bool,
+        secret_values: Mapping[str, str] | None = None,
     ) -> Iterator[tuple[Argument, ...]]:
         token = "" if inline else invocation.payload_token
         base_ms = max(firing_ms, invocation.created_ms)
@@ -144,13 +161,12 @@ class Dispatcher:
         ]
         remaining = iter(targets)
         while chunk := list(islice(remaining, CHUNK_COUNT)):
+            signatures = self._signer.signatures(chunk, envelope, secret_values)
             signed = [
-                (one, execution_id(invocation.invoke_id, firing_ms, one), self._sign(one, envelope)) for one in chunk
+                (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
+                for one, signature in zip(chunk, signatures, strict=True)
             ]
             yield tuple(create_executions_command(invocation.invoke_id, signed, common))
-
-    def _sign(self, instance_id: str, envelope: bytes) -> bytes:
-        return self._master.sign(instance_id, envelope) if self._master else b""
 
 
 def _travels_in_rows(payload: bytes, target_count: int) -> bool:

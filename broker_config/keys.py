@@ -15,6 +15,9 @@ ca:i:{ID}:info                  hash    agent                                INF
 ca:i:{ID}:control               list    producer pushes, agent pops          CONTROL_TTL
 ca:i:{ID}:profile               hash    control side; agent only reads       until deregistered
 ca:i:{ID}:boot                  hash    producer; agent reads                boot-bound invocations
+ca:i:{ID}:quarantine            hash    agent sets, control side clears      until released
+ca:i:{ID}:refusals              stream  agent; control side reads            bounded by count
+ca:i:{ID}:keys                  string  control side; agent only reads       until deregistered
 ca:done:<token>                 channel agent and control side publish       –
 ca:payload:<token>              string  dispatch; agents GET by exact name   until the last deadline
 ca:command:<id>                 hash    producer                             until deleted
@@ -31,6 +34,17 @@ ca:instances                    zset    registration                         mem
 ca:tag:<kind>:<key>=<value>     set     tagging                              members until untagged
 ca:tagkey:<kind>:<key>          set     tagging                              members until untagged
 ca:token:<scope>:<digest>       string  producer                             24 h (client tokens)
+ca:key-ids                      hash    control side                         members until deregistered
+ca:credentials                  hash    control side                         members until deregistered
+ca:audit                        stream  control side                         bounded by count
+ca:audit:head                   hash    control side                         –
+ca:audit:folded                 hash    control side                         members until deregistered
+ca:access-key:<id>              string  control side                         until deleted
+ca:access-keys                  zset    control side                         members until deleted
+ca:activation:<id>              hash    control side                         until deleted
+ca:activations                  zset    control side                         members until deleted
+ca:rate:<what>:<who>            string  gateway                              one window
+ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:timed:due                    zset    producer, scheduler                  members until ended
 ca:timed:<id>                   hash    producer, scheduler                  history retention
 ca:firing:<id>                  zset    scheduler                            members for history retention
@@ -47,6 +61,16 @@ INVOCATIONS_OPEN = "ca:invocations:open"
 INVOCATIONS_TIMED = "ca:invocations:timed"
 DEADLINES = "ca:deadlines"
 INSTANCES = "ca:instances"
+#: Which key each instance holds, where it is not the first of the current master key.
+KEY_IDS = "ca:key-ids"
+#: What is needed to make an instance's Redis user anew: never a password, only its digest.
+CREDENTIALS = "ca:credentials"
+AUDIT = "ca:audit"
+AUDIT_HEAD = "ca:audit:head"
+#: How far each instance's own refusals were taken over into the audit.
+AUDIT_FOLDED = "ca:audit:folded"
+ACCESS_KEYS = "ca:access-keys"
+ACTIVATIONS = "ca:activations"
 TIMED_DUE = "ca:timed:due"
 TIMED_CHANGED_CHANNEL = "ca:timed:changed"
 
@@ -101,6 +125,21 @@ def boot_bound(instance_id: str) -> str:
     return f"ca:i:{{{instance_id}}}:boot"
 
 
+def quarantine(instance_id: str) -> str:
+    """Why an instance gets no work; the agent may set it and never clear it."""
+    return f"ca:i:{{{instance_id}}}:quarantine"
+
+
+def refusals(instance_id: str) -> str:
+    """What the agent refused to run, and why, until the audit has taken it over."""
+    return f"ca:i:{{{instance_id}}}:refusals"
+
+
+def key_bundle(instance_id: str) -> str:
+    """New keys for an instance, encrypted with one that it holds."""
+    return f"ca:i:{{{instance_id}}}:keys"
+
+
 def done_channel(token: str) -> str:
     """Where the end of executions is announced to those who know the token."""
     return f"ca:done:{token}"
@@ -149,6 +188,26 @@ def tag_key(kind: str, key: str) -> str:
 def client_token(scope: str, digest: str) -> str:
     """The answer once given to a ClientToken."""
     return f"ca:token:{scope}:{digest}"
+
+
+def access_key(access_key_id: str) -> str:
+    """One access key: who may do what, sealed, with its secret encrypted."""
+    return f"ca:access-key:{access_key_id}"
+
+
+def activation(activation_id: str) -> str:
+    """One activation and how often it was used."""
+    return f"ca:activation:{activation_id}"
+
+
+def rate(what: str, who: str) -> str:
+    """How often somebody did something in the present window."""
+    return f"ca:rate:{what}:{who}"
+
+
+def used_nonce(digest: str) -> str:
+    """The mark of one accepted request to the gateway."""
+    return f"ca:nonce:{digest}"
 
 
 def timed(invoke_id: str) -> str:

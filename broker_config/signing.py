@@ -1,27 +1,57 @@
 """Keys and signatures between producers and agents.
 
 Every instance has a key of its own, derived from the producers' master key by HKDF-SHA256 (RFC 5869) over its id, so
-the control side stores one secret and an agent that is broken into gives away nothing about another.
+the control side stores one secret and an agent that is broken into gives away nothing about another. The id of such a
+key is the master key's name, and after a rotation of one instance its generation: ``k1``, ``k2``, ``k2.3``.
+
+What the control side stores and later acts upon (commands, timed invocations, access keys) carries a seal made with
+the master key, so that whoever can write to Redis cannot have his own text signed for an instance.
 """
 
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from .errors import SettingsInvalid
 
 _SALT = b"cloud-assistant instance keys v1"
+_KEY_ID = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,32})(?:\.(?P<generation>[0-9]{1,9}))?")
+_NUMBERED = re.compile(r"k[0-9]{1,6}")
 
 
 class _KeyFile(msgspec.Struct):
     current: str
     keys: dict[str, str]
+
+
+class KeyId(NamedTuple):
+    """Which key of an instance: the master key it comes from, and how often the instance got a new one."""
+
+    name: str
+    generation: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.generation}" if self.generation else self.name
+
+
+class Signature(NamedTuple):
+    """What travels beside an envelope: the key's id, the MAC, and secrets sealed for the instance, if any."""
+
+    key_id: str
+    mac: bytes
+    sealed: bytes = b""
+
+    def __bytes__(self) -> bytes:
+        tail = b":" + self.sealed if self.sealed else b""
+        return self.key_id.encode() + b":" + self.mac + tail
 
 
 @dataclass(frozen=True)
@@ -32,12 +62,56 @@ class MasterKeys:
     keys: Mapping[str, bytes]
 
     def instance_key(self, instance_id: str, key_id: str = "") -> bytes:
-        """Derive the key of one instance."""
-        return _derive(self.keys[key_id or self.current], instance_id)
+        """Derive a key of one instance; without an id the one of the current master key.
 
-    def sign(self, instance_id: str, message: bytes) -> bytes:
-        """Make the MAC of a message for one instance with the current key."""
-        return mac(_derive(self.keys[self.current], instance_id), instance_id, message)
+        Raises:
+            KeyError: the master key that it comes from is not here (any more).
+        """
+        name, generation = parse_key_id(key_id or self.current)
+        return _derive(self.keys[name], instance_id, generation)
+
+    def sign(self, instance_id: str, message: bytes, key_id: str = "", sealed: bytes = b"") -> bytes:
+        """Sign a message for one instance, and with it what is sealed for that instance."""
+        key = self.instance_key(instance_id, key_id)
+        return bytes(Signature(key_id or self.current, mac(key, instance_id, _covered(message, sealed)), sealed))
+
+    def purpose_key(self, purpose: str, name: str = "") -> bytes:
+        """Derive a key for the control side's own use; each purpose has another."""
+        return subkey(self.keys[name or self.current], f"control side {purpose}")
+
+    def seal(self, purpose: str, data: bytes) -> str:
+        """Seal what the control side stores for itself; ``is_sealed`` says later whether it was changed."""
+        made = hmac.digest(self.purpose_key(purpose), data, "sha256").hex()
+        return f"{self.current}:{made}"
+
+    def is_sealed(self, purpose: str, data: bytes, seal: str) -> bool:
+        """Tell whether a seal was made for this purpose over these bytes, by one of the keys here."""
+        name, _, given = seal.partition(":")
+        if name not in self.keys:
+            return False
+        made = hmac.digest(self.purpose_key(purpose, name), data, "sha256").hex()
+        return hmac.compare_digest(made.encode(), given.encode())
+
+
+def parse_key_id(text: str) -> KeyId:
+    """Read ``k2`` or ``k2.3``.
+
+    Raises:
+        KeyError: it is no such id.
+    """
+    found = _KEY_ID.fullmatch(text)
+    if found is None:
+        raise KeyError(text)
+    return KeyId(found["name"], int(found["generation"] or 0))
+
+
+def parse_signature(given: bytes, key_id: str = "") -> Signature:
+    """Read a signature; one without the key's id is taken to be of ``key_id``."""
+    first, _, rest = given.partition(b":")
+    if not rest:
+        return Signature(key_id, first)
+    made, _, sealed = rest.partition(b":")
+    return Signature(first.decode("utf-8", "replace"), made, sealed)
 
 
 def mac(key: bytes, instance_id: str, message: bytes) -> bytes:
@@ -46,8 +120,14 @@ def mac(key: bytes, instance_id: str, message: bytes) -> bytes:
 
 
 def verify(key: bytes, instance_id: str, message: bytes, given: bytes) -> bool:
-    """Check a MAC in constant time."""
-    return hmac.compare_digest(mac(key, instance_id, message), given)
+    """Check a signature in constant time."""
+    signature = parse_signature(given)
+    return hmac.compare_digest(mac(key, instance_id, _covered(message, signature.sealed)), signature.mac)
+
+
+def subkey(key: bytes, purpose: str) -> bytes:
+    """Derive from a key another one that serves one purpose only."""
+    return hmac.digest(key, b"cloud-assistant " + purpose.encode() + b"\x01", "sha256")
 
 
 def digest(data: bytes) -> str:
@@ -55,10 +135,17 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _covered(message: bytes, sealed: bytes) -> bytes:
+    # Envelopes are JSON and hold no NUL, so the two cannot be shifted into each other.
+    return message + b"\0" + sealed if sealed else message
+
+
 @lru_cache(maxsize=65536)
-def _derive(master: bytes, instance_id: str) -> bytes:
+def _derive(master: bytes, instance_id: str, generation: int) -> bytes:
     extracted = hmac.digest(_SALT, master, "sha256")
-    return hmac.digest(extracted, b"instance " + instance_id.encode() + b"\x01", "sha256")
+    # An instance id holds no blank, so the generation cannot be mistaken for a part of it.
+    info = f"instance {instance_id} {generation}" if generation else f"instance {instance_id}"
+    return hmac.digest(extracted, info.encode() + b"\x01", "sha256")
 
 
 def read_master_keys(path: Path) -> MasterKeys:
@@ -97,5 +184,6 @@ def write_master_keys(path: Path, master: MasterKeys) -> None:
 def new_master_keys(previous: MasterKeys | None = None) -> MasterKeys:
     """Make a new current key; the keys of ``previous`` stay valid for verification."""
     older = dict(previous.keys) if previous else {}
-    name = f"k{len(older) + 1}"
+    highest = max((int(name[1:]) for name in older if _NUMBERED.fullmatch(name)), default=0)
+    name = f"k{highest + 1}"
     return MasterKeys(name, {**older, name: os.urandom(32)})

@@ -1,31 +1,39 @@
 -- Write the ledger rows of some targets and push one Celery message for each.
 --
--- KEYS  1 invocation (hash)   2 deadlines (zset)   then per target: row (hash), open (zset), queue (list), history (zset)
+-- KEYS  1 invocation (hash)   2 deadlines (zset)
+--       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash)
 -- ARGV  1 invocation id   2 command id   3 firing ms   4 created ms   5 deliver within ms   6 timeout seconds
 --       7 envelope   8 payload, '' when it has a key of its own   9 done channel   10 queue limit
 --       11 message template   12 placeholder of the execution id in it   13 key id
---       then per target: execution id, MAC
--- Returns {created, refused for a full queue}; a row that exists is left alone, so a repeated call completes the first.
+--       then per target: execution id, signature
+-- Returns {created, refused for a full queue or a quarantine}; a row that exists is left alone, so a repeated call completes the first.
 local function create_executions(keys, args)
   if redis.call('EXISTS', keys[1]) == 0 then return { 0, 0 } end
   local created, refused = 0, 0
   local time = redis.call('TIME')
   local deadline = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(args[5]))
   local deadlines = {}
-  for target = 1, (#keys - 2) / 4 do
-    local key = 3 + (target - 1) * 4
+  for target = 1, (#keys - 2) / 5 do
+    local key = 3 + (target - 1) * 5
     local id, mac = args[12 + target * 2], args[13 + target * 2]
     if redis.call('EXISTS', keys[key]) == 0 then
-      local full = redis.call('LLEN', keys[key + 2]) >= tonumber(args[10])
-      redis.call('HSET', keys[key], 'state', full and 'Aborted' or 'Pending', 'invoke_id', args[1],
+      local state, code, info = 'Pending', nil, nil
+      if redis.call('EXISTS', keys[key + 4]) == 1 then
+        state, code, info = 'Invalid', 'InstanceQuarantined',
+          'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release'
+      elseif redis.call('LLEN', keys[key + 2]) >= tonumber(args[10]) then
+        state, code, info = 'Aborted', 'TaskConcurrencyLimit',
+          'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count'
+      end
+      redis.call('HSET', keys[key], 'state', state, 'invoke_id', args[1],
         'command_id', args[2], 'firing_ms', args[3], 'attempt', '1', 'created_ms', args[4], 'deadline_ms', deadline,
         'timeout_seconds', args[6], 'envelope', args[7], 'mac', mac, 'key_id', args[13], 'done', args[9])
       redis.call('ZADD', keys[key + 3], args[4], id)
-      if full then
+      if code then
         refused = refused + 1
-        redis.call('HSET', keys[key], 'error_code', 'TaskConcurrencyLimit', 'finished_ms', args[4], 'error_info',
-          'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count')
-        redis.call('PUBLISH', args[9], 'end ' .. id .. ' Aborted')
+        redis.call('HSET', keys[key], 'error_code', code, 'finished_ms', args[4], 'error_info', info)
+        redis.call('HDEL', keys[key], 'envelope', 'mac')
+        redis.call('PUBLISH', args[9], 'end ' .. id .. ' ' .. state)
       else
         created = created + 1
         if args[8] ~= '' then redis.call('HSET', keys[key], 'payload', args[8]) end

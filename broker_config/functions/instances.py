@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument
-from .library import fcall, run
+from .library import fcall, run, run_all
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Beat:
     queue_count: int
     name: str
     account_id: str
+    #: Why the instance gets no work, ``""`` when it does.
+    quarantine: str
+    #: New keys of this instance, encrypted with one that it holds; empty when there are none.
+    key_bundle: bytes
 
 
 def register_instance(
@@ -52,13 +56,17 @@ def heartbeat(
 ) -> Beat:
     """Refresh an agent's info key; a different living epoch is left alone unless ``take_over``."""
     pairs: list[Argument] = [part for pair in fields.items() for part in pair]
-    touched = [
-        keys.info(instance_id),
-        keys.open_executions(instance_id),
-        keys.queue(instance_id),
-        keys.profile(instance_id),
-    ]
-    reply = run(redis, fcall("ca_heartbeat", touched, [epoch, ttl_ms, int(take_over), *pairs]))
+    touched = [keys.info(instance_id), keys.open_executions(instance_id), keys.queue(instance_id)]
+    reply, profile, quarantine, bundle = run_all(
+        redis,
+        [
+            fcall("ca_heartbeat", touched, [epoch, ttl_ms, int(take_over), *pairs]),
+            # Beside the function: an agent may only read these, and a function's keys count as written.
+            ("HMGET", keys.profile(instance_id), "name", "account_id"),
+            ("HGET", keys.quarantine(instance_id), "reason"),
+            ("GET", keys.key_bundle(instance_id)),
+        ],
+    )
     return Beat(
         server_ms=int(reply[0]),
         epoch=reply[1].decode(),
@@ -66,6 +74,8 @@ def heartbeat(
         machine_id=reply[3].decode(),
         open_count=reply[4],
         queue_count=reply[5],
-        name=reply[6].decode(),
-        account_id=reply[7].decode(),
+        name=(profile[0] or b"").decode(),
+        account_id=(profile[1] or b"").decode(),
+        quarantine=(quarantine or b"").decode(),
+        key_bundle=bundle or b"",
     )

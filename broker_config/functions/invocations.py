@@ -51,17 +51,24 @@ def create_invocation_command(
 def create_executions_command(
     invoke_id: str, targets: Sequence[tuple[str, str, bytes]], common: Sequence[Argument]
 ) -> Command:
-    """Build the writing of ledger rows and messages for (instance id, execution id, MAC) targets.
+    """Build the writing of ledger rows and messages for (instance id, execution id, signature) targets.
 
-    ``common`` are the arguments 1 to 13 of ``create_executions.lua``. Answers ``[created, refused for a full queue]``.
+    ``common`` are the arguments 1 to 13 of ``create_executions.lua``. Answers ``[created, refused]``: a queue was full,
+    or the instance is in quarantine.
     """
     touched = [keys.invocation(invoke_id), keys.DEADLINES]
     arguments = list(common)
-    for instance_id, execution_id, mac in targets:
+    for instance_id, execution_id, signature in targets:
         branch = keys.instance_branch(instance_id)
         # The names of keys.py, written out: this runs once per target of every dispatch.
-        touched += (f"{branch}exec:{execution_id}", f"{branch}open", f"{branch}queue", f"{branch}history")
-        arguments += (execution_id, mac)
+        touched += (
+            f"{branch}exec:{execution_id}",
+            f"{branch}open",
+            f"{branch}queue",
+            f"{branch}history",
+            f"{branch}quarantine",
+        )
+        arguments += (execution_id, signature)
     return fcall("ca_create_executions", touched, arguments)
 
 
@@ -74,5 +81,5 @@ def settle_invocation_command(
 
 
 def created(reply: list[Any]) -> tuple[int, int]:
-    """Read (created, refused for a full queue)."""
+    """Read (created, refused for a full queue or a quarantine)."""
     return int(reply[0]), int(reply[1])

@@ -60,3 +60,39 @@ def test_a_broken_key_file_is_refused(tmp_path: Path, text: str) -> None:
     path.chmod(0o600)
     with pytest.raises(SettingsInvalid, match="master key file"):
         signing.read_master_keys(path)
+
+
+def test_a_generation_gives_an_instance_another_key_of_the_same_master_key() -> None:
+    master = signing.new_master_keys()
+    given = master.sign("i-1", b"message", "k1.2")
+    assert signing.parse_signature(given).key_id == "k1.2"
+    assert signing.verify(master.instance_key("i-1", "k1.2"), "i-1", b"message", given)
+    assert not signing.verify(master.instance_key("i-1"), "i-1", b"message", given)
+    assert not signing.verify(master.instance_key("i-1", "k1.3"), "i-1", b"message", given)
+
+
+def test_a_signature_covers_what_is_sealed_beside_the_message() -> None:
+    master = signing.new_master_keys()
+    key = master.instance_key("i-1")
+    given = master.sign("i-1", b"message", sealed=b"c2VhbGVk")
+    assert signing.verify(key, "i-1", b"message", given)
+    assert not signing.verify(key, "i-1", b"message", given.replace(b"c2VhbGVk", b"YW5vdGhl"))
+    assert not signing.verify(key, "i-1", b"message", given.rpartition(b":")[0]), "taken away"
+    assert not signing.verify(key, "i-1", b"message", master.sign("i-1", b"message") + b":YW5vdGhl"), "added"
+
+
+def test_a_seal_is_good_for_one_purpose_and_the_very_bytes_and_outlives_a_rotation() -> None:
+    master = signing.new_master_keys()
+    seal = master.seal("command", b"record")
+    assert master.is_sealed("command", b"record", seal)
+    assert signing.new_master_keys(master).is_sealed("command", b"record", seal)
+    assert not master.is_sealed("command", b"recorc", seal)
+    assert not master.is_sealed("invocation", b"record", seal)
+    assert not master.is_sealed("command", b"record", "")
+    assert not signing.new_master_keys().is_sealed("command", b"record", seal)
+
+
+def test_the_name_of_a_new_master_key_is_never_that_of_one_that_was_retired() -> None:
+    third = signing.new_master_keys(signing.new_master_keys(signing.new_master_keys()))
+    left = signing.MasterKeys(third.current, {third.current: third.keys[third.current]})
+    assert (third.current, signing.new_master_keys(left).current) == ("k3", "k4")

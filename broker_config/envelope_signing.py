@@ -1,0 +1,86 @@
+"""Sign an envelope for each of its targets, with the key that each target holds, and seal secrets for it."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from . import keys
+from .errors import Refused
+from .redis_client import Redis
+from .sealing import seal, unseal
+from .signing import MasterKeys, subkey
+
+_SECRETS = "secret parameters"
+_decoder = msgspec.json.Decoder(dict[str, str])
+
+
+class EnvelopeSigner:
+    """Signs for a producer; without a master key every signature is empty, and agents with a key refuse it."""
+
+    def __init__(self, redis: Redis, master: MasterKeys | None) -> None:
+        self._redis = redis
+        self._master = master
+
+    def signatures(
+        self, targets: Sequence[str], envelope: bytes, secrets: Mapping[str, str] | None = None
+    ) -> list[bytes]:
+        """Sign for each target, in their order.
+
+        Raises:
+            Refused: there are secrets and no master key to seal them with (``MasterKeyMissing``), or a target holds
+                a key whose master key is not here (``MasterKeyUnknown``).
+        """
+        if self._master is None:
+            if secrets:
+                raise Refused(
+                    "secret parameters are encrypted to each instance, and this program has no master key: "
+                    "set security.master_key_file, or make one with `assist key create`",
+                    code="MasterKeyMissing",
+                )
+            return [b""] * len(targets)
+        return [
+            self._sign(self._master, one, key_id, envelope, secrets)
+            for one, key_id in zip(targets, key_ids(self._redis, targets), strict=True)
+        ]
+
+    @staticmethod
+    def _sign(
+        master: MasterKeys, instance_id: str, key_id: str, envelope: bytes, secrets: Mapping[str, str] | None
+    ) -> bytes:
+        try:
+            sealed = b""
+            if secrets:
+                sealed = seal_secrets(master.instance_key(instance_id, key_id), instance_id, envelope, secrets)
+            return master.sign(instance_id, envelope, key_id, sealed)
+        except KeyError as exc:
+            raise Refused(
+                f"{instance_id} holds key {key_id}, whose master key is not in this program's master key file; "
+                "copy the file from where keys are rotated",
+                code="MasterKeyUnknown",
+            ) from exc
+
+
+def key_ids(redis: Redis, instance_ids: Sequence[str]) -> list[str]:
+    """Which key each instance holds; ``""`` for the first of the current master key."""
+    if not instance_ids:
+        return []
+    return [(one or b"").decode() for one in redis.call("HMGET", keys.KEY_IDS, *instance_ids)]
+
+
+def seal_secrets(instance_key: bytes, instance_id: str, envelope: bytes, values: Mapping[str, str]) -> bytes:
+    """Encrypt secret parameters to one instance, for this envelope only."""
+    return seal(subkey(instance_key, _SECRETS), msgspec.json.encode(dict(values)), _context(instance_id, envelope))
+
+
+def open_secrets(instance_key: bytes, instance_id: str, envelope: bytes, sealed: bytes) -> dict[str, str]:
+    """Decrypt secret parameters.
+
+    Raises:
+        Refused: they were made for another instance or another envelope, or were changed.
+    """
+    opened = unseal(subkey(instance_key, _SECRETS), sealed, _context(instance_id, envelope))
+    return _decoder.decode(opened)
+
+
+def _context(instance_id: str, envelope: bytes) -> bytes:
+    return instance_id.encode() + b"\n" + envelope

@@ -1,0 +1,58 @@
+"""Each target's envelope is signed with the key that this target holds, and a target in quarantine gets none."""
+
+import pytest
+
+from cloud_assistant.broker_config import keys, signing
+from cloud_assistant.broker_config.dispatch import Dispatcher
+from cloud_assistant.broker_config.envelope_signing import open_secrets
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.functions.executions import Claimed
+
+from .conftest import MASTER, Ledger
+
+
+def test_an_instance_that_got_another_key_gets_signatures_of_that_one(ledger: Ledger) -> None:
+    ledger.redis.call("HSET", keys.KEY_IDS, "i-2", "k1.4")
+    invocation = ledger.dispatch("i-1", "i-2")
+    for instance_id, key_id in (("i-1", "k1"), ("i-2", "k1.4")):
+        claimed = ledger.claim(invocation, instance_id)
+        assert isinstance(claimed, Claimed)
+        assert signing.parse_signature(claimed.mac).key_id == key_id
+        key = MASTER.instance_key(instance_id, key_id)
+        assert signing.verify(key, instance_id, claimed.envelope, claimed.mac)
+
+
+def test_a_key_whose_master_key_is_not_here_is_named(ledger: Ledger) -> None:
+    ledger.redis.call("HSET", keys.KEY_IDS, "i-2", "k9")
+    with pytest.raises(Refused, match="i-2 holds key k9"):
+        ledger.dispatch("i-1", "i-2")
+
+
+def test_secret_values_reach_each_target_encrypted_and_stay_nowhere_in_clear(ledger: Ledger) -> None:
+    invocation, order = ledger.build(2)
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
+    dispatcher.create(invocation, order, ["i-1", "i-2"], {"token": "CANARY"})
+    opened = []
+    for instance_id in ("i-1", "i-2"):
+        claimed = ledger.claim(invocation, instance_id)
+        assert isinstance(claimed, Claimed)
+        sealed = signing.parse_signature(claimed.mac).sealed
+        opened.append(open_secrets(MASTER.instance_key(instance_id), instance_id, claimed.envelope, sealed))
+    assert opened == [{"token": "CANARY"}] * 2
+    assert all(b"CANARY" not in ledger.redis.call("DUMP", name) for name in ledger.redis.call("KEYS", "*"))
+
+
+def test_secret_values_without_a_master_key_are_refused_and_nothing_is_stored(ledger: Ledger) -> None:
+    invocation, order = ledger.build(1)
+    with pytest.raises(Refused, match="no master key"):
+        Dispatcher(ledger.redis, None, queue_count=100).create(invocation, order, ["i-1"], {"token": "x"})
+    assert not ledger.redis.call("EXISTS", keys.invocation(invocation.invoke_id))
+
+
+def test_an_instance_in_quarantine_gets_no_message_and_a_result_that_says_so(ledger: Ledger) -> None:
+    ledger.redis.call("HSET", keys.quarantine("i-2"), "reason", "seen twice")
+    invocation = ledger.dispatch("i-1", "i-2")
+    row = ledger.row(invocation, "i-2")
+    assert (row.state, row.outcome.error_code) == ("Invalid", "InstanceQuarantined")
+    assert ledger.redis.call("LLEN", keys.queue("i-2")) == 0
+    assert ledger.row(invocation, "i-1").state == "Pending"
