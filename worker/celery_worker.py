@@ -30,6 +30,10 @@ from .backoff import Backoff
 from .event_outbox import EventOutbox
 from .slots import Slots
 
+#: How long connecting may take to a server that accepts and says nothing. Waiting for a message is not bound by it:
+#: Celery's loop reads only what has come.
+_SOCKET_TIMEOUT_SECONDS = 5
+
 _log = logger("queue")
 
 
@@ -165,6 +169,10 @@ class QueueWorker:
         name = keys.queue(self._instance_id)
         # The default exchange: nothing is bound or declared in Redis, the queue is the list of that name.
         self.app.conf.update(
+            broker_transport_options={
+                **self.app.conf.broker_transport_options,
+                "socket_timeout": _SOCKET_TIMEOUT_SECONDS,
+            },
             task_queues=[Queue(name, Exchange(""), routing_key=name, no_declare=True)],  # type: ignore[no-untyped-call]
             task_default_queue=name,
             worker_enable_prefetch_count_reduction=False,

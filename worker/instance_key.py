@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.errors import SettingsInvalid
-from ..broker_config.signing import verify
+from ..broker_config.signing import parse_signature, verify
 
 #: In the home of the agent; the same form as the producers' key file, with this instance's keys in it.
 FILE_NAME = "instance-key.json"
@@ -26,10 +26,13 @@ class InstanceKeys:
 
     keys: Mapping[str, bytes]
 
-    def accepts(self, key_id: str, instance_id: str, message: bytes, mac: bytes) -> bool:
-        """Tell whether ``mac`` was made over this message, for this instance, with the key named."""
-        key = self.keys.get(key_id)
-        return key is not None and verify(key, instance_id, message, mac)
+    def accepts(self, key_id: str, instance_id: str, message: bytes, signature: bytes) -> bool:
+        """Tell whether a signature was made over this message, for this instance, with one of our keys.
+
+        ``key_id`` names the key of a signature that does not do so itself.
+        """
+        key = self.keys.get(parse_signature(signature, key_id).key_id)
+        return key is not None and verify(key, instance_id, message, signature)
 
 
 def read_instance_keys(home: Path) -> InstanceKeys | None:
