@@ -89,15 +89,20 @@ class Channel:
         """
         flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
         try:
-            data, fds, _, _ = socket.recv_fds(self._socket, _MOST_INLINE_BYTES + 2, _MOST_DESCRIPTORS, flags)
+            data, fds = self._receive_packet(flags)
         except ConnectionResetError:
-            return None
+            # The other side ended with something of ours unread. That is told once, and before its last words.
+            data, fds = self._receive_packet(flags)
         if not data:
             return None
         body = data[2:]
         if data[1]:
             body = _read_whole(fds.pop())
         return Message(Kind(data[0]), body, fds)
+
+    def _receive_packet(self, flags: int) -> tuple[bytes, list[int]]:
+        data, fds, _, _ = socket.recv_fds(self._socket, _MOST_INLINE_BYTES + 2, _MOST_DESCRIPTORS, flags)
+        return data, fds
 
     def refuse_more(self) -> None:
         """Make every later ``send`` of the other side fail; what it has sent before can still be received."""

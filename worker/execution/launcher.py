@@ -1,5 +1,6 @@
 """The agent's way to run scripts: hands plans to supervisors and keeps a few of them waiting."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import load_exit, load_start
 from .running_script import RunningScript
-from .supervised_script import SupervisedScript
+from .supervised_script import SupervisedScript, SupervisorGone
 
 #: More waiting supervisors than this are sent home at once; each costs about two megabytes.
 MAX_IDLE = 10
@@ -20,6 +21,8 @@ MAX_IDLE = 10
 IDLE_SECONDS = 60.0
 #: Programs on a hanging network disk can take for ever to start; the caller gets the script, not yet started, then.
 _START_SECONDS = 5.0
+#: A supervisor that was killed while it waited is only noticed when it does not answer.
+_ATTEMPT_COUNT = 3
 
 
 class Launcher:
@@ -64,13 +67,22 @@ class Launcher:
             NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
         """
         try:
-            channel = self._hand_over(plan)
+            for _ in range(_ATTEMPT_COUNT):
+                with contextlib.suppress(SupervisorGone):
+                    return self._run_once(plan)
         except OSError as exc:
             raise NotStarted(
                 EXECUTION_EXCEPTION, f"no supervisor for the script: {exc.strerror or exc}; restart the agent"
             ) from exc
         finally:
             plan.close()
+        raise NotStarted(
+            EXECUTION_EXCEPTION,
+            f"{_ATTEMPT_COUNT} supervisors were killed before they started the script; see this instance's system log",
+        )
+
+    def _run_once(self, plan: Plan) -> RunningScript:
+        channel = self._hand_over(plan)
         running = SupervisedScript(plan.execution_id, Path(plan.folder), channel, give_back=self._take_back)
         record = running.wait_for_start(_START_SECONDS)
         if record is not None:
@@ -111,10 +123,10 @@ class Launcher:
             try:
                 channel.send(Kind.PLAN, message, fds)
             except OSError:
+                if is_new:
+                    return channel  # what can still be received from it says why it is gone
                 # It went home or was killed while it waited, and has not received the plan: the next one then.
                 self._dismiss(channel)
-                if is_new:
-                    raise
             else:
                 return channel
 

@@ -7,9 +7,6 @@ import signal
 from collections.abc import Iterable
 from typing import NamedTuple
 
-#: What looking at a process raises when it ends meanwhile, or belongs to somebody else.
-_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-
 
 class ProcessEntry(NamedTuple):
     """One process; pid and ``start_ticks`` together name it for as long as the machine is up."""
@@ -27,14 +24,18 @@ def boot_id() -> str:
 
 
 def entry_of(pid: int) -> ProcessEntry | None:
-    """Return the living process with this pid; None when there is none, or only its remains."""
+    """Return the living process with this pid; None when there is none, or only its remains.
+
+    None too when this process may not look, or the machine has no memory for it: whoever walks the table to end
+    processes walks it again.
+    """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except _GONE:
+    except OSError:
         return None
     try:
         stat = os.read(fd, 4096)
-    except _GONE:
+    except OSError:
         return None
     finally:
         os.close(fd)
@@ -84,7 +85,7 @@ def carries_variable(pid: int, variable: bytes) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
             return variable in file.read().split(b"\0")
-    except _GONE:
+    except OSError:
         return False
 
 
@@ -99,7 +100,7 @@ def send_signal(entry: ProcessEntry, number: int) -> bool:
         if not is_same_process(entry.pid, entry.start_ticks):
             return False
         signal.pidfd_send_signal(fd, number)
-    except _GONE:
+    except OSError:
         return False
     finally:
         os.close(fd)

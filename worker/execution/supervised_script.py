@@ -13,9 +13,13 @@ from .lost import settle_lost
 from .not_started import EXECUTION_EXCEPTION
 from .output import KeptOutput
 from .output_chunk import OutputChunk
-from .record import ExitRecord, load_exit
+from .record import STARTED_FILE, ExitRecord, load_exit
 from .running_script import RunningScript
 from .script import OUTPUT_LIMIT_BYTES
+
+
+class SupervisorGone(Exception):
+    """A supervisor ended after it was sent a plan and before it claimed the execution: another one may have it."""
 
 
 class SupervisedScript(RunningScript):
@@ -35,13 +39,19 @@ class SupervisedScript(RunningScript):
         self._lock = threading.Lock()
         self._waiting: list[Event] = []
         self._is_start_known = False
+        self._may_be_gone = False
 
     def wait_for_start(self, timeout: float) -> ExitRecord | None:
         """Wait until the script runs; return the record instead when it never will.
 
         The first event waits for ``events`` in any case.
+
+        Raises:
+            SupervisorGone: nothing was started; closed.
         """
+        self._may_be_gone = True
         event = self._next_event(timeout)
+        self._may_be_gone = False
         if isinstance(event, Ended) and event.record.reason == "not_started":
             return event.record
         if event is not None:
@@ -81,6 +91,8 @@ class SupervisedScript(RunningScript):
         message = channel.receive()
         if message is None:
             self.close()
+            if self._may_be_gone and not (self._folder / STARTED_FILE).exists():
+                raise SupervisorGone
             return self._ended(load_exit(str(self._folder)) or settle_lost(self._folder, self.execution_id))
         return self._event_of(message)
 

@@ -15,6 +15,7 @@ from cloud_assistant.worker.execution.record import ExitRecord
 from cloud_assistant.worker.execution.running_script import RunningScript
 from cloud_assistant.worker.execution.script import Script
 from harness import proc
+from harness.eventually import eventually
 
 _numbers = itertools.count(1)
 
@@ -78,6 +79,11 @@ class Runner:
 
     def run(self, content: str | bytes, **changes: object) -> Outcome:
         return to_the_end(self.start(script_of(content, **changes)))
+
+    def only_supervisor(self) -> proc.ProcessInfo:
+        """The one that waits from the beginning."""
+        [supervisor] = eventually(self.supervisors, what="the first supervisor waits")
+        return supervisor
 
     def supervisors(self) -> Sequence[proc.ProcessInfo]:
         """The living supervisors; scripts are children of theirs."""

@@ -14,11 +14,11 @@ _RETRY_SECONDS = 1.0
 _RETRY_COUNT = 900
 
 
-def deliver(record: ExitRecord, folder: str, channel: Channel, *, is_retiring: bool) -> bool:
+def deliver(record: ExitRecord, folder: str, channel: Channel, *, has_saved_output: bool, is_retiring: bool) -> bool:
     """Write the record into the folder and send it; tell whether the agent is still there.
 
     After return the record is on disk, or the agent has it with a note that the disk has not; or nobody took it
-    for a quarter of an hour.
+    for a quarter of an hour. The folder is the agent's from the moment of sending and is not touched any more.
     """
     path = f"{folder}/{EXIT_FILE}"
     data = record.to_bytes()
@@ -26,6 +26,8 @@ def deliver(record: ExitRecord, folder: str, channel: Channel, *, is_retiring: b
     if problem:
         record.notes.append(f"the result could not be written to {path} ({problem}): only this message has it")
         data = record.to_bytes()
+    elif has_saved_output:
+        _remove_saved_output(folder)
     try:
         channel.send(Kind.ENDED_AND_RETIRED if is_retiring else Kind.ENDED, data)
     except OSError:
@@ -35,7 +37,7 @@ def deliver(record: ExitRecord, folder: str, channel: Channel, *, is_retiring: b
     return True
 
 
-def remove_saved_output(folder: str) -> None:
+def _remove_saved_output(folder: str) -> None:
     """Remove the copy of the output that was saved while the script ran; the record has it all."""
     with contextlib.suppress(OSError):
         os.unlink(f"{folder}/{OUTPUT_FILE}")
@@ -47,7 +49,7 @@ def _write(path: str, data: bytes, folder: str) -> str:
         replace_file(path, data)
     except OSError as exc:
         # On a full disk the saved output, which the record replaces, is the room that the record needs.
-        remove_saved_output(folder)
+        _remove_saved_output(folder)
         try:
             replace_file(path, data)
         except OSError:

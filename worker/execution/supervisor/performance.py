@@ -60,6 +60,7 @@ def _run(
 
     def announce() -> None:
         """Tell the agent and the disk which process it is, once it is known to be no matter of milliseconds."""
+        workplace.protect()
         with contextlib.suppress(OSError):  # an agent that is gone reads the record instead
             channel.send(Kind.STARTED, str(start.pid).encode(), wait=False)
         if claim_fd is not None:

@@ -72,6 +72,8 @@ class ScriptRun:
         while not self._is_over():
             for fd, _ in self._poll.poll(self._wait_ms()):
                 self._serve(fd, buffer)
+            if self._tree.may_have_more_to_reap:
+                self._tree.reap()
             now = self._clock.elapsed_seconds()
             self._notice_end_of_main(now)
             if now >= self._announce_at:
@@ -107,6 +109,8 @@ class ScriptRun:
             due.append(self._deadline_at)
         if (outlets_due_at := self._outlets.due_at()) is not None:
             due.append(outlets_due_at)
+        if self._tree.may_have_more_to_reap:
+            return 0
         wait_seconds = min(min(due) - self._clock.elapsed_seconds(), _LONGEST_WAIT_SECONDS)
         return max(0, math.ceil(wait_seconds * 1000))
 

@@ -36,12 +36,11 @@ class Termination:
         self._kill_at = clock.elapsed_seconds() + grace_seconds
         self._give_up_at = self._kill_at + _GIVE_UP_SECONDS
         self.due_at = self._kill_at
-        self._note("timeout" if reason == "timeout" else "stop requested")
-        if kills_tree:
-            self._note("SIGTERM to the process tree", tree.signal_all(signal.SIGTERM))
-        else:
-            tree.signal_main(signal.SIGTERM)
-            self._note("SIGTERM to the main process", 1)
+        asked_at_ms = clock.now_ms()
+        _raise_priority()
+        count = tree.ask_all_to_end() if kills_tree else tree.signal_main(signal.SIGTERM)
+        self.steps.append(Step("timeout" if reason == "timeout" else "stop requested", asked_at_ms, count))
+        self._note(f"SIGTERM to the {self._whom}", count)
 
     def advance(self) -> None:
         """Do what is due; afterwards ``is_done``, or ``due_at`` says when to call again at the latest."""
@@ -53,9 +52,7 @@ class Termination:
             return
         if not self._is_killing:
             self._is_killing = True
-            _raise_priority()
-            what = "SIGKILL to the process tree" if self._kills_tree else "SIGKILL to the main process"
-            self._note(what, self._count())
+            self._note(f"SIGKILL to the {self._whom}", len(self._tree.members()) if self._kills_tree else 1)
         if now >= self._give_up_at:
             self._finish()
             return
@@ -74,15 +71,14 @@ class Termination:
         self.is_done = True
         self.survivors = len(self._tree.members())
         self._note("verified", self.survivors)
-        if self._is_killing:
-            _lower_priority()
+        _lower_priority()
 
-    def _count(self) -> int:
-        return len(self._tree.members()) if self._kills_tree else 1
+    @property
+    def _whom(self) -> str:
+        return "process tree" if self._kills_tree else "main process"
 
-    def _note(self, what: str, process_count: int | None = None) -> None:
-        count = self._count() if process_count is None else process_count
-        self.steps.append(Step(what, self._clock.now_ms(), count))
+    def _note(self, what: str, process_count: int) -> None:
+        self.steps.append(Step(what, self._clock.now_ms(), process_count))
 
 
 def _raise_priority() -> None:

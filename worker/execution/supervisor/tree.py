@@ -13,6 +13,7 @@ from ..cgroup import ScriptGroup, members_of
 from ..proc_table import ProcessEntry, living, send_signal, with_descendants
 
 _PR_SET_CHILD_SUBREAPER = 36
+_MOST_REAPED = 500
 
 
 def become_subreaper() -> bool:
@@ -29,10 +30,16 @@ class ScriptTree:
         self._group = group
         self._is_subreaper = is_subreaper
         self._has_children = True
+        self.may_have_more_to_reap = False
 
     def reap(self) -> None:
-        """Take note of every process that ended."""
-        while self._has_children:
+        """Take note of processes that ended.
+
+        Not of all at once: a fork storm gives its orphans to us faster than we can bury them, and its deadline has
+        to be noticed in between.
+        """
+        self.may_have_more_to_reap = False
+        for _ in range(_MOST_REAPED):
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -42,6 +49,7 @@ class ScriptTree:
                 return
             if pid == self.main_pid:
                 self.main_status = status
+        self.may_have_more_to_reap = True
 
     def is_empty(self) -> bool:
         """Tell whether nothing of the script lives; call ``reap`` before."""
@@ -68,21 +76,34 @@ class ScriptTree:
         own_pid = os.getpid()
         return [pid for pid in members_of(self._group.path) if pid != own_pid]
 
-    def signal_all(self, number: int) -> int:
-        """Send a signal to every living process of the script; return how many lived."""
-        found = self.members()
-        for entry in found:
-            send_signal(entry, number)
-        return len(found)
+    def ask_all_to_end(self) -> int:
+        """Send SIGTERM to every living process of the script; return how many lived.
+
+        They are frozen meanwhile, where the kernel can, so that none forks behind our back and the count is exact.
+        """
+        is_frozen = self._group is not None and self._group.freeze()
+        try:
+            return self._signal_members(signal.SIGTERM)
+        finally:
+            if is_frozen and self._group is not None:
+                self._group.thaw()
 
     def kill_all(self) -> None:
         """Kill everything that lives now; what is forked meanwhile needs another call."""
         if self._group is not None:
             self._group.kill()
-        self.signal_all(signal.SIGKILL)
+        self._signal_members(signal.SIGKILL)
 
-    def signal_main(self, number: int) -> None:
-        """Send a signal to the main process; nothing when it ended, since it is not reaped behind our back."""
-        if self.main_status is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self.main_pid, number)
+    def _signal_members(self, number: int) -> int:
+        found = self.members()
+        for entry in found:
+            send_signal(entry, number)
+        return len(found)
+
+    def signal_main(self, number: int) -> int:
+        """Send a signal to the main process; return 1, or 0 when it has ended: only we can free its number."""
+        if self.main_status is not None:
+            return 0
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.main_pid, number)
+        return 1

@@ -14,8 +14,9 @@ import traceback
 from ..channel import Channel, Kind
 from ..plan import Plan
 from ..record import CRASH_FILE
-from .delivery import deliver, remove_saved_output
+from .delivery import deliver
 from .performance import Performance, perform
+from .tree import ScriptTree
 from .workplace import Workplace
 
 
@@ -41,8 +42,9 @@ class WarmSupervisor:
         self._channel.close()
         self._workplace.leave()
 
-    def note_crash(self) -> None:
-        """Leave the traceback of our own defect where the agent finds it; the agent ends the script."""
+    def end_after_defect(self) -> None:
+        """End the script, which nobody watches from now on, and leave our traceback where the agent finds it."""
+        ScriptTree(0, self._workplace.group, is_subreaper=self._workplace.is_subreaper).kill_all()
         if self._folder:
             with open(f"{self._folder}/{CRASH_FILE}", "w", encoding="utf-8") as file:
                 file.write(traceback.format_exc())
@@ -50,9 +52,13 @@ class WarmSupervisor:
     def _handle(self, performance: Performance) -> None:
         record = performance.record
         is_retiring = self._is_last or record.left_running > 0 or record.survivors > 0
-        is_heard = deliver(record, self._folder, self._channel, is_retiring=is_retiring)
-        if performance.has_saved_output:
-            remove_saved_output(self._folder)
+        is_heard = deliver(
+            record,
+            self._folder,
+            self._channel,
+            has_saved_output=performance.has_saved_output,
+            is_retiring=is_retiring,
+        )
         self._is_last = is_retiring or not is_heard
         if performance.open_streams:
             self._channel.close()

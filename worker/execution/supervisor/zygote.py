@@ -55,7 +55,7 @@ def _live_as_supervisor(channel: Channel, idle_seconds: float) -> None:
             supervisor.serve()
             exit_code = 0
         except BaseException:
-            supervisor.note_crash()
+            supervisor.end_after_defect()
             raise
     finally:
         os._exit(exit_code)
