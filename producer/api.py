@@ -11,7 +11,14 @@ from types import TracebackType
 import msgspec
 
 from ..broker_config.dispatch import Dispatcher
-from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, status_of
+from ..broker_config.ledger import (
+    InvocationStatus,
+    StoredInvocation,
+    fold,
+    load_invocation,
+    load_targets,
+    status_of,
+)
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
@@ -231,6 +238,13 @@ class Assistant:
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
         rows.sort(key=lambda row: order[row.instance_id])
         return self.finished(stored, rows)
+
+    def sum_up(self, invoke_id: str, rows: Sequence[ExecutionRow]) -> Finished:
+        """Sum up an invocation from the results that ``follow`` gave, in whatever order they came."""
+        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
+        targets = load_targets(self.redis, invoke_id) if len(rows) > 1 else []
+        order = {instance_id: place for place, instance_id in enumerate(targets)}
+        return self.finished(stored, sorted(rows, key=lambda row: order.get(row.instance_id, 0)))
 
     def finished(self, stored: StoredInvocation, rows: list[ExecutionRow]) -> Finished:
         """Sum up an invocation from the results of all of its targets, and store that it is over."""

@@ -1,0 +1,129 @@
+"""What every command of ``assist`` has: the options of all of them, examples in its help, and the call it answers.
+
+A command is a function that takes the ``Call`` and returns an exit code, or nothing when all is well.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from .call import Call
+from .exit_codes import WRONG_USAGE
+
+
+class PipeClosed(Exception):
+    """Whoever read our output has gone: end in silence."""
+
+
+class AssistCommand(click.Command):
+    """A command whose help ends with examples. A test runs each example as it stands."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.examples = tuple(examples)
+        self.params += _options_of_every_command(expose_value=False)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the command's own options first, then those of every command."""
+        _write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the examples, each in a line of its own."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has gone is told from a remote script that failed."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as exc:
+            raise PipeClosed from exc
+
+
+class AssistGroup(click.Group):
+    """A noun with its verbs."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **{"no_args_is_help": False, **attributes})
+        # Exposed: `assist up` reads what stands before it from here.
+        self.params += _options_of_every_command(expose_value=True)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help as talk, and call it wrong usage, when no verb is given."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(WRONG_USAGE)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; name the nearest one when there is no such verb."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            import difflib  # lazy: only a mistake needs it
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"see `{ctx.command_path} --help`"
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the verb; what was given before it is the default of its own options of the same name."""
+        given = {name: value for name, value in ctx.params.items() if value}
+        ctx.default_map = dict.fromkeys(self.list_commands(ctx), given)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the verbs first."""
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter)
+
+
+def assist_command(
+    name: str, *, examples: Sequence[str], cls: type[AssistCommand] = AssistCommand
+) -> Callable[[Callable[..., int | None]], AssistCommand]:
+    """Make a function a command of ``assist``; it gets the ``Call`` as its first argument."""
+
+    def decorate(function: Callable[..., int | None]) -> AssistCommand:
+        return click.command(name, cls=cls, examples=examples)(click.pass_obj(function))
+
+    return decorate
+
+
+def _options_of_every_command(*, expose_value: bool) -> list[click.Parameter]:
+    """The options that may stand before and after the verb; a later one wins."""
+
+    def option(*declarations: str, **attributes: Any) -> click.Option:
+        return click.Option(declarations, callback=_note, expose_value=expose_value, **attributes)
+
+    return [
+        option("--output", type=click.Choice(["text", "json"]), help="Form of what goes to standard output."),
+        option("--redis-url", metavar="URL", help="Redis to talk to.  [CLOUD_ASSISTANT_REDIS_URL]"),
+        option("--home", metavar="FOLDER", help="State folder.  [CLOUD_ASSISTANT_HOME]"),
+        option("--config", metavar="FILE", help="Configuration file (TOML).  [CLOUD_ASSISTANT_CONFIG]"),
+        option("--debug", is_flag=True, help="Show a traceback with an error."),
+    ]
+
+
+_EVERYWHERE = {"output", "redis_url", "home", "config", "debug", "help"}
+
+
+def _note(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Keep a given value for the call."""
+    if value and parameter.name and isinstance(ctx.obj, Call):
+        setattr(ctx.obj, parameter.name, value)
+    return value
+
+
+def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    options = [one for one in command.get_params(ctx) if isinstance(one, click.Option)]
+    records = [(one.name, one.get_help_record(ctx)) for one in options]
+    own = [record for name, record in records if record and name not in _EVERYWHERE]
+    shared = [record for name, record in records if record and name in _EVERYWHERE]
+    for title, part in (("Options", own), ("Options of every command", shared)):
+        if part:
+            with formatter.section(title):
+                formatter.write_dl(part)

@@ -1,0 +1,94 @@
+"""One call of ``assist``: what was asked of all commands, and where its answer goes.
+
+Standard output carries data, standard error carries talk. Nothing here is imported that the help does not need.
+"""
+
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...broker_config.settings import Loaded
+    from ..api import Assistant
+
+#: A server that does not take our connection in this time counts as not there.
+CONNECT_TIMEOUT_SECONDS = 1.5
+
+
+class Call:
+    """The options of every command, the control side they lead to, and both outputs."""
+
+    def __init__(self) -> None:
+        self.output = "text"
+        self.redis_url = ""
+        self.home = ""
+        self.config = ""
+        self.debug = False
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer is for a program."""
+        return self.output == "json"
+
+    @cached_property
+    def loaded(self) -> "Loaded":
+        """The settings, read once.
+
+        Raises:
+            SettingsInvalid: one of them cannot be used.
+        """
+        from ...broker_config.settings import load  # lazy: the help needs it not
+
+        given = {"redis_url": self.redis_url, "home": self.home}
+        return load({name: value for name, value in given.items() if value}, config=self.config)
+
+    @cached_property
+    def assistant(self) -> "Assistant":
+        """The control side; nothing is connected until it is used."""
+        from ..api import Assistant  # lazy: the help needs it not
+
+        assistant = Assistant.from_settings(self.loaded)
+        assistant.redis.connect_timeout_seconds = CONNECT_TIMEOUT_SECONDS
+        return assistant
+
+    def close(self) -> None:
+        """Close connections, if there are any."""
+        if "assistant" in self.__dict__:
+            self.assistant.close()
+
+    def redis_shown(self) -> str:
+        """Where Redis is, without the password; empty when the settings were never read."""
+        if "loaded" not in self.__dict__:
+            return ""
+        from ...broker_config.redis_url import parse_url  # lazy: the help needs it not
+
+        return parse_url(self.loaded.settings.redis_url).shown()
+
+    def print(self, text: str = "") -> None:
+        """Write a line of data."""
+        sys.stdout.write(text + "\n")
+
+    def print_bytes(self, data: bytes) -> None:
+        """Write bytes as they are, at once."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def print_json(self, shape: Any) -> None:
+        """Write the one object or list of this call."""
+        import msgspec  # lazy: the help needs it not
+
+        self.print_bytes(msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n")
+
+    def say(self, text: str) -> None:
+        """Write a line of talk, after the data so far."""
+        sys.stdout.flush()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def say_bytes(self, data: bytes) -> None:
+        """Write what a script wrote to its standard error, as it is."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()

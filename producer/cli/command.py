@@ -1,0 +1,207 @@
+"""``assist command …``."""
+
+from collections.abc import Mapping
+
+import click
+
+from ...broker_config.clock import iso_minutes
+from ...broker_config.errors import NotFound
+from ..command_library import CommandFilter, StoredCommand
+from ..paging import PageRequest
+from .answers import command_object
+from .argument_types import Duration, Pair, mapping
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .page_note import note_on_page
+from .request_options import SCRIPT_TYPES, script_type_option, takes_page, whole_seconds
+from .script_source import takes_script
+from .tables import properties, table
+from .terminal import terminal_columns
+from .text_cells import duration, tags_text
+
+group = AssistGroup("command", help="Store, list, change and delete commands.")
+
+
+@assist_command(
+    "create",
+    examples=(
+        "assist command create 'echo 123' --name hello",
+        "assist command create --base64 ZWNobyAxMjM= --name hello --output json",
+        "assist command create --file check.sh --name check --timeout 10m --workdir /tmp",
+        "assist command create 'echo \"hello $CA_PARAM_WHO\"' --name greet --parameter WHO",
+    ),
+)
+@takes_script
+@click.option("--name", required=True, help="A name for people.")
+@script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
+@click.option("--description", default="", help="What it is for.")
+@click.option("--timeout", type=Duration(), default=60, help="Time for the script, from 10 s on.", show_default=True)
+@click.option("--workdir", default="", metavar="FOLDER", help="Where it runs.")
+@click.option("--user", default="", metavar="NAME", help="Whom it runs as.")
+@click.option("--launcher", default="", metavar="TEXT", help="Command line that starts the script.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="KEY",
+    help="A parameter that the script finds in the environment as CA_PARAM_<KEY>; may be repeated.",
+)
+@click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the text by the parameters of a run.")
+@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
+@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+def create(
+    call: Call,
+    *,
+    content: bytes,
+    name: str,
+    script_type: str,
+    description: str,
+    timeout: float,
+    workdir: str,
+    user: str,
+    launcher: str,
+    parameters: tuple[str, ...],
+    enable_parameter: bool,
+    tags: Mapping[str, str],
+    client_token: str,
+) -> None:
+    """Store a command. Its id goes to standard output."""
+    command_id = call.assistant.create_command(
+        name=name,
+        type=script_type,
+        content=content,
+        description=description,
+        working_directory=workdir,
+        timeout_seconds=whole_seconds(timeout, "--timeout"),
+        username=user,
+        launcher=launcher,
+        enable_parameter=enable_parameter,
+        declared_parameters=parameters,
+        tags=tags,
+        client_token=client_token,
+    )
+    if call.wants_json:
+        call.print_json({"CommandId": command_id})
+    else:
+        call.print(command_id)
+
+
+@assist_command(
+    "list",
+    examples=(
+        "assist command list",
+        "assist command list --name 'hel*' --type RunShellScript --limit 10",
+        "assist command list --output json",
+    ),
+)
+@click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
+@click.option("--description", default="", metavar="TEXT", help="Only with this description; * stands for anything.")
+@script_type_option(help="Only of this type.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    type=Pair(bare_key=True),
+    callback=mapping,
+    help="Only with this tag; may be repeated.",
+)
+@takes_page
+def list_commands(
+    call: Call,
+    *,
+    name: str,
+    description: str,
+    script_type: str | None,
+    tags: Mapping[str, str | None],
+    page: PageRequest,
+) -> None:
+    """List commands, newest first."""
+    wanted = CommandFilter(name=name, description=description, type=script_type or "", tags=tags)
+    found = call.assistant.describe_commands(wanted, page)
+    if call.wants_json:
+        call.print_json([command_object(one) for one in found.items])
+    elif found.items:
+        headers = ("COMMAND", "CREATED", "TYPE", "INVOKED", "NAME")
+        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
+            call.print(line)
+    note_on_page(call, found, page, "command")
+
+
+@assist_command("show", examples=("assist command show c-…", "assist command show c-… --output json"))
+@click.argument("command_id", metavar="ID")
+def show(call: Call, *, command_id: str) -> None:
+    """Show a command with its text."""
+    stored = _load(call, command_id)
+    if call.wants_json:
+        call.print_json(command_object(stored))
+        return
+    command = stored.command
+    pairs = [
+        ("Command", command.command_id),
+        ("Name", command.name),
+        ("Description", command.description),
+        ("Type", command.type.value),
+        ("Created", iso_minutes(command.created_ms)),
+        ("Timeout", duration(command.timeout_seconds * 1000)),
+        ("Runs as", command.username),
+        ("Runs in", command.working_directory),
+        ("Launcher", command.launcher),
+        ("Parameters", ", ".join(command.parameter_names)),
+        ("Tags", tags_text(command.tags)),
+        ("Invoked", f"{stored.invoke_count:,} times"),
+    ]
+    for line in properties(pairs):
+        call.print(line)
+    call.print()
+    call.print_bytes(command.content if command.content.endswith(b"\n") else command.content + b"\n")
+
+
+@assist_command("modify", examples=("assist command modify c-… --name greeting --timeout 2m",))
+@click.argument("command_id", metavar="ID")
+@click.option("--name", help="A name for people.")
+@click.option("--description", help="What it is for.")
+@click.option("--timeout", type=Duration(), help="Time for the script.")
+@click.option("--workdir", "working_directory", metavar="FOLDER", help="Where it runs.")
+@click.option("--user", "username", metavar="NAME", help="Whom it runs as.")
+@click.option("--launcher", metavar="TEXT", help="Command line that starts the script.")
+def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str | None) -> None:
+    """Change a command; later invocations use the new values. An empty text takes a value away."""
+    changes: dict[str, str | int] = {name: text for name, text in texts.items() if text is not None}
+    if timeout is not None:
+        changes["timeout_seconds"] = whole_seconds(timeout, "--timeout")
+    if not changes:
+        raise click.UsageError("nothing to change: give at least one option", click.get_current_context())
+    call.assistant.modify_command(command_id, **changes)
+    if call.wants_json:
+        call.print_json(command_object(_load(call, command_id)))
+    else:
+        call.say(f"changed {command_id}")
+
+
+@assist_command("delete", examples=("assist command delete c-…",))
+@click.argument("command_ids", metavar="ID…", nargs=-1, required=True)
+def delete(call: Call, *, command_ids: tuple[str, ...]) -> None:
+    """Delete commands; refused while an invocation of one is unfinished. Past invocations keep their text."""
+    for command_id in command_ids:
+        call.assistant.delete_command(command_id)
+        if not call.wants_json:
+            call.say(f"deleted {command_id}")
+    if call.wants_json:
+        call.print_json([{"CommandId": command_id} for command_id in command_ids])
+
+
+for _command in (create, list_commands, show, modify, delete):
+    group.add_command(_command)
+
+
+def _load(call: Call, command_id: str) -> StoredCommand:
+    found = call.assistant.describe_commands(CommandFilter(command_id=command_id)).items
+    if not found:
+        raise NotFound(f"no command {command_id}; `assist command list` shows them", code="InvalidCmdId.NotFound")
+    return found[0]
+
+
+def _row(stored: StoredCommand) -> tuple[str, ...]:
+    command = stored.command
+    created = iso_minutes(command.created_ms)
+    return command.command_id, created, command.type.value, f"{stored.invoke_count:,}", command.name

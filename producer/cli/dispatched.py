@@ -1,0 +1,21 @@
+"""What follows a request that was dispatched: wait for its end, or say how to."""
+
+from ...broker_config.states import InvocationState
+from ..api import Invoked
+from .answers import invocation_object
+from .call import Call
+from .exit_codes import DONE
+from .request_options import Waiting
+from .watching import watch
+
+
+def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting) -> int:
+    """Wait if that is wanted, else name the invocation; answer the exit code."""
+    if waiting.wait:
+        return watch(call, invoked.invoke_id, invoked.target_count, waiting.timeout_seconds)
+    if call.wants_json:
+        call.print_json(invocation_object(invoked.invoke_id, invoked.command_id, InvocationState.PENDING, None))
+    else:
+        call.print(invoked.invoke_id)
+        call.say(f"dispatched; watch it with: assist invocation follow {invoked.invoke_id}")
+    return DONE

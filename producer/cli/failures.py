@@ -1,0 +1,77 @@
+"""Say what went wrong in one line, and with which exit code the program ends."""
+
+import sys
+import traceback
+
+import click
+
+from ...broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable
+from . import exit_codes
+from .call import Call
+
+_WITH_PASSWORD = "; put user and password into its address, as in redis://USER:PASSWORD@HOST:6379/0"
+#: What to do about some of Redis' own errors, by their first word.
+_REMEDIES = {
+    "NOAUTH": _WITH_PASSWORD,
+    "WRONGPASS": _WITH_PASSWORD,
+    "NOPERM": "; use a Redis user who may run the control side",
+    "OOM": "; its memory is full: raise maxmemory, or let less history be kept (limits.history_days)",
+    "LOADING": "; it is starting: try again in a moment",
+    "READONLY": "; it is a replica: name the master, or the sentinels",
+}
+
+
+class Detached(Exception):
+    """Somebody pressed Ctrl-C while we waited for an invocation, which goes on."""
+
+    def __init__(self, invoke_id: str) -> None:
+        super().__init__(invoke_id)
+        self.invoke_id = invoke_id
+
+
+def report(error: Exception, call: Call) -> int:
+    """Tell a person on standard error, and answer the exit code."""
+    if call.debug:
+        traceback.print_exception(error)
+    if isinstance(error, Detached):
+        _say(
+            f"no longer waiting; {error.invoke_id} goes on. Watch it again: assist invocation follow {error.invoke_id}"
+            f"; stop it: assist invocation stop {error.invoke_id}"
+        )
+        return exit_codes.INTERRUPTED
+    if isinstance(error, CloudAssistantError):
+        _say(f"{_text_of(error, call)} ({error.code})")
+        return exit_codes.code_of(error)
+    if isinstance(error, click.ClickException):
+        _say(f"{_usage_text(error)} (InvalidUsage)")
+        return exit_codes.WRONG_USAGE
+    _say(f"a defect in assist: {type(error).__name__}: {error}; --debug shows where (InternalError)")
+    return exit_codes.DEFECT
+
+
+def _text_of(error: CloudAssistantError, call: Call) -> str:
+    text = _one_line(str(error))
+    shown = call.redis_shown()
+    if isinstance(error, RedisUnreachable):
+        where = f" ({shown})" if shown and shown not in text else ""
+        return f"{text}{where}; start a local system with `assist up`, or name the Redis to use with --redis-url"
+    if isinstance(error, RedisRefused):
+        return f"Redis at {shown} refuses: {text}{_REMEDIES.get(error.kind, '')}"
+    return text
+
+
+def _usage_text(error: click.ClickException) -> str:
+    text = _one_line(error.format_message()).rstrip(".")
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "assist"
+    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
+    return text if "--help" in text else f"{text}; see `{where} --help`"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(f"assist: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,177 @@
+"""``assist instance …``."""
+
+from collections.abc import Mapping
+
+import click
+
+from ..api import Assistant
+from ..instances import InstanceFilter, StoredInstance, load
+from ..paging import PageRequest
+from ..shapes import instance_shape
+from .argument_types import Pair, mapping
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .request_options import LIMIT_COUNT
+from .tables import properties, table
+from .terminal import terminal_columns
+from .text_cells import clean, counted, tags_text
+
+group = AssistGroup("instance", help="List, name and tag instances.")
+
+
+@assist_command(
+    "list",
+    examples=(
+        "assist instance list",
+        "assist instance list --tag env=test --connected",
+        "assist instance list --output json",
+    ),
+)
+@click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
+@click.option("--os-type", default="", metavar="TEXT", help="Only with this system: linux, windows, darwin.")
+@click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    type=Pair(bare_key=True),
+    callback=mapping,
+    help="Only with this tag; may be repeated.",
+)
+def list_instances(
+    call: Call, *, name: str, os_type: str, connected: bool | None, tags: Mapping[str, str | None]
+) -> None:
+    """List all instances, newest first."""
+    found = _all(call.assistant, InstanceFilter(name=name, os_type=os_type, connected=connected, tags=tags))
+    if call.wants_json:
+        call.print_json([instance_shape(one) for one in found])
+        return
+    if not found:
+        call.say("no instance matches" if name or os_type or tags or connected is not None else "no instance yet")
+        return
+    headers = ("INSTANCE", "NAME", "CONNECTED", "RUNNING", "SYSTEM", "AGENT", "TAGS")
+    for line in table(headers, [_row(one) for one in found], terminal_columns()):
+        call.print(line)
+
+
+@assist_command("show", examples=("assist instance show i-web1", "assist instance show i-web1 --output json"))
+@click.argument("instance_id", metavar="ID")
+def show(call: Call, *, instance_id: str) -> None:
+    """Show all that is known of an instance."""
+    _print(call, load(call.assistant.redis, instance_id))
+
+
+@assist_command("add", examples=("assist instance add i-db1 --name 'first database' --tag env=prod --tag role=db",))
+@click.argument("instance_id", metavar="ID")
+@click.option("--name", default="", help="A name for people.")
+@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
+def add(call: Call, *, instance_id: str, name: str, tags: Mapping[str, str]) -> None:
+    """Register an instance under an id you choose: i- and letters, digits, '.', '_' or '-'."""
+    call.assistant.add_instance(instance_id, name=name, tags=tags)
+    if call.wants_json:
+        call.print_json(instance_shape(load(call.assistant.redis, instance_id)))
+    else:
+        call.say(f"registered {instance_id}")
+
+
+@assist_command("tag", examples=("assist instance tag i-web1 env=prod role=web",))
+@click.argument("instance_id", metavar="ID")
+@click.argument("tags", metavar="KEY=VALUE…", nargs=-1, required=True, type=Pair(), callback=mapping)
+def tag(call: Call, *, instance_id: str, tags: Mapping[str, str]) -> None:
+    """Put tags on an instance; a tag that is there already gets the new value."""
+    before = load(call.assistant.redis, instance_id)
+    _changed(call, call.assistant.modify_instance(instance_id, tags={**before.tags, **tags}))
+
+
+@assist_command("untag", examples=("assist instance untag i-web1 role",))
+@click.argument("instance_id", metavar="ID")
+@click.argument("names", metavar="KEY…", nargs=-1, required=True)
+def untag(call: Call, *, instance_id: str, names: tuple[str, ...]) -> None:
+    """Take tags off an instance; one that is not there is no error."""
+    before = load(call.assistant.redis, instance_id)
+    kept = {key: value for key, value in before.tags.items() if key not in names}
+    _changed(call, call.assistant.modify_instance(instance_id, tags=kept))
+
+
+@assist_command("rename", examples=("assist instance rename i-web1 'web server one'",))
+@click.argument("instance_id", metavar="ID")
+@click.argument("name")
+def rename(call: Call, *, instance_id: str, name: str) -> None:
+    """Give an instance another name; its id stays."""
+    _changed(call, call.assistant.modify_instance(instance_id, name=name))
+
+
+@assist_command("remove", examples=("assist instance remove i-old",))
+@click.argument("instance_id", metavar="ID")
+def remove(call: Call, *, instance_id: str) -> None:
+    """Forget an instance: nothing is sent to it any more. Results of its past stay until history is removed."""
+    removed = call.assistant.remove_instance(instance_id)
+    if call.wants_json:
+        call.print_json(instance_shape(removed))
+    else:
+        call.say(f"removed {instance_id}")
+
+
+for _command in (list_instances, show, add, tag, untag, rename, remove):
+    group.add_command(_command)
+
+
+def _all(assistant: Assistant, wanted: InstanceFilter) -> list[StoredInstance]:
+    found: list[StoredInstance] = []
+    token = ""
+    while True:
+        page = assistant.describe_instances(
+            wanted, PageRequest(max_results=LIMIT_COUNT, size_max=LIMIT_COUNT, next_token=token)
+        )
+        found += page.items
+        token = page.next_token
+        if not token:
+            return found
+
+
+def _changed(call: Call, stored: StoredInstance) -> None:
+    if call.wants_json:
+        call.print_json(instance_shape(stored))
+    else:
+        tags = clean(tags_text(stored.tags)) or "no tags"
+        call.say(f"{stored.instance_id} is {clean(stored.name) or 'without a name'}, {tags}")
+
+
+def _row(stored: StoredInstance) -> tuple[str, ...]:
+    report = stored.report
+    busy = f"{report.get('running_count') or 0} of {report.get('slots') or 0}" if stored.connected else ""
+    return (
+        stored.instance_id,
+        stored.name,
+        "quarantined" if stored.quarantined else "yes" if stored.connected else "no",
+        busy,
+        report.get("os_name", "") or report.get("os_type", ""),
+        report.get("agent_version", ""),
+        tags_text(stored.tags),
+    )
+
+
+def _print(call: Call, stored: StoredInstance) -> None:
+    shape = instance_shape(stored)
+    if call.wants_json:
+        call.print_json(shape)
+        return
+    pairs = [
+        ("Instance", stored.instance_id),
+        ("Name", stored.name),
+        ("Tags", tags_text(stored.tags)),
+        ("Connected", "yes" if stored.connected else "no"),
+        ("Quarantined", stored.quarantined),
+        ("System", f"{shape['OSName']} {shape['OSType']}".strip()),
+        ("Hostname", shape["Hostname"]),
+        ("Agent", shape["AgentVersion"]),
+        ("Runs as", shape["User"]),
+        ("Scripts", f"{shape['Running']} running, {shape['Waiting']} waiting, {counted(shape['Slots'], 'slot')}"),
+        ("Clock", f"{shape['ClockOffsetMs']} ms off" if stored.connected else ""),
+        ("Heartbeat", shape["LastHeartbeatTime"]),
+        ("Registered", shape["RegistrationTime"]),
+        ("Invocations", f"{shape['InvocationCount']:,}"),
+        ("Last invoked", shape["LastInvokedTime"]),
+    ]
+    for line in properties(pairs):
+        call.print(line)

@@ -1,0 +1,39 @@
+"""``assist invocation create``, also known as ``assist invoke``."""
+
+import click
+
+from ..invoking import RunOptions
+from ..targets import Targets
+from .assist_command import assist_command
+from .call import Call
+from .dispatched import after_dispatch
+from .request_options import Waiting, takes_run_options, takes_targets, takes_waiting
+
+_VERBS = ("invocation create", "invoke")
+
+
+def _examples(verb: str) -> tuple[str, ...]:
+    return (
+        f"assist {verb} c-… --instance i-web1",
+        f"assist {verb} c-… --tag env=test --timeout 2m --output json",
+        f"assist {verb} c-… --all --no-wait --deliver-within 7d",
+    )
+
+
+@click.argument("command_id", metavar="COMMAND_ID")
+@takes_targets
+@takes_run_options
+@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+@takes_waiting(default=True)
+def _invoke(
+    call: Call, *, command_id: str, targets: Targets, options: RunOptions, waiting: Waiting, client_token: str
+) -> int:
+    """Invoke a stored command on instances and show what came of it.
+
+    What is not given here is taken from the command. Output and exit code are those of `assist run`.
+    """
+    invoked = call.assistant.invoke_command(command_id, targets, options, client_token=client_token)
+    return after_dispatch(call, invoked, waiting)
+
+
+create, invoke = (assist_command(verb.rpartition(" ")[2], examples=_examples(verb))(_invoke) for verb in _VERBS)

@@ -1,0 +1,125 @@
+"""``assist invocation results``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.results import ExecutionRow
+from ..describing import DescribedInvocation, ResultFilter
+from ..paging import PageRequest
+from .answers import invocation_object
+from .argument_types import Duration
+from .assist_command import AssistCommand, assist_command
+from .call import Call
+from .exit_codes import DONE
+from .invocation_state import one_invocation, rows_of
+from .output_printer import OutputPrinter
+from .request_options import LIMIT_COUNT
+from .result_text import ending, grouped, one_line, reason, span
+from .tables import table
+from .terminal import terminal_columns
+from .text_cells import by_state, counted
+from .watching import exit_code_of, wait_for_end
+
+#: What --wait means without a number: as long as it takes.
+_FOR_EVER = float("inf")
+
+
+class _ResultsCommand(AssistCommand):
+    """Lets --wait stand alone, also right before the id."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare --wait its value."""
+        return super().parse_args(ctx, _with_value(args))
+
+
+@assist_command(
+    "results",
+    cls=_ResultsCommand,
+    examples=(
+        "assist invocation results t-…",
+        "assist invocation results t-… --wait 5m --output json",
+        "assist invocation results t-… --instance i-web1",
+        "assist invocation results t-… --history",
+    ),
+)
+@click.argument("invoke_id", metavar="ID")
+@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only of this one; may be repeated.")
+@click.option("--history", is_flag=True, help="Of every firing of a timed invocation, newest first.")
+@click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most so long.")
+def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, wait: float | None) -> int:
+    """Show the results of an invocation.
+
+    One result: its output as it was. Several: equal ones together. With --wait the exit code is that of `assist run`,
+    else it is 0 whatever the results are.
+    """
+    one = one_invocation(call, invoke_id)
+    rows = rows_of(one, instance_ids)
+    if wait is not None:
+        most = None if wait == _FOR_EVER else wait
+        wait_for_end(call, invoke_id, len(one.rows), most, only=instance_ids)
+        one = one_invocation(call, invoke_id)
+        rows = rows_of(one, instance_ids)
+    if history:
+        _show_history(call, one, _history(call, invoke_id, instance_ids))
+        return DONE
+    if call.wants_json:
+        call.print_json(invocation_object(invoke_id, one.stored.record.command.command_id, one.status.state, rows))
+    elif len(rows) == 1:
+        OutputPrinter(call).rest(rows[0].outcome.output)
+        call.say(one_line(rows[0]))
+    else:
+        for line in grouped(rows):
+            call.print(line)
+        call.say(f"{invoke_id} {counted(len(rows), 'instance')}: {by_state(one.status.counts)}")
+    return DONE if wait is None else exit_code_of(rows)
+
+
+def _with_value(arguments: Sequence[str]) -> list[str]:
+    joined: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--wait":
+            value = rest.pop(0) if rest and _is_duration(rest[0]) else str(_FOR_EVER)
+            word = f"--wait={value}"
+        joined.append(word)
+    return joined
+
+
+def _is_duration(word: str) -> bool:
+    return word[:1].isdigit()
+
+
+def _history(call: Call, invoke_id: str, instance_ids: Sequence[str]) -> list[ExecutionRow]:
+    rows: list[ExecutionRow] = []
+    for instance_id in instance_ids or ("",):
+        token = ""
+        while True:
+            page = call.assistant.describe_invocation_results(
+                ResultFilter(invoke_id=invoke_id, instance_id=instance_id, include_history=True),
+                PageRequest(max_results=LIMIT_COUNT, size_max=LIMIT_COUNT, next_token=token),
+            )
+            rows += [item.row for item in page.items]
+            token = page.next_token
+            if not token:
+                break
+    return rows
+
+
+def _show_history(call: Call, one: DescribedInvocation, rows: Sequence[ExecutionRow]) -> None:
+    record = one.stored.record
+    if call.wants_json:
+        shape: Any = invocation_object(record.invoke_id, record.command.command_id, one.status.state, rows)
+        for result, row in zip(shape["InvocationResults"], rows, strict=True):
+            result["DueTime"] = iso_seconds(row.firing_ms)
+        call.print_json(shape)
+        return
+    lines = [
+        (iso_seconds(row.firing_ms or row.created_ms), row.instance_id, ending(row), span(row), reason(row))
+        for row in rows
+    ]
+    for line in table(("DUE", "INSTANCE", "STATE", "TOOK", "REASON"), lines, terminal_columns()):
+        call.print(line)

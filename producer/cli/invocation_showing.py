@@ -1,0 +1,126 @@
+"""``assist invocation list`` and ``assist invocation show``."""
+
+from collections.abc import Mapping
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.results import ExecutionRow
+from ...broker_config.states import InvocationState
+from ..describing import DescribedInvocation, InvocationFilter
+from ..paging import PageRequest
+from .answers import invocation_summary_object
+from .argument_types import Pair, mapping
+from .assist_command import assist_command
+from .call import Call
+from .invocation_state import one_invocation
+from .page_note import note_on_page
+from .request_options import script_type_option, takes_page
+from .result_text import ending, reason, span
+from .tables import properties, table
+from .terminal import terminal_columns
+from .text_cells import by_state, duration, tags_text
+
+_STATES = [state.value for state in InvocationState]
+
+
+@assist_command(
+    "list",
+    examples=(
+        "assist invocation list",
+        "assist invocation list --instance i-web1 --status Failed",
+        "assist invocation list --command c-… --limit 10 --output json",
+    ),
+)
+@click.option("--command", "command_id", default="", metavar="ID", help="Only of this command.")
+@click.option("--instance", "instance_id", default="", metavar="ID", help="Only on this instance.")
+@click.option(
+    "--status", type=click.Choice(_STATES), metavar="STATE", help=f"Only in this state: {', '.join(_STATES)}."
+)
+@click.option("--name", default="", metavar="TEXT", help="Only of commands with this name; * stands for anything.")
+@script_type_option(help="Only of commands of this type.")
+@click.option("--timed/--not-timed", default=None, help="Only those that will, or will not, run again by themselves.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    type=Pair(bare_key=True),
+    callback=mapping,
+    help="Only with this tag; may be repeated.",
+)
+@takes_page
+def list_invocations(
+    call: Call,
+    *,
+    command_id: str,
+    instance_id: str,
+    status: str | None,
+    name: str,
+    script_type: str | None,
+    timed: bool | None,
+    tags: Mapping[str, str | None],
+    page: PageRequest,
+) -> None:
+    """List invocations, newest first."""
+    wanted = InvocationFilter(
+        command_id=command_id,
+        instance_id=instance_id,
+        status=status or "",
+        command_name=name,
+        command_type=script_type or "",
+        timed=timed,
+        tags=tags,
+    )
+    found = call.assistant.describe_invocations(wanted, page)
+    if call.wants_json:
+        call.print_json([invocation_summary_object(one) for one in found.items])
+    elif found.items:
+        headers = ("INVOCATION", "CREATED", "STATE", "TARGETS", "NAME")
+        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
+            call.print(line)
+    note_on_page(call, found, page, "invocation")
+
+
+@assist_command("show", examples=("assist invocation show t-…", "assist invocation show t-… --output json"))
+@click.argument("invoke_id", metavar="ID")
+def show(call: Call, *, invoke_id: str) -> None:
+    """Show an invocation: what was asked, and where each instance stands. For outputs see `invocation results`."""
+    one = one_invocation(call, invoke_id)
+    if call.wants_json:
+        call.print_json(invocation_summary_object(one))
+        return
+    stored, record = one.stored, one.stored.record
+    pairs = [
+        ("Invocation", record.invoke_id),
+        ("State", f"{one.status.state.value} ({by_state(one.status.counts)})"),
+        ("Created", iso_seconds(record.created_ms)),
+        ("Finished", iso_seconds(stored.finished_ms)),
+        ("Stopped", iso_seconds(stored.stop_ms)),
+        ("Command", f"{record.command.command_id} {record.command.name}"),
+        ("Type", record.command.type.value),
+        ("Schedule", " ".join((record.schedule.frequency, record.schedule.timezone)).strip()),
+        ("Timeout", duration(record.timeout_seconds * 1000)),
+        ("Deliver", f"within {duration(record.deliver_within_seconds * 1000)}"),
+        ("Runs as", record.username),
+        ("Runs in", record.working_directory),
+        ("Launcher", record.launcher),
+        ("Parameters", " ".join(f"{key}={value}" for key, value in record.parameters.items())),
+        ("Tags", tags_text(record.tags)),
+        ("Asked by", record.requested_by),
+    ]
+    for line in properties(pairs):
+        call.print(line)
+    call.print()
+    headers = ("INSTANCE", "STATE", "STARTED", "TOOK", "REASON")
+    for line in table(headers, [_target(row) for row in one.rows], terminal_columns()):
+        call.print(line)
+
+
+def _row(one: DescribedInvocation) -> tuple[str, ...]:
+    record = one.stored.record
+    state = one.status.state.value
+    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", record.command.name
+
+
+def _target(row: ExecutionRow) -> tuple[str, ...]:
+    return row.instance_id, ending(row), iso_seconds(row.outcome.started_ms), span(row), reason(row)

@@ -1,0 +1,38 @@
+"""Read one invocation with the latest result of each target."""
+
+from collections.abc import Sequence
+
+from ...broker_config.errors import NotFound
+from ...broker_config.results import ExecutionRow
+from ..describing import DescribedInvocation, InvocationFilter
+from .call import Call
+
+
+def one_invocation(call: Call, invoke_id: str) -> DescribedInvocation:
+    """Read it with its rows.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = call.assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+    if not found:
+        raise NotFound(
+            f"no invocation {invoke_id}; `assist invocation list` shows those kept", code="InvalidInvokeId.NotFound"
+        )
+    return found[0]
+
+
+def rows_of(one: DescribedInvocation, instance_ids: Sequence[str]) -> list[ExecutionRow]:
+    """The rows of some instances, or of all when none is named.
+
+    Raises:
+        NotFound: an instance is no target of it.
+    """
+    strangers = set(instance_ids) - {row.instance_id for row in one.rows}
+    if strangers:
+        raise NotFound(
+            f"{', '.join(sorted(strangers)[:5])} is no target of {one.stored.record.invoke_id}; "
+            f"`assist invocation show {one.stored.record.invoke_id}` lists them",
+            code="InvalidInstanceId.NotFound",
+        )
+    return [row for row in one.rows if not instance_ids or row.instance_id in instance_ids]

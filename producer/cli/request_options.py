@@ -1,0 +1,169 @@
+"""Options that several commands share. Each decorator adds some and hands them over as one typed object."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from ...broker_config.records import RepeatMode, Schedule, ScriptType
+from ..invoking import RunOptions
+from ..paging import PageRequest
+from ..targets import Targets
+from .argument_types import Duration, Pair, mapping
+
+Answer = TypeVar("Answer")
+
+#: The most that --limit takes.
+LIMIT_COUNT = 1000
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Whether to wait for the end, and how long (``None``: until it has come)."""
+
+    wait: bool
+    timeout_seconds: float | None
+
+
+def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add --instance, --tag and --all; the command gets them as ``targets``."""
+
+    @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
+    @click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        type=Pair(bare_key=True),
+        callback=mapping,
+        help="All instances with this tag (any value when none is given); repeated, they must have all.",
+    )
+    @click.option("--all", "everything", is_flag=True, help="All registered instances.")
+    @functools.wraps(function)
+    def collect(
+        *arguments: Any, instance_ids: tuple[str, ...], tags: dict[str, str | None], everything: bool, **rest: Any
+    ) -> Answer:
+        targets = Targets(instance_ids=instance_ids, tags=tags, everything=everything)
+        return function(*arguments, targets=targets, **rest)
+
+    return collect
+
+
+def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add what one invocation may say beyond its command; the command gets it as ``options``."""
+
+    @click.option("--timeout", type=Duration(), help="Time for the script, from 10 s on.  [default: 60]")
+    @click.option("--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help=_PARAMETER_HELP)
+    @click.option("--workdir", default="", metavar="FOLDER", help="Where the script runs.")
+    @click.option("--user", default="", metavar="NAME", help="Whom the script runs as.")
+    @click.option("--launcher", default="", metavar="TEXT", help="Command line that starts the script.")
+    @click.option(
+        "--termination-mode",
+        type=click.Choice(["ProcessTree", "Process"]),
+        metavar="MODE",
+        help="What a stop or a timeout ends: ProcessTree or Process.  [default: ProcessTree]",
+    )
+    @click.option("--grace", type=Duration(), help="Time between TERM and KILL.  [default: the agent's]")
+    @click.option(
+        "--deliver-within",
+        type=Duration(),
+        help="Time for the agent to take it, up to 30d; so long it waits for an instance that is offline.  "
+        "[default: 60]",
+    )
+    @click.option("--dry-run", is_flag=True, help="Check parameters, user and folder on the instances; run nothing.")
+    @functools.wraps(function)
+    def collect(
+        *arguments: Any,
+        timeout: float | None,
+        parameters: dict[str, str],
+        workdir: str,
+        user: str,
+        launcher: str,
+        termination_mode: str | None,
+        grace: float | None,
+        deliver_within: float | None,
+        dry_run: bool,
+        **rest: Any,
+    ) -> Answer:
+        options = RunOptions(
+            parameters=parameters,
+            timeout_seconds=whole_seconds(timeout, "--timeout"),
+            working_directory=workdir,
+            username=user,
+            launcher=launcher,
+            termination_mode=termination_mode or "",
+            grace_seconds=grace or 0.0,
+            deliver_within_seconds=whole_seconds(deliver_within, "--deliver-within"),
+            schedule=Schedule(repeat_mode=RepeatMode.DRY_RUN if dry_run else RepeatMode.ONCE),
+        )
+        return function(*arguments, options=options, **rest)
+
+    return collect
+
+
+_PARAMETER_HELP = (
+    "A value for the script, which finds it in the environment as CA_PARAM_<KEY>: no quoting can go wrong there. "
+    "May be repeated."
+)
+
+
+def takes_waiting(*, default: bool) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Add --wait and --wait-timeout; the command gets them as ``waiting``."""
+
+    def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
+        @click.option(
+            "--wait/--no-wait",
+            default=default,
+            help=f"Wait for the end and show it.  [default: {'--wait' if default else '--no-wait'}]",
+        )
+        @click.option("--wait-timeout", type=Duration(), help="Stop waiting after this time; the scripts go on.")
+        @functools.wraps(function)
+        def collect(*arguments: Any, wait: bool, wait_timeout: float | None, **rest: Any) -> Answer:
+            return function(*arguments, waiting=Waiting(wait, wait_timeout), **rest)
+
+        return collect
+
+    return decorate
+
+
+def takes_page(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add --limit and --page; the command gets them as ``page``."""
+
+    @click.option(
+        "--limit",
+        type=click.IntRange(1, LIMIT_COUNT),
+        default=50,
+        metavar="N",
+        help=f"How many at a time, at most {LIMIT_COUNT}.  [default: 50]",
+    )
+    @click.option("--page", type=click.IntRange(1), default=1, metavar="N", help="Which page of them.  [default: 1]")
+    @functools.wraps(function)
+    def collect(*arguments: Any, limit: int, page: int, **rest: Any) -> Answer:
+        request = PageRequest(number=page, size=limit, size_max=LIMIT_COUNT)
+        return function(*arguments, page=request, **rest)
+
+    return collect
+
+
+def script_type_option(**attributes: Any) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """The option --type; the command gets it as ``script_type``."""
+    kinds = [kind.value for kind in ScriptType]
+    return click.option("--type", "script_type", type=click.Choice(kinds), metavar="TYPE", **attributes)
+
+
+#: What --type takes.
+SCRIPT_TYPES = ", ".join(kind.value for kind in ScriptType)
+
+
+def whole_seconds(value: float | None, option: str) -> int:
+    """The value for a field that counts whole seconds; 0 stands for "not given".
+
+    Raises:
+        BadParameter: less than a second.
+    """
+    if value is None:
+        return 0
+    if value < 1:
+        raise click.BadParameter(f"{option} must be at least one second", click.get_current_context())
+    return round(value)

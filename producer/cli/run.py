@@ -1,0 +1,61 @@
+"""``assist run``."""
+
+import click
+
+from ..invoking import RunOptions
+from ..targets import Targets
+from .assist_command import assist_command
+from .call import Call
+from .dispatched import after_dispatch
+from .request_options import SCRIPT_TYPES, Waiting, script_type_option, takes_run_options, takes_targets, takes_waiting
+from .script_source import takes_script
+
+_EXAMPLES = (
+    "assist run 'echo 123' --instance i-web1",
+    "assist run 'uptime' --all --output json",
+    "assist run --file check.sh --tag env=test --timeout 10m",
+    "echo 'echo \"hello $CA_PARAM_WHO\"' | assist run - --instance i-web1 --parameter 'WHO=my world'",
+    "assist run 'sleep 1' --all --no-wait",
+)
+
+
+@assist_command("run", examples=_EXAMPLES)
+@takes_script
+@takes_targets
+@script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
+@click.option("--name", default="", help="A name for the command.")
+@takes_run_options
+@click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")
+@click.option("--keep-command", is_flag=True, help="Store the script as a command as well.")
+@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+@takes_waiting(default=True)
+def run(
+    call: Call,
+    *,
+    content: bytes,
+    targets: Targets,
+    options: RunOptions,
+    waiting: Waiting,
+    script_type: str,
+    name: str,
+    enable_parameter: bool,
+    keep_command: bool,
+    client_token: str,
+) -> int:
+    """Run a script on instances and show what came of it.
+
+    One instance: its output goes to standard output as it comes, and nothing else does. Several: equal results are
+    shown together. Exit code 0 when every script succeeded, 1 otherwise.
+    """
+    invoked = call.assistant.run_command(
+        content,
+        targets,
+        options,
+        type=script_type,
+        name=name,
+        enable_parameter=enable_parameter,
+        declared_parameters=tuple(options.parameters),
+        keep_command=keep_command,
+        client_token=client_token,
+    )
+    return after_dispatch(call, invoked, waiting)

@@ -1,0 +1,48 @@
+"""Where a script's text comes from: the command line, a file, standard input, or Base64."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..validation import decode_base64
+
+Answer = TypeVar("Answer")
+
+
+def takes_script(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add SCRIPT, --file and --base64; the command gets the bytes as ``content``.
+
+    Exactly one must be given. Bytes are kept as they are, whatever their encoding.
+    """
+
+    @click.argument("script", required=False)
+    @click.option("--file", "file", metavar="FILE", help="Read the script from a file; - is standard input.")
+    @click.option("--base64", "encoded", metavar="TEXT", help="Take the script in Base64.")
+    @functools.wraps(function)
+    def collect(*arguments: Any, script: str | None, file: str | None, encoded: str | None, **rest: Any) -> Answer:
+        return function(*arguments, content=_content(script, file, encoded), **rest)
+
+    return collect
+
+
+def _content(script: str | None, file: str | None, encoded: str | None) -> bytes:
+    if sum(one is not None for one in (script, file, encoded)) != 1:
+        raise click.UsageError(
+            "give the script once: as text, as - for standard input, with --file or with --base64",
+            click.get_current_context(),
+        )
+    if encoded is not None:
+        return decode_base64(encoded)
+    if "-" in (script, file):
+        return sys.stdin.buffer.read()
+    if script is not None:
+        return os.fsencode(script)
+    try:
+        return Path(file or "").read_bytes()
+    except OSError as exc:
+        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc

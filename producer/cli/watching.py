@@ -1,0 +1,133 @@
+"""Wait for an invocation in front of somebody: output or progress as it happens, the results at the end."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import closing
+
+from ...broker_config.errors import WaitTimedOut
+from ...broker_config.results import ExecutionRow
+from ...broker_config.states import ExecutionState
+from ..api import Finished
+from ..waiting import Ended, Event, Output
+from .answers import invocation_object
+from .call import Call
+from .exit_codes import DONE, SCRIPT_FAILED
+from .failures import Detached
+from .invocation_state import one_invocation
+from .output_printer import OutputPrinter
+from .progress_line import ProgressLine, bar
+from .result_text import grouped, one_line
+from .text_cells import by_state, counted
+
+
+def watch(call: Call, invoke_id: str, target_count: int, timeout_seconds: float | None) -> int:
+    """Wait for the end of every target, show what came of it, and answer the exit code.
+
+    A single target's output is shown as it comes, unless the answer is for a program.
+
+    Raises:
+        NotFound, WaitTimedOut, Detached: as ``wait_for_end``.
+    """
+    streams = target_count == 1 and not call.wants_json
+    rows = wait_for_end(call, invoke_id, target_count, timeout_seconds, streams=streams)
+    _show(call, call.assistant.sum_up(invoke_id, rows))
+    return exit_code_of(rows)
+
+
+def wait_for_end(
+    call: Call,
+    invoke_id: str,
+    target_count: int,
+    timeout_seconds: float | None,
+    *,
+    only: Collection[str] = (),
+    streams: bool = False,
+) -> list[ExecutionRow]:
+    """Wait until every target, or every one of ``only``, has ended; answer their results in the order they came.
+
+    Raises:
+        NotFound: no such invocation.
+        WaitTimedOut: the time was up; for a program, the state so far was written first.
+        Detached: Ctrl-C.
+    """
+    missing = set(only)
+    watcher = _Watcher(call, len(missing) or target_count, streams=streams)
+    events = call.assistant.follow(invoke_id, timeout_seconds=timeout_seconds, live=streams)
+    try:
+        with closing(watcher):
+            for event in events:
+                watcher.see(event)
+                if missing and isinstance(event, Ended):
+                    missing.discard(event.row.instance_id)
+                    if not missing:
+                        break
+    except KeyboardInterrupt:
+        raise Detached(invoke_id) from None
+    except WaitTimedOut as exc:
+        if call.wants_json:
+            so_far = one_invocation(call, invoke_id)
+            command_id = so_far.stored.record.command.command_id
+            call.print_json(invocation_object(invoke_id, command_id, so_far.status.state, so_far.rows))
+        raise WaitTimedOut(f"{exc}; watch on with: assist invocation follow {invoke_id}") from exc
+    return watcher.rows
+
+
+def exit_code_of(rows: Sequence[ExecutionRow]) -> int:
+    """0 when every target succeeded, 1 otherwise."""
+    return DONE if all(row.state == ExecutionState.SUCCESS for row in rows) else SCRIPT_FAILED
+
+
+class _Watcher:
+    """What a person sees while it goes on."""
+
+    def __init__(self, call: Call, target_count: int, *, streams: bool) -> None:
+        self.rows: list[ExecutionRow] = []
+        self._target_count = target_count
+        self._line = ProgressLine()
+        self._printer = OutputPrinter(call) if streams else None
+        self._states: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+
+    def see(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, Output):
+            self._line.clear()
+            if self._printer:
+                self._printer.piece(event)
+        elif isinstance(event, Ended):
+            self.rows.append(event.row)
+            self._note(event.row.instance_id, event.row.state)
+            if self._printer:
+                self._line.clear()
+                self._printer.rest(event.row.outcome.output)
+        else:
+            self._note(event.instance_id, event.state)
+
+    def close(self) -> None:
+        """Take the progress line away."""
+        self._line.clear()
+
+    def _note(self, instance_id: str, state: str) -> None:
+        before = self._states.get(instance_id)
+        if before:
+            self._counts[before] -= 1
+        self._states[instance_id] = state
+        self._counts[state] += 1
+        if self._target_count > 1:
+            self._line.draw(f"{bar(len(self.rows), self._target_count)}  {by_state(self._counts)}")
+        elif not self.rows:
+            self._line.draw(f"{instance_id} {state}")
+
+
+def _show(call: Call, finished: Finished) -> None:
+    if call.wants_json:
+        call.print_json(
+            invocation_object(finished.invoke_id, finished.command_id, finished.status.state, finished.results)
+        )
+    elif len(finished.results) == 1:
+        call.say(one_line(finished.results[0]))
+    else:
+        for line in grouped(finished.results):
+            call.print(line)
+        counts = by_state(finished.status.counts)
+        call.say(f"{finished.invoke_id} {counted(len(finished.results), 'instance')}: {counts}")

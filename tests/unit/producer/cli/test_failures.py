@@ -1,0 +1,60 @@
+"""An error is one line that says what, which, and what to do next."""
+
+import click
+import pytest
+
+from cloud_assistant.broker_config.errors import NotFound, RedisRefused, RedisUnreachable
+from cloud_assistant.producer.cli.call import Call
+from cloud_assistant.producer.cli.failures import Detached, report
+
+
+def call_to(redis_url: str) -> Call:
+    call = Call()
+    call.redis_url = redis_url
+    assert call.loaded
+    return call
+
+
+def test_an_error_is_one_line_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(NotFound("no command\n c-1", code="InvalidCmdId.NotFound"), Call()) == 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "assist: no command c-1 (InvalidCmdId.NotFound)\n"
+
+
+def test_a_lost_connection_names_the_address_and_never_the_password(capsys: pytest.CaptureFixture[str]) -> None:
+    call = call_to("redis://me:secret@10.0.0.5:6400/2")
+    assert report(RedisUnreachable("Redis connection lost: timed out"), call) == 3
+    text = capsys.readouterr().err
+    assert "(redis://me@10.0.0.5:6400/2)" in text
+    assert "--redis-url" in text
+    assert "assist up" in text
+    assert "secret" not in text
+
+
+def test_a_wrong_password_says_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(RedisRefused("WRONGPASS invalid username-password pair"), call_to("redis://10.0.0.5/0")) == 4
+    assert "redis://10.0.0.5:6379/0 refuses: WRONGPASS" in (text := capsys.readouterr().err)
+    assert "redis://USER:PASSWORD@" in text
+
+
+def test_wrong_usage_names_the_help_to_read(capsys: pytest.CaptureFixture[str]) -> None:
+    context = click.Context(click.Command("run"), info_name="assist run")
+    assert report(click.UsageError("No such option: --nope", context), Call()) == 2
+    assert capsys.readouterr().err == "assist: no such option: --nope; see `assist run --help` (InvalidUsage)\n"
+
+
+def test_somebody_who_stops_waiting_learns_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(Detached("t-1"), Call()) == 130
+    text = capsys.readouterr().err
+    assert "assist invocation follow t-1" in text
+    assert "assist invocation stop t-1" in text
+
+
+def test_a_defect_is_one_line_and_a_traceback_only_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    call = Call()
+    assert report(ZeroDivisionError("division by zero"), call) == 70
+    assert capsys.readouterr().err.count("\n") == 1
+    call.debug = True
+    report(ZeroDivisionError("division by zero"), call)
+    assert "ZeroDivisionError" in capsys.readouterr().err.splitlines()[0]

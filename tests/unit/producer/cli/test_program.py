@@ -1,0 +1,152 @@
+"""The command line as a whole: its table, its helps, its wrong usages. No server is needed for any of it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from cloud_assistant.producer.cli.assist_command import AssistCommand
+from cloud_assistant.producer.cli.command_table import ROWS
+from cloud_assistant.producer.cli.program import main, root
+
+
+def leaves(
+    command: click.Command = root, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that call it."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*path, name))
+
+
+LEAVES = dict(leaves())
+OURS = {path: command for path, command in LEAVES.items() if isinstance(command, AssistCommand)}
+
+
+def test_every_row_of_the_table_leads_to_a_command() -> None:
+    assert {path[0] for path in LEAVES} == set(ROWS)
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_each_help_tells_what_the_command_does_and_ends_with_examples(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert LEAVES[path].help
+    last_section = text.split("\n\n")[-1]
+    assert "xamples:" in last_section
+    assert f"assist {' '.join(path)}" in last_section
+
+
+@pytest.mark.parametrize("path", OURS, ids=" ".join)
+def test_each_option_is_explained(path: tuple[str, ...]) -> None:
+    for parameter in OURS[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("path", OURS, ids=" ".join)
+def test_each_command_takes_the_options_of_every_command(path: tuple[str, ...]) -> None:
+    names = {option for parameter in OURS[path].params for option in parameter.opts}
+    assert {"--output", "--redis-url", "--home", "--config", "--debug"} <= names
+
+
+def test_no_help_line_is_wider_than_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in OURS:
+        main([*path, "--help"])
+    described = [line for line in capsys.readouterr().out.splitlines() if " assist " not in line]
+    assert max(map(len, described)) <= 100
+
+
+def test_the_help_imports_nothing_that_talks_to_redis() -> None:
+    code = (
+        "import sys; from cloud_assistant.producer.cli import main; main(['--help']); "
+        "print(sorted({'redis', 'hiredis', 'msgspec', 'celery', 'kombu', 'ssl', 'asyncio'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert outcome.stderr == "[]\n"
+    assert "Commands:" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["instanc"], "did you mean instance?"),
+        (["command", "crate"], "did you mean create?"),
+        (["qqq"], "see `assist --help`"),
+        (["run", "x", "--nope"], "--nope"),
+        (["run", "--all"], "give the script once"),
+        (["run", "x", "--file", "y", "--all"], "give the script once"),
+        (["run", "--file", "/nowhere/script.sh", "--all"], "cannot read /nowhere/script.sh: No such file"),
+        (["run", "x", "--all", "--type", "Foo"], "'Foo' is not one of 'RunShellScript'"),
+        (["run", "x", "--all", "--timeout", "soon"], "'soon' is not a time"),
+        (["run", "x", "--all", "--timeout", "0.2"], "at least one second"),
+        (["run", "x", "--all", "--parameter", "WHO"], "'WHO' is not key=value"),
+        (["run", "x", "--all", "--parameter", "A=1", "--parameter", "A=2"], "'A' is given twice"),
+        (["run", "x", "--all", "--output", "xml"], "'xml' is not one of"),
+        (["command", "create", "x"], "missing option '--name'"),
+        (["command", "list", "--limit", "5000"], "1<=x<=1000"),
+        (["command", "modify", "c-1"], "nothing to change"),
+        (["invocation", "results"], "missing argument 'ID'"),
+        (["invocation", "list", "--status", "Fine"], "'Fine' is not one of"),
+        (["instance", "tag", "i-1"], "missing argument"),
+        (["instance", "tag", "i-1", "bare"], "'bare' is not key=value"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("assist: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["command"], ["invocation"]])
+def test_a_noun_without_a_verb_shows_its_help_as_talk(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Commands:" in captured.err
+
+
+def test_a_wrong_setting_names_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--redis-url", "http://x"]) == 2
+    assert "scheme 'http' is not known" in capsys.readouterr().err
+    assert main(["--config", "/nowhere.toml", "config", "show"]) == 2
+    assert "/nowhere.toml" in capsys.readouterr().err
+
+
+def test_an_option_of_every_command_counts_before_and_after_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["--output", "json", "version"],
+        ["version", "--output", "json"],
+        ["--output", "text", "version", "--output", "json"],
+    ):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.startswith("{")
+
+
+def test_what_stands_before_a_verb_reaches_a_verb_with_options_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--home", "/proc/no-home", "up"]) == 2
+    assert "home /proc/no-home" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith("assist ")
