@@ -4,6 +4,7 @@ Sequenced packets keep messages whole: one is either sent or, when the other sid
 That lets a supervisor offer live output and drop what nobody takes, without ever waiting for its agent.
 """
 
+import array
 import os
 import socket
 from enum import IntEnum
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 #: More than this travels in a memory file beside the message; the kernel takes about 200 KiB in one packet.
 _MOST_INLINE_BYTES = 48 * 1024
-_MOST_DESCRIPTORS = 2
+#: Room for two descriptors: a script in memory, and a body.
+_RIGHTS_BYTES = socket.CMSG_LEN(2 * array.array("i").itemsize)
 
 
 class Kind(IntEnum):
@@ -74,7 +76,9 @@ class Channel:
             flags = socket.MSG_NOSIGNAL | (0 if wait else socket.MSG_DONTWAIT)
             header = bytes((kind, body_fd is not None))
             if fds:
-                socket.send_fds(self._socket, [header, body], list(fds), flags)
+                rights = array.array("i", fds)
+                # Not socket.send_fds and recv_fds: those of Python 3.11 drop the flags without a word.
+                self._socket.sendmsg([header, body], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], flags)
             else:
                 self._socket.send(header + body, flags)
         finally:
@@ -101,8 +105,12 @@ class Channel:
         return Message(Kind(data[0]), body, fds)
 
     def _receive_packet(self, flags: int) -> tuple[bytes, list[int]]:
-        data, fds, _, _ = socket.recv_fds(self._socket, _MOST_INLINE_BYTES + 2, _MOST_DESCRIPTORS, flags)
-        return data, fds
+        data, ancillary, _, _ = self._socket.recvmsg(_MOST_INLINE_BYTES + 2, _RIGHTS_BYTES, flags)
+        fds = array.array("i")
+        for level, kind, rights in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+        return data, fds.tolist()
 
     def refuse_more(self) -> None:
         """Make every later ``send`` of the other side fail; what it has sent before can still be received."""
