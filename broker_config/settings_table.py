@@ -92,7 +92,7 @@ class GatewaySettings:
     tls_certificate: str = setting("", "Certificate file (PEM); with tls_key it turns HTTPS on.")
     tls_key: str = setting("", "Private key file (PEM).")
     threads: int = setting(16, "Requests handled at once.")
-    request_bytes: int = setting(256 * 1024, "Largest request line, and largest body.")
+    request_bytes: int = setting(1024 * 1024, "Largest request line, and largest body.")
     region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")
     url: str = setting("", "The gateway a client program should talk to instead of Redis.")
     access_key_id: str = setting("", "Access key id for a client program that talks to the gateway.")

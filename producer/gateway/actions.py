@@ -30,7 +30,10 @@ class NotYet:
 
     so_far: Fields
     look_again: Callable[[], "Fields | NotYet"]
+    #: Looked at again after this time at the latest.
     pause_ms: int
+    #: Given a function that may be called from any thread as soon as a look is worth while; returns what ends that.
+    listen: Callable[[Callable[[], None]], Callable[[], None]] | None = None
 
 
 #: What is done for one action of the API. It may block on Redis, having a thread to itself, and refuses by raising

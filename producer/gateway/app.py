@@ -50,7 +50,7 @@ class AppLimits:
     threads_count: int = 16
     #: Requests under way, waiting ones included; more are told to come back.
     requests_count: int = 1024
-    body_bytes: int = 256 * 1024
+    body_bytes: int = 1024 * 1024
     body_seconds: float = 30.0
 
     @classmethod
@@ -156,7 +156,7 @@ class GatewayApplication:
         outcome: HttpReply | Postponed = postponed
         async with Interruption(receive, self._stopping) as interruption:
             while isinstance(outcome, Postponed):
-                if await interruption.comes_within(outcome.pause_ms):
+                if await interruption.comes_within(outcome.pause_ms, outcome.listen):
                     return outcome.reply_so_far()
                 outcome = await self._in_thread(outcome.look_again)
         return outcome

@@ -1,6 +1,8 @@
 """Notice, while a reply is postponed, that nobody wants to wait for it any more."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from starlette.types import Receive
@@ -29,7 +31,32 @@ class Interruption:
             wait.cancel()
         await asyncio.wait(self._waits)
 
-    async def comes_within(self, pause_ms: int) -> bool:
-        """Pause, and tell whether the pause was interrupted."""
-        done, _ = await asyncio.wait(self._waits, timeout=pause_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
+    async def comes_within(
+        self, pause_ms: int, listen: Callable[[Callable[[], None]], Callable[[], None]] | None = None
+    ) -> bool:
+        """Pause, and tell whether the pause was interrupted; what ``listen`` hears ends the pause early."""
+        rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        leave = listen(_ringer(rung)) if listen is not None else None
+        try:
+            waits: set[asyncio.Future[object] | asyncio.Future[None]] = {*self._waits, rung}
+            await asyncio.wait(waits, timeout=pause_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if leave is not None:
+                leave()
+            rung.cancel()
+        return any(wait.done() for wait in self._waits)
+
+
+def _ringer(rung: "asyncio.Future[None]") -> Callable[[], None]:
+    loop = rung.get_loop()
+
+    def set_result() -> None:
+        if not rung.done():
+            rung.set_result(None)
+
+    def ring() -> None:
+        # The loop of a gateway that has stopped takes nothing any more, and nobody waits there.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(set_result)
+
+    return ring

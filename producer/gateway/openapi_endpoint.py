@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...broker_config.errors import CloudAssistantError
 from .access_keys import Authorization
 from .actions import ActionRegistry, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
 from .authentication import Authenticator
+from .domain_errors import api_error_of
 from .exchange import Exchange
 from .http_messages import HttpReply
 from .parameters import Parameters
@@ -26,6 +28,7 @@ class Postponed:
     pause_ms: int
     reply_so_far: Callable[[], HttpReply]
     look_again: Callable[[], "HttpReply | Postponed"]
+    listen: Callable[[Callable[[], None]], Callable[[], None]] | None = None
 
 
 class OpenApiEndpoint:
@@ -42,6 +45,8 @@ class OpenApiEndpoint:
             return self._answer(exchange)
         except ApiError as error:
             return exchange.refused(error)
+        except CloudAssistantError as error:
+            return exchange.refused(api_error_of(error, exchange.action))
 
     def _answer(self, exchange: Exchange) -> HttpReply | Postponed:
         parameters = assembled(exchange.request)
@@ -73,6 +78,7 @@ class OpenApiEndpoint:
             outcome.pause_ms,
             lambda: exchange.succeeded(so_far),
             lambda: self._reply(exchange, look_again),
+            outcome.listen,
         )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "ERROR_FAMILIES",
     "STATUS_IN_ACTION",
     "ErrorRow",
+    "is_documented",
     "row_of",
 ]
 
@@ -59,3 +60,8 @@ def row_of(code: str) -> ErrorRow:
         if pattern.fullmatch(code):
             return family_row
     raise KeyError(code)
+
+
+def is_documented(code: str) -> bool:
+    """Tell whether a code has a row, its own or its family's."""
+    return code in CATALOGUE or any(pattern.fullmatch(code) for pattern in ERROR_FAMILIES)

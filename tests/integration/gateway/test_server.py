@@ -50,7 +50,7 @@ def test_a_body_far_over_the_limit_is_refused_and_the_client_learns_it(port: int
 def test_a_body_without_end_is_cut_off_with_a_reply(port: int) -> None:
     with connection_to(port) as connection:
         connection.sendall(b"POST /?Format=JSON&Signature=x HTTP/1.1\r\nHost: g\r\nContent-Length: 99999999\r\n\r\n")
-        connection.sendall(b"x" * 2_200_000)
+        connection.sendall(b"x" * 8_800_000)
         reply = read_reply(connection)
         assert (reply.http_status, reply.headers["connection"]) == (413, "close")
         assert connection.recv(10) == b""

@@ -1,0 +1,26 @@
+"""All actions of the API on one control side: what the gateway serves and ``assist ecs`` calls in its own process."""
+
+from ..api import Assistant
+from .actions import ActionRegistry
+from .actions_commands import CommandActions
+from .actions_instances import InstanceActions
+from .actions_invocations import InvocationActions
+from .actions_regions import RegionActions
+from .actions_results import ResultActions
+from .change_bell import ChangeBell
+from .domain_errors import with_api_errors
+
+
+def action_registry(assistant: Assistant) -> ActionRegistry:
+    """Register every action; none of them raises anything but ``ApiError`` and mistakes of ours."""
+    registry = ActionRegistry()
+    for family in (
+        CommandActions(assistant),
+        InvocationActions(assistant),
+        ResultActions(assistant, ChangeBell(assistant.redis)),
+        InstanceActions(assistant),
+        RegionActions(assistant),
+    ):
+        for name, action in family.table().items():
+            registry.register(name, with_api_errors(action))
+    return registry

@@ -1,0 +1,143 @@
+"""DescribeInstances, DescribeCloudAssistantStatus, InstallCloudAssistant: what clients ask before they run."""
+
+from collections.abc import Mapping, Sequence
+
+from ...broker_config.clock import iso_minutes, iso_seconds
+from .. import instances
+from ..api import Assistant
+from ..instances import InstanceFilter, StoredInstance
+from ..shapes import Shape, tags_shape
+from .actions import Action, Call, Fields
+from .api_errors import api_error
+from .request_values import counted_instance_ids_of, page_fields, page_request_of, tag_filter_of
+
+#: Instances in one request that names them, and on one page of DescribeInstances.
+STATUS_COUNT = 50
+DESCRIBE_COUNT = 100
+
+
+class InstanceActions:
+    """Instances as their agents last described them."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+
+    def table(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return {
+            "DescribeInstances": self.describe_instances,
+            "DescribeCloudAssistantStatus": self.describe_cloud_assistant_status,
+            "InstallCloudAssistant": self.install_cloud_assistant,
+        }
+
+    def describe_instances(self, call: Call) -> Fields:
+        """List instances; unknown ids are simply missing from the list."""
+        given = call.parameters
+        ids = [str(one) for one in given.json_list("InstanceIds") or []]
+        if len(ids) > DESCRIBE_COUNT:
+            raise api_error("InvalidParameter.InstanceIds", f"{len(ids)} ids were given; at most {DESCRIBE_COUNT}.")
+        page_request = page_request_of(call, most=DESCRIBE_COUNT)
+        status = given.text("Status")
+        wanted = InstanceFilter(
+            instance_ids=ids,
+            name=given.text("InstanceName"),
+            connected=None if not status else status == "Running",
+            tags=tag_filter_of(given),
+        )
+        page = self._assistant.describe_instances(wanted, page_request)
+        region_id = self._assistant.settings.gateway.region_id
+        known_status = status in ("", "Running", "Stopped")
+        shapes = [_instance_shape(one, region_id) for one in page.items if known_status]
+        return {**page_fields(page, call.caller), "Instances": {"Instance": shapes}}
+
+    def describe_cloud_assistant_status(self, call: Call) -> Fields:
+        """Tell of each instance whether its agent is there; all that are named come back on one page."""
+        given = call.parameters
+        ids = counted_instance_ids_of(call, most=STATUS_COUNT)
+        if ids:
+            found = self._known(ids)
+            page_of_all = {"TotalCount": len(found), "PageNumber": 1, "PageSize": len(found), "NextToken": ""}
+            return {**page_of_all, **_status_set(_of_type(found, given.text("OSType")))}
+        wanted = InstanceFilter(os_type=given.text("OSType"))
+        page = self._assistant.describe_instances(wanted, page_request_of(call))
+        return {**page_fields(page, call.caller), **_status_set(page.items)}
+
+    def install_cloud_assistant(self, call: Call) -> Fields:
+        """Confirm that the agents are installed: an instance is known here because its agent registered it."""
+        ids = counted_instance_ids_of(call, most=STATUS_COUNT)
+        if not ids:
+            raise api_error("MissingParam.InstanceId")
+        self._known(ids)
+        return {}
+
+    def _known(self, ids: Sequence[str]) -> list[StoredInstance]:
+        """Load instances.
+
+        Raises:
+            ApiError: ``InvalidInstance.NotFound`` when one is not registered.
+        """
+        found = instances.load_all(self._assistant.redis, ids)
+        missing = [one for one, stored in zip(ids, found, strict=True) if stored is None]
+        if missing:
+            raise api_error("InvalidInstance.NotFound", f"{', '.join(missing[:5])[:200]} is not registered.")
+        return [one for one in found if one is not None]
+
+
+def _of_type(found: Sequence[StoredInstance], os_type: str) -> list[StoredInstance]:
+    return [one for one in found if not os_type or one.report.get("os_type", "").lower() == os_type.lower()]
+
+
+def _status_set(found: Sequence[StoredInstance]) -> Shape:
+    return {"InstanceCloudAssistantStatusSet": {"InstanceCloudAssistantStatus": [_status_shape(one) for one in found]}}
+
+
+def _status_shape(stored: StoredInstance) -> Shape:
+    report = stored.report
+    return {
+        "InstanceId": stored.instance_id,
+        # The API has text here, not a truth value.
+        "CloudAssistantStatus": "true" if stored.connected else "false",
+        "CloudAssistantVersion": report.get("agent_version", ""),
+        "OSType": report.get("os_type", ""),
+        "ActiveTaskCount": int(report.get("running_count") or 0),
+        "InvocationCount": stored.invocation_count,
+        "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
+        "LastHeartbeatTime": iso_seconds(int(report.get("heartbeat_ms") or 0)),
+        "SupportSessionManager": False,
+    }
+
+
+def _instance_shape(stored: StoredInstance, region_id: str) -> Shape:
+    report = stored.report
+    addresses = [report["ip_address"]] if report.get("ip_address") else []
+    return {
+        "InstanceId": stored.instance_id,
+        "InstanceName": stored.name,
+        "HostName": report.get("hostname", ""),
+        # All that can be known from here of a machine whose agent is silent is that nothing runs there for us.
+        "Status": "Running" if stored.connected else "Stopped",
+        "RegionId": region_id,
+        "ZoneId": "",
+        "OSType": report.get("os_type", "").lower(),
+        "OSName": report.get("os_name", ""),
+        "OSNameEn": report.get("os_name", ""),
+        "Cpu": int(report.get("cpu_count") or 0),
+        "Memory": int(report.get("memory_bytes") or 0) // (1024 * 1024),
+        "CreationTime": iso_minutes(stored.registered_ms),
+        "StartTime": "",
+        "ExpiredTime": "",
+        "InstanceType": "",
+        "InstanceNetworkType": "vpc",
+        "ResourceGroupId": "",
+        "Description": "",
+        "VpcAttributes": {
+            "PrivateIpAddress": {"IpAddress": addresses},
+            "VpcId": "",
+            "VSwitchId": "",
+            "NatIpAddress": "",
+        },
+        "InnerIpAddress": {"IpAddress": []},
+        "PublicIpAddress": {"IpAddress": []},
+        "EipAddress": {"IpAddress": ""},
+        "Tags": tags_shape(stored.tags),
+    }

@@ -1,0 +1,133 @@
+"""InvokeCommand, RunCommand, StopInvocation, DescribeInvocations."""
+
+from collections.abc import Mapping
+
+from ...broker_config.errors import NotFound
+from ...broker_config.records import ScriptType
+from .. import command_library
+from ..api import Assistant
+from ..describing import InvocationFilter
+from ..shapes import invocation_shape
+from ..targets import Targets
+from .actions import Action, Call, Fields
+from .api_errors import api_error
+from .idempotency import once_per_token
+from .operating_systems import refuse_if_none_fits
+from .request_values import (
+    content_of,
+    counted_instance_ids_of,
+    encoding_of,
+    page_fields,
+    page_request_of,
+    tag_filter_of,
+    targets_of,
+)
+from .run_request import run_options_of
+
+#: The service's own ceiling for one StopInvocation, applied only with limits.strict.
+STRICT_STOP_COUNT = 50
+_NO_CEILING = 1_000_000
+
+
+class InvocationActions:
+    """Running commands, and looking at what runs."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+
+    def table(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return {
+            "InvokeCommand": self.invoke_command,
+            "RunCommand": self.run_command,
+            "StopInvocation": self.stop_invocation,
+            "DescribeInvocations": self.describe_invocations,
+        }
+
+    def invoke_command(self, call: Call) -> Fields:
+        """Invoke a stored command on instances; answers when it is dispatched."""
+        command_id = call.parameters.required("CommandId")
+        targets = targets_of(call)
+        # Before the token: a repeated request must get its first answer even if the command is gone by now.
+        return once_per_token(self._assistant.redis, call, lambda: self._invoke(call, command_id, targets))
+
+    def run_command(self, call: Call) -> Fields:
+        """Run a script; unless KeepCommand is set, its command is no part of the library."""
+        given = call.parameters
+        kind = given.required("Type")
+        content = content_of(
+            given,
+            "CommandContent",
+            encoding_name="ContentEncoding",
+            base64_by_default=False,
+            decode_code="CmdContent.DecodeError",
+        )
+        targets = targets_of(call)
+        options = run_options_of(call, self._assistant.settings.beat, command_timeout_seconds=60)
+        enable_parameter = given.boolean("EnableParameter", False)
+        keep_command = given.boolean("KeepCommand", False)
+
+        def act() -> dict[str, object]:
+            self._check_operating_systems(kind, targets)
+            invoked = self._assistant.run_command(
+                content,
+                targets,
+                options,
+                type=kind,
+                name=given.text("Name"),
+                description=given.text("Description"),
+                enable_parameter=enable_parameter,
+                keep_command=keep_command,
+            )
+            return {"CommandId": invoked.command_id, "InvokeId": invoked.invoke_id}
+
+        return once_per_token(self._assistant.redis, call, act)
+
+    def stop_invocation(self, call: Call) -> Fields:
+        """End an invocation on all or some instances; what is over already is left alone."""
+        invoke_id = call.parameters.required("InvokeId")
+        most = STRICT_STOP_COUNT if self._assistant.settings.limits.strict else _NO_CEILING
+        self._assistant.stop_invocation(invoke_id, counted_instance_ids_of(call, most=most))
+        return {}
+
+    def describe_invocations(self, call: Call) -> Fields:
+        """List invocations, newest first, each with the latest execution of its instances."""
+        given = call.parameters
+        page_request = page_request_of(call)
+        instance_id = given.text("InstanceId")
+        status = given.text("InvokeStatus") or given.text("InvocationStatus")
+        if instance_id and status == "PartialFailed":
+            raise api_error(
+                "InvalidParameter.InvokeStatus", "InvokeStatus=PartialFailed cannot be used with an InstanceId."
+            )
+        wanted = InvocationFilter(
+            invoke_id=given.text("InvokeId"),
+            command_id=given.text("CommandId"),
+            instance_id=instance_id,
+            command_name=given.text("CommandName"),
+            command_type=given.text("CommandType"),
+            repeat_mode=given.text("RepeatMode"),
+            timed=given.boolean("Timed", None),
+            status=status,
+            resource_group_id=given.text("ResourceGroupId"),
+            tags=tag_filter_of(given),
+        )
+        include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
+        encoding = encoding_of(given)
+        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)
+        shapes = [invocation_shape(one, encoding, include_output=include_output) for one in page.items]
+        return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
+
+    def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
+        command = command_library.load(self._assistant.redis, command_id)
+        options = run_options_of(call, self._assistant.settings.beat, command_timeout_seconds=command.timeout_seconds)
+        self._check_operating_systems(command.type.value, targets)
+        invoked = self._assistant.invoke_command(command_id, targets, options)
+        return {"InvokeId": invoked.invoke_id}
+
+    def _check_operating_systems(self, kind: str, targets: Targets) -> None:
+        try:
+            wanted = ScriptType(kind)
+        except ValueError as exc:
+            raise NotFound(f"there is no command type {kind[:40]!r}", code="InvalidCmdType.NotFound") from exc
+        refuse_if_none_fits(self._assistant.redis, wanted, targets.instance_ids)

@@ -1,0 +1,54 @@
+"""Start the gateway's process: settings, log, application, server; and say why where it cannot start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...broker_config import program_log, settings
+from ...broker_config.errors import SettingsInvalid
+from ...broker_config.settings_table import GatewaySettings, Value
+from ..api import Assistant
+from .server import GatewayServer
+from .wiring import gateway_application
+
+EXIT_USAGE = 2
+
+_log = program_log.logger("gateway")
+
+
+def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
+    """Serve until stopped; the requests under way have ended when this returns."""
+    program_log.set_up(debug=debug)
+    try:
+        loaded = settings.load(overrides, config=config)
+        check_tls(loaded.settings.gateway)
+        assistant = Assistant.from_settings(loaded)
+    except SettingsInvalid as exc:
+        _log.error("%s", exc)
+        return EXIT_USAGE
+    with assistant:
+        application = gateway_application(assistant)
+        try:
+            server = GatewayServer(application, loaded.settings.gateway)
+        except OSError as exc:
+            application.close()
+            _log.error("cannot listen on %s: %s", _place(loaded.settings.gateway), exc.strerror or exc)
+            return EXIT_USAGE
+        server.serve_until_stopped()
+    return 0
+
+
+def check_tls(gateway: GatewaySettings) -> None:
+    """Refuse half of a certificate, or a file that is not there, before a port is taken.
+
+    Raises:
+        SettingsInvalid: naming the setting.
+    """
+    if bool(gateway.tls_certificate) != bool(gateway.tls_key):
+        raise SettingsInvalid("gateway.tls_certificate and gateway.tls_key go together; set both or neither")
+    for name, value in (("tls_certificate", gateway.tls_certificate), ("tls_key", gateway.tls_key)):
+        if value and not Path(value).is_file():
+            raise SettingsInvalid(f"gateway.{name}: there is no file {value}")
+
+
+def _place(gateway: GatewaySettings) -> str:
+    return gateway.unix_socket or f"{gateway.host}:{gateway.port}"

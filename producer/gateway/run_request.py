@@ -1,0 +1,132 @@
+"""Read how a command is to be run: the options that InvokeCommand and RunCommand share."""
+
+import re
+from collections.abc import Mapping
+
+from ...broker_config.clock import now_ms
+from ...broker_config.records import RepeatMode, Schedule
+from ...broker_config.schedule import InvalidFrequency
+from ...broker_config.schedule.checks import check_future, check_interval
+from ...broker_config.schedule.frequency import parse_frequency
+from ...broker_config.settings_table import BeatSettings
+from .. import script_parameters
+from ..invoking import RunOptions
+from .actions import Call
+from .api_errors import api_error
+from .parameters import Parameters
+from .request_values import tags_of, timeout_of
+
+_CONTAINER_ID = re.compile(r"(?:(?:docker|containerd|cri-o)://)?[0-9a-f]{64}")
+_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+_WINDOWS_PASSWORD_CHARACTERS = 255
+_DEFAULT_WINDOWS_USERS = ("", "System", "SYSTEM")
+
+
+def run_options_of(call: Call, beat: BeatSettings, *, command_timeout_seconds: int) -> RunOptions:
+    """Read the options; the schedule is checked as far as it can be without the instances.
+
+    Raises:
+        ApiError: with the code of the first option that breaks a rule.
+    """
+    given = call.parameters
+    timeout_seconds = timeout_of(given, 0)
+    _check_container(given)
+    _check_windows_password(given)
+    if given.text("OssOutputDelivery"):
+        raise api_error(
+            "InvalidParameter.OssOutputDelivery",
+            "Output is not delivered to an object store here: it is kept with the result. Leave OssOutputDelivery out.",
+        )
+    return RunOptions(
+        parameters=passed_parameters(given),
+        timeout_seconds=timeout_seconds,
+        working_directory=given.text("WorkingDir"),
+        username=given.text("Username"),
+        launcher=given.text("Launcher"),
+        termination_mode=given.text("TerminationMode"),
+        container_id=given.text("ContainerId"),
+        container_name=given.text("ContainerName"),
+        resource_group_id=given.text("ResourceGroupId"),
+        tags=tags_of(given),
+        schedule=schedule_of(given, beat, timeout_seconds=timeout_seconds or command_timeout_seconds),
+        requested_by=call.caller.principal,
+    )
+
+
+def schedule_of(given: Parameters, beat: BeatSettings, *, timeout_seconds: int) -> Schedule:
+    """Read when to run. ``Frequency`` alone makes a run periodic; ``Timed`` alone is an older client's wish for one.
+
+    A dry run stays one whatever else is asked for: it must never become a run that does something.
+
+    Raises:
+        ApiError: ``InvalidRepeatMode.NotFound``, ``MissingParam.Frequency`` or ``InvalidParam.Frequency``.
+    """
+    mode_text = given.text("RepeatMode")
+    frequency = given.text("Frequency").strip()
+    try:
+        mode = RepeatMode(mode_text) if mode_text else None
+    except ValueError as exc:
+        raise api_error("InvalidRepeatMode.NotFound", f"There is no repeat mode {mode_text[:40]!r}.") from exc
+    wants_timed = given.boolean("Timed", False)
+    if frequency:
+        check_frequency(frequency, beat, timeout_seconds=timeout_seconds)
+        if mode == RepeatMode.DRY_RUN:
+            return Schedule(repeat_mode=mode)
+        return Schedule(repeat_mode=RepeatMode.PERIOD, frequency=frequency, timezone=beat.timezone)
+    if mode == RepeatMode.PERIOD or (wants_timed and mode is None):
+        raise api_error("MissingParam.Frequency")
+    return Schedule(repeat_mode=mode or RepeatMode.ONCE)
+
+
+def check_frequency(
+    text: str, beat: BeatSettings, *, timeout_seconds: int, code: str = "InvalidParam.Frequency"
+) -> None:
+    """Refuse a frequency that cannot be read, never comes due, or comes too often."""
+    now = now_ms()
+    try:
+        calendar = parse_frequency(text, default_zone=beat.timezone, anchor_ms=now)
+        check_future(calendar, now)
+        check_interval(
+            calendar,
+            minimum_interval_seconds=beat.minimum_interval_seconds,
+            timeout_seconds=timeout_seconds,
+            now_ms=now,
+        )
+    except InvalidFrequency as exc:
+        raise api_error(code, f"Frequency: {exc}.") from exc
+
+
+def passed_parameters(
+    given: Parameters, *, code: str | None = None, duplicate_code: str = "ParameterKey.Duplicate"
+) -> Mapping[str, str]:
+    """Read ``Parameters``: one JSON object of strings; whether the names fit is checked against the command.
+
+    Raises:
+        ApiError: it is no object, a key occurs twice, or a value is not a string.
+    """
+    found = given.json_object("Parameters", code=code, duplicate_code=duplicate_code) or {}
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise api_error("ParameterType.NotSupported", f"The value of parameter {key[:64]!r} is not a string.")
+        if len(key) > script_parameters.NAME_BYTES:
+            raise api_error("ParameterKey.ExceedLimit", f"The parameter name {key[:64]!r}… is too long.")
+    return {key: str(value) for key, value in found.items()}
+
+
+def _check_container(given: Parameters) -> None:
+    container_id, name = given.text("ContainerId"), given.text("ContainerName")
+    if container_id and not _CONTAINER_ID.fullmatch(container_id):
+        raise api_error("InvalidContainerId.Malformed")
+    if name and not _CONTAINER_NAME.fullmatch(name):
+        raise api_error("InvalidContainerName.Malformed")
+
+
+def _check_windows_password(given: Parameters) -> None:
+    name = given.text("WindowsPasswordName")
+    if len(name) > _WINDOWS_PASSWORD_CHARACTERS:
+        raise api_error("WindowsPasswordName.ExceedLimit")
+    if name:
+        raise api_error("ParameterStore.NotSupported")
+    is_windows = given.text("Type") in ("RunBatScript", "RunPowerShellScript")
+    if is_windows and given.text("Username") not in _DEFAULT_WINDOWS_USERS:
+        raise api_error("WindowsPasswordName.Missed")
