@@ -39,4 +39,7 @@ def register(app: Celery, runner: Runner) -> None:
         if end.state != ExecutionState.SUCCESS:
             raise ExecutionNotSuccessful(f"{end.error_code or end.state}: {end.error_info}"[:_MOST_CHARACTERS])
 
-    app.task(run_command, name=RUN_COMMAND_TASK, ignore_result=True, throws=(ExecutionNotSuccessful,))
+    # Celery brings tasks of its own (map, chord …) that would run for whoever can write to the queue.
+    app.finalize()
+    app.tasks.clear()
+    app.task(run_command, name=RUN_COMMAND_TASK, ignore_result=True, shared=False, throws=(ExecutionNotSuccessful,))

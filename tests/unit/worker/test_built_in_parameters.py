@@ -1,0 +1,43 @@
+import pytest
+
+from cloud_assistant.broker_config.messages import WorkOrder
+from cloud_assistant.worker.built_in_parameters import with_built_ins
+from cloud_assistant.worker.execution.not_started import NotStarted
+
+VALUES = {"InstanceId": "i-1", "InstanceName": "网页", "AccountId": ""}
+
+
+def order(content: bytes, launcher: str = "") -> WorkOrder:
+    return WorkOrder(command_id="c-1", type="RunShellScript", content=content, launcher=launcher, timeout_seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("content", "resolved"),
+    [
+        (b"echo {{ACS::InstanceId}}", b"echo i-1"),
+        (b"echo {{  ACS  ::\n InstanceId }}", b"echo i-1"),
+        (b"{{ACS::InstanceName}}", "网页".encode()),
+        (b"\xff\xfe {{ACS::InstanceId}} \x00", b"\xff\xfe i-1 \x00"),
+        (b"{{name}} {ACS::InstanceId}", b"{{name}} {ACS::InstanceId}"),
+    ],
+)
+def test_places_are_filled_and_all_other_bytes_stay(content: bytes, resolved: bytes) -> None:
+    assert with_built_ins(order(content), VALUES).content == resolved
+
+
+def test_the_launcher_is_filled_but_for_the_name_of_the_script() -> None:
+    launcher = 'run {{ACS::InstanceId}} {{ACS::ScriptFileName|Ext(".py")}} {{ ACS::ScriptFileName }}'
+
+    resolved = with_built_ins(order(b"", launcher), VALUES).launcher
+
+    assert resolved == 'run i-1 {{ACS::ScriptFileName|Ext(".py")}} {{ ACS::ScriptFileName }}'
+
+
+def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(NotStarted, match=r"ACS::Nonsense; known are AccountId, InstanceId"):
+        with_built_ins(order(b"{{ACS::Nonsense}}"), VALUES)
+
+
+def test_a_name_without_a_value_is_refused_instead_of_becoming_nothing() -> None:
+    with pytest.raises(NotStarted, match="AccountId has no value"):
+        with_built_ins(order(b"rm -rf /data/{{ACS::AccountId}}"), VALUES)

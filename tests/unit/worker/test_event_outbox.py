@@ -1,0 +1,47 @@
+"""The events of an agent, read by Celery's own receiver from a real server."""
+
+import threading
+from typing import Any
+
+from celery import Celery
+
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.worker.event_outbox import EventOutbox
+from harness.eventually import eventually
+from harness.redis_server import RedisServer
+
+
+def test_celery_receives_what_the_outbox_sends(redis_server: RedisServer) -> None:
+    received: list[dict[str, Any]] = []
+    app = Celery(broker=redis_server.url(), set_as_current=False)
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": received.append})
+        thread = threading.Thread(target=lambda: receiver.capture(limit=3, timeout=20, wakeup=False))
+        thread.start()
+        eventually(lambda: redis_server.cli("PUBSUB", "NUMPAT"), 10, "the receiver listens")
+        clock = iter(range(1, 100))
+        redis = Redis(redis_server.url())
+        outbox = EventOutbox(redis, "i-one", version="1.2", tick=lambda: next(clock))
+        redis.call(*outbox.worker_event("worker-online", interval_seconds=40, active_count=2))
+        outbox.start()
+        outbox.send("task-received", uuid="t-1", name="n", args="", kwargs="")
+        outbox.send("task-succeeded", uuid="t-1", result="None", runtime=0.1)
+        thread.join(20)
+        redis.close()
+
+    assert [event["type"] for event in received] == ["worker-online", "task-received", "task-succeeded"]
+    assert received[0]["hostname"] == "i-one"
+    assert (received[0]["freq"], received[0]["active"], received[0]["sw_ver"]) == (40, 2, "1.2")
+    assert [event["clock"] for event in received] == sorted(event["clock"] for event in received)
+
+
+def test_events_are_dropped_when_redis_is_away(redis_server: RedisServer) -> None:
+    redis_server.kill()
+    outbox = EventOutbox(Redis(redis_server.url()), "i-one", version="1", tick=lambda: 1)
+    outbox.send("task-received", uuid="t-1")
+
+    outbox.flush()
+    redis_server.start()
+    outbox.flush()
+
+    assert redis_server.cli("INFO", "commandstats").get("cmdstat_publish") is None

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.worker.identity import earlier_epochs, identify, machine_id, remember_epoch
+
+
+@pytest.mark.parametrize("wrong", ["", "web1", "i-", "i-a b", "t-12345678"])
+def test_a_wrong_instance_id_is_refused(wrong: str) -> None:
+    with pytest.raises(SettingsInvalid, match="instance"):
+        identify(wrong)
+
+
+def test_each_run_has_an_epoch_of_its_own_and_the_same_machine() -> None:
+    first, second = identify("i-one"), identify("i-one")
+
+    assert first.epoch != second.epoch
+    assert (first.boot_id, first.machine_id) == (second.boot_id, second.machine_id)
+    assert first.machine_id == machine_id()
+
+
+def test_the_heartbeat_has_the_facts_of_the_machine() -> None:
+    fields = identify("i-one").fields(slots=10)
+
+    assert fields["slots"] == 10
+    assert fields["os_type"] == "Linux"
+    assert fields["hostname"]
+
+
+def test_a_home_remembers_its_last_runs(tmp_path: Path) -> None:
+    assert earlier_epochs(tmp_path) == []
+    for number in range(20):
+        remember_epoch(tmp_path, f"e{number}")
+
+    assert earlier_epochs(tmp_path) == [f"e{number}" for number in range(12, 20)]
+    (tmp_path / "epochs.json").write_bytes(b"nonsense")
+    assert earlier_epochs(tmp_path) == []

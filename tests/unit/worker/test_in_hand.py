@@ -1,0 +1,50 @@
+from cloud_assistant.worker.in_hand import InHand
+
+
+class Script:
+    def __init__(self) -> None:
+        self.stop_count = 0
+
+    def stop(self) -> None:
+        self.stop_count += 1
+
+
+def test_an_execution_is_in_one_hand_only() -> None:
+    table = InHand()
+
+    assert table.enter("a")
+    assert not table.enter("a")
+    table.leave("a")
+    assert table.enter("a")
+
+
+def test_a_running_script_is_stopped_at_once() -> None:
+    table, script = InHand(), Script()
+    table.enter("a")
+    table.attach("a", script)
+
+    assert table.stop("a")
+    assert script.stop_count == 1
+
+
+def test_a_stop_that_comes_before_the_start_is_kept() -> None:
+    table, script = InHand(), Script()
+    table.enter("a")
+
+    assert table.stop("a")
+    assert table.stop_wanted("a")
+    table.attach("a", script)
+    assert script.stop_count == 1
+
+
+def test_what_is_not_in_hand_cannot_be_stopped() -> None:
+    assert not InHand().stop("a")
+
+
+def test_only_started_scripts_count_as_running() -> None:
+    table = InHand()
+    table.enter("a")
+    table.enter("b")
+    table.attach("b", Script())
+
+    assert (len(table), table.running_count) == (2, 1)

@@ -1,0 +1,108 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.worker import journal as journal_module
+from cloud_assistant.worker.journal import Journal
+
+LATER_MS = now_ms() + 3_600_000
+A, B = "t-aaaaaaaa.0@i-one", "t-bbbbbbbb.0@i-one"
+
+
+def test_a_start_is_recorded_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", fsync=True)
+
+    assert journal.record_start(A, LATER_MS)
+    assert not journal.record_start(A, LATER_MS)
+    assert journal.knows(A)
+    assert not journal.knows(B)
+
+
+def test_a_new_process_knows_what_the_old_one_started(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal", fsync=True).record_start(A, LATER_MS)
+
+    assert Journal(tmp_path / "journal", fsync=True).knows(A)
+
+
+def test_a_line_cut_short_by_a_power_failure_is_ignored_and_the_rest_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=True)
+    journal.record_start(A, LATER_MS)
+    journal.record_start(B, LATER_MS)
+    content = path.read_bytes()
+    cut = content.index(b"t-bbbbbbbb") + 14
+    path.write_bytes(content[:cut] + b"\0" * (len(content) - cut))
+
+    again = Journal(path, fsync=True)
+    assert again.knows(A)
+    assert not again.knows(B)
+    again.record_start(B, LATER_MS)
+    assert Journal(path, fsync=True).knows(B)
+
+
+def test_a_damaged_line_hides_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=False)
+    journal.record_start(A, LATER_MS)
+    journal.record_start(B, LATER_MS)
+    path.write_bytes(path.read_bytes().replace(b"t-aaaaaaaa", b"t-aaXaaaaa"))
+
+    again = Journal(path, fsync=False)
+    assert not again.knows(A)
+    assert again.knows(B)
+
+
+def test_what_expired_is_forgotten_and_how_far_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=False)
+    past_ms = now_ms() - 1
+    journal.record_start(A, past_ms)
+    journal.record_start(B, LATER_MS)
+
+    again = Journal(path, fsync=False)
+    assert not again.knows(A)
+    assert again.knows(B)
+    assert again.forgotten_until_ms == past_ms
+    assert Journal(path, fsync=False).forgotten_until_ms == past_ms
+
+
+def test_a_full_file_is_written_anew_with_all_that_must_be_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_SMALLEST_BYTES", 300)
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=False)
+    names = [f"t-{number:08d}.0@i-one" for number in range(100)]
+
+    assert all(journal.record_start(name, LATER_MS) for name in names)
+
+    again = Journal(path, fsync=False)
+    assert all(again.knows(name) for name in names)
+
+
+def test_many_threads_record_each_start_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", fsync=True)
+    results: list[bool] = []
+
+    def record() -> None:
+        results.extend(journal.record_start(f"t-{number:08d}.0@i-one", LATER_MS) for number in range(50))
+
+    threads = [threading.Thread(target=record) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(results) == 50
+    again = Journal(tmp_path / "journal", fsync=True)
+    assert all(again.knows(f"t-{number:08d}.0@i-one") for number in range(50))
+
+
+def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", fsync=True)
+    journal.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        journal.record_start(A, LATER_MS)

@@ -1,0 +1,98 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.results import KeptStreams, Outcome
+from cloud_assistant.broker_config.states import ExecutionState
+from cloud_assistant.worker.spool import Spool
+
+A, B = "t-aaaaaaaa.0@i-one", "t-bbbbbbbb.0@i-one"
+OUTCOME = Outcome(
+    state=ExecutionState.FAILED,
+    started_ms=1,
+    finished_ms=2,
+    exit_code=3,
+    error_code="ExitCodeNonzero",
+    output=KeptStreams(data=b"\xff\0out", runs=((1, 2), (2, 3)), dropped_bytes=7, gap_at=2),
+    survivors=0,
+    steps=[{"what": "SIGTERM", "at_ms": 4, "process_count": 2}],
+    notes=["a note"],
+)
+
+
+def spool(tmp_path: Path, *, limit_bytes: int = 1000, keep_scripts: bool = False) -> Spool:
+    made = Spool(tmp_path / "spool", limit_bytes=limit_bytes, keep_scripts=keep_scripts)
+    made.make()
+    return made
+
+
+def test_a_saved_result_reads_back_whole(tmp_path: Path) -> None:
+    first = spool(tmp_path)
+    first.save(A, OUTCOME)
+
+    assert spool(tmp_path).load(A) == OUTCOME
+    assert (tmp_path / "spool" / A / "outcome.json").stat().st_mode & 0o777 == 0o600
+    assert first.executions() == [A]
+
+
+def test_a_damaged_result_counts_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = spool(tmp_path)
+    made.save(A, OUTCOME)
+    (tmp_path / "spool" / A / "outcome.json").write_bytes(b'{"state": "Fa')
+
+    assert made.load(A) is None
+    assert made.load(B) is None
+    assert A in caplog.text
+
+
+def test_a_delivered_execution_leaves_nothing(tmp_path: Path) -> None:
+    made = spool(tmp_path)
+    made.save(A, OUTCOME)
+
+    made.delivered(A)
+    made.delivered(B)
+
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_kept_script_is_all_that_stays(tmp_path: Path) -> None:
+    made = spool(tmp_path, keep_scripts=True)
+    made.save(A, OUTCOME)
+    (made.folder(A) / "script.sh").write_text("echo")
+    (made.folder(A) / "exit.json").write_text("{}")
+
+    made.delivered(A)
+
+    assert sorted(path.name for path in made.folder(A).iterdir()) == ["delivered", "script.sh"]
+    assert made.executions() == []
+
+
+def test_only_kept_scripts_make_room_and_the_oldest_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = spool(tmp_path, keep_scripts=True, limit_bytes=900)
+    names = [f"t-{number:08d}.0@i-one" for number in range(4)]
+    for number, name in enumerate(names):
+        made.folder(name).mkdir()
+        (made.folder(name) / "script.sh").write_bytes(b"x" * 400)
+        if number:
+            made.delivered(name)
+        os.utime(made.folder(name), (number, number))
+
+    used_bytes = made.trim()
+
+    assert [name for name in names if made.folder(name).exists()] == [names[0], names[3]]
+    assert used_bytes <= 900
+    (made.folder(names[0]) / "script.sh").write_bytes(b"x" * 2000)
+    made.trim()
+    assert made.folder(names[0]).exists()
+    assert "spool_limit_bytes" in caplog.text
+
+
+def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
+    made = spool(tmp_path, limit_bytes=0)
+    (tmp_path / "spool" / "lost+found").mkdir()
+
+    made.trim()
+
+    assert made.executions() == []
+    assert (tmp_path / "spool" / "lost+found").exists()
