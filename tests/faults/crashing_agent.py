@@ -1,0 +1,43 @@
+"""An agent that kills itself with SIGKILL at one named point; started by the tests in place of ``assist-agent``.
+
+The product has no switch for this: its own functions are wrapped here, in the process of the test's agent alone.
+"""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cloud_assistant.worker import cli, executor, reporter
+from cloud_assistant.worker.execution import launcher
+
+#: name → (class, method, before or after the call).
+POINTS: dict[str, tuple[type, str, str]] = {
+    "before the claim": (executor.Executor, "_claim", "before"),
+    "after the claim": (executor.Executor, "_claim", "after"),
+    "after the journal": (executor.Executor, "_record_start", "after"),
+    "after the start": (launcher.Launcher, "run", "after"),
+    "before the report": (reporter.Reporter, "deliver", "before"),
+    "after the report": (reporter.Reporter, "_move", "after"),
+}
+
+
+def arm(point: str) -> None:
+    """Make the process die at this point."""
+    owner, name, when = POINTS[point]
+    original: Callable[..., Any] = getattr(owner, name)
+
+    @functools.wraps(original)
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        if when == "after":
+            original(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, deadly)
+
+
+if __name__ == "__main__":
+    arm(sys.argv.pop(1))
+    cli.main()

@@ -1,0 +1,26 @@
+"""A producer that asks for one script on many instances and dies in the middle of writing them to the ledger."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from cloud_assistant.broker_config import dispatch
+from cloud_assistant.producer import Assistant, Targets
+from cloud_assistant.producer.invoking import RunOptions
+
+if __name__ == "__main__":
+    redis_url, script, calls_before_death = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    original = dispatch.run_all
+    calls = 0
+
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        global calls  # noqa: PLW0603 - this program is one script
+        calls += 1
+        if calls > calls_before_death:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    dispatch.run_all = deadly
+    with Assistant(redis_url) as assistant:
+        assistant.run_command(script, Targets(everything=True), RunOptions(deliver_within_seconds=5))

@@ -1,0 +1,234 @@
+"""One run of the product under faults: what was asked for, and the evidence of what came of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from faults.checker import Evidence, Request, Traces, Violation, check
+from faults.leftovers import keys_left, messages_left, processes_left, spool_entries
+from faults.scripts import Script, TraceFolder
+
+from cloud_assistant.broker_config import ids, keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.dispatch import Dispatcher
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
+from cloud_assistant.broker_config.functions.executions import request_stop_command
+from cloud_assistant.broker_config.functions.instances import register_instance
+from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
+from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.results import ExecutionRow, read_row
+from cloud_assistant.broker_config.states import is_final
+from cloud_assistant.broker_config.task_message import fill, template
+from harness.eventually import eventually
+
+REDIS_TROUBLE = (RedisUnreachable, RedisRefused)
+
+
+class Scene:
+    """Asks as a producer does, remembers what it asked, and collects the evidence."""
+
+    def __init__(self, folder: Path, redis_url: str, homes: Path) -> None:
+        self.redis = Redis(redis_url, name="faults", timeout_seconds=5.0)
+        self.dispatcher = Dispatcher(self.redis, None, queue_count=10_000)
+        self.traces = TraceFolder(folder)
+        self.requests: dict[str, Request] = {}
+        self.broken_on_purpose: set[str] = set()
+        self._homes = homes
+
+    def close(self) -> None:
+        self.redis.close()
+
+    # Asking
+
+    def register(self, *instance_ids: str) -> None:
+        """Make instances known before their agents have come."""
+        for one in instance_ids:
+            register_instance(self.redis, one, {"name": one}, now_ms=now_ms(), must_be_new=False)
+
+    def ask(self, script: Script, instance_id: str = "i-one", *, deliver_within_seconds: int = 60) -> str:
+        """Ask for one execution and return its id.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis did not take it, or did and could not say so; it is remembered.
+        """
+        return self.ask_many(script, [instance_id], deliver_within_seconds=deliver_within_seconds)[0]
+
+    def ask_until_taken(self, script: Script, instance_id: str = "i-one", *, within_seconds: float = 15) -> str:
+        """Ask again and again, each time anew, until Redis has confirmed one; return its id."""
+
+        def taken() -> str:
+            try:
+                return self.ask(script, instance_id)
+            except REDIS_TROUBLE as exc:
+                raise AssertionError(str(exc)) from exc
+
+        return eventually(taken, within_seconds, "Redis takes a request", every_seconds=0.1)
+
+    def ask_many(self, script: Script, instance_ids: Sequence[str], *, deliver_within_seconds: int = 60) -> list[str]:
+        """Ask for one execution on each instance, as one invocation."""
+        invoke_id = ids.new_id("t")
+        invocation, order = self._invocation(invoke_id, script, len(instance_ids), deliver_within_seconds)
+        names = [ids.execution_id(invoke_id, 0, one) for one in instance_ids]
+        # Remembered first: an error of the call does not mean that nothing has happened.
+        for name in names:
+            self._remember(name, script, is_accepted=False)
+        self.dispatcher.create(invocation, order, instance_ids)
+        for name in names:
+            self._remember(name, script, is_accepted=True)
+        return names
+
+    def stop(self, execution_id: str) -> None:
+        """Ask for the end of one execution."""
+        asked = self.requests[execution_id]
+        self.requests[execution_id] = _with_stop(asked)
+        command = request_stop_command(
+            _instance_of(execution_id),
+            execution_id,
+            encode(StopMessage(stop=execution_id)),
+            control_ttl_ms=60_000,
+            confirm_ms=60_000,
+        )
+        run(self.redis, command)
+
+    def push_again(self, execution_id: str, count: int = 1) -> None:
+        """Put the message of an execution into its queue once more."""
+        message = fill(template("", "faults"), execution_id)
+        self.redis.call("LPUSH", keys.queue(_instance_of(execution_id)), *[message] * count)
+
+    def _remember(self, execution_id: str, script: Script, *, is_accepted: bool) -> None:
+        self.requests[execution_id] = Request(
+            execution_id=execution_id,
+            exit_code=script.exit_code,
+            is_accepted=is_accepted,
+            is_to_time_out=script.is_to_time_out,
+        )
+
+    def _invocation(
+        self, invoke_id: str, script: Script, target_count: int, deliver_within_seconds: int
+    ) -> tuple[Invocation, WorkOrder]:
+        content = self.traces.text(script).encode()
+        command = Command(
+            command_id=ids.new_id("c"),
+            name=script.name,
+            type=ScriptType.SHELL,
+            content=content,
+            created_ms=now_ms(),
+            kept=False,
+        )
+        invocation = Invocation(
+            invoke_id=invoke_id,
+            command=command,
+            created_ms=now_ms(),
+            target_count=target_count,
+            done_channel=keys.done_channel(ids.new_token()),
+            payload_token=ids.new_token(),
+            timeout_seconds=script.timeout_seconds,
+            deliver_within_seconds=deliver_within_seconds,
+        )
+        order = WorkOrder(
+            command_id=command.command_id,
+            type=ScriptType.SHELL,
+            content=content,
+            timeout_seconds=script.timeout_seconds,
+        )
+        return invocation, order
+
+    # Looking
+
+    def row(self, execution_id: str) -> ExecutionRow | None:
+        """The row as it stands.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis does not answer.
+        """
+        found = self.redis.call("HGETALL", keys.execution(_instance_of(execution_id), execution_id))
+        return read_row(execution_id, found)
+
+    def wait_for_state(self, execution_id: str, state: str, within_seconds: float = 20) -> ExecutionRow:
+        """Wait until a row is in this state; Redis may be away meanwhile."""
+
+        def reached() -> ExecutionRow | None:
+            row = self._row_or_failure(execution_id)
+            assert row is not None, "there is no row"
+            assert row.state == state, f"it is {row.state} {row.outcome.error_code} {row.outcome.error_info}"
+            return row
+
+        return eventually(reached, within_seconds, f"{execution_id} is {state}")
+
+    def wait(self, execution_id: str, within_seconds: float = 25) -> ExecutionRow:
+        """Wait for the end of one execution; Redis may be away meanwhile."""
+
+        def ended() -> ExecutionRow | None:
+            row = self._row_or_failure(execution_id)
+            assert row is not None, "there is no row"
+            assert is_final(row.state), f"it is {row.state}"
+            return row
+
+        return eventually(ended, within_seconds, f"{execution_id} ends")
+
+    def wait_for_start(self, execution_id: str, within_seconds: float = 15) -> Traces:
+        """Wait until the script has left its first trace."""
+
+        def begun() -> Traces | None:
+            found = self.traces.of(execution_id)
+            return found if found.start_count and found.written else None
+
+        return eventually(begun, within_seconds, f"{execution_id} starts")
+
+    def settle(self, within_seconds: float = 25) -> None:
+        """Wait until every row is final and nothing is left; what does not come is for the checker to name."""
+        for name, request in self.requests.items():
+            if request.is_accepted:
+                self.wait(name, within_seconds)
+        eventually(lambda: not self.violations(), within_seconds, f"nothing is violated; {self.violations()[:5]}")
+
+    def _row_or_failure(self, execution_id: str) -> ExecutionRow | None:
+        try:
+            return self.row(execution_id)
+        except REDIS_TROUBLE as exc:
+            raise AssertionError(str(exc)) from exc
+
+    # Evidence
+
+    def evidence(self) -> Evidence:
+        """Everything that the checker looks at, as it is now."""
+        instances = sorted({_instance_of(one) for one in self.requests})
+        wanted = list(self.requests)
+        replies = (
+            self.redis.pipeline_or_raise([("HGETALL", keys.execution(_instance_of(one), one)) for one in wanted])
+            if wanted
+            else []
+        )
+        found = {one: read_row(one, reply) for one, reply in zip(wanted, replies, strict=True)}
+        return Evidence(
+            requests=list(self.requests.values()),
+            rows={one: row for one, row in found.items() if row is not None},
+            traces=self.traces.all(),
+            now_ms=now_ms(),
+            broken_on_purpose=frozenset(self.broken_on_purpose),
+            processes=processes_left(wanted),
+            spool_entries=spool_entries(self._homes),
+            keys=keys_left(self.redis),
+            messages=messages_left(self.redis, instances),
+        )
+
+    def violations(self) -> list[Violation]:
+        """What does not hold now; while scripts run, what they leave behind counts."""
+        return check(self.evidence())
+
+
+def _instance_of(execution_id: str) -> str:
+    parts = ids.split_execution_id(execution_id)
+    assert parts is not None, f"{execution_id} is an execution id"
+    return parts[2]
+
+
+def _with_stop(request: Request) -> Request:
+    return Request(
+        execution_id=request.execution_id,
+        exit_code=request.exit_code,
+        is_accepted=request.is_accepted,
+        is_stop_asked=True,
+        is_to_time_out=request.is_to_time_out,
+    )

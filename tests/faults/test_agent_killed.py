@@ -1,0 +1,92 @@
+"""An agent, a supervisor or the whole machine dies at a chosen moment of an execution."""
+
+import pytest
+from faults.agents import kill_machine, kill_supervisor, start_agent_after_reboot, start_crashing_agent
+from faults.scene import Scene
+from faults.scripts import GATED, LONG, QUICK
+
+from harness.eventually import eventually
+from harness.system import System
+
+
+def test_killed_before_the_claim_the_next_agent_runs_it(quick_system: System, scene: Scene) -> None:
+    agent = start_crashing_agent(quick_system, "before the claim")
+    name = scene.ask(QUICK)
+    agent.wait()
+    quick_system.start_agent()
+
+    assert scene.wait(name).state == "Success"
+    scene.settle()
+
+
+@pytest.mark.parametrize("point", ["after the claim", "after the journal"])
+def test_killed_between_claim_and_start_it_is_interrupted_and_never_runs(
+    quick_system: System, scene: Scene, point: str
+) -> None:
+    agent = start_crashing_agent(quick_system, point)
+    name = scene.ask(QUICK)
+    agent.wait()
+    quick_system.start_agent()
+    row = scene.wait(name)
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    scene.push_again(name, 5)
+    scene.settle()
+    assert scene.traces.of(name).start_count == 0
+
+
+@pytest.mark.parametrize("point", ["after the start", "before the report", "after the report"])
+def test_killed_after_the_start_its_true_end_is_reported_once(quick_system: System, scene: Scene, point: str) -> None:
+    agent = start_crashing_agent(quick_system, point)
+    name = scene.ask(LONG)
+    agent.wait()
+    quick_system.start_agent()
+    row = scene.wait(name)
+
+    assert (row.state, row.outcome.exit_code) == ("Failed", LONG.exit_code)
+    scene.settle()
+
+
+def test_frozen_while_a_script_ends_it_reports_when_it_goes_on(quick_system: System, scene: Scene) -> None:
+    agent = quick_system.start_agent()
+    name = scene.ask(GATED)
+    scene.wait_for_start(name)
+    agent.sigstop()
+    scene.traces.go.touch()
+    eventually(lambda: scene.traces.of(name).end_count == 1, 10, "the script ends")
+    row = scene.row(name)
+    assert row is not None
+    assert row.state == "Running"
+    agent.sigcont()
+
+    assert scene.wait(name).outcome.exit_code == GATED.exit_code
+    scene.settle()
+
+
+def test_a_killed_supervisor_ends_its_script_and_says_so(quick_system: System, scene: Scene) -> None:
+    quick_system.start_agent()
+    name = scene.ask(GATED)
+    scene.wait_for_start(name)
+    scene.broken_on_purpose.add(name)
+    kill_supervisor(quick_system, name)
+    row = scene.wait(name)
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    scene.settle()
+    assert scene.traces.of(name).end_count == 0
+
+
+def test_after_a_reboot_what_ran_is_interrupted_and_does_not_run_again(quick_system: System, scene: Scene) -> None:
+    agent = quick_system.start_agent()
+    name = scene.ask(GATED)
+    scene.wait_for_start(name)
+    scene.broken_on_purpose.add(name)
+    kill_machine(agent)
+    start_agent_after_reboot(quick_system)
+    row = scene.wait(name)
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    assert "restarted" in row.outcome.error_info
+    scene.push_again(name, 5)
+    assert scene.wait(scene.ask(QUICK)).state == "Success"
+    scene.settle()
