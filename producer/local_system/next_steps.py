@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...broker_config.settings import default_home
 
-_COMMANDS = ("assist run 'echo 123' --all", "assist instance list", "assist timed list")
+_COMMANDS = ("assist run 'echo 123' --all", "assist instance list", "assist invocation list")
 
 
 def next_steps(home: Path) -> list[str]:

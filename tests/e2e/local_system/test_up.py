@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,24 @@ def test_it_says_what_runs_where_and_what_to_type_next(local: LocalUp) -> None:
     up.sigint()
     assert ends(up) == 0
     assert local.processes() == []
+
+
+def test_what_it_proposes_works_as_it_stands_in_another_terminal(local: LocalUp) -> None:
+    shown = local.start("--no-flower").log()
+    proposed = [line.strip() for line in shown.partition("in another terminal:")[2].splitlines() if line[:4].isspace()]
+    assert [line.split()[0] for line in proposed] == ["export", "assist", "assist", "assist"]
+    other_terminal = subprocess.run(
+        ["/bin/sh", "-e"],
+        input="\n".join(proposed),
+        env={"HOME": str(local.folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert other_terminal.returncode == 0, other_terminal.stderr
+    assert "123" in other_terminal.stdout.splitlines()
+    assert local.note.instance_id in other_terminal.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
