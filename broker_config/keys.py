@@ -47,8 +47,14 @@ ca:rate:<what>:<who>            string  gateway                              one
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:timed:due                    zset    producer, scheduler                  members until ended
 ca:timed:<id>                   hash    producer, scheduler                  history retention
+ca:timed:<id>:latest            hash    scheduler                            history retention
+ca:timed:<id>:stopped           set     producer                             history retention
+ca:timed:boot                   zset    producer, scheduler                  members until ended
+ca:timed:dispatching            zset    scheduler                            members until all targets have a row
+ca:timed:waiting                zset    scheduler                            members until released
 ca:firing:<id>                  zset    scheduler                            members for history retention
 ca:firing:<id>:<due ms>         hash    scheduler                            history retention
+ca:beat:turn:<work>             string  scheduler                            seconds: who sweeps now
 ca:timed:changed                channel producer and scheduler publish       –
 ==============================  ======  ===================================  =================================
 """
@@ -73,6 +79,12 @@ ACCESS_KEYS = "ca:access-keys"
 ACTIVATIONS = "ca:activations"
 TIMED_DUE = "ca:timed:due"
 TIMED_CHANGED_CHANNEL = "ca:timed:changed"
+#: Invocations bound to the start of machines, while they go on.
+TIMED_BOOT = "ca:timed:boot"
+#: ``<invocation id> <due ms>`` of firings whose targets do not all have a row yet, scored by the dispatcher's lease.
+TIMED_DISPATCHING = "ca:timed:dispatching"
+#: Executions that wait for their moment or for the one before them, scored by when to look at them.
+TIMED_WAITING = "ca:timed:waiting"
 
 
 def instance_branch(instance_id: str) -> str:
@@ -215,6 +227,16 @@ def timed(invoke_id: str) -> str:
     return f"ca:timed:{invoke_id}"
 
 
+def timed_latest(invoke_id: str) -> str:
+    """The due time of the latest execution of each target."""
+    return f"ca:timed:{invoke_id}:latest"
+
+
+def timed_stopped(invoke_id: str) -> str:
+    """Targets of a timed invocation that get no further execution."""
+    return f"ca:timed:{invoke_id}:stopped"
+
+
 def firings(invoke_id: str) -> str:
     """Due times of a timed invocation that have a row."""
     return f"ca:firing:{invoke_id}"
@@ -223,3 +245,8 @@ def firings(invoke_id: str) -> str:
 def firing(invoke_id: str, due_ms: int) -> str:
     """What was decided about one due time."""
     return f"ca:firing:{invoke_id}:{due_ms}"
+
+
+def beat_turn(work: str) -> str:
+    """Which beat does a repeated piece of work at the moment: a saving, nothing relies on it."""
+    return f"ca:beat:turn:{work}"

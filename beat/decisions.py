@@ -1,0 +1,180 @@
+"""What is to be done about a due time, at a moment. Pure.
+
+A due time that no beat decided about in time counts as missed: when the next one has come as well, or after some
+seconds. What runs of the missed ones is the misfire policy's affair:
+
+* ``latest``: the last of them, unless the one after it is just due anyway.
+* ``all``: the last few, in order, each after the end of the one before.
+* ``skip``: none.
+
+None runs that is older than the policies allow, and none after the schedule's end time. Everything else is left out,
+with a row for each due time; when there are very many, with one row for all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..broker_config.due_stretch import count_due, first_due, last_due
+from ..broker_config.functions.timed import ROWS_OF_ONE_REASON_COUNT, SkippedDue
+from ..broker_config.schedule import DueTime
+from ..broker_config.schedule import Schedule as Calendar
+from ..broker_config.timed import Timed, TimedStatus, next_due
+
+#: A due time that is decided about later than this counts as missed: beats take over from one another faster.
+MISSED_AFTER_MS = 5_000
+
+END_TIME = "end_time"
+LAST_DUE_TIME = "last_due_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What holds where a schedule says nothing."""
+
+    misfire: str
+    misfire_limit_count: int
+    misfire_within_ms: int
+    deliver_within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Give every target an execution."""
+
+    due: DueTime
+    following: DueTime | None
+    end_reason: str
+    #: When executions that nobody took are given up.
+    deadline_ms: int
+    overlap: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave out one due time or more, the first of them being the one that is due."""
+
+    rows: Sequence[SkippedDue]
+    following: DueTime | None
+    end_reason: str
+
+
+def decide(timed: Timed, calendar: Callable[[], Calendar], policies: Policies, now_ms: int) -> Fire | Skip:
+    """Decide about the due time of a timed invocation that goes on, as it stands at a moment.
+
+    ``calendar`` is asked for only where the answer is not known already.
+    """
+    due = _due(timed)
+    following = _following(timed, calendar)
+    is_missed = now_ms - due.utc_ms > MISSED_AFTER_MS or (following is not None and following.utc_ms <= now_ms)
+    if is_missed:
+        return _make_up(timed, calendar(), policies, now_ms)
+    end_reason = "" if following else _end_reason(timed, calendar)
+    reason = "paused" if timed.status == TimedStatus.PAUSED else due.skipped
+    if reason:
+        row = SkippedDue(due.utc_ms, due.utc_ms, 1, reason, _INFO.get(reason, ""))
+        return Skip([row], following, end_reason)
+    start_ms = max(now_ms, due.utc_ms)
+    deadline_ms = following.utc_ms - 1 if following else start_ms + _within_ms(timed, policies)
+    if timed.deliver_within_ms:
+        deadline_ms = min(deadline_ms, start_ms + timed.deliver_within_ms)
+    return Fire(due, following, end_reason, deadline_ms, timed.schedule.overlap)
+
+
+def refuse(fire: Fire) -> Skip:
+    """Leave out what would have been fired: nobody with the producers' key asked for it as it now stands."""
+    row = SkippedDue(fire.due.utc_ms, fire.due.utc_ms, 1, "refused", _INFO["refused"])
+    return Skip([row], fire.following, fire.end_reason)
+
+
+def _make_up(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int) -> Fire | Skip:
+    """Decide about the first of several due times that have passed."""
+    due, end_ms = _due(timed), timed.schedule.end_ms
+    until_ms = min(now_ms, end_ms) if end_ms else now_ms
+    reason, running = _still_to_run(timed, calendar, policies, now_ms, until_ms)
+    if running and running[0].utc_ms == due.utc_ms:
+        return _late_fire(timed, calendar, policies, now_ms, len(running))
+    last_ms = running[0].utc_ms - 1 if running else until_ms
+    following = running[0] if running else next_due(calendar, timed.schedule, until_ms)
+    end_reason = "" if following else _end_reason(timed, lambda: calendar)
+    policy = timed.schedule.misfire or policies.misfire
+    info = _INFO.get(reason) or f"decided about {(now_ms - due.utc_ms) / 1000:.0f} s late; misfire policy {policy}"
+    return Skip(_rows(calendar, due.utc_ms - 1, last_ms, reason, info), following, end_reason)
+
+
+def _still_to_run(
+    timed: Timed, calendar: Calendar, policies: Policies, now_ms: int, until_ms: int
+) -> tuple[str, list[DueTime]]:
+    """Why due times are left out, and which of those that have passed are not, in order."""
+    end_ms = timed.schedule.end_ms
+    if timed.status == TimedStatus.PAUSED:
+        return "paused", []
+    if end_ms and now_ms > end_ms + MISSED_AFTER_MS:
+        return "ended", []
+    policy = timed.schedule.misfire or policies.misfire
+    kept_count = {"skip": 0, "latest": 1, "all": policies.misfire_limit_count}[policy]
+    passed = last_due(calendar, _due(timed).utc_ms - 1, until_ms, kept_count + 1)
+    in_time = [one for one in passed[-1:] if now_ms - one.utc_ms <= MISSED_AFTER_MS]
+    missed = passed[: len(passed) - len(in_time)]
+    if policy == "latest" and in_time:
+        missed = []
+    oldest_ms = now_ms - policies.misfire_within_ms
+    made_up = [one for one in missed[-kept_count:] if one.utc_ms >= oldest_ms] if kept_count else []
+    return "misfire", [one for one in (*made_up, *in_time) if not one.skipped]
+
+
+def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int, running_count: int) -> Fire:
+    """Run a due time now that has passed, and after it the others of ``running_count``."""
+    due = _due(timed)
+    following = next_due(calendar, timed.schedule, due.utc_ms)
+    upcoming = next_due(calendar, timed.schedule, now_ms)
+    deadline_ms = upcoming.utc_ms - 1 if upcoming else now_ms + _within_ms(timed, policies)
+    overlap = timed.schedule.overlap
+    if running_count > 1:
+        # Somebody wants them all: each waits for the one before it instead of being left out because of that.
+        overlap = "queue" if overlap == "skip" else overlap
+        wait_ms = running_count * timed.timeout_seconds * 1000
+        deadline_ms = max(deadline_ms, now_ms + _within_ms(timed, policies) + wait_ms)
+    elif timed.deliver_within_ms:
+        deadline_ms = min(deadline_ms, now_ms + timed.deliver_within_ms)
+    end_reason = "" if following else _end_reason(timed, lambda: calendar)
+    late_ms = now_ms - due.utc_ms
+    note = f"fired {late_ms / 1000:.1f} s late" if late_ms > MISSED_AFTER_MS else ""
+    return Fire(due, following, end_reason, deadline_ms, overlap, note)
+
+
+def _rows(calendar: Calendar, after_ms: int, until_ms: int, reason: str, info: str) -> list[SkippedDue]:
+    """One row per due time of a stretch, or one for all when they are too many."""
+    few = first_due(calendar, after_ms, until_ms, ROWS_OF_ONE_REASON_COUNT + 1)
+    if len(few) <= ROWS_OF_ONE_REASON_COUNT:
+        return [
+            SkippedDue(one.utc_ms, one.utc_ms, 1, one.skipped or reason, _INFO.get(one.skipped, info)) for one in few
+        ]
+    last = last_due(calendar, after_ms, until_ms, 1)[0]
+    return [SkippedDue(few[0].utc_ms, last.utc_ms, count_due(calendar, after_ms, until_ms), reason, info)]
+
+
+_INFO = {
+    "paused": "the timed invocation was paused",
+    "dst_gap": "this time of day did not come: the clock was put forward over it",
+    "refused": "the stored invocation is not sealed with the producers' key, or was changed without it",
+    "ended": "no beat ran at that time, and now the end time has passed",
+}
+
+
+def _due(timed: Timed) -> DueTime:
+    if timed.due is None:
+        raise ValueError(f"{timed.invoke_id} has no due time")
+    return timed.due
+
+
+def _following(timed: Timed, calendar: Callable[[], Calendar]) -> DueTime | None:
+    return timed.following if timed.is_planned else next_due(calendar(), timed.schedule, _due(timed).utc_ms)
+
+
+def _end_reason(timed: Timed, calendar: Callable[[], Calendar]) -> str:
+    return END_TIME if timed.schedule.end_ms and calendar().next_after(timed.schedule.end_ms) else LAST_DUE_TIME
+
+
+def _within_ms(timed: Timed, policies: Policies) -> int:
+    return timed.deliver_within_ms or policies.deliver_within_ms

@@ -1,0 +1,146 @@
+"""Build what one call of the firing function takes: envelope, signatures, jitter."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from ..broker_config.envelope_signing import key_ids
+from ..broker_config.functions.firings import FiringChunk, FiringTarget
+from ..broker_config.functions.timed import TimedReading
+from ..broker_config.ids import execution_id
+from ..broker_config.messages import Envelope, encode
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.signing import MasterKeys
+from ..broker_config.task_message import template
+from ..broker_config.timed import TARGETS_PER_DIGEST_COUNT, Timed, is_sealed, targets_digest
+from .decisions import Fire
+
+#: Targets written by one call: bounds how long Redis is busy with it.
+CHUNK_COUNT = TARGETS_PER_DIGEST_COUNT
+#: A dispatch whose owner says nothing for so long is taken over.
+LEASE_MS = 3_000
+#: An envelope outlives its delivery deadline by so much: the deadline is judged by Redis' clock, the expiry by the
+#: agent's.
+_EXPIRY_MARGIN_MS = 60_000
+
+_log = logger("beat")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBuilder:
+    """Builds firing chunks for one beat."""
+
+    master: MasterKeys | None
+    #: Names this beat in leases and messages.
+    token: str
+    queue_count: int
+
+    def may_sign(self, invoke_id: str, reading: TimedReading, first_place: int) -> bool:
+        """Tell whether a producer with our key wrote what a firing would be signed for."""
+        if self.master is None:
+            return True
+        digests = reading.fields.get("target_digests", "").split(",")
+        number = first_place // CHUNK_COUNT
+        return (
+            is_sealed(invoke_id, reading.fields, self.master)
+            and number < len(digests)
+            and targets_digest(reading.targets) == digests[number]
+        )
+
+    def key_ids(self, redis: Redis, readings: Sequence[TimedReading]) -> dict[str, str]:
+        """Which key each target of some readings holds; nothing for those with the first of the current master key."""
+        if self.master is None:
+            return {}
+        targets = list({one for reading in readings for one in reading.targets})
+        return {one: key_id for one, key_id in zip(targets, key_ids(redis, targets), strict=True) if key_id}
+
+    def build(
+        self,
+        timed: Timed,
+        reading: TimedReading,
+        fire: Fire,
+        held_keys: Mapping[str, str],
+        *,
+        first_place: int,
+        target_count: int,
+    ) -> FiringChunk:
+        """Put together some targets of a firing, those of ``reading``; what is stopped gets nothing."""
+        due_ms = fire.due.utc_ms
+        end_place = min(first_place + len(reading.targets), target_count)
+        envelope = encode(
+            Envelope(
+                invoke_id=timed.invoke_id,
+                firing_ms=due_ms,
+                attempt=1,
+                digest=timed.digest,
+                payload_token=timed.payload_token,
+                created_ms=due_ms,
+                expires_ms=fire.deadline_ms + _EXPIRY_MARGIN_MS,
+                nonce=secrets.token_hex(12),
+            )
+        )
+        targets = [
+            self._target(timed, due_ms, instance_id, latest_ms, self._sign(instance_id, envelope, held_keys))
+            for instance_id, latest_ms, is_stopped in zip(
+                reading.targets[: end_place - first_place], reading.latest_ms, reading.stopped, strict=False
+            )
+            if not is_stopped
+        ]
+        return FiringChunk(
+            invoke_id=timed.invoke_id,
+            due_ms=due_ms,
+            token=self.token,
+            lease_ms=LEASE_MS,
+            first_place=first_place,
+            end_place=end_place,
+            target_count=target_count,
+            deadline_ms=fire.deadline_ms,
+            envelope=envelope,
+            key_id=self.master.current if self.master else "",
+            message_template=template(timed.payload_token, f"cloud-assistant@{self.token}"),
+            queue_count=self.queue_count,
+            command_id=timed.command_id,
+            timeout_seconds=timed.timeout_seconds,
+            done_channel=timed.done_channel,
+            overlap=fire.overlap,
+            max_count=timed.schedule.max_count,
+            revision=timed.revision,
+            next_due_ms=fire.following.utc_ms if fire.following else 0,
+            next_skipped=fire.following.skipped if fire.following else "",
+            end_reason=fire.end_reason,
+            open_due_ms=timed.open_due_ms,
+            note=fire.note,
+            targets=targets,
+        )
+
+    def _sign(self, instance_id: str, envelope: bytes, held_keys: Mapping[str, str]) -> bytes:
+        if self.master is None:
+            return b""
+        key_id = held_keys.get(instance_id, "")
+        try:
+            return self.master.sign(instance_id, envelope, key_id)
+        except KeyError:
+            # The agent refuses what is not signed, and says so in the result.
+            _log.error("cannot sign: the master key is not here instance=%s key=%s", instance_id, key_id)
+            return b""
+
+    @staticmethod
+    def _target(timed: Timed, due_ms: int, instance_id: str, latest_ms: int, signature: bytes) -> FiringTarget:
+        offset_ms = jitter_ms(timed.invoke_id, instance_id, timed.schedule.jitter_seconds)
+        return FiringTarget(
+            instance_id,
+            execution_id(timed.invoke_id, due_ms, instance_id),
+            signature,
+            due_ms + offset_ms if offset_ms else 0,
+            execution_id(timed.invoke_id, latest_ms, instance_id) if latest_ms else "",
+        )
+
+
+def jitter_ms(invoke_id: str, instance_id: str, jitter_seconds: float) -> int:
+    """How long after each due time an instance starts: always the same for it, spread evenly over instances."""
+    if not jitter_seconds:
+        return 0
+    spread = int.from_bytes(blake2b(f"{invoke_id} {instance_id}".encode(), digest_size=8).digest()) / 2**64
+    return int(spread * jitter_seconds * 1000)

@@ -1,0 +1,100 @@
+"""Read what is about to come due and build the commands that decide about it, ahead of time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfoNotFoundError
+
+from ..broker_config import keys
+from ..broker_config.functions.firings import FiringChunk, open_firing_command
+from ..broker_config.functions.library import run_all
+from ..broker_config.functions.timed import TimedReading, read_timed_command, skip_due_command, timed_reading
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from ..broker_config.timed import Timed, read_timed
+from .calendars import calendar_for
+from .decisions import MISSED_AFTER_MS, Fire, Policies, Skip, decide, refuse
+from .firing_chunks import CHUNK_COUNT, ChunkBuilder
+
+_log = logger("beat")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decision about one due time, as the command that takes effect only if nothing has changed."""
+
+    timed: Timed
+    due_ms: int
+    #: Decide anew when it could not be sent by then.
+    until_ms: int
+    decision: Fire | Skip
+    command: Command
+    #: The first targets of a firing.
+    chunk: FiringChunk | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A timed invocation that cannot be decided about here."""
+
+    invoke_id: str
+
+
+class Preparer:
+    """Turns due times into commands."""
+
+    def __init__(self, redis: Redis, builder: ChunkBuilder, policies: Policies) -> None:
+        self._redis = redis
+        self._builder = builder
+        self._policies = policies
+
+    def prepare(self, invoke_ids: Sequence[str], now_ms: int) -> list[Prepared | Unreadable]:
+        """Decide about the due times of some timed invocations as things stand now; what is over is left out.
+
+        Raises:
+            RedisUnreachable, RedisRefused: they cannot be read now.
+        """
+        replies = run_all(self._redis, [read_timed_command(one, 0, CHUNK_COUNT) for one in invoke_ids])
+        found: list[Prepared | Unreadable] = []
+        gone: list[str] = []
+        readings = [timed_reading(reply) for reply in replies]
+        held_keys = self._builder.key_ids(self._redis, readings)
+        for invoke_id, reading in zip(invoke_ids, readings, strict=True):
+            timed = read_timed(invoke_id, reading.fields)
+            if timed is None or timed.due is None or not timed.goes_on:
+                gone.append(invoke_id)
+                continue
+            try:
+                found.append(self._prepare(timed, reading, held_keys, now_ms))
+            except (ValueError, KeyError, ZoneInfoNotFoundError) as exc:
+                _log.error("cannot decide about a due time invocation=%s: %s", invoke_id, exc)
+                found.append(Unreadable(invoke_id))
+        if gone:
+            # Its hash went without this entry: somebody removed it by hand, or restored half of it.
+            self._redis.call("ZREM", keys.TIMED_DUE, *gone)
+        return found
+
+    def _prepare(self, timed: Timed, reading: TimedReading, held_keys: Mapping[str, str], now_ms: int) -> Prepared:
+        decision = decide(timed, lambda: calendar_for(timed), self._policies, now_ms)
+        if isinstance(decision, Fire) and not self._builder.may_sign(timed.invoke_id, reading, 0):
+            _log.error("nothing is signed for a timed invocation that is not sealed invocation=%s", timed.invoke_id)
+            decision = refuse(decision)
+        due_ms = timed.due.utc_ms if timed.due else 0
+        following = decision.following
+        end_ms = max(due_ms, now_ms) + MISSED_AFTER_MS
+        until_ms = min(end_ms, following.utc_ms) if following and following.utc_ms > now_ms else end_ms
+        if isinstance(decision, Fire):
+            chunk = self._builder.build(
+                timed, reading, decision, held_keys, first_place=0, target_count=timed.target_count
+            )
+            return Prepared(timed, due_ms, until_ms, decision, open_firing_command(chunk), chunk)
+        command = skip_due_command(
+            timed.invoke_id,
+            decision.rows,
+            revision=timed.revision,
+            next_due_ms=following.utc_ms if following else 0,
+            next_skipped=following.skipped if following else "",
+            end_reason=decision.end_reason,
+            run_due_ms=timed.run_due_ms,
+        )
+        return Prepared(timed, due_ms, until_ms, decision, command, None)

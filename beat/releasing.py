@@ -1,0 +1,91 @@
+"""Executions that wait: for their own moment (jitter), or for the end of the one before them (overlap policies)."""
+
+from collections.abc import Sequence
+
+from ..broker_config import keys
+from ..broker_config.functions.executions import request_stop_command
+from ..broker_config.functions.firings import release_command, wants_previous_stopped
+from ..broker_config.functions.library import run_all
+from ..broker_config.ids import split_execution_id
+from ..broker_config.messages import StopMessage, decode_envelope, encode
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from ..broker_config.task_message import fill, template
+
+#: Waiting executions looked at in one go.
+_BATCH_COUNT = 200
+#: How soon an execution whose predecessor goes on is looked at again.
+_RECHECK_MS = 250
+#: How long a stop message waits for an agent that is restarting.
+_CONTROL_TTL_MS = 24 * 3600 * 1000
+
+
+class Releases:
+    """Lets waiting executions go, for all beats alike."""
+
+    def __init__(self, redis: Redis, *, token: str, queue_count: int, confirm_ms: int) -> None:
+        self._redis = redis
+        self._origin = f"cloud-assistant@{token}"
+        self._queue_count = queue_count
+        self._confirm_ms = confirm_ms
+        #: When the first waiting execution is to be looked at, as it was read last; 0 for none.
+        self.next_ms = 0.0
+
+    def work(self, now_ms: int) -> bool:
+        """Look at what is to be looked at; false when there is nothing.
+
+        Raises:
+            RedisUnreachable, RedisRefused: nothing is lost, they are looked at again.
+        """
+        if not self.next_ms or self.next_ms > now_ms:
+            return False
+        found = self._redis.call("ZRANGE", keys.TIMED_WAITING, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH_COUNT)
+        names = [name.decode() for name in found]
+        # With very many waiting, each look takes longer: look less often.
+        self._look_at(names, recheck_ms=_RECHECK_MS * (1 + len(names) // 50))
+        return len(names) == _BATCH_COUNT
+
+    def _look_at(self, execution_ids: Sequence[str], *, recheck_ms: int) -> None:
+        waiting = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
+        if not waiting:
+            return
+        rows = self._redis.pipeline_or_raise(
+            [("HMGET", keys.execution(*one), "waits_for", "envelope") for one in waiting]
+        )
+        commands: list[Command] = []
+        for (instance_id, execution_id), (waits_for, envelope) in zip(waiting, rows, strict=True):
+            token = decode_envelope(envelope).payload_token if envelope else ""
+            commands.append(
+                release_command(
+                    instance_id,
+                    execution_id,
+                    fill(template(token, self._origin), execution_id),
+                    waits_for=(waits_for or b"").decode(),
+                    recheck_ms=recheck_ms,
+                    queue_count=self._queue_count,
+                )
+            )
+        stops = []
+        for (instance_id, _), (waits_for, _), reply in zip(waiting, rows, run_all(self._redis, commands), strict=True):
+            if wants_previous_stopped(reply) and waits_for:
+                stops.append((instance_id, waits_for.decode()))
+        self._stop(stops)
+
+    def _stop(self, executions: Sequence[tuple[str, str]]) -> None:
+        """Ask for the end of executions that others wait for; those that were asked before are left alone."""
+        if not executions:
+            return
+        states = self._redis.pipeline_or_raise([("HGET", keys.execution(*one), "state") for one in executions])
+        commands = [
+            request_stop_command(
+                instance_id,
+                execution_id,
+                encode(StopMessage(stop=execution_id)),
+                control_ttl_ms=_CONTROL_TTL_MS,
+                confirm_ms=self._confirm_ms,
+            )
+            for (instance_id, execution_id), state in zip(executions, states, strict=True)
+            if state in (b"Running", b"Pending", b"Scheduled")
+        ]
+        if commands:
+            run_all(self._redis, commands)

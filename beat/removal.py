@@ -1,0 +1,94 @@
+"""Remove an invocation, or old firings of one that goes on, with everything that was ever written for it.
+
+Rows go first and the invocation itself last, so a removal that was cut off is found and finished by the next one.
+Two at once do no harm: everything is named, and removed whether it is there or not.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from ..broker_config import keys
+from ..broker_config.boot_bound import unbind
+from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
+from ..broker_config.ids import execution_id
+from ..broker_config.ledger import StoredInvocation, load_targets
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from .sweeper import trim_queues
+
+#: Executions removed in one round trip.
+_CHUNK_COUNT = 500
+#: Firings removed in one go.
+_FIRINGS_COUNT = 100
+
+
+def remove_invocation(redis: Redis, stored: StoredInvocation) -> None:
+    """Remove all of an invocation that is over.
+
+    Raises:
+        RedisUnreachable, RedisRefused: part of it is left, and found again.
+    """
+    record = stored.record
+    invoke_id, command_id = record.invoke_id, record.command.command_id
+    targets = load_targets(redis, invoke_id)
+    remove_executions(redis, invoke_id, [0], targets)
+    if stored.timed:
+        while firings := redis.call("ZRANGE", keys.firings(invoke_id), 0, _FIRINGS_COUNT - 1):
+            remove_firings(redis, invoke_id, [int(one) for one in firings], targets)
+        unbind(redis, invoke_id, targets, forget=True)
+    for chunk in _chunks(targets):
+        trim_queues(redis, chunk)
+    redis.pipeline_or_raise(
+        [
+            ("DEL", keys.payload(record.payload_token), keys.timed(invoke_id), keys.timed_latest(invoke_id)),
+            ("DEL", keys.timed_stopped(invoke_id), keys.firings(invoke_id), keys.invocation_targets(invoke_id)),
+            ("ZREM", keys.TIMED_DUE, invoke_id),
+            ("ZREM", keys.TIMED_BOOT, invoke_id),
+            ("SREM", keys.command_open(command_id), invoke_id),
+            ("ZREM", keys.command_invocations(command_id), invoke_id),
+            ("ZREM", keys.INVOCATIONS_OPEN, invoke_id),
+            ("ZREM", keys.INVOCATIONS_TIMED, invoke_id),
+            ("DEL", keys.invocation(invoke_id)),
+            # The index by which a removal is found again goes last.
+            ("ZREM", keys.INVOCATIONS, invoke_id),
+        ]
+    )
+
+
+def remove_firings(redis: Redis, invoke_id: str, due_ms: Sequence[int], targets: Sequence[str]) -> None:
+    """Remove some firings of a timed invocation with their executions."""
+    for firing in load_firings(redis, invoke_id, due_ms):
+        if firing.status != FiringStatus.SKIPPED:
+            remove_executions(redis, invoke_id, [firing.due_ms], _targets_of(firing, targets))
+    members = [f"{invoke_id} {one}" for one in due_ms]
+    redis.pipeline_or_raise(
+        [
+            ("DEL", *(keys.firing(invoke_id, one) for one in due_ms)),
+            ("ZREM", keys.TIMED_DISPATCHING, *members),
+            ("ZREM", keys.firings(invoke_id), *due_ms),
+        ]
+    )
+
+
+def remove_executions(redis: Redis, invoke_id: str, firings_ms: Sequence[int], targets: Sequence[str]) -> None:
+    """Remove the rows of some firings with their output and their places in every index."""
+    for firing_ms in firings_ms:
+        for chunk in _chunks(targets):
+            commands: list[Command] = []
+            executions = [execution_id(invoke_id, firing_ms, one) for one in chunk]
+            for instance_id, execution in zip(chunk, executions, strict=True):
+                rows = keys.execution(instance_id, execution), keys.live_output(instance_id, execution)
+                commands.append(("DEL", *rows))
+                commands.append(("ZREM", keys.open_executions(instance_id), execution))
+                commands.append(("ZREM", keys.instance_history(instance_id), execution))
+            commands.append(("ZREM", keys.DEADLINES, *executions))
+            commands.append(("ZREM", keys.TIMED_WAITING, *executions))
+            redis.pipeline_or_raise(commands)
+
+
+def _targets_of(firing: Firing, targets: Sequence[str]) -> Sequence[str]:
+    return firing.instances or targets
+
+
+def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(targets), _CHUNK_COUNT):
+        yield targets[first : first + _CHUNK_COUNT]

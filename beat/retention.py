@@ -1,0 +1,158 @@
+"""Nothing is kept for ever: remove invocations, firings and leftovers that are older, or more, than the history kept.
+
+Unfinished invocations, and timed ones that go on, are never removed, however old. Each turn does a bounded part of the
+work and the next goes on behind it, so that a large history is walked without holding anything up.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from ..broker_config import keys
+from ..broker_config.clock import monotonic_seconds
+from ..broker_config.ids import split_execution_id
+from ..broker_config.ledger import load_invocations, load_targets
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from ..broker_config.settings_table import LimitSettings
+from ..broker_config.timed import server_ms
+from .removal import remove_firings, remove_invocation
+
+_DAY_MS = 86_400_000
+#: Index entries looked at in one round trip.
+_BATCH_COUNT = 200
+#: Entries of one index looked at in one turn.
+_LOOKED_AT_PER_TURN = 5_000
+#: A turn ends after so long and the next goes on.
+_TURN_SECONDS = 5.0
+#: A timed invocation keeps this share of ``limits.history_count`` as firings, and these at least.
+_FIRINGS_SHARE = 0.1
+_FIRINGS_LEAST_COUNT = 10
+#: Firings removed from one invocation in one go.
+_FIRINGS_AT_ONCE_COUNT = 100
+#: Old entries of one instance's history looked at in one go.
+_DEAD_AT_ONCE_COUNT = 20
+
+_log = logger("beat")
+
+
+class Retention:
+    """Removes what is old, for all beats alike."""
+
+    def __init__(self, redis: Redis, limits: LimitSettings) -> None:
+        self._redis = redis
+        self._limits = limits
+        self._firings_kept_count = max(_FIRINGS_LEAST_COUNT, int(limits.history_count * _FIRINGS_SHARE))
+        #: How far each index was walked: the place to go on at.
+        self._places: dict[str, int] = {}
+        self._ends_at = 0.0
+
+    def work(self) -> None:
+        """Remove the next part.
+
+        Raises:
+            RedisUnreachable, RedisRefused: the rest is removed later.
+        """
+        self._ends_at = monotonic_seconds() + _TURN_SECONDS
+        oldest_ms = server_ms(self._redis) - int(self._limits.history_days * _DAY_MS)
+        self._remove_invocations(oldest_ms)
+        self._remove_firings(oldest_ms)
+        self._remove_leftovers(oldest_ms)
+
+    # Invocations
+
+    def _remove_invocations(self, oldest_ms: int) -> None:
+        place, removed_count = self._places.get(keys.INVOCATIONS, 0), 0
+        surplus = self._redis.call("ZCARD", keys.INVOCATIONS) - self._limits.history_count
+        for _ in range(_LOOKED_AT_PER_TURN // _BATCH_COUNT):
+            found = self._redis.call("ZRANGE", keys.INVOCATIONS, place, place + _BATCH_COUNT - 1, "WITHSCORES")
+            # The index is sorted by creation, and nothing has finished before it was made.
+            if not found or (place >= surplus and float(found[1]) > oldest_ms):
+                place = 0
+                break
+            names = [name.decode() for name in found[::2]]
+            gone_count = self._remove(self._old_ones(names, oldest_ms, surplus - place))
+            removed_count += gone_count
+            surplus -= gone_count
+            place += len(names) - gone_count
+            if monotonic_seconds() > self._ends_at:
+                break
+        self._places[keys.INVOCATIONS] = place
+        if removed_count:
+            _log.info("removed old invocations count=%d", removed_count)
+
+    def _old_ones(self, invoke_ids: Sequence[str], oldest_ms: int, surplus: int) -> list[str]:
+        """Those that are over, and either old or among the first ``surplus``."""
+        replies = self._redis.pipeline_or_raise([("HGET", keys.invocation(one), "finished_ms") for one in invoke_ids])
+        pairs = enumerate(zip(invoke_ids, replies, strict=True))
+        return [one for place, (one, at) in pairs if at and (int(at) < oldest_ms or place < surplus)]
+
+    def _remove(self, invoke_ids: Sequence[str]) -> int:
+        removed_count = 0
+        for stored in load_invocations(self._redis, invoke_ids):
+            if stored is not None and not stored.active:
+                remove_invocation(self._redis, stored)
+                removed_count += 1
+            if monotonic_seconds() > self._ends_at:
+                break
+        return removed_count
+
+    # Firings of timed invocations that go on
+
+    def _remove_firings(self, oldest_ms: int) -> None:
+        for names in self._walk(keys.INVOCATIONS_TIMED):
+            commands: list[Command] = []
+            for one in names:
+                last = _FIRINGS_AT_ONCE_COUNT
+                commands.append(("ZRANGE", keys.firings(one), "-inf", oldest_ms, "BYSCORE", "LIMIT", 0, last))
+                commands.append(("ZRANGE", keys.firings(one), 0, -self._firings_kept_count - 1))
+            replies = self._redis.pipeline_or_raise(commands)
+            for number, one in enumerate(names):
+                old = {int(due) for due in (*replies[2 * number], *replies[2 * number + 1])}
+                if old:
+                    due_ms = sorted(old)[:_FIRINGS_AT_ONCE_COUNT]
+                    remove_firings(self._redis, one, due_ms, load_targets(self._redis, one))
+
+    # What no invocation leads to any more
+
+    def _remove_leftovers(self, oldest_ms: int) -> None:
+        """Remove from the instances' histories what points to rows that went by themselves."""
+        for names in self._walk(keys.INSTANCES):
+            found = self._redis.pipeline_or_raise(
+                [
+                    (
+                        "ZRANGE",
+                        keys.instance_history(one),
+                        "-inf",
+                        oldest_ms,
+                        "BYSCORE",
+                        "LIMIT",
+                        0,
+                        _DEAD_AT_ONCE_COUNT,
+                    )
+                    for one in names
+                ]
+            )
+            entries = [
+                (one, execution.decode()) for one, reply in zip(names, found, strict=True) for execution in reply
+            ]
+            rows = self._redis.pipeline_or_raise([("EXISTS", keys.execution(*entry)) for entry in entries])
+            dead = [entry for entry, is_there in zip(entries, rows, strict=True) if not is_there]
+            commands: list[Command] = [("ZREM", keys.instance_history(one), execution) for one, execution in dead]
+            commands += [
+                ("ZREM", keys.DEADLINES, execution)
+                for _, execution in dead
+                if split_execution_id(execution) is not None
+            ]
+            if commands:
+                self._redis.pipeline_or_raise(commands)
+
+    def _walk(self, index: str) -> Iterator[list[str]]:
+        """Batches of an index, from where the last turn stopped; at its end it begins anew."""
+        for _ in range(_LOOKED_AT_PER_TURN // _BATCH_COUNT):
+            place = self._places.get(index, 0)
+            names = [name.decode() for name in self._redis.call("ZRANGE", index, place, place + _BATCH_COUNT - 1)]
+            self._places[index] = place + len(names) if len(names) == _BATCH_COUNT else 0
+            if names:
+                yield names
+            if len(names) < _BATCH_COUNT or monotonic_seconds() > self._ends_at:
+                return

@@ -1,0 +1,78 @@
+"""Give executions that are past their deadline the final state and the reason that they are owed.
+
+The deadlines in the index are those from the executions' creation; each row has its own present one, and the function
+that settles checks it, together with the state, at the moment of writing. A result is never overwritten.
+"""
+
+from collections.abc import Sequence
+
+from ..broker_config import keys
+from ..broker_config.functions.executions import settle_lost_command, settled
+from ..broker_config.functions.firings import trim_queue_command
+from ..broker_config.functions.library import run_all
+from ..broker_config.ids import split_execution_id
+from ..broker_config.ledger import connected
+from ..broker_config.overdue import lost_reason
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.states import UNFINISHED
+from ..broker_config.timed import server_ms
+
+#: Executions looked at in one go, and how often in one turn: a burst is spread over several turns.
+_BATCH_COUNT = 500
+_BATCHES_PER_TURN = 20
+#: Messages looked at in one queue in one go.
+_TRIMMED_COUNT = 1_000
+
+_log = logger("beat")
+
+
+class Sweeper:
+    """Looks at overdue executions, for all beats alike."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def work(self) -> None:
+        """Settle what is overdue now, up to a bound.
+
+        Raises:
+            RedisUnreachable, RedisRefused: the rest is settled later.
+        """
+        now_ms = server_ms(self._redis)
+        for _ in range(_BATCHES_PER_TURN):
+            found = self._redis.call("ZRANGE", keys.DEADLINES, "-inf", now_ms - 1, "BYSCORE", "LIMIT", 0, _BATCH_COUNT)
+            if found:
+                self._settle([name.decode() for name in found])
+            if len(found) < _BATCH_COUNT:
+                return
+
+    def _settle(self, execution_ids: Sequence[str]) -> None:
+        due = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
+        strangers = set(execution_ids) - {one for _, one in due}
+        if strangers:
+            self._redis.call("ZREM", keys.DEADLINES, *strangers)
+        rows = self._redis.pipeline_or_raise([("HMGET", keys.execution(*one), "state", "claimed_ms") for one in due])
+        states = [(row[0] or b"").decode() for row in rows]
+        alive = connected(
+            self._redis,
+            [instance_id for (instance_id, _), state in zip(due, states, strict=True) if state in UNFINISHED],
+        )
+        commands = []
+        for (instance_id, execution_id), state in zip(due, states, strict=True):
+            code, info = lost_reason(state, connected=instance_id in alive)
+            commands.append(
+                settle_lost_command(instance_id, execution_id, seen=state, error_code=code.value, error_info=info)
+            )
+        replies = run_all(self._redis, commands) if commands else []
+        lost_count = sum(map(settled, replies))
+        if lost_count:
+            _log.info("settled overdue executions count=%d first=%s", lost_count, execution_ids[0])
+        never_taken = {one[0] for one, row in zip(due, rows, strict=True) if not row[1]}
+        trim_queues(self._redis, sorted(never_taken))
+
+
+def trim_queues(redis: Redis, instance_ids: Sequence[str]) -> None:
+    """Remove messages from the queues of some instances whose executions are over."""
+    if instance_ids:
+        run_all(redis, [trim_queue_command(one, _TRIMMED_COUNT) for one in instance_ids])

@@ -1,0 +1,108 @@
+"""Unfinished invocations: store the roll-up of those whose executions are over, and complete those cut off half-way.
+
+Each turn looks at some of them, so the cost of a turn does not grow with their number. Timed invocations are here only
+when they are over.
+"""
+
+from collections.abc import Sequence
+
+from ..broker_config import keys
+from ..broker_config.boot_bound import unbind
+from ..broker_config.functions.library import run, run_all
+from ..broker_config.functions.timed import begin_timed_command, move_timed_command
+from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.settling import settle
+from ..broker_config.signing import MasterKeys
+from ..broker_config.timed import load_timed_all, server_ms, timed_fields
+from ..broker_config.timed_latest import latest_states
+from .cut_off import Completer
+
+#: Invocations looked at in one turn, and targets.
+_INVOCATIONS_PER_TURN = 100
+_TARGETS_PER_TURN = 20_000
+#: One that is younger may still be under way in the hands of its producer.
+_CUT_OFF_AFTER_MS = 5_000
+#: A timed invocation that has not begun after so long never will.
+_NOT_BEGUN_AFTER_MS = 60_000
+
+_log = logger("beat")
+
+
+class Unfinished:
+    """Looks at unfinished invocations in turn, for all beats alike."""
+
+    def __init__(self, redis: Redis, master: MasterKeys | None, queue_count: int) -> None:
+        self._redis = redis
+        self._completer = Completer(redis, master, queue_count)
+        self._position = "-inf"
+
+    def work(self) -> None:
+        """Look at the next few.
+
+        Raises:
+            RedisUnreachable, RedisRefused: they are looked at again.
+        """
+        command = (
+            "ZRANGE",
+            keys.INVOCATIONS_OPEN,
+            self._position,
+            "+inf",
+            "BYSCORE",
+            "LIMIT",
+            0,
+            _INVOCATIONS_PER_TURN,
+        )
+        found = self._redis.call(*command, "WITHSCORES")
+        names = [name.decode() for name in found[::2]]
+        now_ms = server_ms(self._redis)
+        targets_left = _TARGETS_PER_TURN
+        for name, score, stored in zip(names, found[1::2], load_invocations(self._redis, names), strict=True):
+            if targets_left <= 0:
+                self._position = score.decode()
+                return
+            if stored is None:
+                self._redis.call("ZREM", keys.INVOCATIONS_OPEN, name)
+                continue
+            targets_left -= max(1, stored.record.target_count)
+            if stored.timed:
+                self._look_at_timed(stored, now_ms)
+            else:
+                self._look_at(stored, now_ms)
+        # Those with the last score may go on behind the limit: they are looked at again, never left out.
+        is_full = len(names) == _INVOCATIONS_PER_TURN and found[1] != found[-1]
+        self._position = found[-1].decode() if is_full else "-inf"
+
+    def _look_at(self, stored: StoredInvocation, now_ms: int) -> None:
+        targets = load_targets(self._redis, stored.record.invoke_id)
+        states = execution_states(self._redis, stored, targets)
+        missing = [one for one, (state, _) in zip(targets, states, strict=True) if not state]
+        if not missing:
+            settle(self._redis, stored, fold(states))
+        elif now_ms - stored.record.created_ms > _CUT_OFF_AFTER_MS:
+            self._completer.complete(stored.record, targets, missing, now_ms)
+
+    def _look_at_timed(self, stored: StoredInvocation, now_ms: int) -> None:
+        invoke_id = stored.record.invoke_id
+        timed = load_timed_all(self._redis, [invoke_id])[0]
+        targets = load_targets(self._redis, invoke_id)
+        if timed is None:
+            if now_ms - stored.record.created_ms > _NOT_BEGUN_AFTER_MS:
+                self._give_up(stored, targets, now_ms)
+            return
+        if timed.goes_on:
+            self._redis.call("ZREM", keys.INVOCATIONS_OPEN, invoke_id)
+        elif not timed.open_due_ms:
+            states = latest_states(self._redis, invoke_id, targets, goes_on=False)
+            settle(self._redis, stored, fold(states))
+
+    def _give_up(self, stored: StoredInvocation, targets: Sequence[str], now_ms: int) -> None:
+        """Stop a timed invocation whose producer died before it began: nobody was told that it would run."""
+        invoke_id = stored.record.invoke_id
+        _log.warning("stopped a timed invocation that never began invocation=%s", invoke_id)
+        unbind(self._redis, invoke_id, targets)
+        fields = timed_fields(stored.record, "", targets, None)
+        run(self._redis, begin_timed_command(invoke_id, now_ms=now_ms, due_ms=None, fields=fields))
+        reason = "its producer ended before it could begin"
+        run_all(self._redis, [move_timed_command(invoke_id, ["active"], "stopped", reason=reason)])

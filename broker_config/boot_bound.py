@@ -1,0 +1,100 @@
+"""Invocations that run when a machine starts: what each of their instances is given to keep.
+
+The work order is signed when the invocation is made, since nobody but the agent knows when its machine starts. Such an
+envelope does not expire. It is worth nothing as an ordinary execution: no firing has the number it is signed for.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from . import keys
+from .envelope_signing import EnvelopeSigner
+from .messages import Envelope, encode
+from .records import Invocation, RepeatMode
+from .redis_client import Redis
+from .redis_connection import Command
+from .signing import MasterKeys
+
+#: The firing that envelopes of boot-bound invocations are signed for; executions never have it.
+BOOT_FIRING_MS = -1
+#: The end of the year 9999.
+NEVER_MS = 253_402_300_799_000
+#: Instances written in one round trip.
+_CHUNK_COUNT = 500
+
+
+class BootEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``boot_firing.lua`` reads."""
+
+    envelope: str
+    mac: str
+    key_id: str
+    done: str
+    command_id: str
+    timeout_seconds: int
+    #: Redis' clock when it was made: a machine that started before does not owe it anything.
+    created_ms: int
+    once: bool
+
+
+def bind(
+    redis: Redis,
+    invocation: Invocation,
+    order_digest: str,
+    targets: Sequence[str],
+    master: MasterKeys | None,
+    *,
+    created_ms: int,
+) -> None:
+    """Hand an invocation to its instances, or hand it to them anew; repeated calls do no harm.
+
+    Raises:
+        Refused: an instance holds a key whose master key is not here.
+    """
+    signer = EnvelopeSigner(redis, master)
+    envelope = encode(
+        Envelope(
+            invoke_id=invocation.invoke_id,
+            firing_ms=BOOT_FIRING_MS,
+            attempt=1,
+            digest=order_digest,
+            payload_token=invocation.payload_token,
+            created_ms=created_ms,
+            expires_ms=NEVER_MS,
+            nonce=secrets.token_hex(12),
+        )
+    )
+    for chunk in _chunks(targets):
+        boots = redis.pipeline_or_raise([("HGET", keys.info(one), "boot_id") for one in chunk])
+        commands: list[Command] = []
+        for instance_id, boot_id, mac in zip(chunk, boots, signer.signatures(chunk, envelope), strict=True):
+            entry = BootEntry(
+                envelope=envelope.decode(),
+                mac=mac.decode(),
+                key_id=master.current if master else "",
+                done=invocation.done_channel,
+                command_id=invocation.command.command_id,
+                timeout_seconds=invocation.timeout_seconds,
+                created_ms=created_ms,
+                once=invocation.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY,
+            )
+            branch = keys.boot_bound(instance_id)
+            if boot_id:
+                # The boot that goes on now is not the next one.
+                commands.append(("HSETNX", branch, f"{invocation.invoke_id}:boot", boot_id))
+            commands.append(("HSET", branch, invocation.invoke_id, msgspec.json.encode(entry)))
+        redis.pipeline_or_raise(commands)
+
+
+def unbind(redis: Redis, invoke_id: str, targets: Sequence[str], *, forget: bool = False) -> None:
+    """Take an invocation away from its instances; ``forget`` removes even what was not noted yet."""
+    fields = [invoke_id, *((f"{invoke_id}:boot", f"{invoke_id}:fired") if forget else ())]
+    for chunk in _chunks(targets):
+        redis.pipeline_or_raise([("HDEL", keys.boot_bound(one), *fields) for one in chunk])
+
+
+def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(targets), _CHUNK_COUNT):
+        yield targets[first : first + _CHUNK_COUNT]

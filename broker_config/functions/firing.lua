@@ -1,0 +1,213 @@
+-- Decide about one due time of a timed invocation, once, and hand it to its targets: chunk after chunk where they are many.
+--
+-- KEYS  1 timed (hash)           2 firing (hash)            3 firings (zset)           4 due (zset)
+--       5 dispatching (zset)     6 waiting (zset)           7 deadlines (zset)         8 unfinished invocations (zset)
+--       9 latest execution per target (hash)                10 the firing still being dispatched (= 2 when none)
+--       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash), row of its latest
+--       execution (= its row when there is none)
+-- ARGV  1 invocation id          2 due ms                   3 lease token              4 lease ms
+--       5 first target's place   6 place after the last     7 targets in all           8 delivery deadline ms
+--       9 envelope              10 key id                  11 message template        12 placeholder of the id in it
+--      13 queue limit           14 command id              15 timeout seconds         16 done channel
+--      17 overlap policy        18 most runs, 0 = no limit 19 revision                20 next due ms, 0 = none
+--      21 why the next one is skipped, ''                  22 why it ends when there is no next one
+--      23 the due time still being dispatched, ''          24 note
+--       then per target: execution id, signature, not before ms (0 = at once), its latest execution's id or ''
+-- ca_open_firing answers {'opened', done, now} | {'early', now} | {'changed'} | {'ended'}; ca_continue_firing takes the same and
+-- answers {'continued', done, now} | {'lost'}; done is 1 when no target is left. Two callers at once: the due time has moved
+-- on for the second. A call whose answer was lost finds 'changed', or its own lease.
+local FIRST_TARGET = 25
+local UNFINISHED = { Scheduled = true, Pending = true, Running = true, Stopping = true }
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function number(value) return string.format('%.0f', value) end
+
+-- A row that waits past its deadline can no longer be claimed: it does not run, whatever the sweeper has said yet.
+local function is_unfinished(row_key, now)
+  local row = redis.call('HMGET', row_key, 'state', 'deadline_ms')
+  if row[1] == 'Pending' or row[1] == 'Scheduled' then return now <= tonumber(row[2]) end
+  return row[1] and UNFINISHED[row[1]] or false
+end
+
+local function write_row(keys, at, args, id, mac, state, now)
+  redis.call('HSET', keys[at], 'state', state, 'invoke_id', args[1], 'command_id', args[14], 'firing_ms', args[2],
+    'attempt', '1', 'created_ms', number(now), 'deadline_ms', args[8], 'timeout_seconds', args[15], 'envelope', args[9],
+    'mac', mac, 'key_id', args[10], 'done', args[16])
+  redis.call('ZADD', keys[at + 3], number(now), id)
+end
+
+local function write_refused(keys, at, args, id, state, code, info, now)
+  write_row(keys, at, args, id, '', state, now)
+  redis.call('HSET', keys[at], 'error_code', code, 'finished_ms', number(now), 'error_info', info)
+  redis.call('HDEL', keys[at], 'envelope', 'mac')
+  redis.call('PUBLISH', args[16], 'end ' .. id .. ' ' .. state)
+end
+
+local function write_target(keys, at, args, place, now, counts)
+  local id, not_before, previous = args[place], tonumber(args[place + 2]), args[place + 3]
+  if redis.call('EXISTS', keys[at]) == 1 then return end
+  local instance_id = string.match(id, '@(.+)$')
+  local waits_for = ''
+  if args[17] ~= 'allow' and previous ~= '' and is_unfinished(keys[at + 5], now) then
+    if args[17] == 'skip' then
+      counts.overlap[#counts.overlap + 1] = instance_id
+      return
+    end
+    waits_for = previous
+  end
+  redis.call('HSET', keys[9], instance_id, args[2])
+  if redis.call('EXISTS', keys[at + 4]) == 1 then
+    counts.refused = counts.refused + 1
+    return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined',
+      'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release', now)
+  end
+  if redis.call('LLEN', keys[at + 2]) >= tonumber(args[13]) then
+    counts.refused = counts.refused + 1
+    return write_refused(keys, at, args, id, 'Aborted', 'TaskConcurrencyLimit',
+      'the queue of this instance already holds ' .. args[13] .. ' messages; wait for it or raise limits.queue_count', now)
+  end
+  redis.call('ZADD', keys[at + 1], args[8], id)
+  if waits_for ~= '' or not_before > now then
+    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now)
+    redis.call('HSET', keys[at], 'not_before_ms', args[place + 2], 'waits_for', waits_for)
+    if args[17] == 'cancel' and waits_for ~= '' then redis.call('HSET', keys[at], 'stops_previous', '1') end
+    redis.call('ZADD', keys[6], number(math.max(not_before, now)), id)
+    counts.waiting = counts.waiting + 1
+    return
+  end
+  write_row(keys, at, args, id, args[place + 1], 'Pending', now)
+  counts.deadlines[#counts.deadlines + 1] = args[8]
+  counts.deadlines[#counts.deadlines + 1] = id
+  local message = string.gsub(args[11], args[12], id)
+  redis.call('LPUSH', keys[at + 2], message)
+  counts.created = counts.created + 1
+end
+
+local function end_schedule(keys, id, reason, now)
+  redis.call('HSET', keys[1], 'status', 'ended', 'end_reason', reason, 'ended_ms', number(now), 'due_ms', '0')
+  redis.call('HDEL', keys[1], 'due_skip', 'next_ms', 'next_skip')
+  redis.call('ZREM', keys[4], id)
+  redis.call('ZADD', keys[8], number(now), id)
+end
+
+-- No target is left, or nobody may go on with those that are.
+local function close_firing(keys, firing_key, id, due, why)
+  local firing = redis.call('HMGET', firing_key, 'counted', 'next_place', 'target_count', 'overlap')
+  local left = tonumber(firing[3] or 0) - tonumber(firing[2] or 0)
+  if left > 0 then redis.call('HSET', firing_key, 'left_out_count', left, 'info', why) end
+  if firing[1] then
+    redis.call('HSET', firing_key, 'status', 'fired')
+  else
+    redis.call('HSET', firing_key, 'status', 'skipped', 'reason', firing[4] and 'overlap' or (left > 0 and 'misfire' or 'stopped'))
+    redis.call('HINCRBY', keys[1], 'skipped_count', 1)
+  end
+  redis.call('HDEL', firing_key, 'token')
+  redis.call('HDEL', keys[1], 'open_due_ms')
+  redis.call('ZREM', keys[5], id .. ' ' .. due)
+end
+
+local function write_chunk(keys, args, now)
+  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {} }
+  for target = 1, (#keys - 10) / 6 do
+    write_target(keys, 11 + (target - 1) * 6, args, FIRST_TARGET + (target - 1) * 4, now, counts)
+  end
+  if #counts.deadlines > 0 then redis.call('ZADD', keys[7], unpack(counts.deadlines)) end
+  redis.call('HSET', keys[2], 'next_place', args[6])
+  for name, count in pairs({ created_count = counts.created, waiting_count = counts.waiting, refused_count = counts.refused }) do
+    if count > 0 then redis.call('HINCRBY', keys[2], name, count) end
+  end
+  if #counts.overlap > 0 then
+    local before = redis.call('HGET', keys[2], 'overlap')
+    local these = table.concat(counts.overlap, ',')
+    redis.call('HSET', keys[2], 'overlap', before and before .. ',' .. these or these)
+  end
+  if counts.created + counts.waiting + counts.refused > 0 and redis.call('HSETNX', keys[2], 'counted', '1') == 1 then
+    redis.call('HINCRBY', keys[1], 'fired_count', 1)
+    redis.call('HSET', keys[1], 'last_due_ms', args[2])
+  end
+  if tonumber(args[6]) < tonumber(args[7]) then
+    redis.call('HSET', keys[2], 'token', args[3])
+    redis.call('HSET', keys[1], 'open_due_ms', args[2])
+    redis.call('ZADD', keys[5], number(now + tonumber(args[4])), args[1] .. ' ' .. args[2])
+    return 0
+  end
+  close_firing(keys, keys[2], args[1], args[2], '')
+  local timed = redis.call('HMGET', keys[1], 'fired_count', 'status')
+  if args[18] ~= '0' and tonumber(timed[1] or 0) >= tonumber(args[18]) and timed[2] ~= 'ended' and timed[2] ~= 'stopped' then
+    end_schedule(keys, args[1], 'max_count', now)
+  end
+  return 1
+end
+
+local function open_firing(keys, args)
+  local timed = redis.call('HMGET', keys[1], 'status', 'due_ms', 'revision', 'open_due_ms', 'fired_count')
+  if timed[1] ~= 'active' or timed[2] ~= args[2] or timed[3] ~= args[19] or (timed[4] or '') ~= args[23] then
+    return { 'changed' }
+  end
+  local now = now_ms()
+  if now < tonumber(args[2]) then return { 'early', number(now) } end
+  -- Decided long ago and held up on the way here: it is to be decided about again.
+  if now > tonumber(args[8]) then return { 'changed' } end
+  if timed[4] then
+    close_firing(keys, keys[10], args[1], timed[4], 'the next due time came before every target had its execution')
+  end
+  if args[18] ~= '0' and tonumber(timed[5] or 0) >= tonumber(args[18]) then
+    end_schedule(keys, args[1], 'max_count', now)
+    return { 'ended' }
+  end
+  redis.call('HSET', keys[2], 'status', 'dispatching', 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms',
+    number(now), 'deadline_ms', args[8], 'target_count', args[7], 'info', args[24])
+  redis.call('ZADD', keys[3], args[2], args[2])
+  redis.call('HDEL', keys[1], 'next_ms', 'next_skip', 'run_reason', 'run_count', 'run_due_ms')
+  if args[20] == '0' then
+    end_schedule(keys, args[1], args[22], now)
+  else
+    redis.call('HSET', keys[1], 'due_ms', args[20], 'due_skip', args[21])
+    redis.call('ZADD', keys[4], args[20], args[1])
+  end
+  return { 'opened', write_chunk(keys, args, now), number(now) }
+end
+
+local function continue_firing(keys, args)
+  local firing = redis.call('HMGET', keys[2], 'status', 'token', 'next_place')
+  if firing[1] ~= 'dispatching' or firing[2] ~= args[3] or firing[3] ~= args[5] then return { 'lost' } end
+  local now = now_ms()
+  local why
+  if redis.call('HGET', keys[1], 'status') == 'stopped' then
+    why = 'the invocation was stopped before every target had its execution'
+  elseif now > tonumber(args[8]) then
+    why = 'the delivery deadline passed before every target had its execution'
+  end
+  if why then
+    close_firing(keys, keys[2], args[1], args[2], why)
+    return { 'continued', 1, number(now) }
+  end
+  return { 'continued', write_chunk(keys, args, now), number(now) }
+end
+
+-- Take over a dispatch whose owner let its lease run out.
+--
+-- KEYS  1 firing (hash)   2 dispatching (zset)
+-- ARGV  1 'invocation id due ms'   2 lease token   3 lease ms
+-- Returns {1, next place, targets in all, delivery deadline ms} | {0}
+local function take_over_firing(keys, args)
+  local lease = redis.call('ZSCORE', keys[2], args[1])
+  if not lease then return { 0 } end
+  local now = now_ms()
+  if now <= tonumber(lease) then return { 0 } end
+  local firing = redis.call('HMGET', keys[1], 'status', 'next_place', 'target_count', 'deadline_ms')
+  if firing[1] ~= 'dispatching' then
+    redis.call('ZREM', keys[2], args[1])
+    return { 0 }
+  end
+  redis.call('HSET', keys[1], 'token', args[2])
+  redis.call('ZADD', keys[2], number(now + tonumber(args[3])), args[1])
+  return { 1, firing[2], firing[3], firing[4] }
+end
+redis.register_function('ca_open_firing', open_firing)
+redis.register_function('ca_continue_firing', continue_firing)
+redis.register_function('ca_take_over_firing', take_over_firing)

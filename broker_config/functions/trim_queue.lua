@@ -1,0 +1,25 @@
+-- Remove messages from the old end of an instance's queue whose executions are over: an instance that is away must not gather
+-- the hints of a year.
+--
+-- KEYS  1 queue (list)   2 open (zset)
+-- ARGV  1 most messages looked at
+-- Returns how many were removed.
+-- A dispatch enters an execution in 'open' and pushes its message in one step, so a message whose execution is not open tells
+-- nothing any more. A message that is not ours to read ends the work.
+local function trim_queue(keys, args)
+  if redis.call('ZCARD', keys[2]) == 0 then
+    local removed = redis.call('LLEN', keys[1])
+    redis.call('DEL', keys[1])
+    return removed
+  end
+  for removed = 0, tonumber(args[1]) - 1 do
+    local message = redis.call('LINDEX', keys[1], -1)
+    if not message then return removed end
+    local readable, parsed = pcall(cjson.decode, message)
+    local id = readable and type(parsed) == 'table' and type(parsed.headers) == 'table' and parsed.headers.id
+    if type(id) ~= 'string' or redis.call('ZSCORE', keys[2], id) then return removed end
+    redis.call('RPOP', keys[1])
+  end
+  return tonumber(args[1])
+end
+redis.register_function('ca_trim_queue', trim_queue)
