@@ -1,6 +1,7 @@
 """``assist instance …``."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -11,6 +12,7 @@ from ..shapes import instance_shape
 from .argument_types import Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
+from .instance_trust import credentials_option, quarantine, release, rotate, write_first_credentials
 from .request_options import LIMIT_COUNT
 from .tables import properties, table
 from .terminal import terminal_columns
@@ -61,13 +63,25 @@ def show(call: Call, *, instance_id: str) -> None:
     _print(call, load(call.assistant.redis, instance_id))
 
 
-@assist_command("add", examples=("assist instance add i-db1 --name 'first database' --tag env=prod --tag role=db",))
+@assist_command(
+    "add",
+    examples=(
+        "assist instance add i-web2 --credentials i-web2.toml",
+        "assist instance add i-db1 --name 'first database' --tag env=prod --tag role=db",
+    ),
+)
 @click.argument("instance_id", metavar="ID")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
-def add(call: Call, *, instance_id: str, name: str, tags: Mapping[str, str]) -> None:
-    """Register an instance under an id you choose: i- and letters, digits, '.', '_' or '-'."""
+@credentials_option(required=False)
+def add(call: Call, *, instance_id: str, name: str, tags: Mapping[str, str], credentials: Path | None) -> None:
+    """Register an instance under an id you choose: i- and letters, digits, '.', '_' or '-'.
+
+    With --credentials, carry the file to that machine and run: assist-agent run --config FILE
+    """
     call.assistant.add_instance(instance_id, name=name, tags=tags)
+    if credentials is not None:
+        write_first_credentials(call, instance_id, credentials)
     if call.wants_json:
         call.print_json(instance_shape(load(call.assistant.redis, instance_id)))
     else:
@@ -104,7 +118,10 @@ def rename(call: Call, *, instance_id: str, name: str) -> None:
 @assist_command("remove", examples=("assist instance remove i-old",))
 @click.argument("instance_id", metavar="ID")
 def remove(call: Call, *, instance_id: str) -> None:
-    """Forget an instance: nothing is sent to it any more. Results of its past stay until history is removed."""
+    """Let an instance go: its credentials are worthless and its connections cut at once, what it ran is given up.
+
+    Results of its past stay until history is removed.
+    """
     removed = call.assistant.remove_instance(instance_id)
     if call.wants_json:
         call.print_json(instance_shape(removed))
@@ -112,7 +129,7 @@ def remove(call: Call, *, instance_id: str) -> None:
         call.say(f"removed {instance_id}")
 
 
-for _command in (list_instances, show, add, tag, untag, rename, remove):
+for _command in (list_instances, show, add, tag, untag, rename, rotate, quarantine, release, remove):
     group.add_command(_command)
 
 

@@ -24,7 +24,7 @@ from .text_cells import by_state, counted
 from .watching import exit_code_of, wait_for_end
 
 #: What --wait means without a number: as long as it takes.
-_FOR_EVER = float("inf")
+_LONGEST_SECONDS = 10**9
 
 
 class _ResultsCommand(AssistCommand):
@@ -58,8 +58,7 @@ def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], histor
     one = one_invocation(call, invoke_id)
     rows = rows_of(one, instance_ids)
     if wait is not None:
-        most = None if wait == _FOR_EVER else wait
-        wait_for_end(call, invoke_id, len(one.rows), most, only=instance_ids)
+        wait_for_end(call, invoke_id, len(one.rows), wait, only=instance_ids)
         one = one_invocation(call, invoke_id)
         rows = rows_of(one, instance_ids)
     if history:
@@ -83,7 +82,7 @@ def _with_value(arguments: Sequence[str]) -> list[str]:
     while rest:
         word = rest.pop(0)
         if word == "--wait":
-            value = rest.pop(0) if rest and _is_duration(rest[0]) else str(_FOR_EVER)
+            value = rest.pop(0) if rest and _is_duration(rest[0]) else str(_LONGEST_SECONDS)
             word = f"--wait={value}"
         joined.append(word)
     return joined

@@ -30,6 +30,8 @@ def reason(row: ExecutionRow) -> str:
 
 def span(row: ExecutionRow) -> str:
     """How long the script ran; empty when it did not, or still does."""
+    if row.state == ExecutionState.INVALID:
+        return ""
     started_ms, finished_ms = row.outcome.started_ms, row.outcome.finished_ms
     return duration(max(0, finished_ms - started_ms)) if started_ms and finished_ms else ""
 

@@ -10,17 +10,26 @@ _GAP = "  "
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> list[str]:
     """Lay rows out under headers.
 
-    On a terminal of ``columns`` the last cell is cut so that no line breaks; nothing is ever cut in a pipe.
+    On a terminal of ``columns`` cells are cut so that no line breaks: the last column first, then the widest; the
+    first, which names the thing, never. Nothing is ever cut in a pipe.
     """
     cells = [tuple(headers), *(tuple(map(clean, row)) for row in rows)]
     widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     if columns is not None:
-        before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
-        widths[-1] = max(len(headers[-1]), min(widths[-1], columns - before))
+        _narrow(widths, [len(header) for header in headers], columns - len(_GAP) * (len(widths) - 1))
     return [
         _GAP.join(pad(cut(cell, width), width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
+
+
+def _narrow(widths: list[int], least: Sequence[int], columns: int) -> None:
+    """Take from some widths, never below their ``least``, what all of them have over ``columns``."""
+    last = len(widths) - 1
+    others = sorted(range(1, last), key=lambda place: -widths[place])
+    for place in (last, *others):
+        surplus = sum(widths) - columns
+        widths[place] -= max(0, min(surplus, widths[place] - least[place]))
 
 
 def properties(pairs: Sequence[tuple[str, str]]) -> list[str]:

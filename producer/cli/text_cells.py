@@ -48,11 +48,11 @@ def duration(span_ms: int) -> str:
     seconds = round(span_ms / 1000)
     if seconds < 120:
         return f"{seconds} s"
-    minutes, rest_seconds = divmod(seconds, 60)
-    if minutes < 120:
-        return f"{minutes} min {rest_seconds} s"
-    hours, rest_minutes = divmod(minutes, 60)
-    return f"{hours} h {rest_minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+    units = ("d", "h", "min", "s")
+    amounts = (seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    largest = next(place for place, amount in enumerate(amounts) if amount)
+    shown = [f"{amounts[place]} {units[place]}" for place in (largest, largest + 1) if place < 4 and amounts[place]]
+    return " ".join(shown)
 
 
 def counted(count: int, noun: str) -> str:

@@ -19,6 +19,13 @@ def test_on_a_terminal_no_line_is_longer_than_it() -> None:
     assert lines[2].endswith("…")
 
 
+def test_where_the_last_column_is_not_enough_the_widest_gives_way_and_the_first_never() -> None:
+    rows = [("i-a-much-longer-name", "n" * 80, "env=test")]
+    lines = table(HEADERS, rows, 50)
+    assert max(map(width_of, lines)) <= 50
+    assert lines[1].startswith("i-a-much-longer-name  nnn")
+
+
 def test_nothing_is_cut_in_a_pipe() -> None:
     assert table(HEADERS, ROWS, None)[2].endswith("y" * 100)
 

@@ -15,9 +15,12 @@ from cloud_assistant.producer.cli.text_cells import by_state, clean, counted, cu
         (9_940, "9.9 s"),
         (12_300, "12 s"),
         (119_000, "119 s"),
+        (120_000, "2 min"),
         (200_000, "3 min 20 s"),
         (7_500_000, "2 h 5 min"),
+        (86_400_000, "1 d"),
         (200_000_000, "2 d 7 h"),
+        (2_592_000_000, "30 d"),
     ],
 )
 def test_a_span_of_time_reads_as_people_say_it(span_ms: int, text: str) -> None:

@@ -1,0 +1,84 @@
+"""The verbs of ``assist instance`` that are about its identity: credentials, quarantine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...broker_config.errors import CloudAssistantError
+from .assist_command import assist_command
+from .call import Call
+
+
+def credentials_option(*, required: bool) -> Callable[[Any], Any]:
+    """The option that names the file for credentials."""
+    return click.option(
+        "--credentials",
+        required=required,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the credentials for its agent into this file (only you may read it).",
+    )
+
+
+def write_first_credentials(call: Call, instance_id: str, file: Path) -> None:
+    """Give an instance that was just registered its credentials, or register it not at all."""
+    try:
+        _write_credentials(call, instance_id, file)
+    except CloudAssistantError:
+        call.assistant.remove_instance(instance_id)
+        raise
+
+
+@assist_command("rotate", examples=("assist instance rotate i-web1 --credentials i-web1.toml",))
+@click.argument("instance_id", metavar="ID")
+@credentials_option(required=True)
+def rotate(call: Call, *, instance_id: str, credentials: Path) -> None:
+    """Give an instance new credentials. The old ones are worthless at once, and its agent is cut off.
+
+    Scripts that run go on; their results arrive once the agent runs with the new file.
+    """
+    _write_credentials(call, instance_id, credentials)
+    if call.wants_json:
+        call.print_json({"InstanceId": instance_id, "Credentials": str(credentials)})
+
+
+@assist_command("quarantine", examples=("assist instance quarantine i-web1 --reason 'found on two machines'",))
+@click.argument("instance_id", metavar="ID")
+@click.option("--reason", default="by an operator", show_default=True, help="Shown with the instance.")
+def quarantine(call: Call, *, instance_id: str, reason: str) -> None:
+    """Give an instance no more work, and keep everything else as it is, until it is released."""
+    call.assistant.trust.quarantine(instance_id, reason)
+    _done(call, instance_id, f"{instance_id} gets no work until: assist instance release {instance_id}")
+
+
+@assist_command("release", examples=("assist instance release i-web1",))
+@click.argument("instance_id", metavar="ID")
+def release(call: Call, *, instance_id: str) -> None:
+    """Give an instance in quarantine work again."""
+    was_held = call.assistant.trust.release(instance_id)
+    _done(call, instance_id, f"{instance_id} gets work again" if was_held else f"{instance_id} was not in quarantine")
+
+
+def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
+    issued = call.assistant.trust.issue_credentials(instance_id)
+    issued.credentials.write(file)
+    call.say(f"wrote {file}; on the machine, run: assist-agent run --config {file.name}")
+    if issued.credentials.reaches_this_machine_only:
+        call.say(
+            "note: the Redis address in it is one of this machine only; "
+            "set security.agent_redis_url to the one that agents reach"
+        )
+    if not issued.is_saved:
+        call.say(
+            "note: Redis has no ACL file and forgets this instance's user when it restarts; "
+            "see `assist doctor`, which also makes it anew"
+        )
+
+
+def _done(call: Call, instance_id: str, text: str) -> None:
+    if call.wants_json:
+        call.print_json({"InstanceId": instance_id})
+    else:
+        call.say(text)

@@ -1,0 +1,61 @@
+"""A fleet for the tests of the command line: a real server and two real agents, shared by the tests of one file."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.processes import clean_environment
+from harness.redis_server import RedisServer
+from harness.system import Outcome, System
+
+
+class Fleet:
+    """Two instances, ``i-web1`` and ``i-web2``, both tagged ``env=test``, and an operator's shell."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        self.system = system
+        self.folder = folder
+        self.environment = clean_environment(
+            folder, {"CLOUD_ASSISTANT_REDIS_URL": system.redis_url, "CLOUD_ASSISTANT_HOME": str(folder)}
+        )
+
+    def assist(self, *arguments: str, input: str | bytes | None = None, within_seconds: float = 30) -> Outcome:
+        """Run ``assist`` to its end."""
+        return self.system.assist(*arguments, input=input, within_seconds=within_seconds)
+
+    def shell(self, line: str, within_seconds: float = 30) -> Outcome:
+        """Run a line as an operator's shell would, ``PIPESTATUS`` and all."""
+        outcome = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=within_seconds,
+            check=False,
+        )
+        out, err = outcome.stdout.decode("utf-8", "replace"), outcome.stderr.decode("utf-8", "replace")
+        return Outcome((line,), outcome.returncode, out, err)
+
+    def start(self, script: str, *arguments: str) -> str:
+        """Dispatch a script without waiting, and answer the invocation's id."""
+        return self.assist("run", script, *arguments, "--no-wait").must_succeed().stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    with RedisServer(folder / "redis") as server:
+        # No keys here: what is signed and refused has tests of its own.
+        environment = {"CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true"}
+        system = System(folder / "system", server.url(), environment)
+        try:
+            for instance_id in ("i-web1", "i-web2"):
+                system.start_agent(instance_id)
+                system.assist("instance", "tag", instance_id, "env=test").must_succeed()
+            (folder / "operator").mkdir()
+            yield Fleet(system, folder / "operator")
+        finally:
+            system.stop()

@@ -1,0 +1,157 @@
+"""``assist invocation …``: look, follow, stop."""
+
+import signal
+
+from e2e.cli.conftest import Fleet
+
+from harness.eventually import eventually
+
+
+def state_of(fleet: Fleet, invoke_id: str) -> str:
+    shown = fleet.assist("invocation", "show", invoke_id, "--output", "json").must_succeed().json
+    return str(shown["InvocationStatus"])
+
+
+def wait_until_running(fleet: Fleet, invoke_id: str) -> None:
+    eventually(lambda: state_of(fleet, invoke_id) == "Running", 10, f"{invoke_id} runs", every_seconds=0.2)
+
+
+def test_follow_shows_a_running_invocation_to_its_end(fleet: Fleet) -> None:
+    invoke_id = fleet.start("echo one; sleep 1; echo two; exit 2", "--instance", "i-web1")
+    outcome = fleet.assist("invocation", "follow", invoke_id)
+    assert outcome.exit_code == 1
+    assert outcome.stdout == "one\ntwo\n"
+    assert f"{invoke_id} i-web1 Failed exit 2" in outcome.stderr
+
+
+def test_follow_of_a_finished_invocation_shows_it_again(fleet: Fleet) -> None:
+    invoke_id = fleet.start("echo one", "--all")
+    assert fleet.assist("invocation", "follow", invoke_id).must_succeed().stdout.startswith("2 instances: Success")
+    again = fleet.assist("invocation", "follow", invoke_id, "--output", "json").must_succeed().json
+    assert [one["Output"] for one in again["InvocationResults"]] == ["one\n", "one\n"]
+
+
+def test_follow_with_too_little_time_is_exit_code_6(fleet: Fleet) -> None:
+    invoke_id = fleet.start("sleep 3", "--instance", "i-web1")
+    assert fleet.assist("invocation", "follow", invoke_id, "--wait-timeout", "0.3").exit_code == 6
+    fleet.assist("invocation", "stop", invoke_id, "--wait").must_succeed()
+
+
+def test_results_of_a_running_invocation_are_there_at_once_or_awaited(fleet: Fleet) -> None:
+    invoke_id = fleet.start("sleep 2; echo late; exit 5", "--all")
+    now = fleet.assist("invocation", "results", invoke_id, "--output", "json").must_succeed().json
+    assert now["InvocationStatus"] in ("Pending", "Running")
+    assert fleet.assist("invocation", "results", invoke_id, "--wait", "0.2").exit_code == 6
+    awaited = fleet.assist("invocation", "results", "--wait", invoke_id, "--output", "json")
+    assert awaited.exit_code == 1
+    assert [one["ExitCode"] for one in awaited.json["InvocationResults"]] == [5, 5]
+    assert fleet.assist("invocation", "results", invoke_id).exit_code == 0
+
+
+def test_results_can_be_narrowed_to_instances(fleet: Fleet) -> None:
+    invoke_id = fleet.start("echo here", "--all")
+    one = fleet.assist("invocation", "results", invoke_id, "--wait", "10", "--instance", "i-web2").must_succeed()
+    assert one.stdout == "here\n"
+    stranger = fleet.assist("invocation", "results", invoke_id, "--instance", "i-web9")
+    assert stranger.exit_code == 5
+    assert stranger.stderr.endswith("(InvalidInstanceId.NotFound)\n")
+
+
+def test_history_of_an_invocation_is_one_line_per_execution(fleet: Fleet) -> None:
+    invoke_id = fleet.start("true", "--all")
+    fleet.assist("invocation", "results", invoke_id, "--wait").must_succeed()
+    lines = fleet.assist("invocation", "results", invoke_id, "--history").must_succeed().stdout.splitlines()
+    assert lines[0].split() == ["DUE", "INSTANCE", "STATE", "TOOK", "REASON"]
+    assert len(lines) == 3
+    history = fleet.assist("invocation", "results", invoke_id, "--history", "--output", "json").must_succeed().json
+    assert len(history["InvocationResults"]) == 2
+
+
+def test_show_tells_what_was_asked_and_where_each_instance_stands(fleet: Fleet) -> None:
+    outcome = fleet.assist("run", "exit 9", "--all", "--name", "shown", "--workdir", "/tmp", "--output", "json")
+    invoke_id = outcome.json["InvokeId"]
+    text = fleet.assist("invocation", "show", invoke_id).must_succeed().stdout
+    assert "Failed (2 Failed)" in text
+    assert "shown" in text
+    assert "/tmp" in text
+    assert text.count("Failed exit 9") == 2
+    shown = fleet.assist("invocation", "show", invoke_id, "--output", "json").must_succeed().json
+    assert shown["CommandContent"] == "exit 9"
+    assert shown["TargetCount"] == 2
+    assert shown["CountsByStatus"] == {"Failed": 2}
+    assert {one["InstanceId"] for one in shown["InvokeInstances"]["InvokeInstance"]} == {"i-web1", "i-web2"}
+
+
+def test_a_list_can_be_filtered_and_paged(fleet: Fleet) -> None:
+    ids = [
+        fleet.assist("run", "exit 3", "--instance", "i-web1", "--name", "listed", "--output", "json").json["InvokeId"]
+        for _ in range(3)
+    ]
+
+    def listed(*arguments: str) -> list[str]:
+        outcome = fleet.assist("invocation", "list", "--name", "listed", "--output", "json", *arguments)
+        return [one["InvokeId"] for one in outcome.must_succeed().json]
+
+    assert listed() == ids[::-1]
+    assert listed("--status", "Failed", "--limit", "2") == ids[:0:-1]
+    assert listed("--status", "Success") == []
+    assert listed("--type", "RunBatScript") == []
+    assert ids[0] in fleet.assist("invocation", "list", "--instance", "i-web1").stdout
+    assert ids[0] not in fleet.assist("invocation", "list", "--instance", "i-web2").stdout
+    assert fleet.assist("invocation", "list", "--instance", "i-web1", "--name", "listed").exit_code == 2
+    text = fleet.assist("invocation", "list", "--name", "listed", "--limit", "2").must_succeed()
+    assert text.stdout.splitlines()[0].split() == ["INVOCATION", "CREATED", "STATE", "TARGETS", "NAME"]
+    assert max(map(len, text.stdout.splitlines())) <= 100
+    assert "1 to 2 of 3 invocations; --page 2 shows more" in text.stderr
+
+
+def test_stop_ends_what_runs_and_says_so(fleet: Fleet) -> None:
+    invoke_id = fleet.start("sleep 60", "--all")
+    wait_until_running(fleet, invoke_id)
+    only = fleet.assist("invocation", "stop", invoke_id, "--instance", "i-web1", "--wait").must_succeed()
+    assert [line.split() for line in only.stdout.splitlines()] == [["INSTANCE", "STATE"], ["i-web1", "Terminated"]]
+    rest = fleet.assist("invocation", "stop", invoke_id, "--wait", "--output", "json").must_succeed().json
+    assert rest["InvocationStatus"] == "Stopped"
+    assert [one["InstanceId"] for one in rest["Stopped"]] == ["i-web2"]
+    assert {one["InvocationStatus"] for one in rest["InvocationResults"]} == {"Terminated"}
+    nothing = fleet.assist("invocation", "stop", invoke_id).must_succeed()
+    assert f"nothing left to stop; {invoke_id} is Stopped" in nothing.stderr
+
+
+def test_stop_without_waiting_answers_at_once(fleet: Fleet) -> None:
+    invoke_id = fleet.start("sleep 60", "--instance", "i-web1")
+    wait_until_running(fleet, invoke_id)
+    answer = fleet.assist("invocation", "stop", invoke_id, "--output", "json").must_succeed().json
+    assert "InvocationResults" not in answer
+    assert answer["Stopped"] == [{"InstanceId": "i-web1", "InvocationStatus": "Stopping"}]
+    eventually(lambda: state_of(fleet, invoke_id) == "Stopped", 15, "the stop is confirmed", every_seconds=0.2)
+
+
+def test_an_unknown_invocation_is_exit_code_5_for_every_verb(fleet: Fleet) -> None:
+    for verb in ("show", "results", "follow", "stop"):
+        outcome = fleet.assist("invocation", verb, "t-unknown1")
+        assert (outcome.exit_code, outcome.stdout) == (5, ""), str(outcome)
+        assert outcome.stderr.endswith("(InvalidInvokeId.NotFound)\n")
+
+
+def test_ctrl_c_stops_the_watching_and_not_the_script(fleet: Fleet) -> None:
+    for form in ("text", "json"):
+        arguments = ("run", "echo begun; sleep 3; echo ended", "--instance", "i-web1", "--output", form)
+        with fleet.system.assist_running(*arguments, name=f"interrupted {form}") as program:
+            if form == "text":
+                program.wait_for_line("^begun$", within_seconds=10)
+            else:
+                eventually(lambda: running_ids(fleet), 10, "the script runs", every_seconds=0.1)
+            program.send(signal.SIGINT)
+            assert program.wait(5) == 130
+            said = program.log()
+        invoke_id = said.rpartition("assist invocation stop ")[2].split()[0]
+        assert f"assist invocation follow {invoke_id}" in said
+        assert "Traceback" not in said
+        again = fleet.assist("invocation", "follow", invoke_id).must_succeed()
+        assert again.stdout == "begun\nended\n"
+
+
+def running_ids(fleet: Fleet) -> list[str]:
+    listed = fleet.assist("invocation", "list", "--status", "Running", "--output", "json").must_succeed().json
+    return [one["InvokeId"] for one in listed]

@@ -1,0 +1,101 @@
+"""Readers that go away, servers that are not there, terminals."""
+
+import os
+import pty
+import subprocess
+import time
+
+import pytest
+from e2e.cli.conftest import Fleet
+
+from harness.processes import clean_environment, installed_program
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of(fleet: Fleet) -> None:
+    line = (
+        "assist run 'for i in 1 2 3 4; do echo $i; sleep 0.3; done' --instance i-web1 | head -1; echo ${PIPESTATUS[0]}"
+    )
+    outcome = fleet.shell(line)
+    assert outcome.stdout == "1\n141\n"
+    assert outcome.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", ["--help", "instance list", "config show --output json", "run --help"])
+def test_a_list_into_a_closed_pipe_ends_silently(fleet: Fleet, arguments: str) -> None:
+    outcome = fleet.shell(f"assist {arguments} | true; echo ${{PIPESTATUS[0]}}")
+    assert outcome.stdout in ("0\n", "141\n")
+    assert outcome.stderr == ""
+
+
+def test_the_first_line_of_a_long_answer_is_enough_for_head(fleet: Fleet) -> None:
+    outcome = fleet.shell("assist config show | head -1; echo ${PIPESTATUS[@]}")
+    assert outcome.stdout.startswith("agent.")
+    assert outcome.stderr == ""
+
+
+COMMANDS = [
+    ("run", "true", "--all"),
+    ("invoke", "c-1", "--all"),
+    ("command", "list"),
+    ("command", "create", "true", "--name", "x"),
+    ("invocation", "follow", "t-00000001"),
+    ("invocation", "results", "t-00000001"),
+    ("instance", "list"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, ...], tmp_path: object) -> None:
+    environment = clean_environment(tmp_path, {"CLOUD_ASSISTANT_REDIS_URL": "redis://me:secret@127.0.0.1:1/0"})  # type: ignore[arg-type]
+    start = time.monotonic()
+    outcome = subprocess.run(
+        [installed_program("assist"), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert time.monotonic() - start < 2
+    assert outcome.returncode == 3
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith("assist: no Redis at redis://me@127.0.0.1:1/0:")
+    assert "assist up" in outcome.stderr
+    assert "--redis-url" in outcome.stderr
+    assert "secret" not in outcome.stderr
+
+
+def on_a_terminal(fleet: Fleet, *arguments: str, columns: int = 80) -> str:
+    """What a terminal of this width would have received, from both outputs."""
+    ours, theirs = pty.openpty()
+    os.set_inheritable(theirs, True)
+    subprocess.run(["stty", "cols", str(columns)], stdin=theirs, check=True)
+    program = subprocess.Popen(
+        [installed_program("assist"), *arguments], env=fleet.environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    received = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            received += chunk
+    except OSError:
+        pass  # how a terminal says that nobody has it open any more
+    finally:
+        os.close(ours)
+    program.wait(10)
+    return received.decode()
+
+
+def test_a_terminal_gets_a_progress_line_that_is_taken_away(fleet: Fleet) -> None:
+    received = on_a_terminal(fleet, "run", "sleep 0.5; echo done", "--all")
+    assert "] 0/2  " in received
+    shown = received.replace("\r\n", "\n").rpartition("\r")[2]
+    assert shown.startswith("2 instances: Success exit 0\n")
+
+
+def test_on_a_terminal_a_table_fits_its_width(fleet: Fleet) -> None:
+    fleet.assist("instance", "add", "i-wordy", "--name", "n" * 100).must_succeed()
+    lines = on_a_terminal(fleet, "instance", "list", "--connected", columns=70).split("\r\n")
+    assert max(map(len, lines)) <= 70
+    fleet.assist("instance", "remove", "i-wordy").must_succeed()
+
+
+def test_a_file_gets_no_progress(fleet: Fleet) -> None:
+    outcome = fleet.assist("run", "sleep 0.5", "--all").must_succeed()
+    assert "\r" not in outcome.stdout + outcome.stderr
+    assert "\x1b" not in outcome.stdout + outcome.stderr
