@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .not_started import EXECUTION_EXCEPTION, NotStarted
@@ -73,7 +74,17 @@ def launcher_arguments(launcher: str, script_path: str, *, search_path: str) -> 
     Raises:
         NotStarted: it cannot be split, or its program is not on this instance.
     """
-    words = _split(_SCRIPT_NAME.sub(_PATH_MARK, launcher), "launcher")
+    words = launcher_words(launcher, script_path, split=lambda text: _split(text, "launcher"))
+    return [find_program(words[0], search_path, said_by="the launcher"), *words[1:]]
+
+
+def launcher_words(launcher: str, script_path: str, *, split: Callable[[str], list[str]]) -> list[str]:
+    """Return a launcher's words with the script's path in place of its placeholder, or as the last one.
+
+    Raises:
+        NotStarted: it names no program.
+    """
+    words = split(_SCRIPT_NAME.sub(_PATH_MARK, launcher))
     if not words:
         raise NotStarted(EXECUTION_EXCEPTION, "the launcher is blank; leave it empty or name a program")
     if not any(_PATH_MARK in word for word in words):
@@ -81,7 +92,7 @@ def launcher_arguments(launcher: str, script_path: str, *, search_path: str) -> 
     words = [word.replace(_PATH_MARK, script_path) for word in words]
     if words[0] == script_path:
         raise NotStarted(EXECUTION_EXCEPTION, f"the launcher {launcher!r} names no program before the script's file")
-    return [find_program(words[0], search_path, said_by="the launcher"), *words[1:]]
+    return words
 
 
 def find_program(name: str, search_path: str, *, said_by: str) -> str:

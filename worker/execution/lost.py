@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .cgroup import kill_group, members_of
-from .environment import EXECUTION_MARKER
+from .invocation_facts import EXECUTION_MARKER
 from .not_started import EXECUTION_EXCEPTION
 from .output import KeptOutput
 from .proc_table import (

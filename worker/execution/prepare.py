@@ -33,9 +33,7 @@ def prepare(script: Script, folder: Path) -> Plan:
     own_folder = os.path.abspath(folder)
     account = account_of(script.username)
     _check_script_type(script)
-    now_ms = time.time_ns() // 1_000_000
-    deadline_ms = script.deadline_ms or (now_ms + int(script.timeout_seconds * 1000) if script.timeout_seconds else 0)
-    environment = clean_environment(script, account, deadline_ms=deadline_ms)
+    environment = clean_environment(script, account, now_ms=time.time_ns() // 1_000_000)
     working_directory, notes = _working_directory(script, account)
     content, content_notes = _content_to_write(script)
     extension = (launcher_extension(script.launcher) if script.launcher else "") or _EXTENSIONS[script.script_type]

@@ -22,6 +22,10 @@ CRASH_FILE = "supervisor-crash.txt"
 Reason = Literal["exited", "timeout", "stopped", "not_started", "supervisor_lost"]
 
 _VERSION = 1
+#: A new file of our own, never one that somebody has put or linked there; Windows has other names for the last ones.
+_NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
+    _NEW_FILE_FLAGS |= getattr(os, _name, 0)
 
 
 class Step(NamedTuple):
@@ -134,12 +138,11 @@ def replace_file(path: str, data: bytes) -> None:
     Not forced to the platter: it has to survive the death of processes, and after a power cut the boot id tells.
     """
     temporary = path + ".new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(temporary, flags, 0o600)
+        fd = os.open(temporary, _NEW_FILE_FLAGS, 0o600)
     except FileExistsError:  # whoever wrote it before us was killed in the middle
         os.unlink(temporary)
-        fd = os.open(temporary, flags, 0o600)
+        fd = os.open(temporary, _NEW_FILE_FLAGS, 0o600)
     try:
         rest = memoryview(data)
         while rest:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution import prepare as prepare_module
+from cloud_assistant.worker.execution.account import account_of
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.prepare import prepare
@@ -109,7 +110,7 @@ def test_a_home_that_does_not_exist_is_replaced_by_the_root_and_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    own = prepare_module.account_of("")
+    own = account_of("")
     homeless = type(own)(own.name, own.uid, own.gid, (), "/does/not/exist", own.shell, is_own=True)
     monkeypatch.setattr(prepare_module, "account_of", lambda name: homeless)
     plan = prepare(script_of(), tmp_path / "x")

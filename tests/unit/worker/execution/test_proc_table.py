@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from cloud_assistant.worker.execution import proc_table
 from cloud_assistant.worker.execution.proc_table import (
     ProcessEntry,
     boot_id,
@@ -83,5 +82,5 @@ def test_a_machine_out_of_descriptors_sees_nobody_rather_than_failing(monkeypatc
     def none_left(path: str, flags: int) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(proc_table.os, "open", none_left)
+    monkeypatch.setattr(os, "open", none_left)
     assert entry_of(os.getpid()) is None

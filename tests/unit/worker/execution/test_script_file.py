@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.worker.execution import script_file
 from cloud_assistant.worker.execution.account import Account, account_of
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.script_file import write_script_file
@@ -77,7 +76,7 @@ def test_a_full_disk_turns_the_script_into_a_memory_file(
             raise OSError(error, os.strerror(error))
         return real_write(fd, data)
 
-    monkeypatch.setattr(script_file.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     file = write_script_file(str(tmp_path / "x"), "script.sh", b"echo 1", OWN)
     assert file.memory_fd is not None
     assert Path(f"/proc/self/fd/{file.memory_fd}").read_bytes() == b"echo 1"
@@ -91,6 +90,6 @@ def test_another_error_of_the_disk_is_a_refusal(tmp_path: Path, monkeypatch: pyt
     def broken(fd: int, data: bytes) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(script_file.os, "write", broken)
+    monkeypatch.setattr(os, "write", broken)
     with pytest.raises(NotStarted, match="Input/output error"):
         write_script_file(str(tmp_path / "x"), "script.sh", b"echo 1", OWN)

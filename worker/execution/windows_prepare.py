@@ -1,0 +1,89 @@
+"""Turn a script into a plan on Windows; what can be refused without starting anything is refused here.
+
+Never run on a real Windows by us.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from .interpreter import launcher_extension, launcher_words
+from .invocation_facts import checked, facts_of
+from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
+from .plan import Plan
+from .script import Script
+from .windows_script import (
+    EXTENSIONS,
+    split_windows_command_line,
+    windows_arguments,
+    windows_content,
+    windows_environment,
+)
+
+_SYSTEM_ROOT = r"C:\Windows"
+
+
+def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str]) -> Plan:
+    """Check the script, write it into ``folder``, and return the plan; ``inherited`` is the agent's environment.
+
+    Scripts run as the agent's own user: to become another one, Windows wants that user's password.
+
+    Raises:
+        NotStarted: the script cannot run here; nothing was started.
+    """
+    if script.script_type not in EXTENSIONS:
+        raise NotStarted(COMMAND_NOT_APPLICABLE, f"{script.script_type} needs Linux and this instance runs Windows")
+    if script.username:
+        raise NotStarted(
+            EXECUTION_EXCEPTION, f"agents on Windows run scripts as their own user only, not as {script.username!r}"
+        )
+    folder = folder.absolute()
+    facts = facts_of(script, now_ms=time.time_ns() // 1_000_000)
+    environment = checked(windows_environment(script, inherited, facts))
+    working_directory = _working_directory(script, inherited, folder)
+    extension = launcher_extension(script.launcher) or EXTENSIONS[script.script_type]
+    path = folder / f"script{extension}"
+    arguments = _arguments(script, str(path), environment.get("SystemRoot", _SYSTEM_ROOT))
+    _write(path, windows_content(script.script_type, script.content))
+    return Plan(
+        execution_id=script.execution_id,
+        folder=str(folder),
+        arguments=arguments,
+        script_path=str(path),
+        environment=environment,
+        working_directory=working_directory,
+        working_directory_is_default=not script.working_directory,
+        credentials=None,
+        timeout_seconds=script.timeout_seconds,
+        grace_seconds=script.grace_seconds,
+        drain_seconds=script.drain_seconds,
+        kills_tree=script.termination_mode == "ProcessTree",
+        output_limit_bytes=script.output_limit_bytes,
+        keep_script=script.keep_script,
+    )
+
+
+def _arguments(script: Script, path: str, system_root: str) -> list[str]:
+    if script.launcher:
+        return launcher_words(script.launcher, path, split=split_windows_command_line)
+    return windows_arguments(script.script_type, path, system_root=system_root)
+
+
+def _working_directory(script: Script, inherited: Mapping[str, str], folder: Path) -> str:
+    wanted = script.working_directory
+    if wanted and not Path(wanted).is_dir():
+        raise NotStarted(DIRECTORY_NOT_EXISTS, f"working directory {wanted!r} does not exist; create it")
+    return wanted or inherited.get("USERPROFILE") or str(folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise NotStarted(
+            EXECUTION_EXCEPTION, f"{path} exists: this execution was prepared before and is not started twice"
+        ) from None
+    except OSError as exc:
+        raise NotStarted(EXECUTION_EXCEPTION, f"cannot write the script to {path}: {exc}") from exc

@@ -1,0 +1,88 @@
+"""What a script looks like to Windows: bytes, command line and environment; pure.
+
+Never run on a real Windows by us; the forms follow Microsoft's documentation of cmd.exe and powershell.exe.
+"""
+
+import ntpath
+import re
+import shlex
+from collections.abc import Mapping
+
+from .not_started import EXECUTION_EXCEPTION, NotStarted
+from .script import Script
+
+UTF8_MARK = b"\xef\xbb\xbf"
+EXTENSIONS = {"RunBatScript": ".bat", "RunPowerShellScript": ".ps1"}
+
+_ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\b", re.IGNORECASE)
+_LINE_END = re.compile(rb"\r?\n")
+#: What programs on Windows cannot start without, or find themselves by; everything else of the agent stays away.
+_INHERITED_NAMES = (
+    *("SystemRoot", "SystemDrive", "windir", "ComSpec", "PATH", "PATHEXT", "TEMP", "TMP"),
+    *("USERPROFILE", "USERNAME", "USERDOMAIN", "APPDATA", "LOCALAPPDATA", "ProgramData", "ProgramFiles"),
+    *("ProgramFiles(x86)", "ProgramW6432", "CommonProgramFiles", "PSModulePath", "NUMBER_OF_PROCESSORS"),
+    *("PROCESSOR_ARCHITECTURE", "COMPUTERNAME", "OS", "PUBLIC", "ALLUSERSPROFILE"),
+)
+
+
+def windows_content(script_type: str, content: bytes) -> bytes:
+    """Return the bytes to put on disk.
+
+    Both kinds get CR LF line ends. PowerShell 5 takes a file without byte order mark for the machine's old code
+    page, so it gets one. cmd.exe cannot read past such a mark, takes the file line by line in the current code
+    page, and prints every command unless told not to.
+    """
+    content = _LINE_END.sub(b"\r\n", content.removeprefix(UTF8_MARK))
+    if script_type == "RunPowerShellScript":
+        return UTF8_MARK + content
+    lines = b"" if _ECHO_COMMAND.match(content) else b"@echo off\r\n"
+    if not content.isascii() and _is_utf8(content):
+        lines += b"@chcp 65001>nul\r\n"
+    return lines + content
+
+
+def windows_arguments(script_type: str, path: str, *, system_root: str) -> list[str]:
+    """Return the program and arguments that run a script file.
+
+    cmd.exe without the AutoRun commands of the registry; PowerShell without profiles and questions, and with an
+    execution policy for this process alone: the machine's own is not touched.
+    """
+    system = ntpath.join(system_root, "System32")
+    if script_type == "RunBatScript":
+        return [ntpath.join(system, "cmd.exe"), "/d", "/c", path]
+    powershell = ntpath.join(system, "WindowsPowerShell", "v1.0", "powershell.exe")
+    return [powershell, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", path]
+
+
+def split_windows_command_line(text: str) -> list[str]:
+    """Split a launcher into words: quotes group, and a backslash is a path separator, never an escape.
+
+    Raises:
+        NotStarted: a quote is never closed.
+    """
+    try:
+        words = shlex.split(text, posix=False)
+    except ValueError as exc:
+        raise NotStarted(EXECUTION_EXCEPTION, f"the launcher {text!r} cannot be split into words: {exc}") from exc
+    return [word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word for word in words]
+
+
+def windows_environment(script: Script, inherited: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, str]:
+    """Return the script's environment: what Windows needs, the script's own variables, the facts of the invocation.
+
+    Windows knows a name whatever its case, so a later one replaces an earlier one that differs in case only.
+    """
+    known = {name.upper(): value for name, value in inherited.items()}
+    wanted = {name: known[name.upper()] for name in _INHERITED_NAMES if name.upper() in known}
+    variables: dict[str, tuple[str, str]] = {}
+    for name, value in [*wanted.items(), *script.environment.items(), *facts.items()]:
+        variables[name.upper()] = (name, value)
+    return dict(variables.values())
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
