@@ -7,7 +7,7 @@ real Windows by us.
 import ctypes
 from typing import Any
 
-_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
+_KILL_ON_CLOSE = 0x2000
 _EXTENDED_LIMIT_INFORMATION = 9
 _BASIC_ACCOUNTING_INFORMATION = 1
 
@@ -69,12 +69,12 @@ def call(library: str, name: str, *arguments: Any, zero_is_success: bool = False
     return int(result)
 
 
-class JobObject:
+class WindowsGroup:
     """One job; whatever is left in it dies when this process does, unless it was released."""
 
     def __init__(self) -> None:
         self._handle: ctypes.c_void_p | None = ctypes.c_void_p(call("kernel32", "CreateJobObjectW", None, None))
-        self._set_limits(_LIMIT_KILL_ON_JOB_CLOSE)
+        self._set_limits(_KILL_ON_CLOSE)
 
     def take(self, process_handle: int) -> None:
         """Put a process that was created suspended into the job and let it run.

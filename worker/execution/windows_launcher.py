@@ -19,7 +19,7 @@ from .output import KeptOutput
 from .plan import Plan
 from .record import EXIT_FILE, STARTED_FILE, ExitRecord, Reason, StartRecord, Step, load_exit, load_start, replace_file
 from .running_script import RunningScript
-from .windows_process import JobProcess, start_in_job
+from .windows_process import GroupedProcess, start_in_group
 
 _READ_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.05
@@ -55,7 +55,7 @@ class WindowsLauncher:
                 file.write(start.to_bytes())
         except OSError as exc:
             raise NotStarted(EXECUTION_EXCEPTION, f"cannot claim {plan.folder}: {exc}") from exc
-        return WindowsScript(plan, start_in_job(plan), now_ms)
+        return WindowsScript(plan, start_in_group(plan), now_ms)
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution of an earlier agent, which ended with it at the latest; None when it never started."""
@@ -104,10 +104,10 @@ class EndedScript(RunningScript):
 class WindowsScript(RunningScript):
     """One script in its job, with one thread that watches it and one for each of its streams."""
 
-    def __init__(self, plan: Plan, started: JobProcess, started_ms: int) -> None:
+    def __init__(self, plan: Plan, started: GroupedProcess, started_ms: int) -> None:
         super().__init__(plan.execution_id)
         self._plan = plan
-        self._process, self._job = started
+        self._process, self._group = started
         self._started_ms = started_ms
         self._begun_at = time.monotonic()
         self._events: queue.Queue[Event] = queue.Queue()
@@ -177,23 +177,23 @@ class WindowsScript(RunningScript):
         """Kill the whole job, or the main process alone; return how many processes survived."""
         self._note("timeout" if reason == "timeout" else "stop requested")
         if self._plan.kills_tree:
-            self._job.kill()
+            self._group.kill()
         else:
             self._process.kill()
         self._process.wait(_GIVE_UP_SECONDS)
         give_up_at = time.monotonic() + _GIVE_UP_SECONDS
-        while self._plan.kills_tree and self._job.process_count() and time.monotonic() < give_up_at:
+        while self._plan.kills_tree and self._group.process_count() and time.monotonic() < give_up_at:
             time.sleep(_LOOK_SECONDS)
         self._note("verified")
         return self._steps[-1].process_count
 
     def _note(self, what: str) -> None:
-        self._steps.append(Step(what, _now_ms(), self._job.process_count()))
+        self._steps.append(Step(what, _now_ms(), self._group.process_count()))
 
     def _finish(self, reason: Reason, survivors: int) -> None:
-        left_running = self._job.process_count()
-        self._job.release()
-        self._job.close()
+        left_running = self._group.process_count()
+        self._group.release()
+        self._group.close()
         with self._kept_lock:
             self._kept.finish()
         code = self._process.returncode

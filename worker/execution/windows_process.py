@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, Protocol
 
 from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
-from .windows_job import JobObject
+from .windows_job import WindowsGroup
 
 _CREATE_SUSPENDED = 0x4
 _CREATE_NO_WINDOW = 0x8000000
 
 
-class Job(Protocol):
+class Group(Protocol):
     """What a watcher needs of a job object."""
 
     def process_count(self) -> int:
@@ -28,20 +28,20 @@ class Job(Protocol):
         """Give the job up."""
 
 
-class JobProcess(NamedTuple):
+class GroupedProcess(NamedTuple):
     """A running script's main process, with pipes to its two streams, and the job around all it starts."""
 
     process: subprocess.Popen[bytes]
-    job: Job
+    group: Group
 
 
-def start_in_job(plan: Plan) -> JobProcess:
+def start_in_group(plan: Plan) -> GroupedProcess:
     """Start the plan's program; everything that it starts will be in the job.
 
     Raises:
         NotStarted: nothing runs.
     """
-    job = JobObject()
+    group = WindowsGroup()
     try:
         process: Any = subprocess.Popen(
             plan.arguments,
@@ -53,9 +53,9 @@ def start_in_job(plan: Plan) -> JobProcess:
             env=plan.environment,
             creationflags=_CREATE_SUSPENDED | _CREATE_NO_WINDOW,
         )
-        job.take(int(process._handle))
+        group.take(int(process._handle))
     except OSError as exc:
-        job.close()
+        group.close()
         code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
         raise NotStarted(code, f"{plan.arguments[0]!r} could not be started: {exc}") from exc
-    return JobProcess(process, job)
+    return GroupedProcess(process, group)

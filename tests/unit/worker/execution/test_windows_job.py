@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloud_assistant.worker.execution import windows_job
-from cloud_assistant.worker.execution.windows_job import JobObject
+from cloud_assistant.worker.execution.windows_job import WindowsGroup
 
 HANDLE = 0x1234_5678_9ABC
 
@@ -43,14 +43,14 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> FakeWindows:
 
 
 def test_a_job_ends_its_processes_when_its_owner_dies_unless_released(windows: FakeWindows) -> None:
-    job = JobObject()
+    group = WindowsGroup()
     assert windows.limit_flags == [0x2000]
-    job.release()
+    group.release()
     assert windows.limit_flags == [0x2000, 0]
 
 
 def test_a_process_is_in_the_job_before_it_runs(windows: FakeWindows) -> None:
-    JobObject().take(77)
+    WindowsGroup().take(77)
     assert [name for _, name, *_ in windows.calls] == [
         "CreateJobObjectW",
         "SetInformationJobObject",
@@ -60,19 +60,19 @@ def test_a_process_is_in_the_job_before_it_runs(windows: FakeWindows) -> None:
 
 
 def test_a_job_counts_and_kills(windows: FakeWindows) -> None:
-    job = JobObject()
-    assert job.process_count() == 2
-    job.kill()
+    group = WindowsGroup()
+    assert group.process_count() == 2
+    group.kill()
     assert windows.calls[-1][1] == "TerminateJobObject"
 
 
 def test_a_job_is_closed_once(windows: FakeWindows) -> None:
-    job = JobObject()
-    job.close()
-    job.close()
+    group = WindowsGroup()
+    group.close()
+    group.close()
     assert [name for _, name, *_ in windows.calls].count("CloseHandle") == 1
     with pytest.raises(ValueError, match="closed"):
-        job.kill()
+        group.kill()
 
 
 def test_the_structures_have_the_sizes_that_64_bit_windows_documents() -> None:

@@ -19,7 +19,7 @@ from cloud_assistant.worker.execution.record import ExitRecord, load_exit
 from cloud_assistant.worker.execution.script import Script
 from cloud_assistant.worker.execution.windows_launcher import WindowsLauncher
 from cloud_assistant.worker.execution.windows_prepare import prepare_on_windows
-from cloud_assistant.worker.execution.windows_process import JobProcess, start_in_job
+from cloud_assistant.worker.execution.windows_process import GroupedProcess, start_in_group
 from harness import proc
 
 
@@ -48,14 +48,14 @@ class SessionJob:
 def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[SessionJob]]:
     started: list[SessionJob] = []
 
-    def start(plan: Plan) -> JobProcess:
+    def start(plan: Plan) -> GroupedProcess:
         process = subprocess.Popen(
             plan.arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
         )
         started.append(SessionJob(process.pid))
-        return JobProcess(process, started[-1])
+        return GroupedProcess(process, started[-1])
 
-    monkeypatch.setattr(windows_launcher, "start_in_job", start)
+    monkeypatch.setattr(windows_launcher, "start_in_group", start)
     yield started
     for job in started:
         job.kill()
@@ -175,7 +175,7 @@ def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch
         def close(self) -> None:
             closed.append(True)
 
-    monkeypatch.setattr(windows_process, "JobObject", EmptyJob)
+    monkeypatch.setattr(windows_process, "WindowsGroup", EmptyJob)
 
     def missing(*arguments: object, **options: object) -> None:
         assert options["creationflags"] == 0x8000004
@@ -184,5 +184,5 @@ def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch
     monkeypatch.setattr(subprocess, "Popen", missing)
     plan = prepare_on_windows(script_of(), tmp_path / "x", {"USERPROFILE": "/does/not/exist"})
     with pytest.raises(NotStarted) as refused:
-        start_in_job(plan)
+        start_in_group(plan)
     assert (refused.value.error_code, closed) == ("DirectoryNotExists", [True])
