@@ -1,5 +1,6 @@
 """Agents of the fault tests: some that die at a named point, some on a machine that seems to have been restarted."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,10 +9,11 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from cloud_assistant.worker.execution.proc_table import carries_variable, is_same_process
 from cloud_assistant.worker.execution.record import load_start
 from harness.eventually import eventually
 from harness.needs import skip_without
-from harness.proc import process
+from harness.proc import all_processes, process
 from harness.processes import Program, clean_environment, installed_program
 from harness.system import System
 
@@ -20,24 +22,47 @@ QUICK = {
     "CLOUD_ASSISTANT_AGENT_HEARTBEAT_SECONDS": "0.5",
     "CLOUD_ASSISTANT_AGENT_RECONCILE_SECONDS": "0.5",
     "CLOUD_ASSISTANT_AGENT_GRACE_SECONDS": "0.5",
+    # Signatures are not what these tests are about.
+    "CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true",
 }
+READY = "agent ready"
 _CRASHING_AGENT = Path(__file__).with_name("crashing_agent.py")
 
 
-def start_crashing_agent(system: System, point: str, instance_id: str = "i-one") -> Program:
-    """Start an agent that kills itself when it comes to this point, and wait until it takes work."""
-    return _start(system, [sys.executable, _CRASHING_AGENT, point, "run"], instance_id)
+def start_crashing_agent(
+    system: System,
+    point: str,
+    instance_id: str = "i-one",
+    *,
+    redis_url: str = "",
+    boot_file: Path | None = None,
+    ready: str | None = READY,
+) -> Program:
+    """Start an agent that kills itself when it comes to this point; wait until it takes work, unless told not to."""
+    argv = in_boot(boot_file, [sys.executable, _CRASHING_AGENT, point, "run"])
+    return start(system, argv, instance_id, redis_url=redis_url, ready=ready)
 
 
 def start_agent_after_reboot(system: System, instance_id: str = "i-one") -> Program:
-    """Start an agent that, with all it starts, sees another boot id: a bind mount in a mount namespace of its own."""
-    fresh = system.folder / "boot_id"
-    fresh.write_text(f"{uuid.uuid4()}\n")
+    """Start an agent that, with all it starts, sees another boot id."""
+    return start(system, in_boot(make_boot(system.folder), [installed_program("assist-agent"), "run"]), instance_id)
+
+
+def make_boot(folder: Path) -> Path:
+    """A file that holds a boot id of its own."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
         skip_without("the right to make a mount namespace", "Run these tests as root in a container.")
-    mount = f'mount --bind "{fresh}" /proc/sys/kernel/random/boot_id && exec "$@"'
-    agent: list[str | Path] = ["unshare", "-m", "sh", "-c", mount, "sh", installed_program("assist-agent"), "run"]
-    return _start(system, agent, instance_id)
+    fresh = folder / f"boot-{uuid.uuid4()}"
+    fresh.write_text(f"{uuid.uuid4()}\n")
+    return fresh
+
+
+def in_boot(boot_file: Path | None, argv: Sequence[str | Path]) -> list[str | Path]:
+    """The command line that runs a program with this boot id: a bind mount in a mount namespace of its own."""
+    if boot_file is None:
+        return list(argv)
+    mount = f'mount --bind "{boot_file}" /proc/sys/kernel/random/boot_id && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", mount, "sh", *argv]
 
 
 def kill_supervisor(system: System, execution_id: str, instance_id: str = "i-one") -> None:
@@ -47,26 +72,38 @@ def kill_supervisor(system: System, execution_id: str, instance_id: str = "i-one
     os.kill(start.supervisor_pid, signal.SIGKILL)
 
 
-def kill_machine(agent: Program) -> None:
-    """SIGKILL the agent and all that it started, as the end of a machine does."""
-    tree = agent.tree()
+def kill_machine(agent: Program, home: Path, instance_id: str) -> None:
+    """SIGKILL the agent and all that it, or an earlier agent of this home, has started."""
+    tree = agent.tree() if agent.is_running else []
     agent.sigkill()
     for info in tree:
-        try:
-            os.kill(info.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        _kill(info.pid)
+    for folder in (home / "spool").glob("*"):
+        start = load_start(str(folder))
+        if start is not None and is_same_process(start.supervisor_pid, start.supervisor_start_ticks):
+            _kill(start.supervisor_pid)
+    for info in all_processes():
+        if carries_variable(info.pid, f"CA_INSTANCE_ID={instance_id}".encode()):
+            _kill(info.pid)
     eventually(lambda: not any((found := process(one.pid)) and not found.is_zombie for one in tree), 10, "all is dead")
 
 
-def _start(system: System, argv: Sequence[str | Path], instance_id: str) -> Program:
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def start(
+    system: System, argv: Sequence[str | Path], instance_id: str, *, redis_url: str = "", ready: str | None = READY
+) -> Program:
+    """Start a program as the agent of an instance, and wait until it takes work, unless told not to."""
     home = system.folder / instance_id
     program = Program(
         argv,
         env=clean_environment(
             home,
             {
-                "CLOUD_ASSISTANT_REDIS_URL": system.redis_url,
+                "CLOUD_ASSISTANT_REDIS_URL": redis_url or system.redis_url,
                 "CLOUD_ASSISTANT_HOME": str(home),
                 "CLOUD_ASSISTANT_INSTANCE_ID": instance_id,
                 **system.environment,
@@ -77,4 +114,4 @@ def _start(system: System, argv: Sequence[str | Path], instance_id: str) -> Prog
         name=f"agent {instance_id}",
     )
     system.programs.append(program)
-    return program.start(ready="agent ready")
+    return program.start(ready=ready)

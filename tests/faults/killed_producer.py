@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 from cloud_assistant.broker_config import dispatch
+from cloud_assistant.broker_config.functions.library import run_all
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.invoking import RunOptions
 
 if __name__ == "__main__":
     redis_url, script, calls_before_death = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    original = dispatch.run_all
     calls = 0
 
     def deadly(*arguments: Any, **options: Any) -> Any:
@@ -19,8 +19,8 @@ if __name__ == "__main__":
         calls += 1
         if calls > calls_before_death:
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **options)
+        return run_all(*arguments, **options)
 
-    dispatch.run_all = deadly
+    setattr(dispatch, "run_all", deadly)  # noqa: B010 - mypy knows no such attribute
     with Assistant(redis_url) as assistant:
         assistant.run_command(script, Targets(everything=True), RunOptions(deliver_within_seconds=5))

@@ -22,6 +22,8 @@ from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually
 
+#: Rows that are read in one round trip.
+_ROWS_COUNT = 200
 REDIS_TROUBLE = (RedisUnreachable, RedisRefused)
 
 
@@ -195,12 +197,13 @@ class Scene:
         """Everything that the checker looks at, as it is now."""
         instances = sorted({_instance_of(one) for one in self.requests})
         wanted = list(self.requests)
-        replies = (
-            self.redis.pipeline_or_raise([("HGETALL", keys.execution(_instance_of(one), one)) for one in wanted])
-            if wanted
-            else []
-        )
-        found = {one: read_row(one, reply) for one, reply in zip(wanted, replies, strict=True)}
+        found: dict[str, ExecutionRow | None] = {}
+        for first in range(0, len(wanted), _ROWS_COUNT):
+            some = wanted[first : first + _ROWS_COUNT]
+            replies = self.redis.pipeline_or_raise(
+                [("HGETALL", keys.execution(_instance_of(one), one)) for one in some]
+            )
+            found.update({one: read_row(one, reply) for one, reply in zip(some, replies, strict=True)})
         return Evidence(
             requests=list(self.requests.values()),
             rows={one: row for one, row in found.items() if row is not None},

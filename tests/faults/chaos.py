@@ -1,0 +1,125 @@
+"""A long run of faults over a steady load: ``tests/run chaos --minutes 10 --seed 1``.
+
+Prints a table of faults, of what was asked for, and of every line of the checker. Exits 1 when a line was violated.
+The same seed draws the same faults and the same requests; what the machine does in between is its own.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults.checker import Violation, check, counts  # the folder of the tests must be on the path first
+from faults.injector import Injector
+from faults.plan import Fault, PlannedFault, plan
+from faults.rig import Rig
+from faults.scene import REDIS_TROUBLE
+from faults.workload import OFFLINE, Workload
+
+from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.states import is_final
+
+#: After the last fault everything must be settled within this.
+_RECOVERY_SECONDS = 120.0
+_SHOWN_COUNT = 40
+
+
+def main() -> int:
+    """Run, print the table, and say by the exit code whether every promise held."""
+    asked = _arguments()
+    instance_ids = [f"i-chaos{number}" for number in range(1, asked.agents + 1)]
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    print(f"chaos: seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, in {folder}", file=sys.stderr)
+    with Rig(folder, instance_ids, beat_count=asked.beats) as rig:
+        rig.scene.register(*instance_ids, OFFLINE)
+        workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
+        injector = Injector(rig)
+        lanes = plan(asked.seed, asked.minutes * 60, instance_ids)
+        _run(asked.minutes * 60, workload, injector, lanes)
+        rig.heal()
+        took_seconds = _recover(rig)
+        violations = rig.scene.violations()
+        print(f"seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, {asked.beats} beats:")
+        print(f"{len(rig.scene.requests):,} requests, {workload.refused_count:,} of them not confirmed by Redis;")
+        print(f"{injector.counts.total():,} faults; all settled {took_seconds:.0f} s after the last one")
+        print("; ".join(f"{name} {size // 2**20} MiB" for name, size in _memory_bytes(rig).items()))
+        print(_table(rig, workload, injector, violations))
+    for violation in violations[:_SHOWN_COUNT]:
+        print(f"VIOLATED: {violation.line}: {violation.what}")
+    for failure in injector.failures[:_SHOWN_COUNT]:
+        print(f"FAULT FAILED: {failure}")
+    return 1 if violations or injector.failures else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests/run chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10, help="how long faults are injected")
+    parser.add_argument("--seed", type=int, default=1, help="draws faults and requests; a failing seed replays")
+    parser.add_argument("--agents", type=int, default=4, help="agents, each behind a line of its own")
+    parser.add_argument("--beats", type=int, default=2, help="beats: they sweep what is overdue")
+    parser.add_argument("--rate", type=float, default=10, help="requests per second")
+    return parser.parse_args()
+
+
+def _run(seconds: float, workload: Workload, injector: Injector, lanes: Sequence[Sequence[PlannedFault]]) -> None:
+    threads = [
+        threading.Thread(target=workload.ask, name="asking"),
+        threading.Thread(target=workload.stop, name="stopping"),
+        *(threading.Thread(target=injector.run, args=(lane,), name="injecting") for lane in lanes),
+    ]
+    for thread in threads:
+        thread.start()
+    threading.Event().wait(seconds)
+    injector.end()
+    for thread in threads[2:]:
+        thread.join()
+    workload.end()
+    for thread in threads[:2]:
+        thread.join()
+
+
+def _recover(rig: Rig) -> float:
+    """Wait until every row is final and nothing is left; return how long that took."""
+    began = monotonic_seconds()
+    while monotonic_seconds() - began < _RECOVERY_SECONDS:
+        try:
+            evidence = rig.scene.evidence()
+            is_settled = all(is_final(row.state) for row in evidence.rows.values())
+            if is_settled and not check(evidence):
+                break
+        except REDIS_TROUBLE as exc:
+            print(f"Redis does not answer yet: {exc}", file=sys.stderr)
+        threading.Event().wait(1.0)
+    return monotonic_seconds() - began
+
+
+def _memory_bytes(rig: Rig) -> dict[str, int]:
+    """Resident memory of each agent that runs, and of the server."""
+    programs = [*(rig.agent(one) for one in rig.instance_ids), rig.server.program]
+    return {one.name: one.rss_bytes for one in programs if one.is_running}
+
+
+def _table(rig: Rig, workload: Workload, injector: Injector, violations: list[Violation]) -> str:
+    rows = rig.scene.evidence().rows.values()
+    ends = Counter(f"{row.state} {row.outcome.error_code}".strip() for row in rows)
+    parts = [
+        ("fault", [(fault.value, injector.counts[fault]) for fault in Fault]),
+        ("asked for", sorted(workload.counts.items())),
+        ("ended as", sorted(ends.items())),
+        ("line of the checker: violations", [(line.value, count) for line, count in counts(violations).items()]),
+    ]
+    lines = []
+    for title, entries in parts:
+        lines += ["", f"| {title} | count |", "| --- | --: |"]
+        lines += [f"| {name} | {count:,} |" for name, count in entries]
+        lines += [f"| **all** | {sum(count for _, count in entries):,} |"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
