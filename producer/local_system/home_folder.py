@@ -9,7 +9,7 @@ from pathlib import Path
 from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
 from ...broker_config.settings import LOCAL_FILE
-from ...broker_config.signing import new_master_keys, write_master_keys
+from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 from .private_files import read_or_empty, write_private
 
 _MASTER_KEY = "master-key.json"
@@ -38,10 +38,16 @@ def open_home(path: str) -> Path:
     return home
 
 
-def ensure_master_key(home: Path) -> None:
-    """Make the producers' signing key on the first start; later starts keep it."""
-    if not (home / _MASTER_KEY).exists():
-        write_master_keys(home / _MASTER_KEY, new_master_keys())
+def ensure_master_keys(home: Path, configured_file: str) -> MasterKeys:
+    """Read the producers' signing keys; the first start makes them, unless their file is named in the settings.
+
+    Raises:
+        SettingsInvalid: the file cannot be used.
+    """
+    path = Path(configured_file) if configured_file else home / _MASTER_KEY
+    if not configured_file and not path.exists():
+        write_master_keys(path, new_master_keys())
+    return read_master_keys(path)
 
 
 def remember_redis(home: Path, redis_url: str) -> None:

@@ -1,6 +1,5 @@
 """Decide what the local system consists of this time, before anything is started."""
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,28 +16,23 @@ from .programs import (
     FLOWER_PORT,
     LOOPBACK,
     Program,
-    agent_program,
     answers,
     beat_program,
     flower_program,
     gateway_program,
-    prepare_local_agent,
     redis_program,
 )
 from .server_binary import find_server_binary
 
-#: The modules behind console scripts that this build may still lack: those programs are left out.
-_NOT_YET = {"beat": "beat.cli", "gateway": "producer.gateway.cli"}
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: the server (None when Redis is somebody else's), then the programs that need it; the agent last."""
+    """What to run: the server (None when Redis is not ours), the programs that need it, and last the agent."""
 
     redis_url: str
     server: Program | None
     programs: Sequence[Program]
-    agent: Program | None
+    #: "" where this machine is to be no instance.
     instance_id: str
 
 
@@ -71,11 +65,8 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
     programs = [beat_program(loaded, home, redis_url), gateway_program(loaded, home, redis_url)]
     if loaded.settings.flower.enabled:
         programs.append(flower_program(home, redis_url, flower_port))
-    agent, instance_id = None, ""
-    if options.with_agent:
-        instance_id = choose_instance_id(home, loaded.settings.instance_id)
-        agent = agent_program(instance_id, prepare_local_agent(loaded, home, redis_url, instance_id))
-    return Plan(redis_url, server_program, [one for one in programs if _exists(one)], agent, instance_id)
+    instance_id = choose_instance_id(home, loaded.settings.instance_id) if options.with_agent else ""
+    return Plan(redis_url, server_program, programs, instance_id)
 
 
 def uses_own_server(loaded: Loaded) -> bool:
@@ -93,13 +84,3 @@ def _gateway_claims(loaded: Loaded) -> list[PortClaim]:
 
 def _flower_claims(loaded: Loaded, port: int) -> list[PortClaim]:
     return [PortClaim("Flower", LOOPBACK, port, "--flower-port")] if loaded.settings.flower.enabled else []
-
-
-def _exists(program: Program) -> bool:
-    if program.name not in _NOT_YET:
-        return True
-    root = __package__.partition(".")[0]
-    try:
-        return importlib.util.find_spec(f"{root}.{_NOT_YET[program.name]}") is not None
-    except ModuleNotFoundError:
-        return False

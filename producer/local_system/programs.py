@@ -59,7 +59,7 @@ def beat_program(loaded: Loaded, home: Path, redis_url: str) -> Program:
     return Program(
         name="beat",
         argv=(script("assist-beat"),),
-        environment=_environment("beat", loaded, home=home, redis_url=redis_url),
+        environment=handed_down("beat", loaded, home=home, redis_url=redis_url),
         ready_place=_logged(r"\bbeat ready\b", "schedules and deadlines"),
     )
 
@@ -69,7 +69,7 @@ def gateway_program(loaded: Loaded, home: Path, redis_url: str) -> Program:
     return Program(
         name="gateway",
         argv=(script("assist-gateway"),),
-        environment=_environment("gateway", loaded, home=home, redis_url=redis_url),
+        environment=handed_down("gateway", loaded, home=home, redis_url=redis_url),
         ready_place=_logged(r"\bgateway ready\b.*?\burl=(\S+)"),
     )
 
@@ -107,15 +107,6 @@ def flower_program(home: Path, redis_url: str, port: int) -> Program:
     )
 
 
-def prepare_local_agent(loaded: Loaded, home: Path, redis_url: str, instance_id: str) -> dict[str, str]:
-    """Make the local agent's home, and return the environment in which it runs."""
-    agent_home = home / "agents" / instance_id
-    for folder in (agent_home.parent, agent_home):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    environment = _environment("agent", loaded, home=agent_home, redis_url=redis_url)
-    return {**environment, environment_name("instance_id"): instance_id}
-
-
 def answers(redis_url: str) -> bool:
     """Tell whether the server there takes commands by now; one that is still loading does not.
 
@@ -151,7 +142,7 @@ def script(name: str) -> str:
     )
 
 
-def _environment(name: str, loaded: Loaded, *, home: Path, redis_url: str) -> dict[str, str]:
+def handed_down(name: str, loaded: Loaded, *, home: Path, redis_url: str) -> dict[str, str]:
     """Hand down what `assist up` itself was told, wherever that came from."""
     given = {
         environment_name(setting): _as_text(_value(loaded, setting))

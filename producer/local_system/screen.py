@@ -44,6 +44,12 @@ class Screen:
             self._write(f"{_CLEAR_LINE}    {self._in(_DIM, text + self._ellipsis)}")
             self._has_status = True
 
+    def end_status(self) -> None:
+        """Take the status line away."""
+        if self._has_status:
+            self._write(_CLEAR_LINE)
+            self._has_status = False
+
     def row(self, label: str, text: str, *, runs: bool) -> None:
         """One line of the block: a program that runs, or a fact."""
         mark = self._in(_GREEN, self._dot) if runs else " "
@@ -72,7 +78,9 @@ class Screen:
 
     def failure(self, text: str, details: Sequence[str] = ()) -> None:
         """Say what keeps us from running, with the last lines of a log."""
+        self._line("")
         self._line(f"  {self._in(_RED, text)}")
+        self._line("")
         for line in details:
             self._line(f"    {self._in(_DIM, line)}")
         self._line("")

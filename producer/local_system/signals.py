@@ -15,7 +15,8 @@ class SignalInbox:
     """
 
     def __init__(self) -> None:
-        self.asked_to_end = False
+        #: The signal that came first; "" before.
+        self.asked_by = ""
         #: Ctrl-C, when we had been asked before: whoever asks does not want to wait.
         self.insisted = False
         self._reader, self._writer = socket.socketpair()
@@ -41,6 +42,11 @@ class SignalInbox:
         self._reader.close()
         self._writer.close()
 
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether a signal has asked for the end."""
+        return bool(self.asked_by)
+
     def wait(self, timeout_seconds: float) -> None:
         """Return after the time, or as soon as any of our signals has come."""
         if select.select([self._reader], [], [], timeout_seconds)[0]:
@@ -59,4 +65,4 @@ class SignalInbox:
             return
         # Only Ctrl-C insists: a closed terminal or a service manager sends several signals as a matter of course.
         self.insisted = self.insisted or (self.asked_to_end and number == signal.SIGINT)
-        self.asked_to_end = True
+        self.asked_by = self.asked_by or signal.Signals(number).name

@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...broker_config.errors import Refused, WaitTimedOut
@@ -11,13 +11,14 @@ from ...broker_config.redis_url import parse_url
 from ...broker_config.settings import Loaded, child_environment
 from .child_log import ChildLog
 from .children import Change, Child, ChildState
-from .home_folder import ensure_master_key, open_home, remember_redis
+from .home_folder import ensure_master_keys, open_home, remember_redis
 from .home_lock import HomeLock, RunningChild, UpNote
 from .leftovers import end_leftovers, leftovers_of
+from .local_agent import prepare_local_agent
 from .next_steps import next_steps
 from .options import UpOptions
 from .plan import Plan, make_plan
-from .programs import Program
+from .programs import Program, agent_program
 from .screen import Screen
 from .signals import SignalInbox
 
@@ -49,23 +50,42 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
             screen.change(f"ending {names}: left behind by an earlier run that was killed", bad=True)
             end_leftovers(left_behind)
         plan = make_plan(loaded, options, home)
-        ensure_master_key(home)
+        master = ensure_master_keys(home, loaded.settings.security.master_key_file)
         remember_redis(home, plan.redis_url)
-        system = LocalSystem(home, plan, lock, inbox, screen)
+
+        def make_agent() -> Program:
+            environment = prepare_local_agent(
+                loaded, home, redis_url=plan.redis_url, instance_id=plan.instance_id, master=master
+            )
+            return agent_program(plan.instance_id, environment)
+
+        system = LocalSystem(home, plan, make_agent, lock=lock, inbox=inbox, screen=screen)
         screen.title(importlib.metadata.version("cloud-assistant"))
         try:
             if system.start():
                 system.watch()
         finally:
             ended_cleanly = system.end()
-        screen.change("everything has ended" if ended_cleanly else "everything was killed", bad=not ended_cleanly)
+            screen.end_status()
+        end = "everything has ended" if ended_cleanly else "everything was killed"
+        screen.change(f"{end} ({inbox.asked_by})", bad=not ended_cleanly)
     return 0 if ended_cleanly else _FORCED
 
 
 class LocalSystem:
     """The child programs of one `assist up`."""
 
-    def __init__(self, home: Path, plan: Plan, lock: HomeLock, inbox: SignalInbox, screen: Screen) -> None:
+    def __init__(
+        self,
+        home: Path,
+        plan: Plan,
+        make_agent: Callable[[], Program],
+        *,
+        lock: HomeLock,
+        inbox: SignalInbox,
+        screen: Screen,
+    ) -> None:
+        """Take what there is to run; ``make_agent`` is called once everything else is ready."""
         self._home = home
         self._plan = plan
         self._lock = lock
@@ -73,7 +93,8 @@ class LocalSystem:
         self._screen = screen
         self._server = [self._child(plan.server)] if plan.server else []
         self._middle = [self._child(program) for program in plan.programs]
-        self._agents = [self._child(plan.agent)] if plan.agent else []
+        self._make_agent = make_agent
+        self._agents: list[Child] = []
         self._ready = False
 
     @property
@@ -90,12 +111,12 @@ class LocalSystem:
         redis = parse_url(self._plan.redis_url).shown()
         if not self._server:
             self._screen.row("Redis", f"{redis}  (not ours)", runs=True)
-        # Everything needs Redis; the agent comes last, so that Flower hears it come. The rest start side by side.
-        for stage in (self._server, self._middle, self._agents):
-            for child in stage:
-                child.start()
-            self._note()
-            if not self._await_ready(stage):
+        # Everything needs Redis; the rest start side by side; the agent comes last, so that Flower hears it come.
+        if not (self._start_stage(self._server) and self._start_stage(self._middle)):
+            return False
+        if self._plan.instance_id:
+            self._agents = [self._child(self._make_agent())]
+            if not self._start_stage(self._agents):
                 return False
         self._ready = True
         self._note()
@@ -129,6 +150,13 @@ class LocalSystem:
                 self._screen.status("ending " + ", ".join(child.name for child in waited_for))
                 self._inbox.wait(_STOP_POLL_SECONDS)
         return True
+
+    def _start_stage(self, stage: Sequence[Child]) -> bool:
+        """Start some programs and wait until all are ready; False when we were asked to end meanwhile."""
+        for child in stage:
+            child.start()
+        self._note()
+        return self._await_ready(stage)
 
     def _await_ready(self, stage: Sequence[Child]) -> bool:
         """Wait until all are ready, and show them in their order; False when we were asked to end."""

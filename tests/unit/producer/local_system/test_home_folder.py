@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from cloud_assistant.broker_config.errors import Refused, SettingsInvalid
 from cloud_assistant.broker_config.ids import is_instance_id
 from cloud_assistant.broker_config.settings import load
-from cloud_assistant.broker_config.signing import read_master_keys
+from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys
 from cloud_assistant.producer.local_system.home_folder import (
     choose_instance_id,
-    ensure_master_key,
+    ensure_master_keys,
     instance_id_from,
     open_home,
     remember_redis,
@@ -50,10 +50,18 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_master_key_is_made_once(tmp_path: Path) -> None:
-    ensure_master_key(tmp_path)
-    first = read_master_keys(tmp_path / "master-key.json")
-    ensure_master_key(tmp_path)
+    first = ensure_master_keys(tmp_path, "")
     assert read_master_keys(tmp_path / "master-key.json") == first
+    assert ensure_master_keys(tmp_path, "") == first
+
+
+def test_a_named_master_key_is_used_and_never_made(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.json"
+    with pytest.raises(SettingsInvalid, match=r"elsewhere\.json"):
+        ensure_master_keys(tmp_path, str(elsewhere))
+    write_master_keys(elsewhere, new_master_keys())
+    assert ensure_master_keys(tmp_path, str(elsewhere)) == read_master_keys(elsewhere)
+    assert not (tmp_path / "master-key.json").exists()
 
 
 def test_other_terminals_find_redis_with_its_password(tmp_path: Path) -> None:

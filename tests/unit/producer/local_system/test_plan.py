@@ -10,7 +10,6 @@ from cloud_assistant.broker_config.settings_table import Value
 from cloud_assistant.producer.local_system.home_folder import remember_redis
 from cloud_assistant.producer.local_system.options import UpOptions
 from cloud_assistant.producer.local_system.plan import Plan, make_plan, uses_own_server
-from cloud_assistant.producer.local_system.programs import prepare_local_agent
 from harness.ports import reserve_port
 from harness.redis_server import RedisServer
 
@@ -55,26 +54,5 @@ def test_a_port_for_a_server_that_is_not_run_is_refused(tmp_path: Path, redis_se
 def test_flower_and_the_agent_can_be_left_out(tmp_path: Path) -> None:
     options = UpOptions(redis_port=reserve_port().number, with_agent=False)
     made = plan(tmp_path, options, flower__enabled=False)
-    assert made.agent is None
     assert "Flower" not in [program.name for program in made.programs]
     assert made.instance_id == ""
-
-
-def test_the_agent_gets_its_own_home_its_settings_and_none_of_the_control_sides_secrets(tmp_path: Path) -> None:
-    overrides: dict[str, Value] = {
-        "home": str(tmp_path),
-        "agent.slots": 3,
-        "agent.fsync": False,
-        "security.master_key_file": "/etc/master",
-        "gateway.access_key_secret": "s",
-    }
-    environment = prepare_local_agent(load(overrides), tmp_path, "redis://127.0.0.1:1/0", "i-one")
-    ours = {name: value for name, value in environment.items() if name.startswith("CLOUD_ASSISTANT_")}
-    assert ours == {
-        "CLOUD_ASSISTANT_HOME": str(tmp_path / "agents/i-one"),
-        "CLOUD_ASSISTANT_INSTANCE_ID": "i-one",
-        "CLOUD_ASSISTANT_REDIS_URL": "redis://127.0.0.1:1/0",
-        "CLOUD_ASSISTANT_AGENT_SLOTS": "3",
-        "CLOUD_ASSISTANT_AGENT_FSYNC": "false",
-    }
-    assert (tmp_path / "agents/i-one").stat().st_mode & 0o077 == 0

@@ -42,6 +42,13 @@ def test_the_owner_of_a_port_is_named_with_its_pid() -> None:
     assert owner_of(port) == ""
 
 
+def test_a_connection_that_outlived_its_listener_owns_no_port() -> None:
+    listener, port = listen()
+    with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
+        listener.close()
+        assert owner_of(port) == ""
+
+
 def test_free_ports_are_no_problem() -> None:
     reserved = reserve_port()
     check_claims([PortClaim("Redis", "127.0.0.1", reserved.number, "--redis-port")])
