@@ -8,7 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
@@ -22,8 +23,7 @@ _BOX_COUNT = 50_000
 _TURN_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Announcement:
+class Announcement(msgspec.Struct, frozen=True):
     """``kind`` is ``end``, ``state`` or ``output``; ``missed`` says that others may have been lost."""
 
     kind: str
@@ -35,10 +35,9 @@ class Announcement:
 MISSED = Announcement("missed", "")
 
 
-@dataclass
-class _Box:
+class _Box(msgspec.Struct):
     channel: str
-    messages: deque[Announcement] = field(default_factory=deque)
+    messages: deque[Announcement] = msgspec.field(default_factory=deque)
 
 
 class Announcements:

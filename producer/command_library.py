@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -21,8 +20,7 @@ from .paging import Page, PageRequest, read_page
 KIND = "command"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandFilter:
+class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which commands are wanted; empty fields do not filter. Names may hold ``*`` at either end."""
 
     command_id: str = ""
@@ -30,11 +28,10 @@ class CommandFilter:
     description: str = ""
     type: str = ""
     resource_group_id: str = ""
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredCommand:
+class StoredCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command and how often it was invoked."""
 
     command: Command

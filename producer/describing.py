@@ -1,7 +1,8 @@
 """Find invocations and results by what the caller knows of them, page by page."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..broker_config import keys
 from ..broker_config.ids import execution_id, split_execution_id
@@ -9,6 +10,7 @@ from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
     execution_states,
+    latest_executions,
     load_invocations,
     load_rows,
     load_targets,
@@ -25,8 +27,7 @@ from .paging import Page, PageRequest, make_token, read_page, read_token, walk
 _ROWS_COUNT = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class InvocationFilter:
+class InvocationFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which invocations are wanted; empty fields do not filter."""
 
     invoke_id: str = ""
@@ -38,12 +39,11 @@ class InvocationFilter:
     timed: bool | None = None
     status: str = ""
     resource_group_id: str = ""
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
     files: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class DescribedInvocation:
+class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
     """An invocation with its roll-up, and the executions a listing shows."""
 
     stored: StoredInvocation
@@ -53,8 +53,7 @@ class DescribedInvocation:
     rows: Sequence[ExecutionRow] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResultFilter:
+class ResultFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which results are wanted; empty fields do not filter."""
 
     invoke_id: str = ""
@@ -63,11 +62,10 @@ class ResultFilter:
     record_status: str = ""
     include_history: bool = False
     resource_group_id: str = ""
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
 
 
-@dataclass(frozen=True)
-class DescribedResult:
+class DescribedResult(msgspec.Struct, frozen=True):
     """One result and the invocation it belongs to (``None`` when only the row was left)."""
 
     row: ExecutionRow
@@ -94,12 +92,12 @@ def describe_invocations(
         return _once_each(
             read_page(redis, keys.instance_history(wanted.instance_id), page, load, keep=matches, filters=repr(wanted))
         )
-    index = keys.INVOCATIONS
+    index = keys.FILES if wanted.files else keys.INVOCATIONS
     if wanted.command_id:
         index = keys.command_invocations(wanted.command_id)
     elif wanted.timed:
         index = keys.INVOCATIONS_TIMED
-    narrowed = wanted not in (InvocationFilter(), InvocationFilter(command_id=wanted.command_id))
+    narrowed = msgspec.structs.replace(wanted, command_id="", files=False) != InvocationFilter()
     return read_page(redis, index, page, load, keep=matches if narrowed else None, filters=repr(wanted))
 
 
@@ -124,8 +122,7 @@ def _describe(
     rows: list[ExecutionRow] = []
     if with_rows:
         shown = [wanted.instance_id] if wanted.instance_id in targets else targets
-        pairs = [(one, execution_id(stored.record.invoke_id, stored.latest_firing_ms, one)) for one in shown]
-        rows = [row for row in load_rows(redis, pairs) if row is not None]
+        rows = [row for row in load_rows(redis, latest_executions(redis, stored, shown)) if row is not None]
     legacy = legacy_invoke_status(
         [state for state, count in status.counts.items() if count], periodic_active=stored.active
     )
@@ -173,10 +170,7 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
         states = execution_states(redis, stored, targets)
         targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
     first = _first_of(page, wanted)
-    pairs = [
-        (one, execution_id(wanted.invoke_id, stored.latest_firing_ms, one))
-        for one in targets[first : first + page.count]
-    ]
+    pairs = latest_executions(redis, stored, targets[first : first + page.count])
     items = [DescribedResult(row, stored) for row in load_rows(redis, pairs) if row is not None]
     more = first + page.count < len(targets)
     token = _place_token(first + page.count, wanted) if page.by_token and more else ""
@@ -231,8 +225,7 @@ def _results_over_invocations(
         targets = load_targets(redis, stored.record.invoke_id)
         for first in range(inside, len(targets), _ROWS_COUNT):
             chunk = targets[first : first + _ROWS_COUNT]
-            pairs = [(one, execution_id(stored.record.invoke_id, stored.latest_firing_ms, one)) for one in chunk]
-            for offset, row in enumerate(load_rows(redis, pairs)):
+            for offset, row in enumerate(load_rows(redis, latest_executions(redis, stored, chunk))):
                 if row is None or not matches(DescribedResult(row, stored)):
                     continue
                 if skip:
@@ -263,6 +256,7 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
         record = one.stored.record if one.stored else None
         return (
             (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
+            and not (record is not None and record.file is not None)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
             and _has_status(one.row.state, wanted)
             and (

@@ -1,7 +1,6 @@
 """The registered instances and what their agents last said."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -19,30 +18,29 @@ from .paging import Page, PageRequest, read_page
 KIND = "instance"
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstanceFilter:
+class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which instances are wanted; empty fields do not filter."""
 
     instance_ids: Sequence[str] = ()
     name: str = ""
     os_type: str = ""
     connected: bool | None = None
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredInstance:
+class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
     """One instance: what the control side knows of it and what its agent reported."""
 
     instance_id: str
     name: str = ""
     registered_ms: int = 0
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = {}
     activation_id: str = ""
+    #: Why it gets no work; ``""`` when it does.
     quarantined: str = ""
     connected: bool = False
     #: The last report, by field; kept in the profile when the agent is away.
-    report: Mapping[str, str] = field(default_factory=dict)
+    report: Mapping[str, str] = {}
     invocation_count: int = 0
     last_invoked_ms: int = 0
 
@@ -127,9 +125,10 @@ def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance |
         commands.append(("HGETALL", keys.info(one)))
         commands.append(("ZCARD", keys.instance_history(one)))
         commands.append(("ZREVRANGE", keys.instance_history(one), 0, 0, "WITHSCORES"))
+        commands.append(("HGET", keys.quarantine(one), "reason"))
     replies = redis.pipeline_or_raise(commands) if commands else []
     return [
-        _stored(one, *replies[number * 4 : number * 4 + 4]) if replies[number * 4] else None
+        _stored(one, *replies[number * 5 : number * 5 + 5]) if replies[number * 5] else None
         for number, one in enumerate(instance_ids)
     ]
 
@@ -161,7 +160,12 @@ def _matches(stored: StoredInstance, wanted: InstanceFilter) -> bool:
 
 
 def _stored(
-    instance_id: str, profile: Sequence[bytes], info: Sequence[bytes], count: int, last: Sequence[bytes]
+    instance_id: str,
+    profile: Sequence[bytes],
+    info: Sequence[bytes],
+    count: int,
+    last: Sequence[bytes],
+    quarantine: bytes | None,
 ) -> StoredInstance:
     known = _texts(profile)
     report = _texts(info)
@@ -171,7 +175,7 @@ def _stored(
         registered_ms=int(known.get("registered_ms") or 0),
         tags=msgspec.json.decode(known["tags"], type=dict[str, str]) if known.get("tags") else {},
         activation_id=known.get("activation_id", ""),
-        quarantined=known.get("quarantined", ""),
+        quarantined=(quarantine or b"").decode("utf-8", "replace"),
         connected=bool(report),
         report=report,
         invocation_count=count,

@@ -1,7 +1,8 @@
 """Build an invocation from a command and the options of one request, and dispatch it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
@@ -13,11 +14,10 @@ from ..broker_config.settings_table import LimitSettings
 from . import script_parameters, validation
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What one request may say beyond the command; empty fields leave the command's own value."""
 
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
     timeout_seconds: int = 0
     working_directory: str = ""
     username: str = ""
@@ -28,13 +28,12 @@ class RunOptions:
     container_id: str = ""
     container_name: str = ""
     resource_group_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    schedule: Schedule = field(default_factory=Schedule)
+    tags: Mapping[str, str] = {}
+    schedule: Schedule = Schedule()
     requested_by: str = ""
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A checked invocation and the work order that goes with it."""
 
     invocation: Invocation

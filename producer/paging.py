@@ -7,8 +7,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from ..broker_config.errors import RequestInvalid
 from ..broker_config.redis_client import Redis
@@ -20,8 +21,7 @@ PAGE_SIZE_MAX = 50
 _BATCH_COUNT = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which page is wanted; ``max_results`` or ``next_token`` turn the newer style on."""
 
     number: int = 1
@@ -55,8 +55,7 @@ class PageRequest:
         return self
 
 
-@dataclass(frozen=True)
-class Page(Generic[Item]):
+class Page(msgspec.Struct, Generic[Item], frozen=True):
     """One page of items."""
 
     items: list[Item]

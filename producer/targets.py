@@ -1,7 +1,8 @@
 """Turn what a request says of its targets into a fixed list of instance ids."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..broker_config import keys
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
@@ -13,13 +14,12 @@ from ..broker_config.settings_table import LimitSettings
 STRICT_TARGETS_COUNT = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class Targets:
+class Targets(msgspec.Struct, frozen=True, kw_only=True):
     """Which instances a request is for: ids, or all that carry every one of some tags, or all."""
 
     instance_ids: Sequence[str] = ()
     #: A tag without a value (``None``) matches any value.
-    tags: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = {}
     everything: bool = False
 
 

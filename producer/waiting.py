@@ -1,14 +1,15 @@
 """Wait for an invocation, or follow it event by event."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import sleep
+
+import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisUnreachable, WaitTimedOut
-from ..broker_config.ids import execution_id, split_execution_id
-from ..broker_config.ledger import StoredInvocation, execution_states, load_rows, load_targets
+from ..broker_config.ids import split_execution_id
+from ..broker_config.ledger import StoredInvocation, execution_states, latest_executions, load_rows, load_targets
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.states import is_final
@@ -22,16 +23,14 @@ _RETRY_SECONDS = 0.5
 _ROWS_COUNT = 200
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """The state of one target changed."""
 
     instance_id: str
     state: str
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A piece of live output; ``skipped_bytes`` went by before it unseen (they may be in the final result)."""
 
     instance_id: str
@@ -41,8 +40,7 @@ class Output:
     runs: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """One target is done; this is its result."""
 
     row: ExecutionRow
@@ -70,7 +68,8 @@ class Follower:
         invoke_id = stored.record.invoke_id
         #: The instances of the invocation in the order given.
         self.targets = known_targets or load_targets(redis, invoke_id)
-        self._open = {execution_id(invoke_id, stored.latest_firing_ms, one): one for one in self.targets}
+        executions = latest_executions(redis, stored, self.targets)
+        self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
         self._positions: dict[str, str] = {}
 
