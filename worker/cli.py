@@ -50,9 +50,9 @@ def run(config: str, debug: bool, **given: Any) -> None:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 def status(config: str, home: str | None, output: str) -> None:
     """Tell whether the agent of this machine runs, and what it has not delivered yet. Exit code 5: it does not run."""
-    from ..broker_config import settings  # lazy: --help does without
-    from ..broker_config.errors import SettingsInvalid  # lazy: --help does without
-    from .status import read_status, render  # lazy: --help does without
+    from ..broker_config import settings  # lazy: help does without it
+    from ..broker_config.errors import SettingsInvalid  # lazy: help does without it
+    from .status import read_status, render  # lazy: help does without it
 
     try:
         loaded = settings.load({"home": home} if home else {}, config=config).settings
