@@ -49,7 +49,7 @@ def remove_invocation(redis: Redis, stored: StoredInvocation) -> None:
             ("ZREM", keys.INVOCATIONS_TIMED, invoke_id),
             ("DEL", keys.invocation(invoke_id)),
             # The index by which a removal is found again goes last.
-            ("ZREM", keys.INVOCATIONS, invoke_id),
+            ("ZREM", keys.FILES if invoke_id.startswith("f-") else keys.INVOCATIONS, invoke_id),
         ]
     )
 

@@ -54,17 +54,18 @@ class Retention:
         """
         self._ends_at = monotonic_seconds() + _TURN_SECONDS
         oldest_ms = server_ms(self._redis) - int(self._limits.history_days * _DAY_MS)
-        self._remove_invocations(oldest_ms)
+        for index in (keys.INVOCATIONS, keys.FILES):
+            self._remove_invocations(index, oldest_ms)
         self._remove_firings(oldest_ms)
         self._remove_leftovers(oldest_ms)
 
     # Invocations
 
-    def _remove_invocations(self, oldest_ms: int) -> None:
-        place, removed_count = self._places.get(keys.INVOCATIONS, 0), 0
-        surplus = self._redis.call("ZCARD", keys.INVOCATIONS) - self._limits.history_count
+    def _remove_invocations(self, index: str, oldest_ms: int) -> None:
+        place, removed_count = self._places.get(index, 0), 0
+        surplus = self._redis.call("ZCARD", index) - self._limits.history_count
         for _ in range(_LOOKED_AT_PER_TURN // _BATCH_COUNT):
-            found = self._redis.call("ZRANGE", keys.INVOCATIONS, place, place + _BATCH_COUNT - 1, "WITHSCORES")
+            found = self._redis.call("ZRANGE", index, place, place + _BATCH_COUNT - 1, "WITHSCORES")
             # The index is sorted by creation, and nothing has finished before it was made.
             if not found or (place >= surplus and float(found[1]) > oldest_ms):
                 place = 0
@@ -76,7 +77,7 @@ class Retention:
             place += len(names) - gone_count
             if monotonic_seconds() > self._ends_at:
                 break
-        self._places[keys.INVOCATIONS] = place
+        self._places[index] = place
         if removed_count:
             _log.info("removed old invocations count=%d", removed_count)
 

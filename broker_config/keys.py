@@ -26,6 +26,7 @@ ca:command:<id>:invocations     zset    dispatch                             his
 ca:commands                     zset    producer                             –
 ca:invocation:<id>              hash    dispatch, settle                     history retention
 ca:invocation:<id>:targets      list    dispatch                             history retention
+ca:files                        zset    dispatch                             members for history retention
 ca:invocations                  zset    dispatch                             members for history retention
 ca:invocations:open             zset    dispatch, settle                     members while unfinished
 ca:invocations:timed            zset    dispatch                             members for history retention
@@ -35,6 +36,7 @@ ca:tag:<kind>:<key>=<value>     set     tagging                              mem
 ca:tagkey:<kind>:<key>          set     tagging                              members until untagged
 ca:token:<scope>:<digest>       string  producer                             24 h (client tokens)
 ca:key-ids                      hash    control side                         members until deregistered
+ca:master-keys                  hash    control side                         –
 ca:credentials                  hash    control side                         members until deregistered
 ca:audit                        stream  control side                         bounded by count
 ca:audit:head                   hash    control side                         –
@@ -63,12 +65,16 @@ PREFIX = "ca:"
 
 COMMANDS = "ca:commands"
 INVOCATIONS = "ca:invocations"
+#: Deliveries of files; they are no part of the invocations listed.
+FILES = "ca:files"
 INVOCATIONS_OPEN = "ca:invocations:open"
 INVOCATIONS_TIMED = "ca:invocations:timed"
 DEADLINES = "ca:deadlines"
 INSTANCES = "ca:instances"
 #: Which key each instance holds, where it is not the first of the current master key.
 KEY_IDS = "ca:key-ids"
+#: Fingerprints of the master keys in use, by name: two programs with different ones notice it here.
+MASTER_KEYS = "ca:master-keys"
 #: What is needed to make an instance's Redis user anew: never a password, only its digest.
 CREDENTIALS = "ca:credentials"
 AUDIT = "ca:audit"

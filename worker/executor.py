@@ -23,6 +23,7 @@ from .claimant import Claimant
 from .execution.launcher import Launcher
 from .execution.not_started import NotStarted
 from .execution.prepare import prepare
+from .file_delivery import write_file
 from .in_hand import InHand
 from .journal import Journal
 from .link_state import REDIS_TROUBLE, LinkState
@@ -130,7 +131,7 @@ class Executor:
             case WorkOrder():
                 return self._run_script(execution_id, order, envelope, remember_until_ms)
             case FileOrder():
-                raise NotStarted(ErrorCode.CLIENT_NEED_UPGRADE, "this agent does not write files yet; upgrade it")
+                return self._deliver_file(execution_id, order, remember_until_ms)
 
     def _fetch(self, envelope: Envelope) -> bytes:
         payload = self.redis.call("GET", keys.payload(envelope.payload_token)) if envelope.payload_token else None
@@ -140,6 +141,11 @@ class Executor:
             )
         found: bytes = payload
         return found
+
+    def _deliver_file(self, execution_id: str, order: FileOrder, remember_until_ms: int) -> Outcome:
+        if not self._record_start(execution_id, remember_until_ms):
+            raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this file was being written before on this instance")
+        return write_file(order)
 
     def _run_script(self, execution_id: str, order: WorkOrder, envelope: Envelope, remember_until_ms: int) -> Outcome:
         if order.built_ins:

@@ -26,7 +26,7 @@ def create_invocation_command(
     touched = [
         keys.invocation(invoke_id),
         keys.invocation_targets(invoke_id),
-        keys.INVOCATIONS,
+        keys.FILES if invoke_id.startswith("f-") else keys.INVOCATIONS,
         keys.INVOCATIONS_OPEN,
         keys.INSTANCES,
         keys.payload(payload_token),

@@ -3,10 +3,15 @@
 from ..api import Assistant
 from .actions import ActionRegistry
 from .actions_commands import CommandActions
+from .actions_files import FileActions
 from .actions_instances import InstanceActions
 from .actions_invocations import InvocationActions
+from .actions_managed_instances import ManagedInstanceActions
 from .actions_regions import RegionActions
 from .actions_results import ResultActions
+from .actions_settings import SettingsActions
+from .actions_tags import TagActions
+from .actions_timed import TimedActions
 from .change_bell import ChangeBell
 from .domain_errors import with_api_errors
 
@@ -19,6 +24,11 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
         InvocationActions(assistant),
         ResultActions(assistant, ChangeBell(assistant.redis)),
         InstanceActions(assistant),
+        TimedActions(assistant),
+        ManagedInstanceActions(assistant),
+        TagActions(assistant),
+        FileActions(assistant),
+        SettingsActions(assistant),
         RegionActions(assistant),
     ):
         for name, action in family.table().items():

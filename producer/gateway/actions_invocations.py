@@ -63,7 +63,7 @@ class InvocationActions:
             decode_code="CmdContent.DecodeError",
         )
         targets = targets_of(call)
-        options = run_options_of(call, self._assistant.settings.beat, command_timeout_seconds=60)
+        options = run_options_of(call)
         enable_parameter = given.boolean("EnableParameter", False)
         keep_command = given.boolean("KeepCommand", False)
 
@@ -120,7 +120,7 @@ class InvocationActions:
 
     def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
         command = command_library.load(self._assistant.redis, command_id)
-        options = run_options_of(call, self._assistant.settings.beat, command_timeout_seconds=command.timeout_seconds)
+        options = run_options_of(call)
         self._check_operating_systems(command.type.value, targets)
         invoked = self._assistant.invoke_command(command_id, targets, options)
         return {"InvokeId": invoked.invoke_id}

@@ -52,7 +52,7 @@ def main(config: str, debug: bool, **given: Any) -> None:
 
     Exit codes: 0 ended as asked; 2 a setting is wrong or the address cannot be used.
     """
-    from .program import run  # lazy: --help does without
+    from .program import run  # lazy: the help does without
 
     overrides = {_SETTINGS[name]: value for name, value in given.items() if value is not None}
     sys.exit(run(overrides, config=config, debug=debug))

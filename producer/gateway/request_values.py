@@ -120,6 +120,11 @@ def timeout_of(parameters: Parameters, default: int) -> int:
     return parameters.integer("Timeout", default, minimum=1, code="InvalidTimeout")
 
 
+def pairs_of(parameters: Parameters, name: str) -> dict[str, str | None]:
+    """Read ``Name.1.Key``, ``Name.1.Value`` … under the codes of tags; nothing is said of what they hold."""
+    return _pairs(parameters, name, _TAG_CODES, most=validation.TAGS_COUNT)
+
+
 _TAG_CODES: Mapping[str, str] = {
     "MissingParameter.TagKey": "MissingParameter.TagKey",
     "Duplicate.TagKey": "Duplicate.TagKey",

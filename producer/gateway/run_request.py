@@ -3,12 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from ...broker_config.clock import now_ms
 from ...broker_config.records import RepeatMode, Schedule
-from ...broker_config.schedule import InvalidFrequency
-from ...broker_config.schedule.checks import check_future, check_interval
-from ...broker_config.schedule.frequency import parse_frequency
-from ...broker_config.settings_table import BeatSettings
 from .. import script_parameters
 from ..invoking import RunOptions
 from .actions import Call
@@ -22,8 +17,8 @@ _WINDOWS_PASSWORD_CHARACTERS = 255
 _DEFAULT_WINDOWS_USERS = ("", "System", "SYSTEM")
 
 
-def run_options_of(call: Call, beat: BeatSettings, *, command_timeout_seconds: int) -> RunOptions:
-    """Read the options; the schedule is checked as far as it can be without the instances.
+def run_options_of(call: Call) -> RunOptions:
+    """Read the options; whether the Frequency can be had is checked together with the timeout, later.
 
     Raises:
         ApiError: with the code of the first option that breaks a rule.
@@ -48,18 +43,18 @@ def run_options_of(call: Call, beat: BeatSettings, *, command_timeout_seconds: i
         container_name=given.text("ContainerName"),
         resource_group_id=given.text("ResourceGroupId"),
         tags=tags_of(given),
-        schedule=schedule_of(given, beat, timeout_seconds=timeout_seconds or command_timeout_seconds),
+        schedule=schedule_of(given),
         requested_by=call.caller.principal,
     )
 
 
-def schedule_of(given: Parameters, beat: BeatSettings, *, timeout_seconds: int) -> Schedule:
+def schedule_of(given: Parameters) -> Schedule:
     """Read when to run. ``Frequency`` alone makes a run periodic; ``Timed`` alone is an older client's wish for one.
 
     A dry run stays one whatever else is asked for: it must never become a run that does something.
 
     Raises:
-        ApiError: ``InvalidRepeatMode.NotFound``, ``MissingParam.Frequency`` or ``InvalidParam.Frequency``.
+        ApiError: ``InvalidRepeatMode.NotFound`` or ``MissingParam.Frequency``.
     """
     mode_text = given.text("RepeatMode")
     frequency = given.text("Frequency").strip()
@@ -69,31 +64,12 @@ def schedule_of(given: Parameters, beat: BeatSettings, *, timeout_seconds: int) 
         raise api_error("InvalidRepeatMode.NotFound", f"There is no repeat mode {mode_text[:40]!r}.") from exc
     wants_timed = given.boolean("Timed", False)
     if frequency:
-        check_frequency(frequency, beat, timeout_seconds=timeout_seconds)
         if mode == RepeatMode.DRY_RUN:
             return Schedule(repeat_mode=mode)
-        return Schedule(repeat_mode=RepeatMode.PERIOD, frequency=frequency, timezone=beat.timezone)
+        return Schedule(repeat_mode=RepeatMode.PERIOD, frequency=frequency)
     if mode == RepeatMode.PERIOD or (wants_timed and mode is None):
         raise api_error("MissingParam.Frequency")
     return Schedule(repeat_mode=mode or RepeatMode.ONCE)
-
-
-def check_frequency(
-    text: str, beat: BeatSettings, *, timeout_seconds: int, code: str = "InvalidParam.Frequency"
-) -> None:
-    """Refuse a frequency that cannot be read, never comes due, or comes too often."""
-    now = now_ms()
-    try:
-        calendar = parse_frequency(text, default_zone=beat.timezone, anchor_ms=now)
-        check_future(calendar, now)
-        check_interval(
-            calendar,
-            minimum_interval_seconds=beat.minimum_interval_seconds,
-            timeout_seconds=timeout_seconds,
-            now_ms=now,
-        )
-    except InvalidFrequency as exc:
-        raise api_error(code, f"Frequency: {exc}.") from exc
 
 
 def passed_parameters(

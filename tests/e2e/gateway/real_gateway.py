@@ -84,7 +84,7 @@ def real_gateway(folder: Path, *, agents: tuple[str, ...] = ("i-one", "i-two")) 
         system = System.on(redis_server, folder / "system")
         try:
             for instance_id in agents:
-                system.start_agent(instance_id)
+                system.start_agent(instance_id, environment={"CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true"})
             gateway = system.start_gateway(
                 environment={
                     "CLOUD_ASSISTANT_GATEWAY_ACCESS_KEY_ID": KEY_ID,

@@ -1,0 +1,138 @@
+"""Send a small file to instances: checked here, written by their agents."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.dispatch import Dispatcher
+from ..broker_config.errors import Refused, RequestInvalid
+from ..broker_config.ids import new_id, new_token
+from ..broker_config.messages import FileOrder
+from ..broker_config.records import Command, FileOptions, Invocation, ScriptType
+from ..broker_config.settings_table import LimitSettings
+from . import validation
+
+NAME_CHARACTERS = 255
+TARGET_DIRECTORY_CHARACTERS = 255
+ACCOUNT_CHARACTERS = 64
+_MODE = re.compile(r"[0-7]{3,4}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]*\$?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRequest:
+    """One file, where it goes, and to whom it is to belong; no owner and no group leave that to the agent's user."""
+
+    name: str
+    target_directory: str
+    content: bytes
+    content_type: str = "PlainText"
+    owner: str = ""
+    group: str = ""
+    mode: str = "0644"
+    overwrite: bool = False
+    description: str = ""
+    timeout_seconds: int = 60
+    deliver_within_seconds: int = 0
+    resource_group_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    requested_by: str = ""
+
+
+def send(
+    dispatcher: Dispatcher, request: FileRequest, targets: Sequence[str], limits: LimitSettings, *, done_channel: str
+) -> Invocation:
+    """Dispatch a file to instances; answers the record of it (``f-…``).
+
+    Raises:
+        RequestInvalid, Refused: with the API's code for each way of being wrong.
+        NotFound: an instance is not registered.
+    """
+    checked = _checked(request, limits)
+    invocation = _record(checked, limits, target_count=len(targets), done_channel=done_channel)
+    order = FileOrder(
+        name=checked.name,
+        target_directory=checked.target_directory,
+        content=checked.content,
+        owner=checked.owner,
+        group=checked.group,
+        mode=checked.mode,
+        overwrite=checked.overwrite,
+        timeout_seconds=invocation.timeout_seconds,
+    )
+    dispatcher.create(invocation, order, targets)
+    return invocation
+
+
+def _record(request: FileRequest, limits: LimitSettings, *, target_count: int, done_channel: str) -> Invocation:
+    created_ms = now_ms()
+    content = Command(
+        command_id=new_id("c"),
+        name=request.name,
+        type=ScriptType.SHELL,
+        content=request.content,
+        created_ms=created_ms,
+        description=request.description,
+        kept=False,
+    )
+    within_seconds = request.deliver_within_seconds or limits.deliver_within_seconds
+    return Invocation(
+        invoke_id=new_id("f"),
+        command=content,
+        created_ms=created_ms,
+        target_count=target_count,
+        done_channel=done_channel or keys.done_channel(new_token()),
+        payload_token=new_token(),
+        timeout_seconds=validation.timeout_seconds(request.timeout_seconds, limits),
+        deliver_within_seconds=validation.deliver_within_seconds(within_seconds, limits),
+        file=FileOptions(
+            name=request.name,
+            target_directory=request.target_directory,
+            owner=request.owner,
+            group=request.group,
+            mode=request.mode,
+            overwrite=request.overwrite,
+            content_type=request.content_type,
+        ),
+        resource_group_id=request.resource_group_id,
+        tags=validation.tags(request.tags),
+        requested_by=request.requested_by,
+    )
+
+
+def _checked(request: FileRequest, limits: LimitSettings) -> FileRequest:
+    if len(request.name) > NAME_CHARACTERS:
+        raise Refused(
+            f"the file's name has {len(request.name)} characters; at most {NAME_CHARACTERS}",
+            code="FileName.ExceedLimit",
+        )
+    if not request.name:
+        raise RequestInvalid("the file needs a name", code="MissingName")
+    _check_directory(request.target_directory)
+    encoded_bytes = -(-len(request.content) // 3) * 4
+    if encoded_bytes > limits.file_bytes:
+        raise Refused(
+            f"the file has {encoded_bytes} bytes in Base64; at most {limits.file_bytes} (limits.file_bytes)",
+            code="FileSize.ExceedLimit",
+        )
+    if not _MODE.fullmatch(request.mode):
+        raise RequestInvalid(f"{request.mode[:20]!r} is not a file mode such as 0644", code="FileMode.Invalid")
+    for value, code in ((request.owner, "InvalidParameter.FileOwner"), (request.group, "InvalidParameter.FileGroup")):
+        if value and (len(value) > ACCOUNT_CHARACTERS or not _ACCOUNT.fullmatch(value)):
+            raise RequestInvalid(f"{value[:80]!r} cannot be the name of a user or group", code=code)
+    if len(request.description) > validation.DESCRIPTION_CHARACTERS:
+        raise Refused("the description is too long", code="FileDesc.ExceedLimit")
+    if request.content_type not in ("PlainText", "Base64"):
+        raise RequestInvalid(f"no content type {request.content_type[:20]!r}", code="FileContentType.Invalid")
+    return request
+
+
+def _check_directory(path: str) -> None:
+    is_absolute = path.startswith("/") or re.match(r"[A-Za-z]:[\\/]", path) is not None
+    if not is_absolute or len(path) > TARGET_DIRECTORY_CHARACTERS or any(ord(character) < 32 for character in path):
+        raise RequestInvalid(
+            f"the target directory must be an absolute path of at most {TARGET_DIRECTORY_CHARACTERS} characters",
+            code="FileTargetDir.Invalid",
+        )

@@ -1,0 +1,155 @@
+"""SendFile and DescribeSendFileResults."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.results import ExecutionRow
+from ...broker_config.states import ExecutionState, is_final
+from ..api import Assistant
+from ..describing import DescribedInvocation, InvocationFilter
+from ..file_delivery import FileRequest
+from ..shapes import Shape, as_base64, as_text, tags_shape
+from ..targets import Targets
+from .actions import Action, Call, Fields
+from .api_errors import api_error
+from .idempotency import once_per_token
+from .request_values import (
+    content_of,
+    counted_instance_ids_of,
+    page_fields,
+    page_request_of,
+    tag_filter_of,
+    tags_of,
+    timeout_of,
+)
+
+#: The service's own ceiling for one SendFile, applied only with limits.strict.
+STRICT_SEND_COUNT = 50
+_NO_CEILING = 1_000_000
+_CONTENT_TYPES = ("PlainText", "Base64")
+
+
+class FileActions:
+    """Files on their way to instances."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+
+    def table(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return {"SendFile": self.send_file, "DescribeSendFileResults": self.describe_send_file_results}
+
+    def send_file(self, call: Call) -> Fields:
+        """Send one small file; an owner that is not named is the agent's own user, root as a rule."""
+        given = call.parameters
+        name = given.required("Name")
+        target_directory = given.required("TargetDir")
+        content_type = given.text("ContentType") or "PlainText"
+        if content_type not in _CONTENT_TYPES:
+            raise api_error("FileContentType.Invalid")
+        request = FileRequest(
+            name=name,
+            target_directory=target_directory,
+            content=content_of(
+                given,
+                "Content",
+                encoding_name="ContentType",
+                base64_by_default=False,
+                decode_code="FileContent.DecodeError",
+            ),
+            content_type=content_type,
+            owner=given.text("FileOwner"),
+            group=given.text("FileGroup"),
+            mode=given.text("FileMode") or "0644",
+            overwrite=given.boolean("Overwrite", False),
+            description=given.text("Description"),
+            timeout_seconds=timeout_of(given, 60),
+            resource_group_id=given.text("ResourceGroupId"),
+            tags=tags_of(given),
+            requested_by=call.caller.principal,
+        )
+        most = STRICT_SEND_COUNT if self._assistant.settings.limits.strict else _NO_CEILING
+        ids = counted_instance_ids_of(call, most=most)
+        if not ids:
+            raise api_error("MissingParam.InstanceId")
+
+        def act() -> dict[str, object]:
+            return {"InvokeId": self._assistant.send_file(request, Targets(instance_ids=ids)).invoke_id}
+
+        return once_per_token(self._assistant.redis, call, act)
+
+    def describe_send_file_results(self, call: Call) -> Fields:
+        """List files that were sent, newest first, with how that went on each instance."""
+        given = call.parameters
+        page_request = page_request_of(call)
+        wanted = InvocationFilter(
+            invoke_id=given.text("InvokeId"),
+            instance_id=given.text("InstanceId"),
+            # Under an instance id this filter of invocations is not applied, so the name is compared here too.
+            command_name=given.text("Name"),
+            status=given.text("InvocationStatus"),
+            resource_group_id=given.text("ResourceGroupId"),
+            tags=tag_filter_of(given),
+            files=True,
+        )
+        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)
+        shapes = [
+            _file_shape(one)
+            for one in page.items
+            if not wanted.command_name or one.stored.record.command.name == wanted.command_name
+        ]
+        return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
+
+
+def overall_status(counts: Mapping[str, int]) -> str:
+    """Fold the states of a file's deliveries: what waits or runs comes first, then whether all went well."""
+    present = Counter(counts)
+    for state in (ExecutionState.PENDING, ExecutionState.RUNNING):
+        if present[state.value]:
+            return state.value
+    good = present[ExecutionState.SUCCESS.value]
+    if not good:
+        return "Failed"
+    return "Success" if good == present.total() else "PartialFailed"
+
+
+def _file_shape(one: DescribedInvocation) -> Shape:
+    record = one.stored.record
+    file = record.file
+    if file is None:
+        return {}
+    encode: Callable[[bytes], str] = as_base64 if file.content_type == "Base64" else as_text
+    return {
+        "InvokeId": record.invoke_id,
+        "Name": file.name,
+        "Description": record.command.description,
+        "TargetDir": file.target_directory,
+        "ContentType": file.content_type,
+        "Content": encode(record.command.content),
+        "FileOwner": file.owner or "root",
+        "FileGroup": file.group or "root",
+        "FileMode": file.mode,
+        # Text, as the typed clients have it.
+        "Overwrite": "true" if file.overwrite else "false",
+        "CreationTime": iso_seconds(record.created_ms),
+        "VmCount": record.target_count,
+        "InvocationStatus": overall_status(one.status.counts),
+        "ResourceGroupId": record.resource_group_id,
+        "Tags": tags_shape(record.tags),
+        "InvokeInstances": {"InvokeInstance": [_delivery_shape(row) for row in one.rows]},
+    }
+
+
+def _delivery_shape(row: ExecutionRow) -> Shape:
+    finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
+    return {
+        "InstanceId": row.instance_id,
+        "InvocationStatus": row.state,
+        "CreationTime": iso_seconds(row.created_ms),
+        "StartTime": iso_seconds(row.outcome.started_ms),
+        "FinishTime": finished,
+        "UpdateTime": finished or iso_seconds(row.outcome.started_ms or row.created_ms),
+        "ErrorCode": row.outcome.error_code,
+        "ErrorInfo": row.outcome.error_info,
+    }

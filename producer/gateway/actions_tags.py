@@ -1,0 +1,122 @@
+"""TagResources, UntagResources, ListTagResources."""
+
+from collections.abc import Mapping, Sequence
+
+from ...broker_config.errors import CloudAssistantError
+from .. import tagged_resources, validation
+from ..api import Assistant
+from .actions import Action, Call, Fields
+from .api_errors import ApiError, api_error
+from .domain_errors import renamed_codes
+from .page_tokens import sealed_token, unsealed_token
+from .parameters import Parameters
+from .request_values import pairs_of
+
+RESOURCES_COUNT = 50
+#: Resources on one page of ListTagResources.
+_PAGE_COUNT = 50
+
+
+class TagActions:
+    """Tags of things that exist."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._redis = assistant.redis
+
+    def table(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return {
+            "TagResources": self.tag_resources,
+            "UntagResources": self.untag_resources,
+            "ListTagResources": self.list_tag_resources,
+        }
+
+    def tag_resources(self, call: Call) -> Fields:
+        """Attach tags to every resource named; a key that is there gets the new value."""
+        kind, ids = _resources_of(call, required=True)
+        tags = _tags_of(call.parameters)
+        if not tags:
+            raise api_error("MissingParameter.Tags")
+        given = {key: value or "" for key, value in tags.items()}
+        tagged_resources.check_tags(given)
+        tagged_resources.change(self._redis, kind, ids, lambda before: {**before, **given})
+        return {}
+
+    def untag_resources(self, call: Call) -> Fields:
+        """Take tags off: those of the keys named, or all."""
+        kind, ids = _resources_of(call, required=True)
+        gone = frozenset(call.parameters.list_of("TagKey"))
+        everything = call.parameters.boolean("All", False)
+        if everything and gone:
+            raise api_error("Param.Conflict")
+        if len(gone) > validation.TAGS_COUNT:
+            raise api_error("InvalidTagCount", f"{len(gone)} tag keys were given; at most {validation.TAGS_COUNT}.")
+        if not gone and not everything:
+            raise api_error("MissingParameter.Tags", "Neither TagKey.N nor All=true was given.")
+
+        def to(before: Mapping[str, str]) -> dict[str, str]:
+            return {} if everything else {key: value for key, value in before.items() if key not in gone}
+
+        tagged_resources.change(self._redis, kind, ids, to)
+        return {}
+
+    def list_tag_resources(self, call: Call) -> Fields:
+        """List the tags of the resources named, or of all that carry the tags named."""
+        kind, ids = _resources_of(call, required=False)
+        wanted = _wanted_of(call.parameters)
+        if not ids and not wanted:
+            raise api_error("BothEmpty.TagsAndResources")
+        tagged_resources.check_type(kind)
+        found = set(tagged_resources.tagged_ids(self._redis, kind, wanted)) if wanted else None
+        chosen = sorted(found or ()) if not ids else [one for one in ids if found is None or one in found]
+        first = _first_of(call)
+        page = chosen[first : first + _PAGE_COUNT]
+        entries = [
+            {"ResourceId": one, "ResourceType": kind, "TagKey": key, "TagValue": value}
+            for one, tags in zip(page, tagged_resources.tags_of(self._redis, kind, page), strict=True)
+            for key, value in (tags or {}).items()
+        ]
+        is_more = first + _PAGE_COUNT < len(chosen)
+        token = sealed_token(f"tags {first + _PAGE_COUNT}", call.caller) if is_more else ""
+        return {"NextToken": token, "TagResources": {"TagResource": entries}}
+
+
+def _resources_of(call: Call, *, required: bool) -> tuple[str, Sequence[str]]:
+    given = call.parameters
+    given.required("RegionId", code="MissingParameter.RegionId")
+    kind = given.required("ResourceType", code="MissingParameter.ResourceType").lower()
+    ids = list(dict.fromkeys(given.list_of("ResourceId")))
+    if required and not ids:
+        raise api_error("MissingParameter.ResourceIds")
+    if len(ids) > RESOURCES_COUNT:
+        raise api_error("NumberExceed.ResourceIds", f"{len(ids)} resources were given.")
+    return kind, ids
+
+
+def _tags_of(given: Parameters) -> Mapping[str, str | None]:
+    with renamed_codes({"MissingParameter.TagKey": "InvalidTag.Mismatch"}):
+        return pairs_of(given, "Tag")
+
+
+def _wanted_of(given: Parameters) -> dict[str, Sequence[str] | None]:
+    """Tags that must be there: ``Tag.N`` with its value, ``TagFilter.N`` with one of several."""
+    wanted: dict[str, Sequence[str] | None] = {
+        key: None if value is None else [value] for key, value in _tags_of(given).items()
+    }
+    for one in given.objects("TagFilter"):
+        values = one.list_of("TagValues")
+        wanted[one.required("TagKey", code="InvalidTag.Mismatch")] = values or None
+    return wanted
+
+
+def _first_of(call: Call) -> int:
+    token = call.parameters.text("NextToken")
+    try:
+        word, _, place = unsealed_token(token, call.caller).partition(" ")
+        if not token:
+            return 0
+        if word != "tags":
+            raise api_error("Invalid.NextToken")
+        return int(place)
+    except (ApiError, CloudAssistantError) as exc:
+        raise api_error("Invalid.NextToken") from exc

@@ -1,0 +1,151 @@
+"""Tags on things that exist already: commands, invocations, instances."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.functions.instances import register_instance
+from ..broker_config.functions.library import fcall, run
+from ..broker_config.records import Command, Invocation, decode_command, decode_invocation, encode
+from ..broker_config.redis_client import Redis
+from . import command_library, instances, tagging, targets, validation
+
+#: A key given afterwards may be longer than one given at creation.
+TAG_KEY_CHARACTERS = 128
+#: Invocations searched for tags, newest first: their tags have no index, since retention removes them by itself.
+INVOCATIONS_SEARCHED_COUNT = 1_000
+
+Change = Callable[[Mapping[str, str]], dict[str, str]]
+Tags = dict[str, str]
+
+
+def check_type(kind: str) -> str:
+    """Recognise a type of resource.
+
+    Raises:
+        NotFound: nothing of this type can be tagged here (``InvalidResourceType.NotFound``).
+    """
+    if kind not in _KINDS:
+        raise NotFound(f"no resource type {kind!r}; use {', '.join(_KINDS)}", code="InvalidResourceType.NotFound")
+    return kind
+
+
+def tags_of(redis: Redis, kind: str, ids: Sequence[str]) -> list[Tags | None]:
+    """Read the tags of things; ``None`` for one that does not exist."""
+    return _KINDS[check_type(kind)][0](redis, ids)
+
+
+def change(redis: Redis, kind: str, ids: Sequence[str], to: Change) -> None:
+    """Replace the tags of things by what ``to`` makes of them; nothing is changed when one does not exist.
+
+    Raises:
+        NotFound: one does not exist (``InvalidResourceId.NotFound``).
+        Refused: one would have too many tags, or is of another type.
+    """
+    check_type(kind)
+    if kind == "managedinstance":
+        for one in ids:
+            if one.startswith("i-"):
+                raise Refused(f"{one} is not a managed instance; use ResourceType=instance", code=_NOT_SUPPORTED)
+    for one, before in zip(ids, tags_of(redis, kind, ids), strict=True):
+        if before is None:
+            raise NotFound(f"there is no {kind} {one}", code="InvalidResourceId.NotFound")
+        if len(to(before)) > validation.TAGS_COUNT:
+            raise Refused(
+                f"{one} would have {len(to(before))} tags; at most {validation.TAGS_COUNT}", code="QuotaExceed.Tags"
+            )
+    for one in ids:
+        _KINDS[kind][1](redis, one, to)
+
+
+def tagged_ids(redis: Redis, kind: str, wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
+    """Ids of one type that carry every wanted key with one of its values (``None``: any value), sorted."""
+    if check_type(kind) == "invocation":
+        recent = [one.decode() for one in redis.call("ZREVRANGE", keys.INVOCATIONS, 0, INVOCATIONS_SEARCHED_COUNT - 1)]
+        found = zip(recent, tags_of(redis, kind, recent), strict=True)
+        return sorted(one for one, tags in found if tags is not None and _carries(tags, wanted))
+    index_kind = command_library.KIND if kind == "command" else instances.KIND
+    ids = targets.tagged(redis, index_kind, dict.fromkeys(wanted))
+    if kind == "managedinstance":
+        ids = [one for one in ids if one.startswith("mi-")]
+    pairs = zip(ids, tags_of(redis, kind, ids), strict=True)
+    return [one for one, tags in pairs if tags is not None and _carries(tags, wanted)]
+
+
+def check_tags(given: Mapping[str, str]) -> None:
+    """Check tags to be attached afterwards.
+
+    Raises:
+        RequestInvalid: with the code of what is wrong.
+    """
+    for key, value in given.items():
+        if len(key) > TAG_KEY_CHARACTERS:
+            raise RequestInvalid(
+                f"a tag key has at most {TAG_KEY_CHARACTERS} characters", code="InvalidTagKey.Malformed"
+            )
+        validation.tags({key[: validation.TAG_KEY_CHARACTERS]: value})
+
+
+def _carries(tags: Mapping[str, str], wanted: Mapping[str, Sequence[str] | None]) -> bool:
+    return all(key in tags and (values is None or tags[key] in values) for key, values in wanted.items())
+
+
+def _instance_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
+    replies = redis.pipeline_or_raise([("HMGET", keys.profile(one), "registered_ms", "tags") for one in ids])
+    return [msgspec.json.decode(tags, type=Tags) if tags else ({} if known else None) for known, tags in replies]
+
+
+def _change_instance(redis: Redis, instance_id: str, to: Change) -> None:
+    before = _instance_tags(redis, [instance_id])[0] or {}
+    after = to(before)
+    register_instance(redis, instance_id, {"tags": msgspec.json.encode(after)}, now_ms=now_ms(), must_be_new=False)
+    tagging.replace(redis, instances.KIND, instance_id, before, after)
+
+
+def _command_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
+    replies = redis.pipeline_or_raise([("HGET", keys.command(one), "record") for one in ids])
+    return [dict(decode_command(record).tags) if record else None for record in replies]
+
+
+def _change_command(redis: Redis, command_id: str, to: Change) -> None:
+    before, after = _replace(redis, keys.command(command_id), decode_command, to)
+    tagging.replace(redis, command_library.KIND, command_id, before, after)
+
+
+def _invocation_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
+    replies = redis.pipeline_or_raise([("HGET", keys.invocation(one), "record") for one in ids])
+    return [dict(decode_invocation(record).tags) if record else None for record in replies]
+
+
+def _change_invocation(redis: Redis, invoke_id: str, to: Change) -> None:
+    _replace(redis, keys.invocation(invoke_id), decode_invocation, to)
+
+
+def _replace(
+    redis: Redis, key: str, decode: Callable[[bytes], Command | Invocation], to: Change
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Change the tags in a record that nobody else changed meanwhile; answers them as they were and as they are."""
+    while True:
+        seen = redis.call("HGET", key, "record")
+        if seen is None:
+            raise NotFound("it is gone since", code="InvalidResourceId.NotFound")
+        record = decode(seen)
+        after = to(record.tags)
+        # The function replaces any record that is still the one that was read.
+        changed = encode(msgspec.structs.replace(record, tags=after))
+        if run(redis, fcall("ca_modify_command", [key], [seen, changed])) == b"ok":
+            return record.tags, after
+
+
+_NOT_SUPPORTED = "InvalidResourceId.NotSupported"
+_Read = Callable[[Redis, Sequence[str]], list[Tags | None]]
+_Write = Callable[[Redis, str, Change], None]
+_KINDS: Mapping[str, tuple[_Read, _Write]] = {
+    "command": (_command_tags, _change_command),
+    "invocation": (_invocation_tags, _change_invocation),
+    "instance": (_instance_tags, _change_instance),
+    "managedinstance": (_instance_tags, _change_instance),
+}
