@@ -1,9 +1,11 @@
 """`assist up` as an operator starts it, on a private home and private ports."""
 
 import contextlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -54,6 +56,19 @@ class LocalUp:
         return subprocess.run(
             program.argv, env=program.env, cwd=self.folder, capture_output=True, text=True, timeout=30, check=False
         )
+
+    def assist(self, *arguments: str) -> Any:
+        """What `assist` in another terminal answers, as JSON; it must succeed."""
+        outcome = subprocess.run(
+            [installed_program("assist"), *arguments, "--output", "json"],
+            env=clean_environment(self.folder, {"CLOUD_ASSISTANT_HOME": str(self.home)}),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        return json.loads(outcome.stdout)
 
     @property
     def note(self) -> UpNote:

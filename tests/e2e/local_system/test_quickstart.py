@@ -1,0 +1,147 @@
+"""`deploy/quickstart`: the seed's example, from nothing, with no other step."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import proc, reaper
+from harness.eventually import eventually
+from harness.ports import reserve_port
+from harness.processes import Program, clean_environment
+
+CHECKOUT = Path(__file__).parents[3]
+COPIED = ("broker_config", "producer", "worker", "beat", "deploy")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    left = reaper.kill_users_of(tmp_path)
+    assert left == []
+
+
+@pytest.fixture
+def checkout(folder: Path) -> Path:
+    """A copy of this checkout, so that nothing lands in the real one."""
+    copy = folder / "a checkout"
+    copy.mkdir()
+    for name in COPIED:
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "requirements.txt", "README.md"):
+        shutil.copy2(CHECKOUT / name, copy / name)
+    return copy
+
+
+@pytest.fixture
+def made_environment(folder: Path, checkout: Path) -> dict[str, str]:
+    """Variables that name an environment which needs no making: this one, under another name."""
+    venv = folder / "venv"
+    venv.mkdir()
+    for name in ("bin", "lib"):
+        (venv / name).symlink_to(Path(sys.prefix) / name)
+    shutil.copy2(Path(sys.prefix) / "pyvenv.cfg", venv)
+    made_from = [(checkout / name).read_bytes() for name in ("setup.py", "requirements.txt")]
+    text = b"\0".join([*made_from, str(checkout).encode(), sys.version.encode()])
+    (venv / "fingerprint-control").write_text(hashlib.sha256(text).hexdigest() + "\n")
+    return clean_environment(folder, {"CLOUD_ASSISTANT_VENV": str(venv)})
+
+
+def once(checkout: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [checkout / "deploy/quickstart", "--once"],
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+
+
+def assert_the_seeds_example(outcome: "subprocess.CompletedProcess[str]") -> None:
+    assert outcome.returncode == 0, outcome.stderr
+    words = [line.split() for line in outcome.stdout.splitlines()]
+    for pair in (["Status", "Success"], ["ExitCode", "0"], ["Output", "123"], ["OutputBase64", "MTIzCg=="]):
+        assert pair in words
+
+
+def test_once_prints_the_result_and_leaves_nothing_running(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    assert_the_seeds_example(once(checkout, made_environment))
+    assert proc.processes_using(folder) == []
+    assert not (checkout / ".quickstart/up.lock").exists()
+
+
+def test_a_wrong_result_is_an_error(checkout: Path, made_environment: dict[str, str]) -> None:
+    script = checkout / "deploy/quickstart"
+    script.write_text(script.read_text().replace("ZWNobyAxMjM=", "ZWNobyAxMjQ="))
+    outcome = once(checkout, made_environment)
+    assert outcome.returncode == 1
+    assert "MTI0Cg==" in outcome.stdout
+    assert "this should have been Success and MTIzCg==" in outcome.stderr
+
+
+def test_without_once_it_stays_up_until_it_is_asked_to_end(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    ports = [f"--{name}-port={reserve_port().number}" for name in ("redis", "gateway", "flower")]
+    program = Program(
+        [checkout / "deploy/quickstart", "--", *ports],
+        env=made_environment,
+        cwd=folder,
+        log_path=folder / "quickstart.log",
+    )
+    with program:
+        program.wait_for_line(r"OutputBase64 +MTIzCg==", 40)
+        assert "in another terminal" in program.log()
+        os.kill(program.pid, signal.SIGTERM)
+        eventually(lambda: not program.is_running, 20)
+        assert program.exit_code == 0
+        assert "everything has ended" in program.log()
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    precious = folder / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_VENV": str(precious)})
+    assert outcome.returncode == 1
+    assert "is no Python environment" in outcome.stderr
+    assert (precious / "file").exists()
+
+
+def test_an_unknown_option_is_wrong_usage(checkout: Path, made_environment: dict[str, str]) -> None:
+    outcome = subprocess.run(
+        [checkout / "deploy/quickstart", "--nope"],
+        env=made_environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert outcome.returncode == 2
+    assert "--nope" in outcome.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_fresh_checkout_with_nothing_but_python_and_a_package_index(checkout: Path, folder: Path) -> None:
+    home = folder / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "http", "HTTP"))}
+    outcome = once(checkout, {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **kept})
+    assert_the_seeds_example(outcome)
+    assert f"making {checkout}/.venv" in outcome.stderr
+    assert list(home.iterdir()) == []
+    assert proc.processes_using(folder) == []
