@@ -5,7 +5,6 @@ until the next one or until a schedule changes. Entries of Celery's own ``beat_s
 """
 
 import secrets
-from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -13,11 +12,11 @@ from celery.beat import Scheduler as CeleryScheduler
 
 from ..broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ..broker_config.functions.library import load_library
+from ..broker_config.master_key import find_master_keys
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys, read_master_keys
 from .boot_notes import BootNotes
 from .decisions import Policies
 from .dispatching import Dispatches
@@ -30,7 +29,6 @@ from .retention import Retention
 from .sweeper import Sweeper
 from .unfinished import Unfinished
 
-MASTER_KEY_FILE = "master-key.json"
 _MISFIRE_POLICIES = ("latest", "all", "skip")
 #: A server that does not answer in this time counts as gone; due times wait until it is back.
 _TIMEOUT_SECONDS = 5.0
@@ -61,7 +59,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         _check(settings)
         token = f"beat-{secrets.token_hex(6)}"
         self._redis = Redis(settings.redis_url, name="beat", timeout_seconds=_TIMEOUT_SECONDS)
-        builder = ChunkBuilder(_master_keys(settings), token, settings.limits.queue_count)
+        builder = ChunkBuilder(find_master_keys(settings), token, settings.limits.queue_count)
         policies = Policies(
             misfire=settings.beat.misfire,
             misfire_limit_count=settings.beat.misfire_limit_count,
@@ -143,11 +141,3 @@ def _check(settings: Settings) -> None:
     for name in ("sweep_seconds", "retention_seconds"):
         if getattr(settings.beat, name) <= 0:
             raise SettingsInvalid(f"beat.{name} must be positive")
-
-
-def _master_keys(settings: Settings) -> MasterKeys | None:
-    """The keys that firings are signed with: those named in settings, or those in home; ``None`` for unsigned ones."""
-    if settings.security.master_key_file:
-        return read_master_keys(Path(settings.security.master_key_file))
-    path = Path(settings.home) / MASTER_KEY_FILE
-    return read_master_keys(path) if settings.home and path.exists() else None

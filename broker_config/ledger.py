@@ -19,6 +19,7 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .results import ExecutionRow, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
+from .timed_latest import latest_execution_ids, latest_states
 
 #: Rows whose states are read by one call of the function.
 _STATES_CHUNK_COUNT = 1000
@@ -123,10 +124,23 @@ def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:
     return {one for one, reply in zip(unique, replies, strict=True) if reply}
 
 
+def latest_executions(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
+    """(instance id, execution id) of each target's latest execution; the latter is ``""`` for one that had none."""
+    invoke_id = stored.record.invoke_id
+    if not stored.timed:
+        return [(one, execution_id(invoke_id, 0, one)) for one in targets]
+    return list(zip(targets, latest_execution_ids(redis, invoke_id, targets), strict=True))
+
+
 def execution_states(
     redis: Redis, stored: StoredInvocation, targets: Sequence[str], firing_ms: int | None = None
 ) -> list[tuple[str, str]]:
-    """(state, error code) of each target's latest execution; ``("", "")`` where there is no row."""
+    """(state, error code) of each target's latest execution; ``("", "")`` where there is no row.
+
+    Targets of a timed invocation that had none yet are ``Scheduled``, or ``Cancelled`` when it is over.
+    """
+    if stored.timed and firing_ms is None:
+        return latest_states(redis, stored.record.invoke_id, targets, goes_on=stored.active)
     firing = stored.latest_firing_ms if firing_ms is None else firing_ms
     rows = [(one, execution_id(stored.record.invoke_id, firing, one)) for one in targets]
     found: list[tuple[str, str]] = []

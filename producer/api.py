@@ -5,8 +5,9 @@ Typed results; every error is an exception of ``broker_config.errors`` whose ``c
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,24 +20,28 @@ from ..broker_config.ledger import (
     load_targets,
     status_of,
 )
+from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settings import Loaded, load
 from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle
-from ..broker_config.signing import MasterKeys, read_master_keys
-from . import client_tokens, command_library, describing, instances, stopping
+from . import client_tokens, command_library, describing, file_delivery, instances, stopping
 from .announcements import Announcements
 from .command_library import CommandFilter, StoredCommand
 from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
+from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
 from .invoking import RunOptions, prepare
 from .paging import Page, PageRequest
 from .targets import Targets, resolve
+from .timed_modes import is_timed
 from .waiting import Ended, Event, Follower
 
-MASTER_KEY_FILE = "master-key.json"
+if TYPE_CHECKING:
+    from .security.trust import Trust
+    from .timed_verbs import TimedVerbs
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Assistant:
         self.settings = chosen
         self.redis = Redis(chosen.redis_url, name="assist")
         self._limits = chosen.limits
-        self._dispatcher = Dispatcher(self.redis, master_keys(chosen), queue_count=chosen.limits.queue_count)
+        self._dispatcher = Dispatcher(self.redis, find_master_keys(chosen), queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
         #: Invocations this process made lately, so that waiting for one needs no look-up of it first.
         self._recent: dict[str, StoredInvocation] = {}
@@ -199,9 +204,20 @@ class Assistant:
             command_library.create(self.redis, command, self._limits)
         return self._invoke(command, targets, chosen, "RunCommand", client_token, stored=keep_command)
 
+    def send_file(self, request: FileRequest, targets: Targets) -> Invoked:
+        """Send a small file to instances; answers as soon as it is dispatched (``f-…``)."""
+        chosen = resolve(self.redis, targets, self._limits)
+        invocation = file_delivery.send(
+            self._dispatcher, request, chosen, self._limits, done_channel=self._announcements.own_channel
+        )
+        return Invoked(invocation.invoke_id, invocation.command.command_id, len(chosen))
+
     def stop_invocation(self, invoke_id: str, instance_ids: Sequence[str] = ()) -> dict[str, str]:
         """Stop an invocation on all or some instances; answers the new state of each that changed."""
-        return stopping.stop(self.redis, load_invocation(self.redis, invoke_id), instance_ids, self._limits)
+        stored = load_invocation(self.redis, invoke_id)
+        if stored.timed:
+            return self.timed.stop(stored, instance_ids)
+        return stopping.stop(self.redis, stored, instance_ids, self._limits)
 
     def describe_invocations(
         self, wanted: InvocationFilter | None = None, page: PageRequest | None = None, *, with_rows: bool = False
@@ -272,8 +288,24 @@ class Assistant:
         return instances.modify(self.redis, instance_id, name=name, tags=tags)
 
     def remove_instance(self, instance_id: str) -> StoredInstance:
-        """Forget an instance; its history stays."""
-        return instances.remove(self.redis, instance_id)
+        """Let an instance go: connections end at once, open executions get their reason, its history stays."""
+        return self.trust.deregister(instance_id)
+
+    @cached_property
+    def timed(self) -> "TimedVerbs":
+        """Timed invocations: list, preview, pause, modify, history."""
+        from .timed_verbs import TimedVerbs  # lazy: most calls need no calendar
+
+        return TimedVerbs(self.redis, self.settings, find_master_keys(self.settings))
+
+    # Identity and trust
+
+    @cached_property
+    def trust(self) -> "Trust":
+        """Identities of instances, access keys, audit."""
+        from .security.trust import Trust  # lazy: most calls need none of it
+
+        return Trust(self.redis, self.settings)
 
     # Inside
 
@@ -294,8 +326,14 @@ class Assistant:
                 region_id=self.settings.gateway.region_id,
                 stored=stored,
             )
-            invocation = prepared.invocation
-            self._dispatcher.create(invocation, prepared.order, chosen)
+            invocation, order = prepared.invocation, prepared.order
+            timed = self.timed if is_timed(options.schedule) else None
+            if timed is not None:
+                within_given = bool(options.deliver_within_seconds)
+                invocation, order = timed.check(invocation, order, is_within_given=within_given)
+            self._dispatcher.create(invocation, order, chosen)
+            if timed is not None:
+                timed.begin(invocation, order, chosen)
             self._remember(invocation.invoke_id, StoredInvocation(record=invocation))
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
@@ -313,14 +351,6 @@ class Assistant:
     def _settle_if_over(self, invoke_id: str) -> None:
         stored = load_invocation(self.redis, invoke_id)
         settle(self.redis, stored, status_of(self.redis, stored))
-
-
-def master_keys(settings: Settings) -> MasterKeys | None:
-    """Read the master keys named in settings, or those in home; ``None`` where there are none."""
-    if settings.security.master_key_file:
-        return read_master_keys(Path(settings.security.master_key_file))
-    path = Path(settings.home) / MASTER_KEY_FILE
-    return read_master_keys(path) if settings.home and path.exists() else None
 
 
 def _bytes(content: bytes | str) -> bytes:

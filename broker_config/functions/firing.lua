@@ -3,6 +3,7 @@
 -- KEYS  1 timed (hash)           2 firing (hash)            3 firings (zset)           4 due (zset)
 --       5 dispatching (zset)     6 waiting (zset)           7 deadlines (zset)         8 unfinished invocations (zset)
 --       9 latest execution per target (hash)                10 the firing still being dispatched (= 2 when none)
+--      11 instances (zset)
 --       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash), row of its latest
 --       execution (= its row when there is none)
 -- ARGV  1 invocation id          2 due ms                   3 lease token              4 lease ms
@@ -60,6 +61,10 @@ local function write_target(keys, at, args, place, now, counts)
     waits_for = previous
   end
   redis.call('HSET', keys[9], instance_id, args[2])
+  if not redis.call('ZSCORE', keys[11], instance_id) then
+    counts.refused = counts.refused + 1
+    return write_refused(keys, at, args, id, 'Aborted', 'InstanceNotExists', 'the instance was deregistered', now)
+  end
   if redis.call('EXISTS', keys[at + 4]) == 1 then
     counts.refused = counts.refused + 1
     return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined',
@@ -112,8 +117,8 @@ end
 
 local function write_chunk(keys, args, now)
   local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {} }
-  for target = 1, (#keys - 10) / 6 do
-    write_target(keys, 11 + (target - 1) * 6, args, FIRST_TARGET + (target - 1) * 4, now, counts)
+  for target = 1, (#keys - 11) / 6 do
+    write_target(keys, 12 + (target - 1) * 6, args, FIRST_TARGET + (target - 1) * 4, now, counts)
   end
   if #counts.deadlines > 0 then redis.call('ZADD', keys[7], unpack(counts.deadlines)) end
   redis.call('HSET', keys[2], 'next_place', args[6])

@@ -154,6 +154,7 @@ def _keys(chunk: FiringChunk) -> list[str]:
         keys.INVOCATIONS_OPEN,
         keys.timed_latest(chunk.invoke_id),
         keys.firing(chunk.invoke_id, chunk.open_due_ms) if chunk.open_due_ms else firing,
+        keys.INSTANCES,
     ]
     for target in chunk.targets:
         branch = keys.instance_branch(target.instance_id)

@@ -30,7 +30,7 @@ local function release(keys, args)
   end
   if code then
     redis.call('HSET', keys[1], 'state', 'Aborted', 'error_code', code, 'error_info', info, 'finished_ms', string.format('%.0f', now))
-    redis.call('HDEL', keys[1], 'envelope')
+    redis.call('HDEL', keys[1], 'envelope', 'mac')
     redis.call('ZREM', keys[2], args[1])
     redis.call('ZREM', keys[5], args[1])
     if row[5] then redis.call('PUBLISH', row[5], 'end ' .. args[1] .. ' Aborted') end

@@ -1,0 +1,145 @@
+"""Options that say when an invocation runs. Below ``takes_run_options`` they complete the options of the request."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from ...broker_config.records import RepeatMode, Schedule
+from ..invoking import RunOptions
+from ..timed_modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES
+from ..timed_modes import repeat_mode as mode_of
+from .argument_types import Duration
+from .call import Call
+
+Answer = TypeVar("Answer")
+
+_MODES = [mode.value for mode in RepeatMode]
+
+_FREQUENCY_HELP = (
+    "Run again and again: cron with the second first ('0 */10 * * * *'), rate(5 m), or at(2030-06-01 08:30:00)."
+)
+
+
+def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add --frequency and all that goes with it; the command's ``options`` get it as their schedule.
+
+    Goes between ``takes_run_options`` and the command.
+    """
+
+    @click.option("--frequency", default="", metavar="TEXT", help=_FREQUENCY_HELP)
+    @click.option(
+        "--repeat-mode",
+        type=click.Choice(_MODES),
+        help="NextRebootOnly and EveryReboot run when the machine starts.  [default: Once, Period with --frequency]",
+    )
+    @policy_options
+    @functools.wraps(function)
+    def collect(
+        call: Call,
+        *arguments: Any,
+        options: RunOptions,
+        frequency: str,
+        repeat_mode: str | None,
+        policies: dict[str, Any],
+        **rest: Any,
+    ) -> Answer:
+        if policies and not frequency:
+            raise click.UsageError("the options of a schedule need --frequency", click.get_current_context())
+        if frequency and options.schedule.repeat_mode == RepeatMode.DRY_RUN:
+            raise click.UsageError("--dry-run checks now: it does not go with --frequency", click.get_current_context())
+        if frequency or repeat_mode:
+            schedule = Schedule(repeat_mode=mode_of(repeat_mode or "", frequency), frequency=frequency, **policies)
+            options = replace(options, schedule=schedule)
+        return function(call, *arguments, options=options, **rest)
+
+    return collect
+
+
+def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add the policies of a schedule; the command gets those that were given as ``policies``, by stored field."""
+
+    @click.option(
+        "--overlap",
+        type=click.Choice(OVERLAP_POLICIES),
+        help="When the last execution on an instance still runs: leave this one out, let it wait, end the last one "
+        "first, or run both.  [default: skip]",
+    )
+    @click.option(
+        "--misfire",
+        type=click.Choice(MISFIRE_POLICIES),
+        help="What runs of due times that passed while no scheduler ran.  [default: beat.misfire, latest]",
+    )
+    @click.option("--max-count", type=click.IntRange(1), help="Over after so many runs.")
+    @click.option("--jitter", type=Duration(), help="Start each instance up to so much later, always alike.")
+    @calendar_options
+    @functools.wraps(function)
+    def collect(
+        *arguments: Any,
+        policies: dict[str, Any],
+        overlap: str | None,
+        misfire: str | None,
+        max_count: int | None,
+        jitter: float | None,
+        **rest: Any,
+    ) -> Answer:
+        given = {"overlap": overlap, "misfire": misfire, "max_count": max_count, "jitter_seconds": jitter}
+        return function(*arguments, policies={**policies, **_given(given)}, **rest)
+
+    return collect
+
+
+def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add what decides when a frequency is due; the command gets what was given as ``policies``, by stored field."""
+
+    @click.option("--timezone", metavar="ZONE", help="Zone of the frequency.  [default: beat.timezone, UTC]")
+    @click.option("--end-time", metavar="TIME", help="Not due after this moment, as in 2030-12-31T23:00:00Z.")
+    @click.option(
+        "--day-rule",
+        type=click.Choice(DAY_RULES),
+        help="With both day fields set, a day counts when either or both match.  [default: either]",
+    )
+    @click.option(
+        "--dst-gap",
+        type=click.Choice(GAP_POLICIES),
+        help="When the clock is put forward over a due time.  [default: run_after]",
+    )
+    @click.option(
+        "--dst-overlap",
+        type=click.Choice(REPEAT_POLICIES),
+        help="When the clock is put back and a due time comes twice.  [default: once]",
+    )
+    @functools.wraps(function)
+    def collect(
+        call: Call,
+        *arguments: Any,
+        timezone: str | None,
+        end_time: str | None,
+        day_rule: str | None,
+        dst_gap: str | None,
+        dst_overlap: str | None,
+        **rest: Any,
+    ) -> Answer:
+        given = {
+            "timezone": timezone,
+            "end_ms": moment_of(call, end_time, timezone) if end_time else None,
+            "day_rule": day_rule,
+            "dst_gap": dst_gap,
+            "dst_overlap": dst_overlap,
+        }
+        return function(call, *arguments, policies=_given(given), **rest)
+
+    return collect
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def moment_of(call: Call, text: str, timezone: str | None) -> int:
+    """Read a moment; without an offset it is in the schedule's zone."""
+    from ..timed_showing import moment_ms  # lazy: few calls need a calendar
+
+    return moment_ms(text, timezone or call.loaded.settings.beat.timezone)

@@ -1,0 +1,108 @@
+"""``assist timed pause``, ``resume``, ``stop`` and ``modify``."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..timed_modifying import TimedModification
+from ..timed_shapes import timed_shape
+from .argument_types import Pair, mapping
+from .assist_command import assist_command
+from .call import Call
+from .schedule_options import policy_options
+
+
+@assist_command("pause", examples=("assist timed pause t-…",))
+@click.argument("invoke_id", metavar="ID")
+def pause(call: Call, *, invoke_id: str) -> None:
+    """Leave out due times until it is resumed; the history says so for each of them."""
+    call.assistant.timed.pause(invoke_id)
+    _tell(call, invoke_id, f"paused; go on with: assist timed resume {invoke_id}")
+
+
+@assist_command("resume", examples=("assist timed resume t-…",))
+@click.argument("invoke_id", metavar="ID")
+def resume(call: Call, *, invoke_id: str) -> None:
+    """Let it come due again, from the next due time on."""
+    call.assistant.timed.resume(invoke_id)
+    _tell(call, invoke_id, "resumed")
+
+
+@assist_command("stop", examples=("assist timed stop t-…", "assist timed stop t-… --instance i-web1"))
+@click.argument("invoke_id", metavar="ID")
+@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only there; may be repeated.")
+def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
+    """Let it never run again, and end what runs. For good; to go on later, use pause."""
+    call.assistant.timed.show(invoke_id)
+    call.assistant.stop_invocation(invoke_id, instance_ids)
+    where = f" on {', '.join(instance_ids)}" if instance_ids else ""
+    _tell(call, invoke_id, f"stopped{where}")
+
+
+@assist_command(
+    "modify",
+    examples=(
+        "assist timed modify t-… --frequency '0 0 4 * * *' --timezone Europe/Berlin",
+        "assist timed modify t-… --script 'echo new' --overlap queue",
+        "assist timed modify t-… --instance i-web2",
+    ),
+)
+@click.argument("invoke_id", metavar="ID")
+@click.option("--frequency", default="", metavar="TEXT", help="A new frequency; a rate keeps its grid.")
+@policy_options
+@click.option("--script", metavar="TEXT", help="A new script.")
+@click.option("--file", "file", metavar="FILE", help="A new script, from a file.")
+@click.option(
+    "--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help="New values, all of them."
+)
+@click.option("--enable-parameter/--disable-parameter", default=None, help="Replace {{KEY}} in the script's text.")
+@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance to add; may be repeated.")
+def modify(
+    call: Call,
+    *,
+    invoke_id: str,
+    frequency: str,
+    policies: dict[str, Any],
+    script: str | None,
+    file: str | None,
+    parameters: Mapping[str, str],
+    enable_parameter: bool | None,
+    instance_ids: tuple[str, ...],
+) -> None:
+    """Change when a timed invocation runs, what, and where. It takes effect with the next due time."""
+    timezone = policies.pop("timezone", "")
+    change = TimedModification(
+        content=_content(script, file),
+        enable_parameter=enable_parameter,
+        parameters=parameters or None,
+        frequency=frequency,
+        timezone=timezone,
+        instance_ids=instance_ids,
+        policies=policies,
+    )
+    if change == TimedModification():
+        raise click.UsageError("nothing to change was given", click.get_current_context())
+    command_id = call.assistant.timed.modify(invoke_id, change)
+    _tell(call, invoke_id, f"changed; its command is {command_id}")
+
+
+def _content(script: str | None, file: str | None) -> bytes | None:
+    if script is not None and file is not None:
+        raise click.UsageError("give --script or --file, not both", click.get_current_context())
+    if file is None:
+        return None if script is None else os.fsencode(script)
+    try:
+        return Path(file).read_bytes()
+    except OSError as exc:
+        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc
+
+
+def _tell(call: Call, invoke_id: str, text: str) -> None:
+    """Show how it stands now to a program, and say it to a person."""
+    if call.wants_json:
+        call.print_json(timed_shape(call.assistant.timed.show(invoke_id)))
+    else:
+        call.say(f"{invoke_id} {text}")

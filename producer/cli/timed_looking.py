@@ -1,0 +1,163 @@
+"""``assist timed list``, ``show`` and ``preview``, and ``assist invocation history``."""
+
+from typing import Any
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.ids import is_made_id
+from ...broker_config.records import Schedule
+from ..paging import PageRequest
+from ..timed_shapes import firing_shape, preview_shape, timed_shape
+from ..timed_showing import FiringView, TimedView
+from .assist_command import assist_command
+from .call import Call
+from .page_note import note_on_page
+from .request_options import takes_page
+from .schedule_options import calendar_options, moment_of
+from .tables import properties, table
+from .terminal import terminal_columns
+from .text_cells import by_state, counted, some_of
+
+#: Names of instances shown in one cell.
+_NAMES_COLUMNS = 40
+
+
+@assist_command("list", examples=("assist timed list", "assist timed list --limit 10 --output json"))
+@takes_page
+def list_timed(call: Call, *, page: PageRequest) -> None:
+    """List timed invocations, newest first, those that are over included."""
+    found = call.assistant.timed.list(page)
+    if call.wants_json:
+        call.print_json([timed_shape(view) for view in found.items])
+    elif found.items:
+        headers = (
+            "INVOCATION",
+            "STATUS",
+            "FREQUENCY",
+            "ZONE",
+            "NEXT DUE (UTC)",
+            "FIRED",
+            "LEFT OUT",
+            "TARGETS",
+            "NAME",
+        )
+        for line in table(headers, [_row(view) for view in found.items], terminal_columns()):
+            call.print(line)
+    note_on_page(call, found, page, "timed invocation")
+
+
+@assist_command("show", examples=("assist timed show t-…", "assist timed show t-… --output json"))
+@click.argument("invoke_id", metavar="ID")
+def show(call: Call, *, invoke_id: str) -> None:
+    """Show a timed invocation: its schedule, its policies, and how far it has come."""
+    shape = timed_shape(call.assistant.timed.show(invoke_id))
+    if call.wants_json:
+        call.print_json(shape)
+        return
+    status = shape["Status"] + (f" ({shape['EndReason']})" if shape["EndReason"] else "")
+    pairs = [
+        ("Invocation", shape["InvokeId"]),
+        ("Status", status),
+        ("Command", f"{shape['CommandId']} {shape['CommandName']}"),
+        ("Repeats", f"{shape['RepeatMode']} {shape['Frequency']}"),
+        ("Zone", shape["TimeZone"]),
+        ("Next due", f"{shape['NextDueTime']} ({shape['NextDueTimeLocal']})" if shape["NextDueTime"] else ""),
+        ("Last fired", shape["LastDueTime"]),
+        ("Fired", counted(shape["FiredCount"], "time")),
+        ("Left out", counted(shape["SkippedCount"], "time")),
+        ("Targets", f"{shape['TargetCount']:,}"),
+        ("Overlap", shape["OverlapPolicy"]),
+        ("Misfire", shape["MisfirePolicy"] or "as beats are set"),
+        ("Days", f"{shape['DayRule']} day field" if shape["DayRule"] == "either" else "both day fields"),
+        ("Clock changes", f"gap {shape['DstGap']}, overlap {shape['DstOverlap']}"),
+        ("Ends", shape["EndTime"]),
+        ("At most", counted(shape["MaxCount"], "run") if shape["MaxCount"] else ""),
+        ("Jitter", f"up to {shape['JitterSeconds']:g} s" if shape["JitterSeconds"] else ""),
+        ("Created", shape["CreationTime"]),
+        ("Ended", shape["EndedTime"]),
+    ]
+    for line in properties(pairs):
+        call.print(line)
+
+
+@assist_command(
+    "preview",
+    examples=(
+        "assist timed preview '0 */10 * * * *'",
+        "assist timed preview '0 30 2 * * *' --timezone Europe/Berlin --from 2026-03-27 --count 5",
+        "assist timed preview 'rate(5 m)' --output json",
+    ),
+)
+@click.argument("expression", metavar="FREQUENCY|ID")
+@calendar_options
+@click.option("--from", "start", metavar="TIME", help="Begin there instead of now, as in 2026-11-23T00:00:00Z.")
+@click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
+def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str | None, count: int) -> None:
+    """Show when a frequency, or a timed invocation, is due: in UTC and in its zone."""
+    after_ms = moment_of(call, start, policies.get("timezone")) if start else None
+    timed = call.assistant.timed
+    if is_made_id(expression, "t"):
+        found = timed.preview_stored(expression, after_ms=after_ms, count=count)
+    else:
+        found = timed.preview(Schedule(frequency=expression, **policies), after_ms=after_ms, count=count)
+    shape = preview_shape(found)
+    if call.wants_json:
+        call.print_json(shape)
+        return
+    rows = [(one["Utc"], one["Local"], one.get("Skipped", "")) for one in shape["DueTimes"]]
+    for line in table(("UTC", shape["TimeZone"], ""), rows, terminal_columns()):
+        call.print(line)
+    if not rows:
+        call.say("it is not due any more")
+
+
+@assist_command(
+    "history", examples=("assist invocation history t-…", "assist invocation history t-… --limit 10 --output json")
+)
+@click.argument("invoke_id", metavar="ID")
+@takes_page
+def history(call: Call, *, invoke_id: str, page: PageRequest) -> None:
+    """Show what became of each due time of a timed invocation, the latest first: fired, or left out and why."""
+    found = call.assistant.timed.history(invoke_id, page)
+    if call.wants_json:
+        shapes = [firing_shape(view) for view in found.items]
+        call.print_json({"InvokeId": invoke_id, "TotalCount": found.total_count, "Firings": shapes})
+        return
+    if found.items:
+        headers = ("DUE (UTC)", "DECIDED", "OUTCOME")
+        for line in table(headers, [_firing(view) for view in found.items], terminal_columns()):
+            call.print(line)
+    note_on_page(call, found, page, "due time")
+
+
+def _row(view: TimedView) -> tuple[str, ...]:
+    timed = view.timed
+    return (
+        timed.invoke_id,
+        timed.status.value,
+        timed.schedule.frequency or timed.schedule.repeat_mode.value,
+        timed.schedule.timezone,
+        iso_seconds(timed.due.utc_ms) if timed.due else "",
+        f"{timed.fired_count:,}",
+        f"{timed.skipped_count:,}",
+        f"{timed.target_count:,}",
+        view.stored.record.command.name,
+    )
+
+
+def _firing(view: FiringView) -> tuple[str, ...]:
+    firing = view.firing
+    due = iso_seconds(firing.due_ms)
+    if firing.count > 1:
+        due = f"{due} … {iso_seconds(firing.until_ms)} ({firing.count:,} due times)"
+    late_ms = firing.decided_ms - firing.until_ms
+    decided = f"{late_ms / 1000:+.1f} s" if firing.decided_ms else ""
+    parts = [f"left out: {firing.reason}"] if firing.reason else [by_state(view.counts) or firing.status.value]
+    if firing.overlap and not firing.reason:
+        parts.append(f"still running on {some_of(firing.overlap, _NAMES_COLUMNS)}")
+    if firing.left_out_count:
+        parts.append(f"{counted(firing.left_out_count, 'target')} left out")
+    if firing.info:
+        parts.append(firing.info)
+    return due, decided, "; ".join(parts)

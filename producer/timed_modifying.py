@@ -1,0 +1,298 @@
+"""Change a timed invocation: what it runs, with which parameters, when, and on which further instances.
+
+A change takes effect as a whole for the next due time; what was dispatched before keeps the content it was made with.
+The grid of a rate still starts where the invocation began.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import sleep
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.boot_bound import bind
+from ..broker_config.due_stretch import count_due, last_due
+from ..broker_config.errors import Refused, RequestInvalid
+from ..broker_config.functions.library import run
+from ..broker_config.functions.timed import SkippedDue, TimedChange, modify_timed_command
+from ..broker_config.ids import new_token
+from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
+from ..broker_config.messages import WorkOrder, encode
+from ..broker_config.records import Command, Invocation, Schedule
+from ..broker_config.records import encode as encode_record
+from ..broker_config.redis_client import Redis
+from ..broker_config.schedule import DueTime
+from ..broker_config.settings_table import Settings
+from ..broker_config.signing import MasterKeys, digest
+from ..broker_config.timed import Timed, TimedStatus, calendar_of, load_timed, next_due, server_ms, timed_fields
+from . import command_library
+from .invoking import RunOptions, prepare
+from .targets import Targets, resolve
+from .timed import check_schedule
+from .timed_stopping import refuse_if_over
+
+#: A due time that is just being decided about is waited for before its schedule is taken away from under it.
+_SETTLE_TRIES_COUNT = 20
+_SETTLE_SECONDS = 0.1
+#: How often a change is tried again when somebody else changes the same invocation.
+_TRIES_COUNT = 10
+#: A replaced work order outlives the executions that were made with it.
+_OLD_PAYLOAD_MARGIN_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedModification:
+    """What is to change; what is not given stays."""
+
+    content: bytes | None = None
+    enable_parameter: bool | None = None
+    parameters: Mapping[str, str] | None = None
+    frequency: str = ""
+    timezone: str = ""
+    #: Instances to add.
+    instance_ids: Sequence[str] = ()
+    #: Policies and limits to change, by field of the stored schedule.
+    policies: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A change that is checked and not yet stored."""
+
+    invocation: Invocation
+    order: WorkOrder
+    new_targets: Sequence[str]
+    is_reordered: bool
+    is_rescheduled: bool
+
+
+def modify(
+    redis: Redis, invoke_id: str, change: TimedModification, settings: Settings, master: MasterKeys | None
+) -> str:
+    """Change a timed invocation that goes on, and answer the id of its command: a new one when the content is new.
+
+    Raises:
+        NotFound: no such timed invocation, or an unknown instance.
+        Refused: it is over, or somebody keeps changing it.
+        RequestInvalid: the new content, parameters or frequency break a rule.
+    """
+    for _ in range(_TRIES_COUNT):
+        stored = load_invocation(redis, invoke_id)
+        if not stored.timed:
+            raise Refused(
+                f"{invoke_id} runs once; only Period, NextRebootOnly and EveryReboot can be changed",
+                code="InvalidOperation.RepeatModeUnsupported",
+            )
+        timed = load_timed(redis, invoke_id)
+        refuse_if_over(timed)
+        targets = load_targets(redis, invoke_id)
+        changed = _change(redis, stored, timed, targets, change, settings)
+        is_new_in_library = changed.invocation.command is not stored.record.command and stored.record.command.kept
+        if is_new_in_library and redis.call("ZCARD", keys.COMMANDS) >= settings.limits.commands_count:
+            raise Refused("the library is full (limits.commands_count); delete commands", code="CommandLimitExceeded")
+        if changed.is_rescheduled:
+            timed = _let_settle(redis, timed)
+        if _store(redis, stored, timed, targets, changed, master):
+            if is_new_in_library:
+                command_library.create(redis, changed.invocation.command, settings.limits)
+            return changed.invocation.command.command_id
+    raise Refused(f"{invoke_id} is being changed by somebody else; try again", code="IdempotentProcessing")
+
+
+def _change(
+    redis: Redis,
+    stored: StoredInvocation,
+    timed: Timed,
+    targets: Sequence[str],
+    change: TimedModification,
+    settings: Settings,
+) -> _Changed:
+    """Build the changed records and check them as those of a new request are checked."""
+    before = stored.record
+    new_targets = [one for one in change.instance_ids if one not in set(targets)]
+    if new_targets:
+        resolve(redis, Targets(instance_ids=[*targets, *new_targets]), settings.limits)
+    command = _command(before.command, change, settings)
+    parameters = before.parameters if change.parameters is None else change.parameters
+    if change.parameters is None:
+        # The values of parameters that the new content does not have go with them.
+        parameters = {name: value for name, value in parameters.items() if name in command.parameter_names}
+    options = RunOptions(
+        parameters=parameters,
+        timeout_seconds=before.timeout_seconds,
+        working_directory=before.working_directory,
+        username=before.username,
+        launcher=before.launcher,
+        termination_mode=before.termination_mode,
+        grace_seconds=before.grace_seconds,
+        resource_group_id=before.resource_group_id,
+        tags=before.tags,
+    )
+    made = prepare(
+        command,
+        options,
+        settings.limits,
+        target_count=len(targets) + len(new_targets),
+        region_id=settings.gateway.region_id,
+        stored=before.command_is_stored,
+    )
+    schedule = _schedule(redis, timed, change, settings)
+    is_reordered = command is not before.command or change.parameters is not None
+    invocation = msgspec.structs.replace(
+        before,
+        command=command,
+        parameters=made.invocation.parameters,
+        target_count=made.invocation.target_count,
+        schedule=schedule,
+        payload_token=new_token() if is_reordered else before.payload_token,
+    )
+    return _Changed(invocation, made.order, new_targets, is_reordered, schedule != timed.schedule)
+
+
+def _command(before: Command, change: TimedModification, settings: Settings) -> Command:
+    """The command with its new content, under a new id; the same object when nothing of it changes."""
+    content = before.content if change.content is None else change.content
+    enabled = before.enable_parameter if change.enable_parameter is None else change.enable_parameter
+    if content == before.content and enabled == before.enable_parameter:
+        return before
+    return command_library.build_command(
+        settings.limits,
+        name=before.name,
+        type=before.type,
+        content=content,
+        description=before.description,
+        working_directory=before.working_directory,
+        timeout_seconds=before.timeout_seconds,
+        username=before.username,
+        launcher=before.launcher,
+        enable_parameter=enabled,
+        # Names that only the environment knows are not found in the new text.
+        declared_parameters=() if before.enable_parameter else before.parameter_names,
+        resource_group_id=before.resource_group_id,
+        tags=before.tags,
+        kept=before.kept,
+    )
+
+
+def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: Settings) -> Schedule:
+    if not (change.frequency or change.timezone or change.policies):
+        return timed.schedule
+    if timed.is_boot_bound:
+        raise RequestInvalid(
+            f"{timed.invoke_id} runs when machines start and has no frequency", code="InvalidParameter.Frequency"
+        )
+    # The zone that a new frequency names wins over the one that the old frequency had.
+    fresh_zone = settings.beat.timezone if change.frequency else timed.schedule.timezone
+    asked = msgspec.structs.replace(
+        timed.schedule,
+        frequency=change.frequency or timed.schedule.frequency,
+        timezone=change.timezone or fresh_zone,
+        **change.policies,
+    )
+    try:
+        return check_schedule(
+            asked,
+            settings.beat,
+            timeout_seconds=timed.timeout_seconds,
+            now_ms=server_ms(redis),
+            anchor_ms=timed.anchor_ms,
+        ).schedule
+    except RequestInvalid as exc:
+        if exc.code == "InvalidParam.Frequency":
+            raise RequestInvalid(str(exc), code="InvalidParameter.Frequency") from exc
+        raise
+
+
+def _let_settle(redis: Redis, timed: Timed) -> Timed:
+    """Give beats the time to decide about a due time that has just come."""
+    for _ in range(_SETTLE_TRIES_COUNT):
+        if timed.due is None or timed.due.utc_ms > server_ms(redis):
+            break
+        sleep(_SETTLE_SECONDS)
+        timed = load_timed(redis, timed.invoke_id)
+    refuse_if_over(timed)
+    return timed
+
+
+def _store(
+    redis: Redis,
+    stored: StoredInvocation,
+    timed: Timed,
+    targets: Sequence[str],
+    changed: _Changed,
+    master: MasterKeys | None,
+) -> bool:
+    """Store a change unless somebody else was first; tell whether it is stored."""
+    before, after = stored.record, changed.invocation
+    payload = encode(changed.order)
+    order_digest = digest(payload) if changed.is_reordered else timed.digest
+    all_targets = [*targets, *changed.new_targets]
+    due = _new_due(redis, timed, after) if changed.is_rescheduled else None
+    reply = run(
+        redis,
+        modify_timed_command(
+            TimedChange(
+                invoke_id=before.invoke_id,
+                revision=timed.revision,
+                record=encode_record(after),
+                created_ms=before.created_ms,
+                fields=timed_fields(after, order_digest, all_targets, master),
+                payload=payload if changed.is_reordered else b"",
+                payload_token=after.payload_token,
+                old_payload_token=before.payload_token,
+                old_payload_ttl_ms=before.timeout_seconds * 1000 + _OLD_PAYLOAD_MARGIN_MS,
+                command_id=after.command.command_id,
+                old_command_id=before.command.command_id,
+                due_ms=due.utc_ms if due else 0,
+                due_skipped=due.skipped if due else "",
+                left_behind=_left_behind(redis, timed) if due else None,
+                new_targets=changed.new_targets,
+            )
+        ),
+    )
+    if reply[0] == b"unknown":
+        names = ", ".join(one.decode() for one in reply[1:6])
+        raise Refused(f"no instance {names} is registered", code="InvalidInstanceId.NotFound")
+    if reply[0] == b"ok" and timed.is_boot_bound:
+        _bind_again(redis, after, order_digest, targets, changed, master)
+    return bool(reply[0] == b"ok")
+
+
+def _new_due(redis: Redis, timed: Timed, after: Invocation) -> DueTime:
+    """The first due time of a new schedule."""
+    due = next_due(calendar_of(after.schedule, timed.anchor_ms), after.schedule, server_ms(redis))
+    if due is None:
+        raise RequestInvalid("the new frequency is never due", code="InvalidParameter.Frequency")
+    return due
+
+
+def _left_behind(redis: Redis, timed: Timed) -> SkippedDue | None:
+    """Due times that no beat has decided about: a new schedule must not make them vanish."""
+    now_ms = server_ms(redis)
+    if timed.due is None or timed.due.utc_ms > now_ms:
+        return None
+    calendar = calendar_of(timed.schedule, timed.anchor_ms)
+    after_ms = timed.due.utc_ms - 1
+    last = last_due(calendar, after_ms, now_ms, 1)[0]
+    reason = "paused" if timed.status == TimedStatus.PAUSED else "misfire"
+    info = "no beat ran at that time, and then the schedule was changed"
+    return SkippedDue(timed.due.utc_ms, last.utc_ms, count_due(calendar, after_ms, last.utc_ms), reason, info)
+
+
+def _bind_again(
+    redis: Redis,
+    after: Invocation,
+    order_digest: str,
+    targets: Sequence[str],
+    changed: _Changed,
+    master: MasterKeys | None,
+) -> None:
+    """Hand a boot-bound invocation to new instances, and its new content to those that still wait for their start."""
+    waiting: list[str] = []
+    if changed.is_reordered:
+        replies = redis.pipeline_or_raise([("HEXISTS", keys.boot_bound(one), after.invoke_id) for one in targets])
+        waiting = [one for one, is_there in zip(targets, replies, strict=True) if is_there]
+    bound = [*waiting, *changed.new_targets]
+    if bound:
+        bind(redis, after, order_digest, bound, master, created_ms=server_ms(redis))

@@ -1,0 +1,130 @@
+"""Stop, pause and resume a timed invocation."""
+
+from collections.abc import Sequence
+
+from ..broker_config import keys
+from ..broker_config.boot_bound import unbind
+from ..broker_config.errors import NotFound, Refused
+from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
+from ..broker_config.functions.library import run, run_all
+from ..broker_config.functions.timed import move_timed_command
+from ..broker_config.ledger import StoredInvocation, load_targets
+from ..broker_config.messages import StopMessage, encode
+from ..broker_config.redis_client import Redis
+from ..broker_config.settings_table import LimitSettings
+from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
+
+#: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
+_CONTROL_TTL_MS = 24 * 3600 * 1000
+_CHUNK_COUNT = 200
+
+
+def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings) -> dict[str, str]:
+    """Let there be no further execution, on all or some instances, and ask for the end of those that are unfinished.
+
+    Answers the new state of each instance where something changed. What is over is left alone.
+
+    Raises:
+        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+    """
+    invoke_id = stored.record.invoke_id
+    targets = load_targets(redis, invoke_id)
+    chosen = list(dict.fromkeys(instance_ids)) or targets
+    strangers = set(chosen) - set(targets)
+    if strangers:
+        raise NotFound(
+            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}", code="InvalidInstanceId.NotFound"
+        )
+    _end_for(redis, load_timed(redis, invoke_id), chosen, is_all=len(chosen) == len(targets))
+    confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
+    changed: dict[str, str] = {}
+    for first in range(0, len(chosen), _CHUNK_COUNT):
+        changed |= _stop_executions(redis, invoke_id, chosen[first : first + _CHUNK_COUNT], confirm_ms)
+    return changed
+
+
+def pause(redis: Redis, invoke_id: str) -> None:
+    """Leave out every due time until it is resumed; executions that run go on.
+
+    Raises:
+        NotFound: no such timed invocation. Refused: it is over, or is not run by the clock.
+    """
+    _move(redis, invoke_id, TimedStatus.ACTIVE, TimedStatus.PAUSED)
+
+
+def resume(redis: Redis, invoke_id: str) -> None:
+    """Let it come due again, from the next due time on.
+
+    Raises:
+        NotFound: no such timed invocation. Refused: it is over, or is not run by the clock.
+    """
+    _move(redis, invoke_id, TimedStatus.PAUSED, TimedStatus.ACTIVE)
+
+
+def refuse_if_over(timed: Timed) -> None:
+    """Raise ``Refused`` for a timed invocation that will never run again."""
+    if not timed.goes_on:
+        why = f" ({timed.end_reason})" if timed.end_reason else ""
+        raise Refused(
+            f"{timed.invoke_id} is over: {timed.status}{why}; make a new one",
+            code="InvalidOperation.InvokeAlreadyFinished",
+        )
+
+
+def _move(redis: Redis, invoke_id: str, before: TimedStatus, after: TimedStatus) -> None:
+    timed = load_timed(redis, invoke_id)
+    refuse_if_over(timed)
+    if timed.is_boot_bound:
+        raise Refused(
+            f"{invoke_id} runs when machines start ({timed.schedule.repeat_mode}): it cannot be paused, only stopped",
+            code="InvalidOperation.RepeatModeUnsupported",
+        )
+    moved, current = run(redis, move_timed_command(invoke_id, [before, after], after))
+    if not moved:
+        raise Refused(f"{invoke_id} is over: {current.decode()}", code="InvalidOperation.InvokeAlreadyFinished")
+
+
+def _end_for(redis: Redis, timed: Timed, chosen: Sequence[str], *, is_all: bool) -> None:
+    """Let no further execution be made for some targets; for the last of them the invocation itself ends."""
+    invoke_id = timed.invoke_id
+    if not is_all:
+        stopped = keys.timed_stopped(invoke_id)
+        # The new revision makes beats read again what they have already prepared for the next due time.
+        replies = redis.pipeline_or_raise(
+            [("SADD", stopped, *chosen), ("HINCRBY", keys.timed(invoke_id), "revision", 1), ("SCARD", stopped)]
+        )
+        is_all = replies[-1] >= timed.target_count
+    if is_all:
+        # One that has ended may still have targets to dispatch to.
+        before = [*GOING_ON, *((TimedStatus.ENDED,) if timed.open_due_ms else ())]
+        run(redis, move_timed_command(invoke_id, before, TimedStatus.STOPPED, reason="stopped"))
+    if timed.is_boot_bound:
+        unbind(redis, invoke_id, chosen)
+
+
+def _stop_executions(redis: Redis, invoke_id: str, instance_ids: Sequence[str], confirm_ms: int) -> dict[str, str]:
+    """Stop whatever of this invocation is unfinished on some instances, of whichever firing it is."""
+    found = redis.pipeline_or_raise([("ZRANGE", keys.open_executions(one), 0, -1) for one in instance_ids])
+    prefix = f"{invoke_id}.".encode()
+    unfinished = [
+        (instance_id, execution.decode())
+        for instance_id, executions in zip(instance_ids, found, strict=True)
+        for execution in executions
+        if execution.startswith(prefix)
+    ]
+    commands = [
+        request_stop_command(
+            instance_id,
+            execution,
+            encode(StopMessage(stop=execution)),
+            control_ttl_ms=_CONTROL_TTL_MS,
+            confirm_ms=confirm_ms,
+        )
+        for instance_id, execution in unfinished
+    ]
+    changed: dict[str, str] = {}
+    for (instance_id, _), reply in zip(unfinished, run_all(redis, commands) if commands else [], strict=True):
+        moved = stop_reply(reply)
+        if isinstance(moved, Moved):
+            changed[instance_id] = moved.previous
+    return changed
