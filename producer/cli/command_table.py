@@ -19,7 +19,26 @@ ROWS: dict[str, Row] = {
     "command": Row(".command:group", "Store, list, change and delete commands."),
     "invocation": Row(".invocation:group", "Invoke commands; follow, show and stop invocations."),
     "instance": Row(".instance:group", "List, name and tag instances."),
+    "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),
     "version": Row(".version:version", "Show the version."),
+}
+
+
+class SharedOption(NamedTuple):
+    """An option that every command has."""
+
+    shown: str
+    help: str
+
+
+VERSION_HELP = "Show the version."
+#: Each may stand before and after the verb.
+SHARED_OPTIONS: dict[str, SharedOption] = {
+    "--output": SharedOption("[text|json]", "Form of what goes to standard output."),
+    "--redis-url": SharedOption("URL", "Redis to talk to.  [CLOUD_ASSISTANT_REDIS_URL]"),
+    "--home": SharedOption("FOLDER", "State folder.  [CLOUD_ASSISTANT_HOME]"),
+    "--config": SharedOption("FILE", "Configuration file (TOML).  [CLOUD_ASSISTANT_CONFIG]"),
+    "--debug": SharedOption("", "Show a traceback with an error."),
 }

@@ -4,7 +4,6 @@ from ...broker_config.errors import (
     CloudAssistantError,
     NotFound,
     RedisRefused,
-    RedisUnreachable,
     RequestInvalid,
     SettingsInvalid,
     WaitTimedOut,
@@ -39,7 +38,8 @@ _TYPED_WRONG = ("Parameter.", "ParameterType.", "ParameterKey.Duplicate", "Inval
 
 def code_of(error: CloudAssistantError) -> int:
     """The exit code that an error of ours ends the program with."""
-    if isinstance(error, RedisUnreachable):
+    # Redis, or a gateway.
+    if isinstance(error, ConnectionError):
         return UNREACHABLE
     if isinstance(error, RedisRefused):
         return UNREACHABLE if error.kind in _PASSING else REFUSED

@@ -20,7 +20,7 @@ class Exchange:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        self.request_id = str(uuid.uuid4()).upper()
+        self.request_id = new_request_id()
         # JSON until the request says otherwise: the new SDK fails on an error that is anything else.
         self.answer_format = AnswerFormat.JSON
         self.action = ""
@@ -46,6 +46,11 @@ class Exchange:
         """Make the reply that carries an error."""
         self.code = error.code
         return error_reply(error, self.request.called_name, self.request_id, self.answer_format)
+
+
+def new_request_id() -> str:
+    """Name one request."""
+    return str(uuid.uuid4()).upper()
 
 
 def safe_in_log(text: str) -> str:

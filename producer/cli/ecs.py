@@ -1,0 +1,85 @@
+"""``assist ecs``: any action of the API by its own name, as the service's command line takes it."""
+
+import getpass
+import threading
+from typing import Any
+
+import click
+
+from ...broker_config.errors import RequestInvalid
+from ..gateway.access_keys import AccessKey
+from ..gateway.action_table import action_registry
+from ..gateway.actions import Call as ActionCall
+from ..gateway.actions import NotYet
+from ..gateway.api_errors import ApiError
+from ..gateway.exchange import new_request_id
+from ..gateway.parameters import Parameters
+from ..gateway.request_parameters import with_todays_names
+from ..gateway_client import GatewayClient, error_of
+from .assist_command import assist_command
+from .call import Call
+from .ecs_words import EcsCall, read_words
+
+
+@assist_command(
+    "ecs",
+    examples=(
+        "assist ecs CreateCommand --CommandContent ZWNobyAxMjM= --Type RunShellScript --Name test --Description test",
+        "assist ecs InvokeCommand --InstanceIds i-… i-… --CommandId c-… --Timed false",
+        "assist ecs DescribeInvocationResults --InstanceId i-… --InvokeId t-…",
+    ),
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="ACTION [--Param VALUE …]…")
+def ecs(call: Call, *, words: tuple[str, ...]) -> None:
+    """Call an action of the API and print its answer as JSON.
+
+    Goes straight to Redis, or through the gateway when gateway.url and an access key are set.
+    """
+    asked = read_words(words)
+    gateway = call.loaded.settings.gateway
+    asked.parameters.setdefault("RegionId", gateway.region_id)
+    if gateway.url and gateway.access_key_id and gateway.access_key_secret:
+        client = GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret)
+        call.print_json(client.call(asked.action, asked.parameters))
+    else:
+        call.print_json(_answer(call, asked))
+
+
+# The API's parameters are not options of ours.
+ecs.context_settings = {**ecs.context_settings, "ignore_unknown_options": True}
+
+
+def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
+    """Call the action in this process; what it waits for is waited for here.
+
+    Raises:
+        RequestInvalid: there is no such action.
+        CloudAssistantError: what the action refuses, with the API's code.
+    """
+    registry = action_registry(call.assistant)
+    action = registry.find(asked.action)
+    if action is None:
+        raise RequestInvalid(
+            f"there is no action {asked.action!r}; there are: {', '.join(registry)}", code="InvalidAction.NotFound"
+        )
+    caller = AccessKey("", "", active=True, principal=getpass.getuser())
+    values = with_todays_names(asked.action, asked.parameters)
+    request_id = new_request_id()
+    try:
+        outcome = action(ActionCall(asked.action, Parameters(values), caller, request_id))
+        while isinstance(outcome, NotYet):
+            _pause(outcome)
+            outcome = outcome.look_again()
+    except ApiError as error:
+        raise error_of(error.http_status, error.code, error.message) from error
+    return {**outcome, "RequestId": request_id}
+
+
+def _pause(outcome: NotYet) -> None:
+    rung = threading.Event()
+    leave = outcome.listen(rung.set) if outcome.listen is not None else None
+    try:
+        rung.wait(outcome.pause_ms / 1000)
+    finally:
+        if leave is not None:
+            leave()
