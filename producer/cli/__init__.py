@@ -3,6 +3,17 @@
 ``command_table.py`` says which command lives where; only the one that is called is imported.
 """
 
-from .program import main
+import sys
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``assist`` with the given words, else those of the command line, and answer its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--help"], ["-h"]):
+        from .root_help import show_help  # lazy: see its first line
+
+        return show_help()
+    from .program import run  # lazy: see above
+
+    return run(words)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .call import Call
+from .command_table import SHARED_OPTIONS
 from .exit_codes import WRONG_USAGE
 
 
@@ -96,15 +97,16 @@ def assist_command(
 def _options_of_every_command(*, expose_value: bool) -> list[click.Parameter]:
     """The options that may stand before and after the verb; a later one wins."""
 
-    def option(*declarations: str, **attributes: Any) -> click.Option:
-        return click.Option(declarations, callback=_note, expose_value=expose_value, **attributes)
-
+    forms: dict[str, Any] = {"--output": {"type": click.Choice(["text", "json"])}, "--debug": {"is_flag": True}}
     return [
-        option("--output", type=click.Choice(["text", "json"]), help="Form of what goes to standard output."),
-        option("--redis-url", metavar="URL", help="Redis to talk to.  [CLOUD_ASSISTANT_REDIS_URL]"),
-        option("--home", metavar="FOLDER", help="State folder.  [CLOUD_ASSISTANT_HOME]"),
-        option("--config", metavar="FILE", help="Configuration file (TOML).  [CLOUD_ASSISTANT_CONFIG]"),
-        option("--debug", is_flag=True, help="Show a traceback with an error."),
+        click.Option(
+            [name],
+            callback=_note,
+            expose_value=expose_value,
+            help=option.help,
+            **forms.get(name, {"metavar": option.shown}),
+        )
+        for name, option in SHARED_OPTIONS.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""A group of commands that are imported when they are called; its own help imports none of them."""
+"""The root: its commands are imported when they are called, and its help is there without it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from .assist_command import AssistGroup
 from .command_table import Row
+from .root_help import help_text
 
 
 class LazyGroup(AssistGroup):
@@ -32,7 +33,6 @@ class LazyGroup(AssistGroup):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the table's own lines."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row.help) for name, row in self._rows.items()])
+    def get_help(self, ctx: click.Context) -> str:
+        """Show what is shown without us, too."""
+        return help_text()

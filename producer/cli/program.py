@@ -1,6 +1,5 @@
 """The program ``assist``: its root, and what it does with every way of ending."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +9,9 @@ import click
 from . import exit_codes
 from .assist_command import PipeClosed
 from .call import Call
-from .command_table import ROWS
+from .command_table import ROWS, VERSION_HELP
 from .lazy_group import LazyGroup
+from .pipe_end import forget_outputs
 from .terminal import help_columns
 
 
@@ -26,7 +26,6 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -
 root = LazyGroup(
     "assist",
     rows=ROWS,
-    help="Run scripts on your machines, and know what came of each.",
     params=[
         click.Option(
             ["--version"],
@@ -34,28 +33,28 @@ root = LazyGroup(
             is_eager=True,
             expose_value=False,
             callback=_show_version,
-            help="Show the version.",
+            help=VERSION_HELP,
         )
     ],
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": help_columns()},
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one call and answer its exit code; whatever happens, it is said in one line."""
     call = Call()
     try:
-        code = _run(call, list(sys.argv[1:] if arguments is None else arguments))
+        code = _answer(call, list(arguments))
         sys.stdout.flush()
     except (PipeClosed, BrokenPipeError):
-        _forget_outputs()
+        forget_outputs()
         return exit_codes.PIPE_CLOSED
     finally:
         call.close()
     return code
 
 
-def _run(call: Call, arguments: list[str]) -> int:
+def _answer(call: Call, arguments: list[str]) -> int:
     try:
         answer: Any = root.main(arguments, prog_name="assist", standalone_mode=False, obj=call)
     except (KeyboardInterrupt, click.Abort):
@@ -71,11 +70,3 @@ def _run(call: Call, arguments: list[str]) -> int:
 
         return report(error, call)
     return answer if isinstance(answer, int) else exit_codes.DONE
-
-
-def _forget_outputs() -> None:
-    """Keep the interpreter from complaining, as it ends, about what it cannot write any more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
