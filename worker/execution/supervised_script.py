@@ -63,8 +63,9 @@ class SupervisedScript(RunningScript):
         with self._lock:
             if self._channel is not None:
                 # A supervisor that cannot be told is gone, and its script with it, or has such a message already.
+                # One that has ended this script meanwhile reads the message before the next plan, and ignores it.
                 with contextlib.suppress(OSError):
-                    self._channel.send(Kind.STOP, self.execution_id.encode(), wait=False)
+                    self._channel.send(Kind.STOP, wait=False)
 
     def fileno(self) -> int:
         """Return the connection's descriptor, -1 when the script has ended."""

@@ -12,7 +12,7 @@ from cloud_assistant.worker.execution.launcher import Launcher
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.prepare import prepare
 from harness import proc
-from harness.eventually import eventually
+from harness.eventually import always, eventually
 from harness.needs import skip_without
 
 
@@ -60,6 +60,7 @@ def test_idle_supervisors_go_home_but_one(tmp_path: Path) -> None:
         to_the_end(one)
     assert len(runner.supervisors()) == 4
     eventually(lambda: len(runner.supervisors()) == 1, what="all but one supervisor have gone home")
+    always(lambda: len(runner.supervisors()) == 1, for_seconds=0.6, what="the last one stays")
     assert runner.run("echo again").stdout == b"again\n"
     running = [runner.start(script_of("sleep 0.1; echo $PPID")) for _ in range(4)]
     assert len({to_the_end(one).stdout for one in running}) == 4

@@ -53,15 +53,17 @@ def test_a_script_runs_as_another_user_with_that_users_groups(runner: Runner, op
 
 def test_supplementary_groups_are_set(runner: Runner, tmp_path: Path) -> None:
     name = "ca-test-user"
-    subprocess.run(["groupadd", "-f", "ca-test-group"], check=True)
-    subprocess.run(["useradd", "-M", "-G", "ca-test-group", name], check=True)
+    if not Path("/usr/sbin/groupadd").exists():
+        skip_without("groupadd", "Install the passwd package (shadow-utils).")
+    subprocess.run(["/usr/sbin/groupadd", "-f", "ca-test-group"], check=True)
+    subprocess.run(["/usr/sbin/useradd", "-M", "-G", "ca-test-group", name], check=True)
     try:
         outcome = runner.run("id -nG", username=name)
         assert "ca-test-group" in outcome.stdout.decode().split()
         assert any("does not exist" in note for note in outcome.record.notes), "it has no home"
     finally:
-        subprocess.run(["userdel", name], check=True)
-        subprocess.run(["groupdel", "ca-test-group"], check=True)
+        subprocess.run(["/usr/sbin/userdel", name], check=True)
+        subprocess.run(["/usr/sbin/groupdel", "ca-test-group"], check=True)
 
 
 def test_root_may_be_named(runner: Runner) -> None:

@@ -145,7 +145,7 @@ class ScriptRun:
             # The agent is gone. The script goes on, and its record will wait on disk.
             self._poll.unregister(channel.fileno())
             self._channel = None
-        elif message.kind == Kind.STOP and message.body == self._plan.execution_id.encode():
+        elif message.kind == Kind.STOP:
             self._wakeups.is_stop_asked = True
 
     def _notice_end_of_main(self, now: float) -> None:

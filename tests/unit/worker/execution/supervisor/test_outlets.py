@@ -1,0 +1,100 @@
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.worker.execution.channel import Channel, Kind
+from cloud_assistant.worker.execution.frame_log import STDOUT
+from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.record import load_output
+from cloud_assistant.worker.execution.supervisor.clocks import RunClock
+from cloud_assistant.worker.execution.supervisor.outlets import Outlets
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    ours, theirs = Channel.pair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def received(channel: Channel) -> list[OutputChunk]:
+    chunks = []
+    with contextlib.suppress(BlockingIOError):
+        while message := channel.receive(wait=False):
+            assert message.kind == Kind.OUTPUT
+            chunks.append(OutputChunk.from_bytes(message.body))
+    return chunks
+
+
+def test_the_first_output_is_sent_after_a_tenth_of_a_second_and_saved_after_half_a_second(
+    tmp_path: Path, ends: tuple[Channel, Channel]
+) -> None:
+    ours, theirs = ends
+    kept = KeptOutput(1000)
+    outlets = Outlets(kept, str(tmp_path), RunClock())
+    assert outlets.due_at() is None
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(10.0)
+    outlets.note_output(10.05)
+    assert outlets.due_at() == pytest.approx(10.1)
+    outlets.serve(10.09, ours)
+    assert received(theirs) == []
+    outlets.serve(10.1, ours)
+    assert received(theirs) == [OutputChunk(0, [(STDOUT, b"hi")], 0)]
+    assert outlets.due_at() == pytest.approx(10.5)
+    assert (load_output(str(tmp_path)), outlets.is_saved) == (None, False)
+    outlets.serve(10.5, ours)
+    saved = load_output(str(tmp_path))
+    assert saved is not None
+    assert saved.merged() == b"hi"
+    assert outlets.is_saved
+    assert outlets.due_at() is None
+
+
+def test_an_agent_that_does_not_read_is_never_waited_for_and_told_what_it_missed(
+    tmp_path: Path, ends: tuple[Channel, Channel]
+) -> None:
+    ours, theirs = ends
+    kept = KeptOutput(100_000)
+    outlets = Outlets(kept, str(tmp_path), RunClock())
+    now = 0.0
+    for _ in range(200):
+        kept.feed(STDOUT, b"x" * 8000)
+        outlets.note_output(now)
+        now += 0.2
+        outlets.serve(now, ours)
+    early = received(theirs)
+    assert 0 < len(early) < 200
+    assert outlets.due_at() is not None
+    outlets.serve(now + 1, ours)
+    [late] = received(theirs)
+    assert late.end_bytes == kept.total_bytes
+    assert late.skipped_bytes == late.offset_bytes - early[-1].end_bytes > 0
+
+
+def test_without_an_agent_output_is_still_saved(tmp_path: Path) -> None:
+    kept = KeptOutput(1000)
+    outlets = Outlets(kept, str(tmp_path), RunClock())
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(0.0)
+    outlets.serve(0.6, None)
+    assert load_output(str(tmp_path)) is not None
+
+
+def test_a_disk_that_takes_nothing_does_not_disturb_and_is_tried_again(tmp_path: Path) -> None:
+    kept = KeptOutput(1000)
+    folder = tmp_path / "not yet"
+    outlets = Outlets(kept, str(folder), RunClock())
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(0.0)
+    outlets.serve(0.6, None)
+    assert not outlets.is_saved
+    folder.mkdir()
+    kept.feed(STDOUT, b"!")
+    outlets.note_output(1.0)
+    outlets.serve(1.6, None)
+    assert outlets.is_saved
