@@ -1,5 +1,6 @@
 """The server itself: request lines of any length, sockets, TLS, stopping, hostile connections."""
 
+import contextlib
 import http.client
 import logging
 import signal
@@ -47,13 +48,16 @@ def test_a_body_far_over_the_limit_is_refused_and_the_client_learns_it(port: int
     assert (reply.http_status, reply.fields["Code"]) == (413, "RequestEntityTooLarge")
 
 
-def test_a_body_without_end_is_cut_off_with_a_reply(port: int) -> None:
-    with connection_to(port) as connection:
+def test_a_body_without_end_is_cut_off_with_a_reply() -> None:
+    limits = AppLimits(body_bytes=256 * 1024)
+    with running_gateway(limits=limits) as server, connection_to(port_of(server.url)) as connection:
         connection.sendall(b"POST /?Format=JSON&Signature=x HTTP/1.1\r\nHost: g\r\nContent-Length: 99999999\r\n\r\n")
-        connection.sendall(b"x" * 8_800_000)
+        connection.sendall(b"x" * 2_200_000)
         reply = read_reply(connection)
         assert (reply.http_status, reply.headers["connection"]) == (413, "close")
-        assert connection.recv(10) == b""
+        # A close with bytes of ours unread is a reset to some kernels' timing; either way nothing more comes.
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(10) == b""
 
 
 def test_an_overloaded_gateway_reads_the_request_before_it_refuses() -> None:

@@ -30,12 +30,11 @@ def test_no_more_than_the_given_number_run_at_once() -> None:
 
 
 def test_one_thread_serves_executions_that_come_one_by_one() -> None:
-    slots, seen = Slots(10), []
-    for _ in range(5):
-        done = threading.Event()
-        slots.submit(lambda done=done: (seen.append(threading.get_ident()), done.set()))  # type: ignore[misc]
-        assert done.wait(5)
-        eventually(lambda: slots.free_count == 10, 5)
+    slots = Slots(10)
+    seen: list[int] = []
+    for number in range(1, 6):
+        slots.submit(lambda: seen.append(threading.get_ident()))
+        eventually(lambda: len(seen) == number and slots.free_count == 10, 5)  # noqa: B023: asked within this turn
 
     assert len(set(seen)) == 1
 

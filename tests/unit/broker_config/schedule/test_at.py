@@ -1,16 +1,17 @@
 """One run at a wall-clock time."""
 
 from datetime import datetime
+from typing import Any
 
 from cloud_assistant.broker_config.schedule import Schedule, ScheduleOptions
 from cloud_assistant.broker_config.schedule.frequency import parse_frequency
 
 
-def at(text: str, **options: str) -> Schedule:
+def at(text: str, **options: Any) -> Schedule:
     return parse_frequency(text, anchor_ms=0, options=ScheduleOptions(**options))
 
 
-def due(text: str, **options: str) -> list[tuple[str, str]]:
+def due(text: str, **options: Any) -> list[tuple[str, str]]:
     schedule = at(text, **options)
     return [(schedule.local_text(one), one.skipped) for one in schedule.due_times(0, 5)]
 

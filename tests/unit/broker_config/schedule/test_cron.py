@@ -2,6 +2,7 @@
 
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ def ms(text: str) -> int:
     return round(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
 
 
-def schedule(text: str, zone: str, **options: str) -> Schedule:
+def schedule(text: str, zone: str, **options: Any) -> Schedule:
     return parse_frequency(text, default_zone=zone, anchor_ms=0, options=ScheduleOptions(**options))
 
 
-def due(text: str, zone: str, start: str, end: str, **options: str) -> list[str]:
+def due(text: str, zone: str, start: str, end: str, **options: Any) -> list[str]:
     """List the due times from ``start`` on, before ``end``; a skipped one has a question mark."""
     found, after, timed = [], ms(start) - 1, schedule(text, zone, **options)
     while (next_due := timed.next_after(after)) is not None and next_due.utc_ms < ms(end):

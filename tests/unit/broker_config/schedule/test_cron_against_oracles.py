@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -46,7 +47,7 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
-def schedule_of(text: str, zone: str, **options: str) -> CronSchedule:
+def schedule_of(text: str, zone: str, **options: Any) -> CronSchedule:
     schedule = parse_frequency(text, default_zone=zone, anchor_ms=0, options=ScheduleOptions(**options))
     assert isinstance(schedule, CronSchedule)
     return schedule
@@ -96,6 +97,7 @@ def test_croniter_and_the_calendar_stepper_agree_wherever_croniter_is_used(
     schedule = schedule_of(expression.text, "UTC", day_rule=expression.day_rule)
     text = croniter_expression(schedule.fields)
     assume(text is not None)
+    assert text is not None
     by_croniter = CroniterStepper(text, schedule.options.day_rule)
     by_calendar = CalendarStepper(schedule.fields, schedule.options.day_rule)
     for _ in range(5):
@@ -153,7 +155,7 @@ def walk_due_times(
     before = (start - MINUTE).astimezone(tz)
     while moment < end:
         here = moment.astimezone(tz)
-        jump = here.utcoffset() - before.utcoffset()
+        jump = (here.utcoffset() or timedelta(0)) - (before.utcoffset() or timedelta(0))
         lands_on_match = expression.has_minute(here.replace(tzinfo=None)) and 0 in expression.second.values
         if jump > timedelta(0) and not lands_on_match:
             lost = list(lost_in_gap(expression, before.replace(tzinfo=None) + MINUTE, jump))
