@@ -19,6 +19,7 @@ ROWS: dict[str, Row] = {
     "command": Row(".command:group", "Store, list, change and delete commands."),
     "invocation": Row(".invocation:group", "Invoke commands; follow, show and stop invocations."),
     "instance": Row(".instance:group", "List, name and tag instances."),
+    "file": Row(".file:group", "Send small files to instances."),
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),

@@ -1,0 +1,111 @@
+"""``assist file …``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ..describing import DescribedInvocation, InvocationFilter
+from ..file_delivery import FileRequest
+from ..file_shapes import file_shape, overall_status
+from ..paging import PageRequest
+from ..targets import Targets
+from .argument_types import Duration
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .dispatched import after_dispatch
+from .page_note import note_on_page
+from .request_options import Waiting, takes_page, takes_targets, takes_waiting, whole_seconds
+from .tables import table
+from .terminal import terminal_columns
+
+group = AssistGroup("file", help="Send small files to instances.")
+
+
+@assist_command(
+    "send",
+    examples=(
+        "assist file send nginx.conf --to /etc/nginx --instance i-web1 --overwrite",
+        "assist file send app.env --to /srv/app --tag env=test --owner app --mode 0600",
+        "date | assist file send - --name built-at --to /srv/app --all",
+    ),
+)
+@click.argument("source", metavar="FILE")
+@click.option("--to", "target_directory", required=True, metavar="FOLDER", help="Folder there; made if missing.")
+@click.option("--name", default="", help="Name there.  [default: the file's own]")
+@click.option("--owner", default="", metavar="USER", help="Whom it belongs to.  [default: the agent's user]")
+@click.option("--group", "group_name", default="", metavar="GROUP", help="Its group.  [default: the owner's]")
+@click.option("--mode", default="0644", metavar="OCTAL", help="Its permissions.  [default: 0644]")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--description", default="", help="A note for those who look at it later.")
+@click.option("--deliver-within", type=Duration(), help="Time for the agent to take it.  [default: 60]")
+@takes_targets
+@takes_waiting(default=True)
+def send(
+    call: Call,
+    *,
+    source: str,
+    target_directory: str,
+    name: str,
+    owner: str,
+    group_name: str,
+    mode: str,
+    overwrite: bool,
+    description: str,
+    deliver_within: float | None,
+    targets: Targets,
+    waiting: Waiting,
+) -> int:
+    """Send one small file, up to 24 KB; - is standard input. It arrives whole or not at all."""
+    if source == "-" and not name:
+        raise click.UsageError("give what comes from standard input a --name", click.get_current_context())
+    request = FileRequest(
+        name=name or Path(source).name,
+        target_directory=target_directory,
+        content=_content(source),
+        content_type="Base64",
+        owner=owner,
+        group=group_name,
+        mode=mode,
+        overwrite=overwrite,
+        description=description,
+        deliver_within_seconds=whole_seconds(deliver_within, "--deliver-within"),
+    )
+    return after_dispatch(call, call.assistant.send_file(request, targets), waiting)
+
+
+@assist_command("list", examples=("assist file list", "assist file list --instance i-web1 --output json"))
+@click.option("--instance", "instance_id", default="", metavar="ID", help="Only to this instance.")
+@takes_page
+def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
+    """List files that were sent, newest first."""
+    wanted = InvocationFilter(instance_id=instance_id, files=True)
+    found = call.assistant.describe_invocations(wanted, page, with_rows=call.wants_json)
+    if call.wants_json:
+        call.print_json([file_shape(one) for one in found.items])
+    elif found.items:
+        headers = ("FILE", "CREATED", "STATE", "TARGETS", "PATH")
+        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
+            call.print(line)
+    note_on_page(call, found, page, "file")
+
+
+def _row(one: DescribedInvocation) -> tuple[str, ...]:
+    record = one.stored.record
+    path = f"{record.file.target_directory}/{record.file.name}" if record.file else ""
+    state = overall_status(one.status.counts)
+    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", path
+
+
+def _content(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except OSError as exc:
+        raise click.UsageError(f"cannot read {source}: {exc.strerror}", click.get_current_context()) from exc
+
+
+group.add_command(send)
+group.add_command(list_files)
