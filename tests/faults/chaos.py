@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from faults import timed_load
 from faults.checker import Violation, check, counts  # the folder of the tests must be on the path first
 from faults.injector import Injector
 from faults.plan import Fault, PlannedFault, plan
@@ -27,6 +28,8 @@ from cloud_assistant.broker_config.states import is_final
 #: After the last fault everything must be settled within this.
 _RECOVERY_SECONDS = 120.0
 _SHOWN_COUNT = 40
+#: Timed invocations, each on every instance.
+_PERIODS_SECONDS = (10, 10, 15, 20, 30)
 
 
 def main() -> int:
@@ -39,9 +42,11 @@ def main() -> int:
         rig.scene.register(*instance_ids, OFFLINE)
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         injector = Injector(rig)
+        timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS)
         lanes = plan(asked.seed, asked.minutes * 60, instance_ids)
         _run(asked.minutes * 60, workload, injector, lanes)
         rig.heal()
+        timed_load.end(rig.scene)
         took_seconds = _recover(rig)
         violations = rig.scene.violations()
         print(f"seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, {asked.beats} beats:")
@@ -62,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="draws faults and requests; a failing seed replays")
     parser.add_argument("--agents", type=int, default=4, help="agents, each behind a line of its own")
     parser.add_argument("--beats", type=int, default=2, help="beats: they sweep what is overdue")
-    parser.add_argument("--rate", type=float, default=10, help="requests per second")
+    parser.add_argument("--rate", type=float, default=11, help="requests per second")
     return parser.parse_args()
 
 
@@ -105,12 +110,15 @@ def _memory_bytes(rig: Rig) -> dict[str, int]:
 
 
 def _table(rig: Rig, workload: Workload, injector: Injector, violations: list[Violation]) -> str:
-    rows = rig.scene.evidence().rows.values()
+    evidence = rig.scene.evidence()
+    rows = evidence.rows.values()
+    firings = Counter(f"{one.status} {one.reason}".strip() for found in evidence.firings.values() for one in found)
     ends = Counter(f"{row.state} {row.outcome.error_code}".strip() for row in rows)
     parts = [
         ("fault", [(fault.value, injector.counts[fault]) for fault in Fault]),
-        ("asked for", sorted(workload.counts.items())),
+        ("asked for", [*sorted(workload.counts.items()), ("timed", len(evidence.requests) - len(rig.scene.requests))]),
         ("ended as", sorted(ends.items())),
+        ("due times became", sorted(firings.items())),
         ("line of the checker: violations", [(line.value, count) for line, count in counts(violations).items()]),
     ]
     lines = []

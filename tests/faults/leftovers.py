@@ -39,10 +39,15 @@ def spool_entries(homes: Path) -> list[str]:
     return [str(path) for path in homes.glob("*/spool/*")]
 
 
-def keys_left(redis: Redis) -> list[str]:
-    """Keys that no finished run leaves, and those that should expire and never will."""
+def keys_left(redis: Redis, timed_ids: Sequence[str] = ()) -> list[str]:
+    """Keys that no finished run leaves, and those that should expire and never will.
+
+    The work order of a timed invocation stays as long as its history and goes with it.
+    """
+    replies = redis.pipeline_or_raise([("HGET", keys.timed(one), "token") for one in timed_ids] or [("PING",)])
+    kept = {keys.payload(token.decode()) for token in replies if isinstance(token, bytes)}
     names = [name.decode() for name in _scan(redis)]
-    expiring = [name for name in names if _EXPIRING.fullmatch(name)]
+    expiring = [name for name in names if _EXPIRING.fullmatch(name) and name not in kept]
     lives = redis.pipeline_or_raise([("PTTL", name) for name in expiring]) if expiring else []
     endless = [f"{name} never expires" for name, life in zip(expiring, lives, strict=True) if life == -1]
     known = (_STAYING, _EXPIRING, _SETTLED_BY_READERS)

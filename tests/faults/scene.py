@@ -1,9 +1,10 @@
 """One run of the product under faults: what was asked for, and the evidence of what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from faults.checker import Evidence, Request, Traces, Violation, check
+from faults.checker import Evidence, Planned, Request, Traces, Violation, check
 from faults.leftovers import keys_left, messages_left, processes_left, spool_entries
 from faults.scripts import Script, TraceFolder
 
@@ -11,6 +12,7 @@ from cloud_assistant.broker_config import ids, keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
+from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus, latest_firings
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.functions.library import run
@@ -22,9 +24,47 @@ from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually
 
+#: A due time is given this long before its row is missed.
+_BEAT_MAY_TAKE_MS = 3_000
+#: More firings than a run can have.
+_FIRINGS_COUNT = 100_000
 #: Rows that are read in one round trip.
 _ROWS_COUNT = 200
 REDIS_TROUBLE = (RedisUnreachable, RedisRefused)
+
+
+@dataclass
+class TimedAsked:
+    """A timed invocation that somebody asked for: due at each multiple of its period between two moments."""
+
+    invoke_id: str
+    script: Script
+    instance_ids: list[str]
+    period_ms: int
+    from_ms: int
+    #: 0 while it goes on.
+    until_ms: int = 0
+
+    def planned(self, now_ms: int) -> Planned:
+        """The due times that lie behind, but for the last seconds, in which a beat may still be at work."""
+        until_ms = min(self.until_ms or now_ms, now_ms - _BEAT_MAY_TAKE_MS)
+        first = self.from_ms // self.period_ms + 1
+        return Planned(
+            invoke_id=self.invoke_id, due_ms=[n * self.period_ms for n in range(first, until_ms // self.period_ms + 1)]
+        )
+
+    def requests(self, firings: Sequence[Firing]) -> Iterator[Request]:
+        """The executions that its firings have asked for; each must exist where the firing says that all do."""
+        for one in firings:
+            if one.status == FiringStatus.SKIPPED:
+                continue
+            targets = [name for name in one.instances or self.instance_ids if name not in one.overlap]
+            for name in targets:
+                yield Request(
+                    execution_id=ids.execution_id(self.invoke_id, one.due_ms, name),
+                    exit_code=self.script.exit_code,
+                    is_accepted=one.created_count == len(targets),
+                )
 
 
 class Scene:
@@ -35,6 +75,7 @@ class Scene:
         self.dispatcher = Dispatcher(self.redis, None, queue_count=10_000)
         self.traces = TraceFolder(folder)
         self.requests: dict[str, Request] = {}
+        self.timed: list[TimedAsked] = []
         self.broken_on_purpose: set[str] = set()
         self._homes = homes
 
@@ -195,8 +236,14 @@ class Scene:
 
     def evidence(self) -> Evidence:
         """Everything that the checker looks at, as it is now."""
-        instances = sorted({_instance_of(one) for one in self.requests})
-        wanted = list(self.requests)
+        now = now_ms()
+        firings = {one.invoke_id: latest_firings(self.redis, one.invoke_id, 0, _FIRINGS_COUNT) for one in self.timed}
+        requests = [
+            *self.requests.values(),
+            *(request for one in self.timed for request in one.requests(firings[one.invoke_id])),
+        ]
+        wanted = [request.execution_id for request in requests]
+        instances = sorted({_instance_of(one) for one in wanted})
         found: dict[str, ExecutionRow | None] = {}
         for first in range(0, len(wanted), _ROWS_COUNT):
             some = wanted[first : first + _ROWS_COUNT]
@@ -205,14 +252,16 @@ class Scene:
             )
             found.update({one: read_row(one, reply) for one, reply in zip(some, replies, strict=True)})
         return Evidence(
-            requests=list(self.requests.values()),
+            requests=requests,
             rows={one: row for one, row in found.items() if row is not None},
             traces=self.traces.all(),
-            now_ms=now_ms(),
+            now_ms=now,
+            planned=[one.planned(now) for one in self.timed],
+            firings=firings,
             broken_on_purpose=frozenset(self.broken_on_purpose),
             processes=processes_left(wanted),
             spool_entries=spool_entries(self._homes),
-            keys=keys_left(self.redis),
+            keys=keys_left(self.redis, [one.invoke_id for one in self.timed]),
             messages=messages_left(self.redis, instances),
         )
 
