@@ -30,6 +30,7 @@ from .journal import Journal
 from .lane import Lane
 from .link_state import LinkState
 from .live_output import LiveOutput
+from .message_intake import MessageIntake
 from .queue_watch import Advice, QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter
@@ -75,12 +76,18 @@ class Agent:
             self._home / "spool", limit_bytes=settings.agent.spool_limit_bytes, keep_scripts=settings.agent.keep_scripts
         )
         self._spool.make()
-        self._queue = QueueWorker(settings.redis_url, identity.instance_id, self._slots, on_ready=self._announce_ready)
+        self._queue = QueueWorker(
+            settings.redis_url,
+            identity.instance_id,
+            concurrency=settings.agent.slots,
+            on_ready=self._announce_ready,
+        )
         self._outbox = (
             EventOutbox(self._redis, identity.instance_id, version=identity.agent_version, tick=self._queue.tick)
             if settings.agent.events
             else None
         )
+        self._intake = MessageIntake(self._slots, self._outbox)
         self._wire_execution(launcher)
         self._wire_lane()
         self._beat_count = 0
@@ -107,7 +114,7 @@ class Agent:
             in_hand=self._in_hand,
             slots=self._slots,
             live_output=self._live_output,
-            has_message=self._queue.has_message,
+            has_message=self._intake.has_message,
         )
         executor = Executor(
             redis=self._redis,
@@ -126,7 +133,7 @@ class Agent:
             live_output=self._live_output,
             settle_known=self._reconciler.settle_known,
         )
-        register(self._queue.app, executor)
+        register(self._queue.app, executor, self._intake.strategy)
 
     def _wire_lane(self) -> None:
         agent = self._settings.agent
@@ -224,7 +231,7 @@ class Agent:
         if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(self._outbox, "worker-heartbeat")
         advice = self._watch.advise(
-            queue_count=beat.queue_count, free_count=self._slots.free_count, taken_count=self._queue.taken_count
+            queue_count=beat.queue_count, free_count=self._slots.free_count, taken_count=self._intake.taken_count
         )
         if advice is Advice.RECONNECT:
             _log.warning("messages wait, slots are free, and nothing is taken: reconnecting the queue")

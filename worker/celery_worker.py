@@ -10,17 +10,16 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import celery.signals
 from celery import Celery
 from celery.app import trace
-from celery.concurrency.base import BasePool, apply_target
+from celery.concurrency.base import BasePool
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import WorkController
 from celery.worker.consumer import Consumer
-from celery.worker.state import requests
 from kombu.entity import Exchange, Queue
 
 from ..broker_config import keys
@@ -28,7 +27,6 @@ from ..broker_config.celery_app import create_app
 from ..broker_config.program_log import logger
 from .backoff import Backoff
 from .event_outbox import EventOutbox
-from .slots import Slots
 
 #: How long connecting may take to a server that accepts and says nothing. Waiting for a message is not bound by it:
 #: Celery's loop reads only what has come.
@@ -37,24 +35,8 @@ _SOCKET_TIMEOUT_SECONDS = 5
 _log = logger("queue")
 
 
-class SlotPool(BasePool):  # type: ignore[misc]  # Celery has no types
-    """Celery's view of the slots."""
-
-    body_can_be_buffer = True
-    #: Set by the subclass that is made for one worker.
-    slots: Slots
-
-    def on_apply(
-        self,
-        target: Callable[..., Any],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        callback: Callable[..., Any] | None = None,
-        accept_callback: Callable[..., Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Run one Celery task in a slot."""
-        self.slots.submit(lambda: apply_target(target, args, kwargs, callback, accept_callback))
+class NoPool(BasePool):  # type: ignore[misc]  # Celery has no types
+    """What Celery's worker wants to have for a pool: ours is the slots, which messages reach by their strategy."""
 
 
 class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
@@ -68,6 +50,14 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.event_dispatcher = self.outbox
+
+    def connect(self) -> Any:
+        """Connect for consuming."""
+        connection = super().connect()
+        # A message is a hint. Kombu would put those not worked on back into the queue when it closes a connection, or,
+        # where that fails, into a file in the common temporary folder.
+        connection.default_channel.do_restore = False
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes."""
@@ -104,32 +94,19 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 class QueueWorker:
     """Consumes one queue until the process ends."""
 
-    def __init__(
-        self,
-        redis_url: str,
-        instance_id: str,
-        slots: Slots,
-        *,
-        on_ready: Callable[[], None],
-    ) -> None:
+    def __init__(self, redis_url: str, instance_id: str, *, concurrency: int, on_ready: Callable[[], None]) -> None:
         self.app: Celery = create_app(redis_url, name=instance_id)
         self._instance_id = instance_id
-        self._slots = slots
+        self._concurrency = concurrency
         self._on_ready = on_ready
         self._is_leaving = threading.Event()
         self._controller: WorkController | None = None
-        #: Messages taken from the queue so far.
-        self.taken_count = 0
         self._configure()
 
     def tick(self) -> int:
         """Advance the logical clock that orders events."""
         count: int = self.app.clock.forward()
         return count
-
-    def has_message(self, execution_id: str) -> bool:
-        """Tell whether the message of an execution was taken from the queue and waits for, or has, a slot."""
-        return execution_id in requests
 
     def run(self, outbox: EventOutbox | None) -> None:
         """Consume; returns only when Celery gave up, with the reason in the log."""
@@ -157,15 +134,11 @@ class QueueWorker:
         found = getattr(connection, "_sock", None)
         return [found] if found is not None else []
 
-    def _note_taken(self, **_: Any) -> None:
-        self.taken_count += 1
-
     def _configure(self) -> None:
         # Celery leaves logging alone when somebody listens to this signal.
         celery.signals.setup_logging.connect(_keep_logging, weak=False)
         # It tells of each try to reconnect; we tell once that the queue is away and once that it is back.
         logging.getLogger("celery.worker.consumer.consumer").setLevel(logging.ERROR)
-        celery.signals.task_received.connect(self._note_taken, weak=False)
         name = keys.queue(self._instance_id)
         # The default exchange: nothing is bound or declared in Redis, the queue is the list of that name.
         self.app.conf.update(
@@ -188,13 +161,12 @@ class QueueWorker:
                 trace.setup_worker_optimizations(self.app, hostname)
 
         Controller.app = self.app
-        pool = type("InstancePool", (SlotPool,), {"slots": self._slots})
         consumer = type("InstanceConsumer", (QueueConsumer,), {"outbox": outbox, "is_leaving": self._is_leaving})
         return Controller(
             hostname=hostname,
-            pool_cls=pool,
+            pool_cls=NoPool,
             consumer_cls=consumer,
-            concurrency=self._slots.count,
+            concurrency=self._concurrency,
             ready_callback=lambda _: self._on_ready(),
             without_gossip=True,
             without_mingle=True,

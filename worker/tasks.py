@@ -1,6 +1,7 @@
 """The one Celery task of an agent: an entry point of a few lines in front of the executor."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from celery import Celery
 from celery.exceptions import Ignore
@@ -27,8 +28,11 @@ class Runner(Protocol):
         """Run it to its end."""
 
 
-def register(app: Celery, runner: Runner) -> None:
-    """Register the task with an app; there is no other, so no other message can start anything."""
+def register(app: Celery, runner: Runner, strategy: Callable[..., Any] | None = None) -> None:
+    """Register the task with an app; there is no other, so no other message can start anything.
+
+    ``strategy`` is how a worker takes its messages; without one it is Celery's own.
+    """
 
     def run_command(execution_id: str, payload_token: str) -> None:
         end = runner.run(execution_id, payload_token)
@@ -42,4 +46,12 @@ def register(app: Celery, runner: Runner) -> None:
     # Celery brings tasks of its own (map, chord …) that would run for whoever can write to the queue.
     app.finalize()
     app.tasks.clear()
-    app.task(run_command, name=RUN_COMMAND_TASK, ignore_result=True, shared=False, throws=(ExecutionNotSuccessful,))
+    options: dict[str, Any] = {"Strategy": strategy} if strategy else {}
+    app.task(
+        run_command,
+        name=RUN_COMMAND_TASK,
+        ignore_result=True,
+        shared=False,
+        throws=(ExecutionNotSuccessful,),
+        **options,
+    )

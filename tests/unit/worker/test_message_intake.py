@@ -1,0 +1,123 @@
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery.exceptions import Ignore, InvalidTaskError
+
+from cloud_assistant.worker.message_intake import MessageIntake
+from cloud_assistant.worker.slots import Slots
+from cloud_assistant.worker.tasks import ExecutionNotSuccessful
+from harness.eventually import eventually
+
+ID = "t-aaaaaaaa.0@i-one"
+
+
+class Message:
+    content_type = "application/json"
+
+    def __init__(self, body: str) -> None:
+        self.body = body
+
+
+class Box:
+    """Takes events as a monitor would."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, type: str, **fields: Any) -> None:
+        self.events.append((type, fields))
+
+
+class Task:
+    name = "the task"
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self.end = end
+        self.calls: list[tuple[str, str]] = []
+
+    def run(self, execution_id: str, payload_token: str) -> None:
+        self.calls.append((execution_id, payload_token))
+        self.end()
+
+
+class Consumer:
+    connection_errors = ()
+
+
+def fail() -> None:
+    raise ExecutionNotSuccessful("ExitCodeNonzero: exit code 3")
+
+
+def ignore() -> None:
+    raise Ignore
+
+
+def take(task: Task, box: Box, body: str = f'[["{ID}", "token"], {{}}, null]') -> list[tuple[Any, ...]]:
+    """Hand one message to an intake and wait until it was worked on; returns the acknowledgements."""
+    acknowledged: list[tuple[Any, ...]] = []
+    intake = MessageIntake(Slots(1), box)  # type: ignore[arg-type]
+    on_message = intake.strategy(task, None, Consumer())
+    on_message(Message(body), None, lambda *given: acknowledged.append(given), None, None)
+    assert intake.taken_count == 1
+    eventually(lambda: not intake.has_message(ID), 5)
+    return acknowledged
+
+
+@pytest.mark.parametrize(("end", "last"), [(lambda: None, "task-succeeded"), (fail, "task-failed")])
+def test_a_message_is_worked_on_and_monitors_see_it(end: Callable[[], None], last: str) -> None:
+    task, box = Task(end), Box()
+
+    acknowledged = take(task, box)
+
+    assert task.calls == [(ID, "token")]
+    assert len(acknowledged) == 1
+    assert [type for type, _ in box.events] == ["task-received", "task-started", last]
+    assert all(fields["uuid"] == ID for _, fields in box.events)
+    assert "token" not in repr(box.events)
+
+
+def test_a_failure_shows_its_reason() -> None:
+    box = Box()
+    take(Task(fail), box)
+
+    assert box.events[-1][1]["exception"] == "ExitCodeNonzero: exit code 3"
+
+
+def test_a_copy_of_a_message_does_not_change_how_the_first_one_ended() -> None:
+    box = Box()
+    take(Task(ignore), box)
+
+    assert [type for type, _ in box.events] == ["task-received", "task-started"]
+
+
+def test_a_message_is_known_until_its_execution_has_ended() -> None:
+    gate = threading.Event()
+    task, slots = Task(lambda: gate.wait(5) and None), Slots(1)  # type: ignore[func-returns-value]
+    intake = MessageIntake(slots, None)
+    on_message = intake.strategy(task, None, Consumer())
+    for name in ("t-bbbbbbbb.0@i-one", ID):
+        on_message(Message(f'[["{name}", ""], {{}}, null]'), None, lambda *_: None, None, None)
+
+    assert intake.has_message(ID)
+    gate.set()
+    eventually(lambda: not intake.has_message(ID), 5)
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "[]", '[["only one"], {}, null]', "[[1, 2], {}, null]", "[[], {}]"])
+def test_what_is_not_our_message_is_refused(body: str) -> None:
+    intake = MessageIntake(Slots(1), None)
+    on_message = intake.strategy(Task(fail), None, Consumer())
+
+    with pytest.raises(InvalidTaskError):
+        on_message(Message(body), None, lambda *_: None, None, None)
+
+
+def test_only_json_is_read() -> None:
+    message = Message(f'[["{ID}", ""], {{}}, null]')
+    message.content_type = "application/x-python-serialize"
+    intake = MessageIntake(Slots(1), None)
+
+    with pytest.raises(InvalidTaskError, match="only JSON"):
+        intake.strategy(Task(fail), None, Consumer())(message, None, lambda *_: None, None, None)
