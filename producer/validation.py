@@ -18,6 +18,8 @@ TAGS_COUNT = 20
 TAG_KEY_CHARACTERS = 64
 TAG_VALUE_CHARACTERS = 128
 CLIENT_TOKEN_CHARACTERS = 64
+#: A description may have several lines.
+_LAYOUT = dict.fromkeys(map(ord, "\n\r\t"), " ")
 
 
 def decode_base64(text: str) -> bytes:
@@ -60,6 +62,7 @@ def description(text: str) -> str:
         raise Refused(
             f"the description has {len(text)} characters; at most {DESCRIPTION_CHARACTERS}", code="CmdDesc.ExceedLimit"
         )
+    _printable(text.translate(_LAYOUT), "description", "InvalidParameterCharacter.CommandDescription")
     return text
 
 

@@ -45,7 +45,7 @@ class TagActions:
     def untag_resources(self, call: Call) -> Fields:
         """Take tags off: those of the keys named, or all."""
         kind, ids = _resources_of(call, required=True)
-        gone = frozenset(call.parameters.list_of("TagKey"))
+        gone = frozenset(filter(None, call.parameters.list_of("TagKey")))
         everything = call.parameters.boolean("All", False)
         if everything and gone:
             raise api_error("Param.Conflict")
@@ -83,9 +83,10 @@ class TagActions:
 
 def _resources_of(call: Call, *, required: bool) -> tuple[str, Sequence[str]]:
     given = call.parameters
-    given.required("RegionId", code="MissingParameter.RegionId")
+    if not given.text("RegionId"):
+        raise api_error("MissingParameter.RegionId", action=call.action)
     kind = given.required("ResourceType", code="MissingParameter.ResourceType").lower()
-    ids = list(dict.fromkeys(given.list_of("ResourceId")))
+    ids = list(dict.fromkeys(filter(None, given.list_of("ResourceId"))))
     if required and not ids:
         raise api_error("MissingParameter.ResourceIds")
     if len(ids) > RESOURCES_COUNT:

@@ -26,7 +26,7 @@ def delivered(real: RealGateway, invoke_id: str) -> dict[str, Any]:
         (row,) = file["InvokeInstances"]["InvokeInstance"]
         return {**file, "row": row} if row["InvocationStatus"] in FINAL else None
 
-    return eventually(look, within_seconds=15)
+    return eventually(look, within_seconds=45)
 
 
 def test_a_file_arrives_with_mode_and_folder(real: RealGateway, tmp_path: Path) -> None:
