@@ -27,6 +27,7 @@ QUICK = {
 }
 READY = "agent ready"
 _CRASHING_AGENT = Path(__file__).with_name("crashing_agent.py")
+_CRASHING_BEAT = Path(__file__).with_name("crashing_beat.py")
 
 
 def start_crashing_agent(
@@ -41,6 +42,28 @@ def start_crashing_agent(
     """Start an agent that kills itself when it comes to this point; wait until it takes work, unless told not to."""
     argv = in_boot(boot_file, [sys.executable, _CRASHING_AGENT, point, "run"])
     return start(system, argv, instance_id, redis_url=redis_url, ready=ready)
+
+
+def start_crashing_beat(system: System, point: str) -> Program:
+    """Start a beat that kills itself when it comes to this point, and wait until it schedules."""
+    home = system.folder / "crashing-beat"
+    beat = Program(
+        [sys.executable, _CRASHING_BEAT, point],
+        env=clean_environment(
+            home,
+            {
+                "CLOUD_ASSISTANT_REDIS_URL": system.redis_url,
+                "CLOUD_ASSISTANT_HOME": str(home),
+                "PYTHONPATH": str(_CRASHING_BEAT.parents[1]),
+                **system.environment,
+            },
+        ),
+        cwd=home,
+        log_path=home / "beat.log",
+        name="crashing beat",
+    )
+    system.programs.append(beat)
+    return beat.start(ready="beat ready")
 
 
 def start_agent_after_reboot(system: System, instance_id: str = "i-one") -> Program:

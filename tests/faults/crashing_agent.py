@@ -24,9 +24,8 @@ POINTS: dict[str, tuple[type, str, str]] = {
 }
 
 
-def arm(point: str) -> None:
-    """Make the process die at this point."""
-    owner, name, when = POINTS[point]
+def arm_method(owner: type, name: str, when: str) -> None:
+    """Make the process die at the next call of this method, before or after it does its work."""
     original: Callable[..., Any] = getattr(owner, name)
 
     @functools.wraps(original)
@@ -39,5 +38,5 @@ def arm(point: str) -> None:
 
 
 if __name__ == "__main__":
-    arm(sys.argv.pop(1))
+    arm_method(*POINTS[sys.argv.pop(1)])
     cli.main()

@@ -24,6 +24,8 @@ from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually
 
+#: Violations named when a test fails.
+_SHOWN_COUNT = 10
 #: A due time is given this long before its row is missed.
 _BEAT_MAY_TAKE_MS = 3_000
 #: More firings than a run can have.
@@ -224,7 +226,13 @@ class Scene:
         for name, request in self.requests.items():
             if request.is_accepted:
                 self.wait(name, within_seconds)
-        eventually(lambda: not self.violations(), within_seconds, f"nothing is violated; {self.violations()[:5]}")
+
+        def is_clean() -> bool:
+            found = self.violations()
+            assert not found, "; ".join(f"{one.line}: {one.what}" for one in found[:_SHOWN_COUNT])
+            return True
+
+        eventually(is_clean, within_seconds, "every line of the checker holds", every_seconds=0.1)
 
     def _row_or_failure(self, execution_id: str) -> ExecutionRow | None:
         try:
