@@ -13,6 +13,7 @@ class ErrorCode(StrEnum):
 
     NONE = ""
     INSTANCE_NOT_EXISTS = "InstanceNotExists"
+    INSTANCE_RELEASED = "InstanceReleased"
     COMMAND_NOT_APPLICABLE = "CommandNotApplicable"
     ACCOUNT_NOT_EXISTS = "AccountNotExists"
     DIRECTORY_NOT_EXISTS = "DirectoryNotExists"
@@ -45,6 +46,7 @@ class ErrorCode(StrEnum):
 #: The state that a code puts an execution into.
 STATE_OF: dict[ErrorCode, S] = {
     ErrorCode.INSTANCE_NOT_EXISTS: S.ABORTED,
+    ErrorCode.INSTANCE_RELEASED: S.ERROR,
     ErrorCode.COMMAND_NOT_APPLICABLE: S.INVALID,
     ErrorCode.ACCOUNT_NOT_EXISTS: S.INVALID,
     ErrorCode.DIRECTORY_NOT_EXISTS: S.INVALID,

@@ -205,7 +205,7 @@ def _get(settings: Settings, name: str) -> Value:
 
 
 def _mask(name: str, value: Value) -> str:
-    if name == "redis_url":
+    if name.endswith("redis_url") and value:
         return parse_url(str(value)).shown()
     return "********" if value else ""
 

@@ -42,7 +42,10 @@ class AgentSettings:
         300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
     )
     policy_file: str = setting("", "Local policy (agent.toml) that the control side cannot override; '' means none.")
-    accept_unsigned: bool = setting(True, "Run executions that no producer signed. Insecure; reported loudly.")
+    accept_unsigned: bool = setting(
+        False,
+        "Run executions that no producer signed, on an instance without a key. Insecure; reported loudly.",
+    )
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,18 @@ class FlowerSettings:
 
 @dataclass(frozen=True)
 class SecuritySettings:
-    """Keys of the control side."""
+    """Keys, and how the two sides find each other."""
 
     master_key_file: str = setting(
         "", "File of the producers' master key; default is master-key.json in home, if there."
+    )
+    instance_key: str = setting(
+        "", "The key of this instance, id:hexadecimal, as `assist instance add --credentials` writes it.", secret=True
+    )
+    agent_redis_url: str = setting(
+        "",
+        "Redis as agents reach it, for the credentials they are given; default is the address this program uses.",
+        secret=True,
     )
 
 

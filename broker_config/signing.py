@@ -79,6 +79,10 @@ class MasterKeys:
         """Derive a key for the control side's own use; each purpose has another."""
         return subkey(self.keys[name or self.current], f"control side {purpose}")
 
+    def fingerprint(self, name: str = "") -> str:
+        """A short name for a master key that says nothing about it."""
+        return self.purpose_key("fingerprint", name).hex()[:16]
+
     def seal(self, purpose: str, data: bytes) -> str:
         """Seal what the control side stores for itself; ``is_sealed`` says later whether it was changed."""
         made = hmac.digest(self.purpose_key(purpose), data, "sha256").hex()

@@ -13,4 +13,6 @@ from .monitor_control import ReportedControl
 _redis_url = load().settings.redis_url
 
 app = create_app(_redis_url)
+# With an expiry, kombu would keep its deadline by Lua of its own, which Flower's Redis user may not run.
+app.conf.event_queue_expires = None
 app.control_cls = partial(ReportedControl, redis=Redis(_redis_url, name="flower"))

@@ -35,6 +35,9 @@ class ReportedControl(Control):  # type: ignore[misc]  # Celery has no types
         """Ask about the named instances, or all that are connected."""
         return ReportedInspect(self._redis, destination)
 
+    def broadcast(self, *_: Any, **__: Any) -> None:
+        """Send nothing: nobody listens, and Flower's Redis user may not publish."""
+
 
 class ReportedInspect:
     """The questions that Flower asks; each answer is one entry per connected instance."""

@@ -65,7 +65,7 @@ class Agent:
         self._settings = settings
         self._identity = identity
         self._home = Path(settings.home)
-        self._keys = read_instance_keys(self._home)
+        self._keys = read_instance_keys(self._home, settings.security.instance_key)
         report_security(settings, has_key=self._keys is not None)
         self._redis = Redis(settings.redis_url, name=f"agent:{identity.instance_id}", connect_timeout_seconds=5.0)
         self._link = LinkState()

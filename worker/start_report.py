@@ -18,8 +18,9 @@ def report_security(settings: Settings, *, has_key: bool) -> None:
         return
     if not settings.agent.accept_unsigned:
         raise SettingsInvalid(
-            "agent.accept_unsigned is off and this home has no instance-key.json, so nothing could run:"
-            " register the instance, or allow unsigned executions"
+            "this instance has no credentials and agent.accept_unsigned is off, so nothing could run. Make credentials"
+            " with `assist instance add ID --credentials FILE` and run: assist-agent run --config FILE. To run without"
+            " them, and let whoever can write to Redis run scripts here, set CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED=true"
         )
     _log.warning(
         "INSECURE: agent.accept_unsigned is on and this instance has no key:"

@@ -141,6 +141,15 @@ def settle_lost_command(instance_id: str, execution_id: str, *, seen: str, error
     )
 
 
+def close_released_command(instance_id: str, execution_id: str) -> Command:
+    """Build the end of an execution whose instance was deregistered, for a pipeline."""
+    return fcall(
+        "ca_close_released",
+        [keys.execution(instance_id, execution_id), keys.open_executions(instance_id), keys.DEADLINES],
+        [execution_id],
+    )
+
+
 def settled(reply: list[Any]) -> bool:
     """Tell whether the overdue execution was settled by this call."""
     return bool(reply[0] == 1)

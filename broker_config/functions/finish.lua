@@ -24,7 +24,7 @@ local function finish(keys, args)
     redis.call('HDEL', keys[1], 'error_code', 'error_info')
   end
   redis.call('HSET', keys[1], 'state', args[2], unpack(args, 6))
-  redis.call('HDEL', keys[1], 'envelope', 'payload')
+  redis.call('HDEL', keys[1], 'envelope', 'mac', 'payload')
   redis.call('ZREM', keys[2], args[1])
   redis.call('PEXPIRE', keys[3], args[4])
   if row[4] then redis.call('PUBLISH', row[4], 'end ' .. args[1] .. ' ' .. args[2]) end

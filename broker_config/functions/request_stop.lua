@@ -11,7 +11,7 @@ local function request_stop(keys, args)
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   if state == 'Pending' or state == 'Scheduled' then
     redis.call('HSET', keys[1], 'state', 'Cancelled', 'stop_ms', now, 'finished_ms', now)
-    redis.call('HDEL', keys[1], 'envelope', 'payload')
+    redis.call('HDEL', keys[1], 'envelope', 'mac', 'payload')
     redis.call('ZREM', keys[2], args[1])
     if row[2] then redis.call('PUBLISH', row[2], 'end ' .. args[1] .. ' Cancelled') end
     return { 1, 'Cancelled' }

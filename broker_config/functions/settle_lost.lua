@@ -20,7 +20,7 @@ local function settle_lost(keys, args)
     end
     redis.call('HSET', keys[1], 'state', 'Aborted', 'error_code', args[3], 'error_info', args[4],
       'finished_ms', string.format('%.0f', now))
-    redis.call('HDEL', keys[1], 'envelope', 'payload')
+    redis.call('HDEL', keys[1], 'envelope', 'mac', 'payload')
     redis.call('ZREM', keys[2], args[1])
     redis.call('ZREM', keys[3], args[1])
     if row[3] then redis.call('PUBLISH', row[3], 'end ' .. args[1] .. ' Aborted') end

@@ -57,13 +57,14 @@ class Gateway(Program):
 class System:
     """Programs of the product with private homes under one folder, all ended by ``stop``.
 
-    ``environment`` reaches every program; it may be changed between starts.
+    ``environment`` reaches every program; it may be changed between starts. Agents run without credentials, by the
+    setting that this needs, unless they are started with a file of them.
     """
 
     def __init__(self, folder: Path, redis_url: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.redis_url = redis_url
-        self.environment = dict(environment or {})
+        self.environment = {"CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true", **(environment or {})}
         self.agents: dict[str, Agent] = {}
         self.programs: list[Program] = []
         self._operator_home = folder / "operator"
@@ -83,13 +84,22 @@ class System:
         redis_url: str | None = None,
         environment: Mapping[str, str] | None = None,
         ready_within_seconds: float = 20,
+        credentials: Path | None = None,
     ) -> Agent:
-        """Start an agent and wait until it takes work; a second start of one instance id uses the same home."""
+        """Start an agent and wait until it takes work; a second start of one instance id uses the same home.
+
+        With ``credentials`` it has nothing else to know who it is and where Redis is.
+        """
         home = self.folder / instance_id
-        extra = {"CLOUD_ASSISTANT_INSTANCE_ID": instance_id, **(environment or {})}
+        given = self._environment(home, redis_url, {"CLOUD_ASSISTANT_INSTANCE_ID": instance_id, **(environment or {})})
+        argv: list[str | Path] = [installed_program("assist-agent"), "run"]
+        if credentials is not None:
+            argv += ["--config", credentials]
+            for name in ("REDIS_URL", "INSTANCE_ID", "AGENT_ACCEPT_UNSIGNED"):
+                del given[f"CLOUD_ASSISTANT_{name}"]
         agent = Agent(
-            [installed_program("assist-agent"), "run"],
-            env=self._environment(home, redis_url, extra),
+            argv,
+            env=given,
             cwd=home,
             log_path=home / "agent.log",
             name=f"agent {instance_id}",

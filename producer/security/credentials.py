@@ -1,0 +1,74 @@
+"""The credentials of one instance: a file that an agent runs with."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...broker_config.errors import Refused
+from ...broker_config.redis_url import parse_url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What an agent needs to be one instance."""
+
+    instance_id: str
+    #: With the user and the password of this instance.
+    redis_url: str = field(repr=False)
+    key_id: str
+    key: bytes = field(repr=False)
+
+    @property
+    def instance_key(self) -> str:
+        """The key as settings carry it."""
+        return f"{self.key_id}:{self.key.hex()}"
+
+    def to_toml(self) -> str:
+        """The settings file for ``assist-agent run --config FILE``."""
+        return (
+            f"# Credentials of instance {self.instance_id}: whoever has this file can be that instance.\n"
+            f"redis_url = {_quoted(self.redis_url)}\n"
+            f"instance_id = {_quoted(self.instance_id)}\n"
+            "\n"
+            "[security]\n"
+            f"instance_key = {_quoted(self.instance_key)}\n"
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the file with mode 0600, replacing one that is there.
+
+        Raises:
+            Refused: it cannot be written.
+        """
+        write_secret_file(path, self.to_toml())
+
+    @property
+    def reaches_this_machine_only(self) -> bool:
+        """Whether the Redis address means nothing on another machine."""
+        address = parse_url(self.redis_url)
+        loopback = {"127.0.0.1", "localhost", "::1"}
+        return address.kind == "unix" or any(host in loopback for host, _ in address.hosts)
+
+
+def write_secret_file(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, in one step.
+
+    Raises:
+        Refused: it cannot be written (``FileNotWritten``).
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(path)
+    except OSError as exc:
+        raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

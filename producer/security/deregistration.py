@@ -1,0 +1,44 @@
+"""Let an instance go: no identity, no connection, no open execution, no entry; its history stays for its time."""
+
+from ...broker_config import keys
+from ...broker_config.functions.executions import close_released_command
+from ...broker_config.functions.library import run_all
+from ...broker_config.redis_client import Redis
+from .. import instances
+from ..instances import StoredInstance
+from .identities import revoke
+
+_CHUNK_COUNT = 500
+
+
+def deregister(redis: Redis, instance_id: str) -> StoredInstance:
+    """Let an instance go; answers what was known of it.
+
+    Its connections end first, so that nothing it still does can undo what follows.
+
+    Raises:
+        NotFound: no such instance.
+    """
+    stored = instances.load(redis, instance_id)
+    revoke(redis, instance_id)
+    instances.remove(redis, instance_id)
+    close_open_executions(redis, instance_id)
+    redis.pipeline_or_raise(
+        [
+            ("DEL", keys.quarantine(instance_id), keys.refusals(instance_id)),
+            ("HDEL", keys.AUDIT_FOLDED, instance_id),
+        ]
+    )
+    return stored
+
+
+def close_open_executions(redis: Redis, instance_id: str) -> int:
+    """End everything unfinished of an instance; answers how many executions that were."""
+    closed_count = 0
+    while True:
+        found = redis.call("ZRANGE", keys.open_executions(instance_id), 0, _CHUNK_COUNT - 1)
+        if not found:
+            return closed_count
+        # Each call takes its execution out of the set, so the loop ends.
+        replies = run_all(redis, [close_released_command(instance_id, one.decode()) for one in found])
+        closed_count += sum(reply[0] for reply in replies)

@@ -1,0 +1,111 @@
+"""Give instances their identity, and take it back: a Redis user, a key, and what remembers both."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ...broker_config import keys
+from ...broker_config.clock import now_ms
+from ...broker_config.functions.library import load_library
+from ...broker_config.redis_client import Redis
+from ...broker_config.redis_url import parse_url
+from ...broker_config.signing import KeyId, MasterKeys
+from .agent_rights import agent_rules, agent_user
+from .credentials import Credentials
+from .redis_users import new_password, password_digest, put_user, remove_user, save_users, user_exists
+
+#: Generations are drawn, not counted: an id that is registered anew never gets a key that it had before.
+_GENERATIONS_COUNT = 10**9
+
+
+class StoredCredentials(msgspec.Struct, frozen=True):
+    """What is kept of credentials: enough to make the Redis user anew, and nothing that opens anything."""
+
+    password_digest: str
+    issued_ms: int
+
+
+@dataclass(frozen=True)
+class Issued:
+    """New credentials, and whether the server will still know their user after a restart."""
+
+    credentials: Credentials
+    is_saved: bool
+
+
+_decoder = msgspec.json.Decoder(StoredCredentials)
+
+
+def issue(redis: Redis, master: MasterKeys, instance_id: str, *, agent_redis_url: str = "") -> Issued:
+    """Give an instance new credentials; earlier ones open nothing any more, and their connections are cut.
+
+    ``agent_redis_url`` is where agents reach Redis; else it is the address that this program uses.
+
+    Raises:
+        RedisRefused: our Redis user may not manage users.
+    """
+    user, password = agent_user(instance_id), new_password()
+    key_id = str(KeyId(master.current, 1 + secrets.randbelow(_GENERATIONS_COUNT - 1)))
+    # An agent may not load functions, so they must be there before it comes.
+    load_library(redis)
+    remove_user(redis, user)
+    put_user(redis, user, password_digest(password), agent_rules(instance_id, database=redis.address.db))
+    stored = StoredCredentials(password_digest(password), now_ms())
+    redis.pipeline_or_raise(
+        [
+            ("HSET", keys.KEY_IDS, instance_id, key_id),
+            ("HSET", keys.CREDENTIALS, instance_id, msgspec.json.encode(stored)),
+            ("DEL", keys.key_bundle(instance_id)),
+        ]
+    )
+    reached_at = parse_url(agent_redis_url or redis.url)
+    credentials = Credentials(
+        instance_id=instance_id,
+        redis_url=reached_at.with_user(user, password),
+        key_id=key_id,
+        key=master.instance_key(instance_id, key_id),
+    )
+    return Issued(credentials, save_users(redis))
+
+
+def revoke(redis: Redis, instance_id: str) -> bool:
+    """Take an instance's identity away: its connections end now, its user and keys are good for nothing.
+
+    Answers whether it had one.
+    """
+    removed = remove_user(redis, agent_user(instance_id)) if has_credentials(redis, instance_id) else False
+    redis.pipeline_or_raise(
+        [
+            ("HDEL", keys.KEY_IDS, instance_id),
+            ("HDEL", keys.CREDENTIALS, instance_id),
+            ("DEL", keys.key_bundle(instance_id)),
+        ]
+    )
+    if removed:
+        save_users(redis)
+    return removed
+
+
+def has_credentials(redis: Redis, instance_id: str) -> bool:
+    """Tell whether credentials were issued for an instance."""
+    return bool(redis.call("HEXISTS", keys.CREDENTIALS, instance_id))
+
+
+def missing_users(redis: Redis) -> list[str]:
+    """Instances whose Redis user the server has forgotten: it was restarted without an ACL file, or failed over."""
+    return [one for one in _all(redis) if not user_exists(redis, agent_user(one))]
+
+
+def restore_users(redis: Redis, instance_ids: Sequence[str]) -> None:
+    """Make the Redis users of these instances anew, with the passwords that their agents have."""
+    stored = _all(redis)
+    for one in instance_ids:
+        put_user(redis, agent_user(one), stored[one].password_digest, agent_rules(one, database=redis.address.db))
+    save_users(redis)
+
+
+def _all(redis: Redis) -> dict[str, StoredCredentials]:
+    reply = redis.call("HGETALL", keys.CREDENTIALS)
+    return {name.decode(): _decoder.decode(text) for name, text in zip(reply[::2], reply[1::2], strict=True)}

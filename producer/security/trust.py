@@ -1,0 +1,75 @@
+"""The verbs of identity and trust: what ``Assistant.trust`` offers."""
+
+from ...broker_config import keys
+from ...broker_config.master_key import find_master_keys
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from ...broker_config.signing import MasterKeys
+from .. import instances
+from . import deregistration, identities
+from .identities import Issued
+from .master_key import check_master_keys, make_master_keys
+
+
+class Trust:
+    """Identity and trust on one Redis."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._master: MasterKeys | None = None
+
+    @property
+    def master(self) -> MasterKeys:
+        """The master keys; the first of an installation is made when it is needed.
+
+        Raises:
+            SettingsInvalid: the key file cannot be used.
+            Refused: this installation's master key is elsewhere, or ours is another one.
+        """
+        if self._master is None:
+            found = find_master_keys(self._settings)
+            if found is None:
+                found = make_master_keys(self._redis, self._settings)
+            else:
+                check_master_keys(self._redis, found)
+            self._master = found
+        return self._master
+
+    def issue_credentials(self, instance_id: str) -> Issued:
+        """Give a registered instance credentials; those it had before are worthless from now on.
+
+        Raises:
+            NotFound: no such instance.
+            RedisRefused: our Redis user may not manage users.
+        """
+        instances.load(self._redis, instance_id)
+        return identities.issue(
+            self._redis, self.master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
+        )
+
+    def deregister(self, instance_id: str) -> instances.StoredInstance:
+        """Let an instance go: its connections end at once, its open executions get their reason.
+
+        Raises:
+            NotFound: no such instance.
+        """
+        return deregistration.deregister(self._redis, instance_id)
+
+    def quarantine(self, instance_id: str, reason: str) -> None:
+        """Give an instance no more work, until it is released.
+
+        Raises:
+            NotFound: no such instance.
+        """
+        instances.load(self._redis, instance_id)
+        self._redis.call("HSETNX", keys.quarantine(instance_id), "reason", reason)
+
+    def release(self, instance_id: str) -> bool:
+        """Give an instance work again; false when it was not in quarantine.
+
+        Raises:
+            NotFound: no such instance.
+        """
+        instances.load(self._redis, instance_id)
+        return bool(self._redis.call("DEL", keys.quarantine(instance_id)))

@@ -1,0 +1,42 @@
+"""The product with its locks closed: a server that keeps users in a file, and an operator with the master key."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.redis_server import RedisServer
+from harness.system import Agent, System
+
+
+class SecureSystem(System):
+    """Agents run with credentials that the operator made for them."""
+
+    def add_instance(self, instance_id: str, *options: str) -> Path:
+        """Register an instance as an operator does; answers the file of its credentials."""
+        file = self.folder / f"{instance_id}.toml"
+        self.assist("instance", "add", instance_id, "--credentials", file, *options).must_succeed()
+        return file
+
+    def start_instance(self, instance_id: str = "i-one", **environment: str) -> Agent:
+        """Register an instance and start its agent."""
+        return self.start_agent(instance_id, credentials=self.add_instance(instance_id), environment=environment)
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server with an ACL file."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    users = folder / "users.acl"
+    users.write_text("user default on nopass ~* &* +@all\n")
+    with RedisServer(folder, config={"aclfile": str(users)}) as server:
+        yield server
+
+
+@pytest.fixture
+def secure(redis_server: RedisServer, tmp_path: Path) -> Iterator[SecureSystem]:
+    """The product on that server; nothing runs until the test starts it."""
+    programs = SecureSystem(tmp_path / "system", redis_server.url())
+    yield programs
+    programs.stop()

@@ -1,0 +1,166 @@
+"""An instance's identity: given, replaced, taken back; what is left of it each time."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, Refused
+from cloud_assistant.broker_config.master_key import master_key_path
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, write_master_keys
+from cloud_assistant.producer import Assistant, Targets
+from cloud_assistant.producer.security.agent_rights import agent_user
+from cloud_assistant.producer.security.identities import has_credentials, missing_users, restore_users
+from cloud_assistant.producer.security.redis_users import user_exists
+from harness.eventually import eventually
+from harness.redis_server import RedisServer
+
+Connect = Callable[[str], Redis]
+
+
+def test_credentials_are_a_private_settings_file_with_user_password_and_key(
+    assistant: Assistant, connect: Connect, tmp_path: Path
+) -> None:
+    assistant.add_instance("i-one")
+    issued = assistant.trust.issue_credentials("i-one")
+    file = tmp_path / "i-one.toml"
+    issued.credentials.write(file)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    read = tomllib.loads(file.read_text())
+    assert read["instance_id"] == "i-one"
+    assert read["redis_url"].startswith("redis://ca-agent-i-one:")
+    key_id, _, key = read["security"]["instance_key"].partition(":")
+    assert assistant.trust.master.instance_key("i-one", key_id).hex() == key
+    assert connect(read["redis_url"]).call("PING") == b"PONG"
+    assert issued.is_saved
+
+
+def test_the_first_master_key_is_made_when_it_is_needed_and_only_where_there_is_none(
+    assistant: Assistant, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    assistant.add_instance("i-one")
+    assistant.trust.issue_credentials("i-one")
+    path = master_key_path(assistant.settings)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    path.unlink()
+    with Assistant(settings=assistant.settings) as elsewhere, pytest.raises(Refused, match="copy that file here"):
+        elsewhere.trust.issue_credentials("i-one")
+    write_master_keys(path, new_master_keys())
+    with Assistant(settings=assistant.settings) as impostor, pytest.raises(Refused, match="agents would refuse"):
+        impostor.trust.issue_credentials("i-one")
+
+
+def test_what_is_dispatched_is_signed_with_the_key_in_the_credentials(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-one")
+    credentials = assistant.trust.issue_credentials("i-one").credentials
+    with Assistant(settings=assistant.settings) as producer:
+        invoked = producer.run_command("true", Targets(instance_ids=["i-one"]))
+    row = keys.execution("i-one", f"{invoked.invoke_id}.0@i-one")
+    assert parse_signature(redis.call("HGET", row, "mac")).key_id == credentials.key_id
+
+
+def test_rotation_makes_the_old_credentials_worthless_at_once(assistant: Assistant, connect: Connect) -> None:
+    assistant.add_instance("i-one")
+    old = assistant.trust.issue_credentials("i-one").credentials
+    agent = connect(old.redis_url)
+    agent.call("PING")
+
+    new = assistant.trust.issue_credentials("i-one").credentials
+
+    with pytest.raises((RedisUnreachable, RedisRefused)):
+        agent.call("PING")
+    with pytest.raises(RedisRefused, match="WRONGPASS"):
+        connect(old.redis_url).call("PING")
+    assert connect(new.redis_url).call("PING") == b"PONG"
+    assert new.key != old.key
+
+
+def test_deregistering_cuts_connections_and_closes_what_was_open(
+    assistant: Assistant, connect: Connect, redis: Redis
+) -> None:
+    assistant.add_instance("i-one")
+    credentials = assistant.trust.issue_credentials("i-one").credentials
+    agent = connect(credentials.redis_url)
+    agent.call("PING")
+    waits = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+    runs = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+    redis.call("HSET", keys.execution("i-one", f"{runs.invoke_id}.0@i-one"), "state", "Running")
+
+    assistant.remove_instance("i-one")
+
+    with pytest.raises((RedisUnreachable, RedisRefused)):
+        agent.call("PING")
+    assert not user_exists(redis, agent_user("i-one"))
+    assert not has_credentials(redis, "i-one")
+    ended = [assistant.wait(one.invoke_id, timeout_seconds=5).results[0] for one in (waits, runs)]
+    assert [(row.state, row.outcome.error_code) for row in ended] == [
+        ("Aborted", "InstanceNotExists"),
+        ("Error", "InstanceReleased"),
+    ]
+    assert redis.call("ZCARD", keys.open_executions("i-one")) == 0
+    assert redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_an_id_that_is_registered_anew_gets_a_key_it_never_had(assistant: Assistant) -> None:
+    seen = set()
+    for _ in range(3):
+        assistant.add_instance("i-one")
+        seen.add(assistant.trust.issue_credentials("i-one").credentials.key)
+        assistant.remove_instance("i-one")
+    assert len(seen) == 3
+
+
+def test_users_survive_a_restart_of_the_server(
+    assistant: Assistant, connect: Connect, redis_server: RedisServer
+) -> None:
+    assistant.add_instance("i-one")
+    credentials = assistant.trust.issue_credentials("i-one").credentials
+    redis_server.restart()
+    assert connect(credentials.redis_url).call("PING") == b"PONG"
+
+
+def test_users_that_a_server_forgot_are_found_and_made_anew_with_their_passwords(
+    assistant: Assistant, connect: Connect, redis: Redis
+) -> None:
+    assistant.add_instance("i-one")
+    credentials = assistant.trust.issue_credentials("i-one").credentials
+    redis.call("ACL", "DELUSER", agent_user("i-one"))
+    assert missing_users(redis) == ["i-one"]
+
+    restore_users(redis, ["i-one"])
+
+    assert missing_users(redis) == []
+    assert connect(credentials.redis_url).call("PING") == b"PONG"
+
+
+def test_without_the_right_to_manage_users_the_refusal_says_what_to_do(
+    assistant: Assistant, redis: Redis, redis_server: RedisServer
+) -> None:
+    assistant.add_instance("i-one")
+    assistant.trust.issue_credentials("i-one")
+    redis.call("ACL", "SETUSER", "small", "on", ">pw", "~*", "&*", "+@all", "-acl")
+    settings = assistant.settings
+    with Assistant(redis_server.url("small", "pw"), settings=settings) as limited:
+        limited.add_instance("i-two")
+        with pytest.raises(RedisRefused, match="user small may not manage users"):
+            limited.trust.issue_credentials("i-two")
+
+
+def test_an_instance_in_quarantine_gets_no_work_until_it_is_released(assistant: Assistant) -> None:
+    assistant.add_instance("i-one")
+    assistant.trust.quarantine("i-one", "found twice")
+    assert assistant.describe_instances().items[0].quarantined == "found twice"
+    refused = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+    row = assistant.wait(refused.invoke_id, timeout_seconds=5).results[0]
+    assert row.outcome.error_code == "InstanceQuarantined"
+
+    assert assistant.trust.release("i-one")
+    taken = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+    eventually(
+        lambda: assistant.redis.call("LLEN", keys.queue("i-one")) == 1, 5, f"{taken.invoke_id} waits for the agent"
+    )
