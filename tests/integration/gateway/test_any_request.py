@@ -1,0 +1,95 @@
+"""Whatever is asked, the gateway answers in the API's form: never with a 5xx, never with a traceback."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from integration.gateway.error_cases import CASES, GOOD
+from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
+from unit.producer.gateway.signing import v1_parameters
+
+from harness.redis_server import RedisServer
+
+ACTIONS = sorted(GOOD)
+#: Names that the actions read, so that what is made up reaches them.
+NAMES = sorted(
+    {name for good in GOOD.values() for name in good}
+    | {name for cases in CASES.values() for changed, _ in cases for name in changed if len(name) < 30}
+    | {"InvokeId", "CommandId", "InstanceId", "InstanceIds", "Tag.x.Key", "WaitSeconds", "IncludeHistory", "Provider"}
+    | {"IncludeOutput", "InvokeRecordStatus", "TagFilter.1.TagKey", "TagFilter.1.TagValues.1", "Connected", "Format"}
+)
+SCALARS = ["", "0", "1", "-1", "true", "False", "null", "[]", "{}", "[1]", '{"a":"b"}', '{"a":NaN}', "i-one", "1e9"]
+ODD = ["9" * 18, "9" * 40, "{{", "{{}}", "a\0b", "\u202e", "\ud7ff", "😀" * 9, "../..", "%00", "\r\nX: y", "*", "**"]
+ODD += ["at(0001-01-01 00:00:00)", "rate(0s)", "0 0 0 31 2 ?", "* * * * * * 2099", "[" * 500, '{"a":' * 200, "1" * 5000]
+VALUES = st.sampled_from(SCALARS + ODD) | st.text(max_size=40)
+PARAMETERS = st.dictionaries(st.sampled_from(NAMES) | st.text(min_size=1, max_size=12), VALUES, max_size=6)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeGateway]:
+    folder = Path(tmp_path_factory.mktemp("any"))
+    with RedisServer(folder / "redis") as server, whole_gateway(server.url(), folder) as gateway:
+        for instance_id in ("i-one", "i-two"):
+            gateway.assistant.add_instance(instance_id)
+        status, answer = gateway.call("CreateCommand", GOOD["CreateCommand"])
+        assert status == 200, answer
+        yield gateway
+
+
+@pytest.fixture(autouse=True)
+def _tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.ERROR)
+    yield
+    assert not [record.getMessage() for record in caplog.records if record.exc_info]
+
+
+def check(status: int, body: bytes) -> None:
+    assert status < 500, body
+    assert b"Traceback" not in body
+    if not body.startswith(b"<?xml"):
+        answer = json.loads(body)
+        assert answer["RequestId"]
+        assert status == 200 or (answer["Code"] and answer["Message"])
+
+
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(action=st.sampled_from(ACTIONS), changed=PARAMETERS, keep=st.booleans())
+def test_any_parameters_of_any_action(whole: WholeGateway, action: str, changed: dict[str, str], keep: bool) -> None:
+    wanted = {"RegionId": "local", **(GOOD[action] if keep else {}), **changed, "WaitSeconds": "0"}
+    for name in ("Action", "Version", "AccessKeyId", "Signature", "Timestamp", "SignatureNonce"):
+        wanted.pop(name, None)
+    form = v1_parameters(action, wanted, secret=SECRET, AccessKeyId=KEY_ID)
+    check(*whole.post(urlencode(form)))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changed=st.dictionaries(
+        st.sampled_from(
+            [
+                *("Signature", "Timestamp", "SignatureNonce", "SignatureMethod", "SignatureVersion", "Version"),
+                *("AccessKeyId", "SecurityToken", "Format", "Action", "SignatureType"),
+            ]
+        ),
+        VALUES,
+        min_size=1,
+        max_size=4,
+    ),
+    headers=st.dictionaries(
+        st.sampled_from(["x-acs-action", "x-acs-version", "x-acs-date", "authorization", "accept", "content-type"]),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
+        | st.just("ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host;x-acs-action,Signature=00"),
+        max_size=4,
+    ),
+    body=st.binary(max_size=60),
+)
+def test_any_signature_headers_and_body(
+    whole: WholeGateway, changed: dict[str, str], headers: dict[str, str], body: bytes
+) -> None:
+    form = {**v1_parameters("DescribeRegions", {}, secret=SECRET, AccessKeyId=KEY_ID), **changed}
+    check(*whole.post(urlencode(form).encode() + (b"&" + body if body else b""), headers))

@@ -1,0 +1,71 @@
+"""The gateway as it is put together for service, in a thread of the test, on a real server and without agents."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unit.producer.gateway.signing import v1_query
+
+from cloud_assistant.broker_config.settings_table import GatewaySettings, Settings
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.wiring import gateway_application
+
+KEY_ID = "wholekey"
+SECRET = "secret-of-the-whole"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True)
+class WholeGateway:
+    """A gateway, and the control side behind it for what a test prepares."""
+
+    assistant: Assistant
+    port: int
+
+    def post(self, form: str | bytes, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Send one request and give status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("POST", "/", form, {**FORM, **(headers or {})})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Get a path."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def call(self, action: str, parameters: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Call an action and give status and answer."""
+        form = v1_query(action, {"RegionId": "local", **(parameters or {})}, secret=SECRET, AccessKeyId=KEY_ID)
+        status, body = self.post(form)
+        return status, json.loads(body)
+
+
+@contextmanager
+def whole_gateway(redis_url: str, home: Path) -> Iterator[WholeGateway]:
+    """Serve until the block ends."""
+    gateway = GatewaySettings(host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET)
+    with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway)) as assistant:
+        server = GatewayServer(gateway_application(assistant), gateway)
+        thread = threading.Thread(target=server.serve_until_stopped)
+        thread.start()
+        try:
+            yield WholeGateway(assistant, int(server.url.rpartition(":")[2]))
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
