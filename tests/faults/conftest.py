@@ -23,4 +23,6 @@ def scene(redis_server: RedisServer, quick_system: System, tmp_path: Path) -> It
     """What is asked for in a test, and the evidence of what came of it."""
     scene = Scene(tmp_path / "traces", redis_server.url(), quick_system.folder)
     yield scene
+    # Below a failed test, whatever assertion failed first.
+    print(scene.shown_violations())
     scene.close()

@@ -210,7 +210,10 @@ class Scene:
             assert is_final(row.state), f"it is {row.state}"
             return row
 
-        return eventually(ended, within_seconds, f"{execution_id} ends")
+        try:
+            return eventually(ended, within_seconds, f"{execution_id} ends")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.shown_violations()}") from None
 
     def wait_for_start(self, execution_id: str, within_seconds: float = 15) -> Traces:
         """Wait until the script has left its first trace."""
@@ -228,11 +231,19 @@ class Scene:
                 self.wait(name, within_seconds)
 
         def is_clean() -> bool:
-            found = self.violations()
-            assert not found, "; ".join(f"{one.line}: {one.what}" for one in found[:_SHOWN_COUNT])
+            shown = self.shown_violations()
+            assert not shown, shown
             return True
 
         eventually(is_clean, within_seconds, "every line of the checker holds", every_seconds=0.1)
+
+    def shown_violations(self) -> str:
+        """What does not hold now, for people."""
+        try:
+            found = self.violations()
+        except REDIS_TROUBLE as exc:
+            return f"the checker cannot look: {exc}"
+        return "\n".join(f"VIOLATED: {one.line}: {one.what}" for one in found[:_SHOWN_COUNT])
 
     def _row_or_failure(self, execution_id: str) -> ExecutionRow | None:
         try:
