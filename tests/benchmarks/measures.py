@@ -16,6 +16,7 @@ from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.targets import Targets
+from harness.eventually import always
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -173,7 +174,7 @@ def footprint(bench: Bench) -> list[Figure]:
     private = sum(_private_bytes(pid) for pid in family)
     connections = sum(INSTANCE in line for line in redis.call("CLIENT", "LIST").decode().splitlines())
     cpu = bench.agent.cpu_seconds
-    time.sleep(10)  # a window to measure in, not a wait for something
+    always(lambda: bench.agent.is_running, 10, "the agent idles", every_seconds=1)
     idle = (bench.agent.cpu_seconds - cpu) / 10
     return [
         Figure("agent, private memory idle", "MB", private / 1e6, None, "≤ 35 MB"),
