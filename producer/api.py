@@ -4,7 +4,7 @@ Typed results; every error is an exception of ``broker_config.errors`` whose ``c
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from .timed_verbs import TimedVerbs
 
 
-@dataclass(frozen=True)
-class Invoked:
+class Invoked(msgspec.Struct, frozen=True):
     """What came of a request to invoke or run."""
 
     invoke_id: str
@@ -53,8 +52,7 @@ class Invoked:
     target_count: int
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """An invocation that has ended: its roll-up and the result of every target, in the order of the targets."""
 
     invoke_id: str

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..api import Assistant
 
 #: A server that does not take our connection in this time counts as not there.
-CONNECT_TIMEOUT_SECONDS = 1.5
+CONNECT_TIMEOUT_SECONDS = 1.3
 
 
 class Call:

@@ -1,9 +1,9 @@
 """One line on a terminal's standard error that is drawn over while we wait. Nothing at all anywhere else."""
 
-import shutil
 import sys
 
 from ...broker_config.clock import monotonic_seconds
+from .terminal import WIDTH_COLUMNS, columns_of
 from .text_cells import cut, pad
 
 #: Time between two drawings: as fast as people read.
@@ -24,7 +24,7 @@ class ProgressLine:
         now = monotonic_seconds()
         if not self.is_shown or now - self._drawn_at < _INTERVAL_SECONDS:
             return
-        columns = shutil.get_terminal_size().columns - 1
+        columns = (columns_of(sys.__stderr__) or WIDTH_COLUMNS) - 1
         shown = cut(text, columns)
         # Blanks instead of an escape code: every terminal knows them.
         sys.stderr.write("\r" + pad(shown, min(columns, len(self._drawn))))

@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from ...broker_config.records import RepeatMode, Schedule, ScriptType
 from ..invoking import RunOptions
@@ -19,8 +19,7 @@ Answer = TypeVar("Answer")
 LIMIT_COUNT = 1000
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """Whether to wait for the end, and how long (``None``: until it has come)."""
 
     wait: bool
