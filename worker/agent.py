@@ -6,6 +6,7 @@ last.
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,8 @@ from .verification import Verifier
 
 #: How long an ending agent waits for results that are on their way to Redis.
 _FLUSH_SECONDS = 1.0
+#: The longest that all of its goodbyes may take.
+_LEAVE_SECONDS = 1.8
 #: Every so many beats one is announced to monitors as well.
 _EVENT_BEATS = 2
 #: Longer than a connection to nowhere takes to be given up by itself.
@@ -181,6 +184,8 @@ class Agent:
 
     def end(self) -> None:
         """Stop taking work, deliver what can be delivered in a second, and leave; scripts go on. Never returns."""
+        # A Redis that hangs must not hold up a shutdown of the machine; what is not delivered is on disk.
+        threading.Timer(_LEAVE_SECONDS, _leave, [0]).start()
         _log.info("agent ends running=%d", self._in_hand.running_count)
         self._lane.stop()
         self._queue.leave()

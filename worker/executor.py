@@ -86,6 +86,8 @@ class Executor:
             self.in_hand.leave(execution_id)
 
     def _run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
+        if execution_id in self.reporter:
+            return None
         if self.journal.knows(execution_id):
             self.settle_known(execution_id)
             return None

@@ -100,6 +100,21 @@ def test_a_hung_redis_does_not_disturb_a_script(
     assert operator.run("true").state == "Success"
 
 
+def test_an_agent_ends_at_once_while_redis_hangs(
+    quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+    redis_server.hang()
+    agent.sigterm()
+
+    assert agent.wait(within_seconds=4) == 0
+    redis_server.resume()
+    finish(tmp_path)
+    quick_system.start_agent()
+    assert operator.wait(execution).state == "Success"
+
+
 def test_a_result_is_delivered_again_when_redis_lost_it_in_a_crash(
     quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
 ) -> None:
