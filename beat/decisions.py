@@ -93,11 +93,11 @@ def _make_up(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int) 
     until_ms = min(now_ms, end_ms) if end_ms else now_ms
     reason, running = _still_to_run(timed, calendar, policies, now_ms, until_ms)
     if running and running[0].utc_ms == due.utc_ms:
-        return _late_fire(timed, calendar, policies, now_ms, len(running))
+        return _late_fire(timed, calendar, policies, now_ms)
     last_ms = running[0].utc_ms - 1 if running else until_ms
     following = running[0] if running else next_due(calendar, timed.schedule, until_ms)
     end_reason = "" if following else _end_reason(timed, lambda: calendar)
-    policy = timed.schedule.misfire or policies.misfire
+    policy = _misfire(timed, policies)
     info = _INFO.get(reason) or f"decided about {(now_ms - due.utc_ms) / 1000:.0f} s late; misfire policy {policy}"
     return Skip(_rows(calendar, due.utc_ms - 1, last_ms, reason, info), following, end_reason)
 
@@ -111,7 +111,7 @@ def _still_to_run(
         return "paused", []
     if end_ms and now_ms > end_ms + MISSED_AFTER_MS:
         return "ended", []
-    policy = timed.schedule.misfire or policies.misfire
+    policy = _misfire(timed, policies)
     kept_count = {"skip": 0, "latest": 1, "all": policies.misfire_limit_count}[policy]
     passed = last_due(calendar, _due(timed).utc_ms - 1, until_ms, kept_count + 1)
     in_time = [one for one in passed[-1:] if now_ms - one.utc_ms <= MISSED_AFTER_MS]
@@ -123,17 +123,17 @@ def _still_to_run(
     return "misfire", [one for one in (*made_up, *in_time) if not one.skipped]
 
 
-def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int, running_count: int) -> Fire:
-    """Run a due time now that has passed, and after it the others of ``running_count``."""
+def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int) -> Fire:
+    """Run a due time that has passed."""
     due = _due(timed)
     following = next_due(calendar, timed.schedule, due.utc_ms)
     upcoming = next_due(calendar, timed.schedule, now_ms)
     deadline_ms = upcoming.utc_ms - 1 if upcoming else now_ms + _within_ms(timed, policies)
     overlap = timed.schedule.overlap
-    if running_count > 1:
-        # Somebody wants them all: each waits for the one before it instead of being left out because of that.
+    if _misfire(timed, policies) == "all":
+        # Somebody wants them all: each waits for those before it instead of being left out because of them.
         overlap = "queue" if overlap == "skip" else overlap
-        wait_ms = running_count * timed.timeout_seconds * 1000
+        wait_ms = policies.misfire_limit_count * timed.timeout_seconds * 1000
         deadline_ms = max(deadline_ms, now_ms + _within_ms(timed, policies) + wait_ms)
     elif timed.deliver_within_ms:
         deadline_ms = min(deadline_ms, now_ms + timed.deliver_within_ms)
@@ -174,6 +174,10 @@ def _following(timed: Timed, calendar: Callable[[], Calendar]) -> DueTime | None
 
 def _end_reason(timed: Timed, calendar: Callable[[], Calendar]) -> str:
     return END_TIME if timed.schedule.end_ms and calendar().next_after(timed.schedule.end_ms) else LAST_DUE_TIME
+
+
+def _misfire(timed: Timed, policies: Policies) -> str:
+    return timed.schedule.misfire or policies.misfire
 
 
 def _within_ms(timed: Timed, policies: Policies) -> int:

@@ -85,7 +85,7 @@ class Retention:
         """Those that are over, and either old or among the first ``surplus``."""
         replies = self._redis.pipeline_or_raise([("HGET", keys.invocation(one), "finished_ms") for one in invoke_ids])
         pairs = enumerate(zip(invoke_ids, replies, strict=True))
-        return [one for place, (one, at) in pairs if at and (int(at) < oldest_ms or place < surplus)]
+        return [one for place, (one, at) in pairs if at and (int(at) <= oldest_ms or place < surplus)]
 
     def _remove(self, invoke_ids: Sequence[str]) -> int:
         removed_count = 0

@@ -31,7 +31,7 @@ local function modify_timed(keys, args)
   if args[left] ~= '' then
     redis.call('HSET', keys[12], 'status', 'skipped', 'reason', 'misfire', 'due_ms', args[left], 'until_ms', args[left + 1],
       'count', args[left + 2], 'info', args[left + 3], 'decided_ms', redis.call('TIME')[1] .. '000')
-    redis.call('ZADD', keys[6], args[left], args[left])
+    redis.call('ZADD', keys[6], args[left + 1], args[left])
     redis.call('HINCRBY', keys[1], 'skipped_count', args[left + 2])
   end
   if args[6] == '1' then

@@ -8,6 +8,7 @@
 -- Returns {'skipped'} | {'early', now} | {'changed'}
 -- Two callers at once: the due time has moved on for the second. After a long run of one reason the last row grows instead of
 -- another being added, so that a schedule which is skipped for a year leaves no more rows than one skipped for an hour.
+-- Rows are scored by the last due time that they cover.
 local function skip_due(keys, args)
   local timed = redis.call('HMGET', keys[1], 'status', 'due_ms', 'revision', 'run_reason', 'run_count', 'run_due_ms')
   if (timed[1] ~= 'active' and timed[1] ~= 'paused') or timed[2] ~= args[2] or timed[3] ~= args[3]
@@ -26,10 +27,11 @@ local function skip_due(keys, args)
     if grows then
       redis.call('HSET', keys[5], 'until_ms', last, 'decided_ms', decided)
       redis.call('HINCRBY', keys[5], 'count', count)
+      redis.call('ZADD', keys[2], last, run_due)
     else
       redis.call('HSET', keys[6 + row], 'status', 'skipped', 'reason', reason, 'info', info, 'due_ms', due, 'until_ms', last,
         'count', count, 'decided_ms', decided)
-      redis.call('ZADD', keys[2], due, due)
+      redis.call('ZADD', keys[2], last, due)
       run_count = reason == run_reason and run_count + 1 or 1
       run_reason, run_due = reason, due
     end

@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from ...broker_config.records import RepeatMode, Schedule
 from ..invoking import RunOptions
@@ -52,7 +52,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
             raise click.UsageError("--dry-run checks now: it does not go with --frequency", click.get_current_context())
         if frequency or repeat_mode:
             schedule = Schedule(repeat_mode=mode_of(repeat_mode or "", frequency), frequency=frequency, **policies)
-            options = replace(options, schedule=schedule)
+            options = msgspec.structs.replace(options, schedule=schedule)
         return function(call, *arguments, options=options, **rest)
 
     return collect

@@ -1,0 +1,147 @@
+"""A timed invocation is paused, resumed, stopped and modified while beats run."""
+
+import pytest
+from integration.beat.conftest import EVERY_SECOND, Timing
+
+from cloud_assistant.broker_config import keys, messages
+from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
+from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.producer import Targets
+from cloud_assistant.producer.timed_modifying import TimedModification
+from harness.eventually import always, eventually
+
+
+def test_a_due_time_in_a_pause_leaves_a_row_that_says_so(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke()
+    timing.wait_for_firings(invoke_id, 1)
+    timing.assistant.timed.pause(invoke_id)
+    before = timing.firings(invoke_id)
+    found = timing.wait_for_firings(invoke_id, len(before) + 2)
+    paused = found[len(before) :]
+    assert {(one.status, one.reason) for one in paused} == {("skipped", "paused")}
+    assert all(timing.row(invoke_id, one) is None for one in paused)
+    timing.assistant.timed.resume(invoke_id)
+    eventually(lambda: timing.firings(invoke_id)[-1].status == "fired")
+    seconds = [one.due_ms // 1000 for one in timing.firings(invoke_id)]
+    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
+
+
+def test_a_long_pause_ends_in_one_row_that_grows(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke()
+    timing.assistant.timed.pause(invoke_id)
+    timing.wait_for_firings(invoke_id, 1)
+    # As after a hundred of them.
+    timing.redis.call("HSET", keys.timed(invoke_id), "run_count", 100)
+    row_count = len(timing.firings(invoke_id))
+    last = eventually(lambda: one if (one := timing.firings(invoke_id)[-1]).count >= 3 else None)
+    assert len(timing.firings(invoke_id)) <= row_count + 1
+    assert last.until_ms - last.due_ms == (last.count - 1) * 1000
+    assert last.reason == "paused"
+
+
+def test_what_is_stopped_is_never_fired_again_and_what_it_ran_is_asked_to_end(timing: Timing) -> None:
+    timing.start_beat(CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS="0.2")
+    invoke_id = timing.invoke("i-1", "i-2", frequency="*/2 * * * * *", overlap="allow")
+    first = timing.wait_for_firings(invoke_id, 1)[0]
+    timing.claim(invoke_id, first, "i-1")
+    changed = timing.assistant.stop_invocation(invoke_id)
+    assert changed["i-1"] == "Stopping"
+    assert timing.state(invoke_id, first, "i-2") in ("Cancelled", "Aborted")
+    count = len(timing.firings(invoke_id))
+    always(lambda: len(timing.firings(invoke_id)) == count, 2.5)
+    timing.finish(invoke_id, first, "i-1", state="Terminated")
+    eventually(lambda: timing.redis.call("HGET", keys.invocation(invoke_id), "finished_ms"), what="it is settled")
+    assert timing.timed(invoke_id).status == "stopped"
+    with pytest.raises(Refused, match="is over"):
+        timing.assistant.timed.resume(invoke_id)
+
+
+def test_stopping_one_instance_lets_the_others_go_on(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", "i-2")
+    timing.wait_for_firings(invoke_id, 1)
+    timing.assistant.stop_invocation(invoke_id, ["i-1"])
+    count = len(timing.firings(invoke_id))
+    later = timing.wait_for_firings(invoke_id, count + 2)[count:]
+    assert all(timing.state(invoke_id, one, "i-1") == "" for one in later)
+    assert all(timing.state(invoke_id, one, "i-2") for one in later)
+    timing.assistant.stop_invocation(invoke_id, ["i-2"])
+    assert timing.timed(invoke_id).status == "stopped"
+
+
+def test_a_stranger_cannot_be_stopped(timing: Timing) -> None:
+    invoke_id = timing.invoke("i-1")
+    with pytest.raises(NotFound, match="i-2 is no target"):
+        timing.assistant.stop_invocation(invoke_id, ["i-2"])
+
+
+def test_a_new_frequency_holds_at_once_in_a_beat_that_sleeps_for_months(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    eventually(lambda: timing.timed(invoke_id).due)
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency=EVERY_SECOND))
+    firing = timing.wait_for_firings(invoke_id, 1, within_seconds=3)[0]
+    assert firing.status == "fired"
+    record = timing.assistant.timed.show(invoke_id).stored.record
+    assert record.schedule.frequency == EVERY_SECOND
+
+
+def test_new_content_gets_a_new_command_and_holds_for_the_next_due_time(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke(overlap="allow")
+    before = timing.assistant.timed.show(invoke_id).stored.record.command.command_id
+    unchanged = timing.assistant.timed.modify(invoke_id, TimedModification(content=b"echo 123"))
+    assert unchanged == before
+    after = timing.assistant.timed.modify(invoke_id, TimedModification(content=b"echo new"))
+    assert after != before
+    now_ms = timing.server_ms()
+    later = eventually(lambda: [one for one in timing.firings(invoke_id) if one.due_ms > now_ms + 1000])[0]
+    claimed = timing.claim(invoke_id, later)
+    assert isinstance(claimed, Claimed)
+    payload = timing.redis.call("GET", keys.payload(messages.decode_envelope(claimed.envelope).payload_token))
+    order = messages.decode_order(payload)
+    assert isinstance(order, messages.WorkOrder)
+    assert (order.content, order.command_id) == (b"echo new", after)
+    row = timing.row(invoke_id, later)
+    assert row is not None
+    assert row.command_id == after
+
+
+def test_an_added_instance_takes_part_from_the_next_due_time(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", overlap="allow")
+    timing.wait_for_firings(invoke_id, 1)
+    timing.assistant.timed.modify(invoke_id, TimedModification(instance_ids=["i-2"]))
+    now_ms = timing.server_ms()
+    later = eventually(lambda: [one for one in timing.firings(invoke_id) if one.due_ms > now_ms])[0]
+    assert timing.state(invoke_id, later, "i-2")
+    assert later.target_count == 2
+    with pytest.raises(Refused, match="i-unknown"):
+        timing.assistant.timed.modify(invoke_id, TimedModification(instance_ids=["i-unknown"]))
+
+
+def test_what_cannot_be_modified_is_refused_with_the_apis_code(timing: Timing) -> None:
+    once = timing.assistant.run_command("true", Targets(instance_ids=["i-1"])).invoke_id
+    with pytest.raises(Refused) as refused:
+        timing.assistant.timed.modify(once, TimedModification(frequency=EVERY_SECOND))
+    assert refused.value.code == "InvalidOperation.RepeatModeUnsupported"
+    invoke_id = timing.invoke()
+    with pytest.raises(RequestInvalid, match="character 1") as invalid:
+        timing.assistant.timed.modify(invoke_id, TimedModification(frequency="x * * * * *"))
+    assert invalid.value.code == "InvalidParameter.Frequency"
+    timing.assistant.stop_invocation(invoke_id)
+    with pytest.raises(Refused) as over:
+        timing.assistant.timed.modify(invoke_id, TimedModification(content=b"x"))
+    assert over.value.code == "InvalidOperation.InvokeAlreadyFinished"
+
+
+def test_due_times_that_no_beat_saw_do_not_vanish_with_a_new_frequency(timing: Timing) -> None:
+    invoke_id = timing.invoke()
+    first_ms = timing.timed(invoke_id).due.utc_ms  # type: ignore[union-attr]
+    timing.set_back(invoke_id, first_ms - 3_600_000)
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 0 1 1 *"))
+    (left,) = timing.firings(invoke_id)
+    assert (left.status, left.reason, left.due_ms) == ("skipped", "misfire", first_ms - 3_600_000)
+    assert left.count == (left.until_ms - left.due_ms) // 1000 + 1 >= 3600

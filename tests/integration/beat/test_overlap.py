@@ -1,0 +1,91 @@
+"""What happens to an instance whose last execution has not ended when the next is due."""
+
+from integration.beat.conftest import Timing
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.firing_rows import Firing
+from harness.eventually import eventually
+
+
+def first_running(timing: Timing, invoke_id: str, *instance_ids: str) -> Firing:
+    """The first firing, its executions claimed as by agents."""
+    firing = timing.wait_for_firings(invoke_id, 1)[0]
+    for one in instance_ids:
+        timing.claim(invoke_id, firing, one)
+        assert timing.state(invoke_id, firing, one) == "Running"
+    return firing
+
+
+def after(timing: Timing, invoke_id: str, firing: Firing) -> Firing:
+    """The firing after one."""
+    found = timing.wait_for_firings(invoke_id, len(timing.firings(invoke_id)) + 1)
+    return next(one for one in found if one.due_ms > firing.due_ms)
+
+
+def test_skip_leaves_out_the_instance_that_is_busy_and_names_it(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", "i-2")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    assert (second.status, second.overlap) == ("fired", ("i-1",))
+    assert timing.state(invoke_id, second, "i-1") == ""
+    assert timing.state(invoke_id, second, "i-2")
+    timing.finish(invoke_id, first)
+    eventually(lambda: timing.state(invoke_id, timing.firings(invoke_id)[-1], "i-1"), what="i-1 takes part again")
+
+
+def test_skip_leaves_out_the_whole_due_time_when_every_instance_is_busy(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    assert (second.status, second.reason, second.overlap) == ("skipped", "overlap", ("i-1",))
+    assert timing.timed(invoke_id).fired_count == 1
+    # What is shown of it is still the execution that runs.
+    page = timing.assistant.describe_invocations(with_rows=True)
+    assert [(row.firing_ms, row.state) for row in page.items[0].rows] == [(first.due_ms, "Running")]
+    assert page.items[0].status.state == "Running"
+
+
+def test_queue_lets_the_next_one_wait_for_the_end_of_the_last(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", frequency="*/4 * * * * *", overlap="queue")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    assert timing.state(invoke_id, second) == "Scheduled"
+    assert timing.redis.call("LLEN", keys.queue("i-1")) == 1  # the first one's, which the stand-in left there
+    timing.finish(invoke_id, first)
+    eventually(lambda: timing.state(invoke_id, second) == "Pending", 2)
+    assert timing.redis.call("LLEN", keys.queue("i-1")) == 2
+    assert second.waiting_count == 1
+
+
+def test_what_waited_in_vain_is_given_up_when_the_next_is_due(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", overlap="queue")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    row = eventually(lambda: row if (row := timing.row(invoke_id, second)) and row.state == "Aborted" else None)
+    assert row.outcome.error_code == "DeliveryTimeout"
+    assert "before this one" in row.outcome.error_info
+    assert timing.state(invoke_id, first) == "Running"
+
+
+def test_cancel_stops_the_last_one_and_starts_the_next_after_its_end(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", frequency="*/4 * * * * *", overlap="cancel")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    eventually(lambda: timing.state(invoke_id, first) == "Stopping", 2)
+    assert timing.state(invoke_id, second) == "Scheduled"
+    timing.finish(invoke_id, first, state="Terminated")
+    eventually(lambda: timing.state(invoke_id, second) == "Pending", 2)
+
+
+def test_allow_runs_both(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", overlap="allow")
+    first = first_running(timing, invoke_id, "i-1")
+    second = after(timing, invoke_id, first)
+    assert timing.state(invoke_id, second) in ("Pending", "Aborted")
+    assert timing.state(invoke_id, first) == "Running"

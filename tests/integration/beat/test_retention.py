@@ -1,0 +1,142 @@
+"""Nothing is kept for ever: after retention the key space is what it was before."""
+
+from dataclasses import replace
+
+from integration.beat.conftest import Timing
+
+from cloud_assistant.beat.removal import remove_executions
+from cloud_assistant.beat.retention import Retention
+from cloud_assistant.beat.sweeper import Sweeper, trim_queues
+from cloud_assistant.beat.unfinished import Unfinished
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.executions import append_output
+from cloud_assistant.broker_config.records import RepeatMode
+from cloud_assistant.broker_config.settings_table import LimitSettings
+from cloud_assistant.producer import Assistant, RunOptions, Targets
+from harness.eventually import eventually
+
+KEEP_NOTHING = replace(LimitSettings(), history_days=0.0)
+
+
+def key_space(timing: Timing) -> set[str]:
+    """Every key but those that go by themselves within seconds: whose turn it is."""
+    found = {one.decode() for one in timing.redis.call("KEYS", "*")}
+    return {one for one in found if not one.startswith(keys.beat_turn(""))}
+
+
+def used(assistant: Assistant, timing: Timing) -> str:
+    """An invocation that ran on i-1 with live output, was refused on i-2, and is over."""
+    invoke_id = assistant.run_command(
+        "true", Targets(instance_ids=["i-1", "i-2"]), RunOptions(deliver_within_seconds=1, tags={"team": "ops"})
+    ).invoke_id
+    timing.claim(invoke_id, 0)
+    execution = f"{invoke_id}.0@i-1"
+    piece = {"offset_bytes": 0, "skipped_bytes": 0, "streams": "", "keep_count": 10, "ttl_ms": 60_000}
+    append_output(timing.redis, "i-1", execution, data=b"123", **piece)  # type: ignore[arg-type]
+    timing.finish(invoke_id, 0)
+    timing.assistant.stop_invocation(invoke_id)
+    return invoke_id
+
+
+def settle_all(timing: Timing) -> None:
+    Sweeper(timing.redis).work()
+    Unfinished(timing.redis, None, 100).work()
+
+
+def test_a_finished_invocation_leaves_nothing_behind(timing: Timing) -> None:
+    before = key_space(timing)
+    used(timing.assistant, timing)
+    settle_all(timing)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+    # The messages that nobody took went with it.
+    assert timing.redis.call("EXISTS", keys.queue("i-2")) == 0
+
+
+def test_a_timed_invocation_that_is_over_leaves_nothing_behind(timing: Timing) -> None:
+    before = key_space(timing)
+    beat = timing.start_beat(CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS="0.2")
+    invoke_id = timing.invoke("i-1", "i-2", jitter_seconds=0.5, overlap="queue")
+    timing.wait_for_firings(invoke_id, 3)
+    timing.assistant.stop_invocation(invoke_id, ["i-1"])
+    timing.assistant.stop_invocation(invoke_id)
+    eventually(lambda: timing.redis.call("HGET", keys.invocation(invoke_id), "finished_ms"), what="it is settled")
+    beat.stop()
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+
+
+def test_a_boot_bound_invocation_that_is_over_leaves_nothing_behind(timing: Timing) -> None:
+    before = key_space(timing)
+    invoke_id = timing.invoke("i-1", "i-2", frequency="", repeat_mode=RepeatMode.EVERY_REBOOT)
+    timing.assistant.stop_invocation(invoke_id)
+    settle_all(timing)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+
+
+def test_what_is_unfinished_or_goes_on_is_kept_however_old(timing: Timing) -> None:
+    once = timing.assistant.run_command("true", Targets(instance_ids=["i-1"])).invoke_id
+    timed = timing.invoke(frequency="0 0 0 1 1 *")
+    before = key_space(timing)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+    assert timing.state(once, 0) == "Pending"
+    assert timing.timed(timed).status == "active"
+
+
+def test_a_history_within_its_days_is_kept(timing: Timing) -> None:
+    invoke_id = used(timing.assistant, timing)
+    settle_all(timing)
+    Retention(timing.redis, LimitSettings()).work()
+    assert timing.state(invoke_id, 0) == "Success"
+
+
+def test_of_too_many_the_oldest_finished_go_first(timing: Timing) -> None:
+    made = [used(timing.assistant, timing) for _ in range(4)]
+    unfinished = timing.assistant.run_command("true", Targets(instance_ids=["i-1"])).invoke_id
+    settle_all(timing)
+    Retention(timing.redis, replace(LimitSettings(), history_count=3)).work()
+    kept = [one.decode() for one in timing.redis.call("ZRANGE", keys.INVOCATIONS, 0, -1)]
+    assert kept == [*made[2:], unfinished]
+
+
+def test_firings_of_a_schedule_that_goes_on_are_limited(timing: Timing) -> None:
+    beat = timing.start_beat()
+    invoke_id = timing.invoke()
+    timing.wait_for_firings(invoke_id, 3)
+    timing.assistant.timed.pause(invoke_id)
+    beat.stop()
+    rows = timing.firings(invoke_id)
+    limits = replace(LimitSettings(), history_count=20)
+    for number in range(20):
+        due_ms = rows[0].due_ms - (number + 1) * 1000
+        timing.redis.pipeline_or_raise(
+            [
+                ("HSET", keys.firing(invoke_id, due_ms), "status", "skipped", "due_ms", due_ms, "count", 1),
+                ("ZADD", keys.firings(invoke_id), due_ms, due_ms),
+            ]
+        )
+    Retention(timing.redis, limits).work()
+    left = timing.firings(invoke_id)
+    assert len(left) == 10
+    assert left[-1].due_ms == rows[-1].due_ms
+    assert len([one for one in key_space(timing) if one.startswith(keys.firing(invoke_id, 1)[:-1])]) == 10
+
+
+def test_a_history_entry_whose_row_went_by_itself_goes_too(timing: Timing) -> None:
+    timing.redis.call("ZADD", keys.instance_history("i-1"), 1, "t-00000000gone.0@i-1")
+    Retention(timing.redis, LimitSettings()).work()
+    assert timing.redis.call("EXISTS", keys.instance_history("i-1")) == 0
+
+
+def test_a_removal_that_is_cut_off_is_finished_by_the_next(timing: Timing) -> None:
+    before = key_space(timing)
+    invoke_id = used(timing.assistant, timing)
+    settle_all(timing)
+    # As if a beat had died after the rows and before the rest.
+    remove_executions(timing.redis, invoke_id, [0], ["i-1", "i-2"])
+    trim_queues(timing.redis, ["i-1", "i-2"])
+    timing.redis.call("DEL", keys.invocation_targets(invoke_id))
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before

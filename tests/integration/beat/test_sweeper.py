@@ -1,0 +1,204 @@
+"""Executions that nobody will report get their final state and the reason; nothing true is overwritten."""
+
+from integration.beat.conftest import Timing
+
+from cloud_assistant.beat.sweeper import Sweeper
+from cloud_assistant.beat.unfinished import Unfinished
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.dispatch import Dispatcher
+from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.instances import heartbeat
+from cloud_assistant.broker_config.functions.invocations import create_invocation_command
+from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.ids import new_id, new_token
+from cloud_assistant.broker_config.messages import WorkOrder, encode
+from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
+from cloud_assistant.broker_config.records import encode as encode_record
+from cloud_assistant.broker_config.results import ExecutionRow
+from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.producer import RunOptions, Targets
+from harness.eventually import eventually
+
+SWEEP_OFTEN = {"CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.2"}
+MASTER = MasterKeys("k1", {"k1": b"m" * 32})
+
+
+def run_once(timing: Timing, within_seconds: int = 1, *instance_ids: str) -> str:
+    options = RunOptions(deliver_within_seconds=within_seconds)
+    return timing.assistant.run_command("true", Targets(instance_ids=instance_ids or ["i-1"]), options).invoke_id
+
+
+def ended(timing: Timing, invoke_id: str, instance_id: str = "i-1") -> ExecutionRow:
+    def final() -> ExecutionRow | None:
+        row = timing.row(invoke_id, 0, instance_id)
+        return row if row and row.state not in ("Pending", "Running", "Stopping") else None
+
+    return eventually(final)
+
+
+def make_overdue(timing: Timing, invoke_id: str, instance_id: str = "i-1") -> None:
+    """Let the deadline of an execution have passed."""
+    execution = f"{invoke_id}.0@{instance_id}"
+    timing.redis.pipeline_or_raise(
+        [
+            ("HSET", keys.execution(instance_id, execution), "deadline_ms", 1),
+            ("ZADD", keys.DEADLINES, 1, execution),
+        ]
+    )
+
+
+def say_alive(timing: Timing, instance_id: str = "i-1") -> None:
+    heartbeat(timing.redis, instance_id, "e", {"boot_id": "b"}, ttl_ms=60_000, take_over=True)
+
+
+def test_without_an_agent_it_is_client_not_running(timing: Timing) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    row = ended(timing, run_once(timing))
+    assert (row.state, row.outcome.error_code) == ("Aborted", "ClientNotRunning")
+
+
+def test_with_an_agent_that_does_not_take_it_it_is_delivery_timeout(timing: Timing) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    say_alive(timing)
+    row = ended(timing, run_once(timing))
+    assert (row.state, row.outcome.error_code) == ("Aborted", "DeliveryTimeout")
+
+
+def test_an_agent_that_fell_silent_is_client_not_response_and_its_late_result_replaces_that(timing: Timing) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    invoke_id = run_once(timing, 60)
+    assert isinstance(timing.claim(invoke_id, 0), Claimed)
+    make_overdue(timing, invoke_id)
+    row = ended(timing, invoke_id)
+    assert (row.state, row.outcome.error_code) == ("Aborted", "ClientNotResponse")
+    timing.finish(invoke_id, 0)
+    late = timing.row(invoke_id, 0)
+    assert late is not None
+    assert (late.state, late.outcome.error_code) == ("Success", "")
+    assert "ClientNotResponse" in late.history[0]
+
+
+def test_a_result_that_came_before_the_sweep_stays(timing: Timing) -> None:
+    invoke_id = run_once(timing, 60)
+    timing.claim(invoke_id, 0)
+    timing.finish(invoke_id, 0)
+    make_overdue(timing, invoke_id)
+    Sweeper(timing.redis).work()
+    assert timing.state(invoke_id, 0) == "Success"
+    assert timing.redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_an_execution_that_was_claimed_is_looked_at_again_at_its_own_deadline(timing: Timing) -> None:
+    invoke_id = run_once(timing, 60)
+    timing.claim(invoke_id, 0)
+    timing.redis.call("ZADD", keys.DEADLINES, 1, f"{invoke_id}.0@i-1")
+    Sweeper(timing.redis).work()
+    assert timing.state(invoke_id, 0) == "Running"
+    (score,) = timing.redis.call("ZMSCORE", keys.DEADLINES, f"{invoke_id}.0@i-1")
+    assert float(score) > timing.server_ms()
+
+
+def test_a_finished_invocation_is_settled_without_anybody_asking(timing: Timing) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    invoke_id = run_once(timing, 60)
+    timing.claim(invoke_id, 0)
+    timing.finish(invoke_id, 0)
+    eventually(lambda: timing.redis.call("HGET", keys.invocation(invoke_id), "roll_up"))
+    assert timing.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoke_id) is None
+
+
+def test_the_queue_of_an_instance_that_is_away_is_emptied_up_to_what_still_waits(timing: Timing) -> None:
+    for _ in range(5):
+        make_overdue(timing, run_once(timing, 60))
+    waiting = run_once(timing, 60)
+    assert timing.redis.call("LLEN", keys.queue("i-1")) == 6
+    Sweeper(timing.redis).work()
+    (message,) = timing.redis.call("LRANGE", keys.queue("i-1"), 0, -1)
+    assert waiting.encode() in message
+    make_overdue(timing, waiting)
+    Sweeper(timing.redis).work()
+    assert timing.redis.call("EXISTS", keys.queue("i-1")) == 0
+
+
+def test_a_foreign_message_in_a_queue_is_left_alone(timing: Timing) -> None:
+    waiting = run_once(timing, 60)
+    timing.redis.call("RPUSH", keys.queue("i-1"), "not ours")
+    make_overdue(timing, run_once(timing, 60))
+    Sweeper(timing.redis).work()
+    assert timing.redis.call("LINDEX", keys.queue("i-1"), -1) == b"not ours"
+    assert timing.state(waiting, 0) == "Pending"
+
+
+# Dispatches that were cut off
+
+
+def cut_off(timing: Timing, *, age_ms: int, master: MasterKeys | None = None, with_rows: bool = True) -> Invocation:
+    """Store an invocation for three instances with an execution for the first only, as a producer that was killed."""
+    command = Command(
+        command_id=new_id("c"), name="t", type=ScriptType.SHELL, content=b"echo 123", created_ms=1, kept=False
+    )
+    invocation = Invocation(
+        invoke_id=new_id("t"),
+        command=command,
+        created_ms=now_ms() - age_ms,
+        target_count=3,
+        done_channel=keys.done_channel(new_token()),
+        payload_token=new_token(),
+        deliver_within_seconds=60,
+    )
+    order = WorkOrder(command_id=command.command_id, type=command.type, content=b"echo 123", timeout_seconds=60)
+    create = create_invocation_command(
+        invocation.invoke_id,
+        command.command_id,
+        encode_record(invocation),
+        ["i-1", "i-2", "i-3"],
+        created_ms=invocation.created_ms,
+        payload_token=invocation.payload_token,
+        payload=encode(order),
+        payload_ttl_ms=600_000,
+        command_must_exist=False,
+        timed=False,
+    )
+    run(timing.redis, create)
+    if with_rows:
+        Dispatcher(timing.redis, master, queue_count=100).fire(
+            invocation, order, ["i-1"], firing_ms=0, within_ms=60_000
+        )
+    return invocation
+
+
+def test_a_dispatch_that_was_cut_off_is_completed(timing: Timing) -> None:
+    invocation = cut_off(timing, age_ms=10_000)
+    timing.start_beat(**SWEEP_OFTEN)
+    eventually(lambda: timing.state(invocation.invoke_id, 0, "i-3") == "Pending")
+    assert timing.state(invocation.invoke_id, 0, "i-2") == "Pending"
+    assert isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
+
+
+def test_one_that_may_still_be_under_way_is_left_to_its_producer(timing: Timing) -> None:
+    invocation = cut_off(timing, age_ms=1_000)
+    Unfinished(timing.redis, None, 100).work()
+    assert timing.state(invocation.invoke_id, 0, "i-3") == ""
+
+
+def test_one_whose_time_is_over_gets_its_reason_and_never_runs(timing: Timing) -> None:
+    invocation = cut_off(timing, age_ms=120_000)
+    timing.start_beat(**SWEEP_OFTEN)
+    row = ended(timing, invocation.invoke_id, "i-3")
+    assert row.outcome.error_code == "ClientNotRunning"
+
+
+def test_with_a_key_only_what_the_producer_has_signed_is_completed(timing: Timing) -> None:
+    signed = cut_off(timing, age_ms=10_000, master=MASTER)
+    # Whoever can write to Redis can make records too; nothing of them is signed for other instances.
+    forged = cut_off(timing, age_ms=10_000)
+    made_up = cut_off(timing, age_ms=10_000, with_rows=False)
+    Unfinished(timing.redis, MASTER, 100).work()
+    assert isinstance(timing.claim(signed.invoke_id, 0, "i-2"), Claimed)
+    for one in (forged, made_up):
+        assert timing.state(one.invoke_id, 0, "i-2") == "Pending"
+        assert not isinstance(timing.claim(one.invoke_id, 0, "i-2"), Claimed)
+    Sweeper(timing.redis).work()
+    for one in (forged, made_up):
+        assert timing.state(one.invoke_id, 0, "i-2") == "Aborted"
