@@ -1,16 +1,19 @@
 """The Redis-protocol server of a local system: its files in the home, its configuration, its address.
 
-``<home>/redis/``: ``server.conf`` (written at each start), ``users.acl`` (the server keeps agents' users in it),
-``password`` and ``port`` (made once), and the server's own append-only files. All of it is for the owner only.
+``<home>/redis/``: ``server.conf`` (written at each start), ``users.acl`` (the server keeps agents' users in it; those
+of our programs get new passwords at each start), ``password`` and ``port`` (made once), and the server's own
+append-only files. All of it is for the owner only.
 """
 
-import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.redis_url import RedisAddress, format_url
+from ..security.program_rights import ControlProgram, program_rules, program_user
+from ..security.redis_users import new_password, password_digest
 from .ports import is_free, next_free_port
 from .private_files import read_or_empty, write_private
 
@@ -29,7 +32,14 @@ class EmbeddedServer:
     folder: Path
     binary: Path
     port: int
-    password: str
+    password: str = field(repr=False)
+    program_passwords: Mapping[ControlProgram, str] = field(repr=False)
+
+    def url_of(self, program: ControlProgram) -> str:
+        """The address with the user of one of our programs."""
+        return RedisAddress(kind="redis", hosts=((ADDRESS, self.port),)).with_user(
+            program_user(program), self.program_passwords[program]
+        )
 
     @property
     def redis_url(self) -> str:
@@ -71,16 +81,20 @@ def prepare_server(home: Path, binary: Path, port: int) -> EmbeddedServer:
         password = secrets.token_urlsafe(32)
         write_private(folder / "password", password + "\n")
     write_private(folder / "port", f"{port}\n")
-    write_private(folder / "users.acl", _users(read_or_empty(folder / "users.acl"), password))
+    of_programs = {program: new_password() for program in ControlProgram}
+    write_private(folder / "users.acl", _users(read_or_empty(folder / "users.acl"), password, of_programs))
     write_private(folder / "server.conf", _configuration(folder, port))
-    return EmbeddedServer(folder, binary, port, password)
+    return EmbeddedServer(folder, binary, port, password, of_programs)
 
 
-def _users(kept: str, password: str) -> str:
-    """The ACL file: our own user with the present password, every other user as the server left it."""
-    digest = hashlib.sha256(password.encode()).hexdigest()
-    others = [line for line in kept.splitlines() if line.split()[:2] != ["user", "default"]]
-    return "\n".join([f"user default on sanitize-payload #{digest} ~* &* +@all", *others, ""])
+def _users(kept: str, password: str, of_programs: Mapping[ControlProgram, str]) -> str:
+    """The ACL file: our own users with their present passwords, every other user as the server left it."""
+    own = {"default": f"#{password_digest(password)} ~* &* +@all"}
+    for program, its_password in of_programs.items():
+        rules = " ".join(program_rules(program, database=0))
+        own[program_user(program)] = f"#{password_digest(its_password)} {rules}"
+    others = [line for line in kept.splitlines() if line.split()[1:2] and line.split()[1] not in own]
+    return "\n".join([*(f"user {name} on sanitize-payload {rules}" for name, rules in own.items()), *others, ""])
 
 
 def _configuration(folder: Path, port: int) -> str:

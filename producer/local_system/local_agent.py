@@ -1,25 +1,76 @@
-"""Make this machine's own agent ready to start: its home, and its key."""
+"""Make this machine's own agent ready to start: its home, its registration, its credentials."""
 
+import platform
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
-from ...broker_config.settings import Loaded, environment_name
-from ...broker_config.signing import MasterKeys, write_master_keys
-from .programs import handed_down
+from ...broker_config import keys
+from ...broker_config.clock import now_ms
+from ...broker_config.errors import RedisRefused, RedisUnreachable
+from ...broker_config.functions.instances import register_instance
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings import Loaded
+from ..security.credentials import Credentials
+from ..security.identities import restore_users
+from ..security.trust import Trust
+from .programs import Program, agent_program, handed_down
 
-_INSTANCE_KEY = "instance-key.json"
+_CREDENTIALS = "credentials.toml"
 
 
-def prepare_local_agent(
-    loaded: Loaded, home: Path, *, redis_url: str, instance_id: str, master: MasterKeys
-) -> dict[str, str]:
-    """Give the local agent its home and the keys of its instance; return the environment in which it runs.
+def prepare_local_agent(loaded: Loaded, home: Path, *, redis_url: str, instance_id: str) -> Program:
+    """Register the local agent and give it credentials, where those of an earlier start open nothing any more.
 
-    Redis runs by now. The keys are written at each start, so that a changed master key reaches the agent.
+    Redis runs by now. Where its users are not ours to manage, the agent uses the address that we were given.
     """
     agent_home = home / "agents" / instance_id
     for folder in (agent_home.parent, agent_home):
         folder.mkdir(mode=0o700, exist_ok=True)
-    own_keys = {name: master.instance_key(instance_id, name) for name in master.keys}
-    write_master_keys(agent_home / _INSTANCE_KEY, MasterKeys(master.current, own_keys))
-    environment = handed_down("agent", loaded, home=agent_home, redis_url=redis_url)
-    return {**environment, environment_name("instance_id"): instance_id}
+    file = agent_home / _CREDENTIALS
+    redis = Redis(redis_url, name="assist-up")
+    try:
+        register_instance(redis, instance_id, {"name": platform.node()}, now_ms=now_ms(), must_be_new=True)
+        trust = Trust(redis, replace(loaded.settings, home=str(home), redis_url=redis_url))
+        if _still_open(redis, file):
+            # A newer release may need other rights than the one that made the user.
+            restore_users(redis, [instance_id])
+        else:
+            _make(trust, redis, instance_id).write(file)
+    finally:
+        redis.close()
+    environment = handed_down("agent", loaded, home=agent_home, redis_url="")
+    return agent_program(instance_id, environment, file)
+
+
+def _make(trust: Trust, redis: Redis, instance_id: str) -> Credentials:
+    try:
+        return trust.issue_credentials(instance_id).credentials
+    except RedisRefused as exc:
+        if exc.kind != "NOPERM":
+            raise
+    redis.call("HDEL", keys.KEY_IDS, instance_id)
+    master = trust.master
+    return Credentials(
+        instance_id=instance_id, redis_url=redis.url, key_id=master.current, key=master.instance_key(instance_id)
+    )
+
+
+def _still_open(redis: Redis, file: Path) -> bool:
+    """Tell whether a file of credentials still opens this Redis, with the key that producers sign with."""
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+        agent = Redis(read["redis_url"], name="assist-up")
+        key_id = read["security"]["instance_key"].partition(":")[0]
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        return False
+    same_place = replace(agent.address, user="", password="") == replace(redis.address, user="", password="")
+    if not same_place or redis.call("HGET", keys.KEY_IDS, read["instance_id"]) != key_id.encode():
+        return False
+    try:
+        agent.call("PING")
+    except (RedisRefused, RedisUnreachable):
+        return False
+    finally:
+        agent.close()
+    return True

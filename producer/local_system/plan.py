@@ -1,12 +1,13 @@
 """Decide what the local system consists of this time, before anything is started."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...broker_config.errors import RedisUnreachable, SettingsInvalid
 from ...broker_config.redis_url import parse_url
 from ...broker_config.settings import Loaded
+from ..security.program_rights import ControlProgram
 from .embedded_server import ADDRESS, choose_port, prepare_server
 from .home_folder import choose_instance_id
 from .options import UpOptions
@@ -51,6 +52,7 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
         check_claims([PortClaim("Redis", ADDRESS, redis_port, "--redis-port"), *claims])
         server = prepare_server(home, find_server_binary(), redis_port)
         redis_url, server_program = server.redis_url, redis_program(server)
+        own_url: Callable[[ControlProgram], str] = server.url_of
     else:
         if options.redis_port:
             raise SettingsInvalid(
@@ -59,12 +61,17 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
             )
         check_claims(claims)
         redis_url, server_program = loaded.settings.redis_url, None
+        # Its users are not ours to make: `assist doctor` says how to give each program one of its own.
+        own_url = _same_for_all(redis_url)
         if not answers(redis_url):
             shown = parse_url(redis_url).shown()
             raise RedisUnreachable(f"no Redis at {shown} (from {loaded.sources['redis_url']})")
-    programs = [beat_program(loaded, home, redis_url), gateway_program(loaded, home, redis_url)]
+    programs = [
+        beat_program(loaded, home, own_url(ControlProgram.BEAT)),
+        gateway_program(loaded, home, own_url(ControlProgram.GATEWAY)),
+    ]
     if loaded.settings.flower.enabled:
-        programs.append(flower_program(home, redis_url, flower_port))
+        programs.append(flower_program(home, own_url(ControlProgram.FLOWER), flower_port))
     instance_id = choose_instance_id(home, loaded.settings.instance_id) if options.with_agent else ""
     return Plan(redis_url, server_program, programs, instance_id)
 
@@ -73,6 +80,10 @@ def uses_own_server(loaded: Loaded) -> bool:
     """Whether nobody named a Redis: what an earlier `assist up` left behind does not count."""
     source = loaded.sources.get("redis_url", "")
     return not source or source.startswith("assist up")
+
+
+def _same_for_all(redis_url: str) -> Callable[[ControlProgram], str]:
+    return lambda _: redis_url
 
 
 def _gateway_claims(loaded: Loaded) -> list[PortClaim]:

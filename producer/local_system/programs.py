@@ -74,11 +74,11 @@ def gateway_program(loaded: Loaded, home: Path, redis_url: str) -> Program:
     )
 
 
-def agent_program(instance_id: str, environment: Mapping[str, str]) -> Program:
+def agent_program(instance_id: str, environment: Mapping[str, str], credentials: Path) -> Program:
     """The agent that makes this machine an instance."""
     return Program(
         name="agent",
-        argv=(script("assist-agent"), "run"),
+        argv=(script("assist-agent"), "run", "--config", str(credentials)),
         environment=environment,
         ready_place=_logged(r"\bagent ready\b", instance_id),
         stop_seconds=15.0,
@@ -143,14 +143,14 @@ def script(name: str) -> str:
 
 
 def handed_down(name: str, loaded: Loaded, *, home: Path, redis_url: str) -> dict[str, str]:
-    """Hand down what `assist up` itself was told, wherever that came from."""
+    """Hand down what `assist up` itself was told, wherever that came from; no address where that is in a file."""
     given = {
         environment_name(setting): _as_text(_value(loaded, setting))
         for setting in _given_settings(loaded)
         if setting.partition(".")[0] in _SECTIONS[name]
     }
-    own = {environment_name("redis_url"): redis_url, environment_name("home"): str(home)}
-    return child_environment(**given, **own)
+    own = {"home": str(home), **({"redis_url": redis_url} if redis_url else {})}
+    return child_environment(**given, **{environment_name(setting): value for setting, value in own.items()})
 
 
 def _given_settings(loaded: Loaded) -> Iterable[str]:

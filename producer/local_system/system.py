@@ -18,7 +18,7 @@ from .local_agent import prepare_local_agent
 from .next_steps import next_steps
 from .options import UpOptions
 from .plan import Plan, make_plan
-from .programs import Program, agent_program
+from .programs import Program
 from .screen import Screen
 from .signals import SignalInbox
 
@@ -50,14 +50,11 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
             screen.change(f"ending {names}: left behind by an earlier run that was killed", bad=True)
             end_leftovers(left_behind)
         plan = make_plan(loaded, options, home)
-        master = ensure_master_keys(home, loaded.settings.security.master_key_file)
+        ensure_master_keys(home, loaded.settings.security.master_key_file)
         remember_redis(home, plan.redis_url)
 
         def make_agent() -> Program:
-            environment = prepare_local_agent(
-                loaded, home, redis_url=plan.redis_url, instance_id=plan.instance_id, master=master
-            )
-            return agent_program(plan.instance_id, environment)
+            return prepare_local_agent(loaded, home, redis_url=plan.redis_url, instance_id=plan.instance_id)
 
         system = LocalSystem(home, plan, make_agent, lock=lock, inbox=inbox, screen=screen)
         screen.title(importlib.metadata.version("cloud-assistant"))

@@ -69,6 +69,8 @@ def _flower(database: int) -> Sequence[str]:
         "resetchannels",
         *(f"%R~{name}" for name in (keys.INSTANCES, keys.info("*"), keys.profile("*"), keys.instance_history("*"))),
         f"%R~{keys.quarantine('*')}",
+        # Counted only: no command here reads what is in a list.
+        f"%R~{keys.queue('*')}*",
         # kombu enters the receiver's own queue into Celery's table of event receivers, and removes both at the end.
         "~_kombu.binding.celeryev",
         "~_kombu.binding_permanent.celeryev",

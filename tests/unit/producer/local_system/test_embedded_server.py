@@ -10,6 +10,7 @@ import pytest
 from cloud_assistant.broker_config.errors import SettingsInvalid
 from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.producer.local_system.embedded_server import choose_port, prepare_server
+from cloud_assistant.producer.security.program_rights import ControlProgram
 from harness.ports import reserve_port
 
 BINARY = Path("/opt/server")
@@ -41,10 +42,21 @@ def test_password_port_and_the_agents_users_stay_from_one_start_to_the_next(tmp_
     agent = "user agent:i-one on #0000 ~ca:{i-one}:* +get"
     users.write_text(f"user default on nopass ~* +@all\n{agent}\n")
     second = prepare_server(tmp_path, BINARY, choose_port(tmp_path, None))
-    assert second == first
+    assert (second.password, second.port) == (first.password, first.port)
     assert agent in users.read_text().splitlines()
     assert "nopass" not in users.read_text()
     assert first.password not in users.read_text()
+
+
+def test_each_program_has_a_user_of_its_own_with_a_new_password_at_each_start(tmp_path: Path) -> None:
+    first = prepare_server(tmp_path, BINARY, 6400)
+    second = prepare_server(tmp_path, BINARY, 6400)
+    users = (tmp_path / "redis/users.acl").read_text()
+    for program in ControlProgram:
+        assert parse_url(second.url_of(program)).user == f"ca-{program}"
+        assert first.url_of(program) != second.url_of(program)
+        assert users.count(f"user ca-{program} ") == 1
+        assert second.program_passwords[program] not in users
 
 
 def test_the_address_carries_the_password_and_is_shown_without(tmp_path: Path) -> None:

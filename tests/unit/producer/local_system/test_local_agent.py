@@ -1,50 +1,87 @@
 """What the local agent is given."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Value
-from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys
+from cloud_assistant.broker_config.signing import read_master_keys
+from cloud_assistant.producer.instances import load as load_instance
 from cloud_assistant.producer.local_system.local_agent import prepare_local_agent
+from cloud_assistant.producer.local_system.programs import Program
+from harness.redis_server import RedisServer
 
-MASTER = new_master_keys(new_master_keys())
+
+def prepare(home: Path, redis_url: str, **overrides: Value) -> Program:
+    given: dict[str, Value] = {"home": str(home), "gateway.access_key_secret": "s"}
+    given.update({name.replace("__", "."): value for name, value in overrides.items()})
+    return prepare_local_agent(load(given), home, redis_url=redis_url, instance_id="i-one")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    overrides: dict[str, Value] = {
-        "home": str(tmp_path),
-        "agent.slots": 3,
-        "agent.fsync": False,
-        "security.master_key_file": "/etc/master",
-        "gateway.access_key_secret": "s",
-    }
-    return prepare_local_agent(
-        load(overrides), tmp_path, redis_url="redis://127.0.0.1:1/0", instance_id="i-one", master=MASTER
-    )
+def credentials(home: Path) -> dict[str, str]:
+    read = tomllib.loads((home / "agents/i-one/credentials.toml").read_text())
+    return {"redis_url": read["redis_url"], "instance_key": read["security"]["instance_key"]}
 
 
 def test_it_gets_its_home_and_settings_and_none_of_the_control_sides_secrets(
-    environment: dict[str, str], tmp_path: Path
+    tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    ours = {name: value for name, value in environment.items() if name.startswith("CLOUD_ASSISTANT_")}
+    program = prepare(tmp_path, redis_server.url(), agent__slots=3, agent__fsync=False)
+    ours = {name: value for name, value in program.environment.items() if name.startswith("CLOUD_ASSISTANT_")}
     assert ours == {
         "CLOUD_ASSISTANT_HOME": str(tmp_path / "agents/i-one"),
-        "CLOUD_ASSISTANT_INSTANCE_ID": "i-one",
-        "CLOUD_ASSISTANT_REDIS_URL": "redis://127.0.0.1:1/0",
         "CLOUD_ASSISTANT_AGENT_SLOTS": "3",
         "CLOUD_ASSISTANT_AGENT_FSYNC": "false",
     }
+    assert program.argv[1:] == ("run", "--config", str(tmp_path / "agents/i-one/credentials.toml"))
 
 
-def test_its_home_is_private_and_holds_the_keys_of_its_instance_alone(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_it_gets_a_redis_user_and_a_key_of_its_own_in_a_private_home(tmp_path: Path, redis_server: RedisServer) -> None:
+    prepare(tmp_path, redis_server.url())
     home = tmp_path / "agents/i-one"
     assert home.stat().st_mode & 0o077 == 0
-    keys = read_master_keys(home / "instance-key.json")
-    assert keys.current == MASTER.current
-    assert keys.keys == {name: MASTER.instance_key("i-one", name) for name in MASTER.keys}
-    assert not set(keys.keys.values()) & set(MASTER.keys.values())
+    assert (home / "credentials.toml").stat().st_mode & 0o777 == 0o600
+    given = credentials(tmp_path)
+    assert given["redis_url"].startswith("redis://ca-agent-i-one:")
+    key_id, _, key = given["instance_key"].partition(":")
+    assert read_master_keys(tmp_path / "master-key.json").instance_key("i-one", key_id).hex() == key
+    redis = Redis(redis_server.url())
+    assert load_instance(redis, "i-one").name
+    redis.close()
+
+
+def test_credentials_stay_from_one_start_to_the_next(tmp_path: Path, redis_server: RedisServer) -> None:
+    prepare(tmp_path, redis_server.url())
+    before = credentials(tmp_path)
+    prepare(tmp_path, redis_server.url())
+    assert credentials(tmp_path) == before
+
+
+def test_credentials_that_open_nothing_any_more_are_made_anew(tmp_path: Path, redis_server: RedisServer) -> None:
+    prepare(tmp_path, redis_server.url())
+    before = credentials(tmp_path)
+    redis_server.cli("ACL", "DELUSER", "ca-agent-i-one")
+    prepare(tmp_path, redis_server.url())
+    assert credentials(tmp_path) != before
+
+
+@pytest.mark.parametrize("text", ["", "no toml [", "redis_url = 'redis://x'\n"])
+def test_a_damaged_file_of_credentials_is_made_anew(tmp_path: Path, redis_server: RedisServer, text: str) -> None:
+    prepare(tmp_path, redis_server.url())
+    (tmp_path / "agents/i-one/credentials.toml").write_text(text)
+    prepare(tmp_path, redis_server.url())
+    assert credentials(tmp_path)["redis_url"].startswith("redis://ca-agent-i-one:")
+
+
+def test_where_users_are_not_ours_to_manage_the_agent_gets_our_address_and_a_key(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    redis_server.cli("ACL", "SETUSER", "small", "on", ">pw", "~*", "&*", "+@all", "-acl")
+    url = redis_server.url("small", "pw")
+    prepare(tmp_path, url)
+    given = credentials(tmp_path)
+    assert given["redis_url"] == url
+    assert given["instance_key"].startswith("k1:")
