@@ -32,7 +32,7 @@ from harness.redis_server import RedisServer  # noqa: E402
 from harness.system import Gateway, System  # noqa: E402
 
 KEY = {"CLOUD_ASSISTANT_GATEWAY_ACCESS_KEY_ID": "bench", "CLOUD_ASSISTANT_GATEWAY_ACCESS_KEY_SECRET": "bench-secret"}
-REQUESTS = 1_600
+REQUESTS = 640
 CLIENTS = (1, 16, 64)
 HISTORY_RUNS = 10
 HISTORY_TARGETS = 10_000
@@ -152,7 +152,7 @@ def history(gateway: Gateway, assistant: Assistant, invoke_id: str) -> list[Figu
 
     def pages() -> list[float]:
         loads = (
-            load(gateway, [signed("DescribeInvocationResults", **query) for _ in range(200)], 1)
+            load(gateway, [signed("DescribeInvocationResults", **query) for _ in range(60)], 1)
             for query in queries.values()
         )
         return [median(one.latencies) * 1e3 for one in loads]
