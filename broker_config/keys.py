@@ -34,6 +34,7 @@ ca:deadlines                    zset    dispatch, sweeper                    mem
 ca:instances                    zset    registration                         members until deregistered
 ca:tag:<kind>:<key>=<value>     set     tagging                              members until untagged
 ca:tagkey:<kind>:<key>          set     tagging                              members until untagged
+ca:access-keys                  hash    producer                             until deleted
 ca:token:<scope>:<digest>       string  producer                             24 h (client tokens)
 ca:key-ids                      hash    control side                         members until deregistered
 ca:master-keys                  hash    control side                         –
@@ -83,6 +84,7 @@ AUDIT_HEAD = "ca:audit:head"
 AUDIT_FOLDED = "ca:audit:folded"
 ACCESS_KEYS = "ca:access-keys"
 ACTIVATIONS = "ca:activations"
+ACCESS_KEYS = "ca:access-keys"
 TIMED_DUE = "ca:timed:due"
 TIMED_CHANGED_CHANNEL = "ca:timed:changed"
 #: Invocations bound to the start of machines, while they go on.

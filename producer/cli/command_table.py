@@ -21,6 +21,7 @@ ROWS: dict[str, Row] = {
     "instance": Row(".instance:group", "List, name and tag instances."),
     "file": Row(".file:group", "Send small files to instances."),
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
+    "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),
     "version": Row(".version:version", "Show the version."),

@@ -16,6 +16,8 @@ class AccessKey:
     #: Set for temporary credentials: the token that every request must carry, and when it ends.
     security_token: str | None = field(default=None, repr=False)
     expires_at_ms: int | None = None
+    #: What its holder may do: viewer, operator or admin.
+    role: str = "admin"
 
 
 class AccessKeyLookup(Protocol):

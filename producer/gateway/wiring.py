@@ -4,9 +4,12 @@ import logging
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
-from ...broker_config.settings_table import GatewaySettings
+from ...broker_config.master_key import find_master_keys, master_key_path
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
 from ..api import Assistant
 from ..metrics import Metrics
+from ..security.access_keys import AccessKeys, RoleAuthorization
 from .access_keys import AccessKey
 from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication, create_app
@@ -18,25 +21,32 @@ logger = logging.getLogger(__name__)
 _HEALTH_SECONDS = 2.0
 
 
-class ConfiguredKey:
-    """The one access key that the gateway's own settings may hold."""
+class KnownKeys:
+    """The access keys of the installation, and the one that the gateway's own settings may hold.
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._key = AccessKey(
-            settings.access_key_id, settings.access_key_secret, active=True, principal="configuration"
-        )
+    The master key that unseals them may come to this machine after the gateway has started.
+    """
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._stored: AccessKeys | None = None
+        gateway = settings.gateway
+        self._key = AccessKey(gateway.access_key_id, gateway.access_key_secret, active=True, principal="configuration")
 
     def find(self, access_key_id: str) -> AccessKey | None:
-        """Find the key, if it is this one and has a secret."""
-        is_it = bool(self._key.secret) and access_key_id == self._key.access_key_id
-        return self._key if is_it else None
-
-
-class EveryAction:
-    """The holder of a key may use every action."""
-
-    def require(self, caller: AccessKey, action: str) -> None:
-        """Permit it."""
+        """Find a key by its id; without a master key here, only the one of the settings is known."""
+        if self._key.secret and access_key_id == self._key.access_key_id:
+            return self._key
+        if self._stored is None:
+            master = find_master_keys(self._settings)
+            if master is None:
+                logger.warning(
+                    "no access key can be read: the master key is not in %s", master_key_path(self._settings)
+                )
+                return None
+            self._stored = AccessKeys(self._redis, master)
+        return self._stored.find(access_key_id)
 
 
 def gateway_application(assistant: Assistant) -> GatewayApplication:
@@ -45,9 +55,9 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
     metrics = Metrics(assistant.redis)
     dependencies = Dependencies(
         actions=action_registry(assistant),
-        access_keys=ConfiguredKey(settings.gateway),
+        access_keys=KnownKeys(settings, assistant.redis),
         nonces=UsedNonces(assistant.redis),
-        authorization=EveryAction(),
+        authorization=RoleAuthorization(),
         now_ms=now_ms,
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,

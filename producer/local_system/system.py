@@ -11,6 +11,7 @@ from ...broker_config.redis_url import parse_url
 from ...broker_config.settings import Loaded, child_environment
 from .child_log import ChildLog
 from .children import Change, Child, ChildState
+from .first_access_key import make_first_access_key
 from .home_folder import ensure_master_keys, open_home, remember_redis
 from .home_lock import HomeLock, RunningChild, UpNote
 from .leftovers import end_leftovers, leftovers_of
@@ -56,7 +57,15 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
         def make_agent() -> Program:
             return prepare_local_agent(loaded, home, redis_url=plan.redis_url, instance_id=plan.instance_id)
 
-        system = LocalSystem(home, plan, make_agent, lock=lock, inbox=inbox, screen=screen)
+        system = LocalSystem(
+            home,
+            plan,
+            make_agent,
+            lambda: make_first_access_key(plan.redis_url, master),
+            lock=lock,
+            inbox=inbox,
+            screen=screen,
+        )
         screen.title(importlib.metadata.version("cloud-assistant"))
         try:
             if system.start():
@@ -77,12 +86,13 @@ class LocalSystem:
         home: Path,
         plan: Plan,
         make_agent: Callable[[], Program],
+        make_access_key: Callable[[], tuple[str, str] | None],
         *,
         lock: HomeLock,
         inbox: SignalInbox,
         screen: Screen,
     ) -> None:
-        """Take what there is to run; ``make_agent`` is called once everything else is ready."""
+        """Take what there is to run; ``make_agent`` and ``make_access_key`` are called once the rest is ready."""
         self._home = home
         self._plan = plan
         self._lock = lock
@@ -91,6 +101,7 @@ class LocalSystem:
         self._server = [self._child(plan.server)] if plan.server else []
         self._middle = [self._child(program) for program in plan.programs]
         self._make_agent = make_agent
+        self._make_access_key = make_access_key
         self._agents: list[Child] = []
         self._ready = False
 
@@ -120,6 +131,11 @@ class LocalSystem:
         self._screen.gap()
         self._screen.row("home", str(self._home), runs=False)
         self._screen.row("logs", str(self._home / "log"), runs=False)
+        access_key = self._make_access_key()
+        if access_key is not None:
+            self._screen.row(
+                "key", f"{access_key[0]} secret {access_key[1]} (for the gateway; shown this once)", runs=False
+            )
         self._screen.next_steps(next_steps(self._home))
         return True
 

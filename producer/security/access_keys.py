@@ -1,0 +1,158 @@
+"""Access keys of people and scripts: their secrets lie in Redis sealed under the master key.
+
+Both signatures of the API are HMACs, so the secret itself is needed to verify one; it is kept AES-GCM encrypted, bound
+to its id, under a key derived from the master key. Who can read Redis, and not the master key file, learns no secret.
+"""
+
+import base64
+import hmac
+import os
+import secrets
+import string
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ...broker_config import keys
+from ...broker_config.clock import now_ms
+from ...broker_config.errors import NotFound, Refused, RequestInvalid
+from ...broker_config.redis_client import Redis
+from ...broker_config.signing import MasterKeys
+from ..gateway.access_keys import AccessKey
+from ..gateway.api_errors import api_error
+from .roles import Role, permits
+
+_ID_LETTERS = string.ascii_uppercase + string.digits
+_SECRET_LETTERS = string.ascii_letters + string.digits
+_NONCE_BYTES = 12
+
+
+class StoredAccessKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an access key."""
+
+    access_key_id: str
+    name: str
+    role: str
+    created_ms: int
+    active: bool
+    #: Which master key seals the secret.
+    sealed_by: str
+    sealed: str
+
+
+_decoder = msgspec.json.Decoder(StoredAccessKey)
+
+
+class AccessKeys:
+    """The access keys of one installation; also what the gateway asks to authenticate a caller."""
+
+    def __init__(self, redis: Redis, master: MasterKeys) -> None:
+        self._redis = redis
+        self._master = master
+
+    def create(self, name: str, role: str = Role.ADMIN) -> tuple[str, str]:
+        """Make an access key and answer (id, secret); the secret is shown this once.
+
+        Raises:
+            RequestInvalid: there is no such role, or the name is empty.
+        """
+        if role not in set(Role):
+            raise RequestInvalid(f"no role {role!r}; use viewer, operator or admin", code="InvalidParameter.Role")
+        if not name:
+            raise RequestInvalid("an access key needs a name: whom it is for", code="MissingName")
+        access_key_id = "CA" + "".join(secrets.choice(_ID_LETTERS) for _ in range(18))
+        secret = "".join(secrets.choice(_SECRET_LETTERS) for _ in range(40))
+        stored = StoredAccessKey(
+            access_key_id=access_key_id,
+            name=name,
+            role=role,
+            created_ms=now_ms(),
+            active=True,
+            sealed_by=self._master.current,
+            sealed=self._seal(self._master.current, access_key_id, secret),
+        )
+        self._redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode(stored))
+        return access_key_id, secret
+
+    def list(self) -> list[StoredAccessKey]:
+        """All access keys, oldest first; secrets stay sealed."""
+        values = self._redis.call("HVALS", keys.ACCESS_KEYS)
+        return sorted((_decoder.decode(one) for one in values), key=lambda one: one.created_ms)
+
+    def set_active(self, access_key_id: str, *, active: bool) -> None:
+        """Switch an access key on or off; it takes effect with the next request.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        changed = msgspec.structs.replace(self._load(access_key_id), active=active)
+        self._redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode(changed))
+
+    def delete(self, access_key_id: str) -> None:
+        """Delete an access key.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        if not self._redis.call("HDEL", keys.ACCESS_KEYS, access_key_id):
+            raise _unknown(access_key_id)
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """Find a key for the gateway, disabled ones too.
+
+        Raises:
+            Refused: its secret cannot be unsealed with this installation's master keys.
+        """
+        value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
+        if value is None:
+            return None
+        stored = _decoder.decode(value)
+        secret = self._unseal(stored)
+        return AccessKey(access_key_id, secret, active=stored.active, principal=stored.name, role=stored.role)
+
+    def _load(self, access_key_id: str) -> StoredAccessKey:
+        value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
+        if value is None:
+            raise _unknown(access_key_id)
+        return _decoder.decode(value)
+
+    def _seal(self, key_name: str, access_key_id: str, secret: str) -> str:
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = AESGCM(self._sealing_key(key_name)).encrypt(nonce, secret.encode(), access_key_id.encode())
+        return base64.b64encode(nonce + sealed).decode()
+
+    def _unseal(self, stored: StoredAccessKey) -> str:
+        data = base64.b64decode(stored.sealed)
+        try:
+            cipher = AESGCM(self._sealing_key(stored.sealed_by))
+            opened = cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], stored.access_key_id.encode())
+        except (InvalidTag, KeyError) as exc:
+            raise Refused(
+                f"the secret of access key {stored.access_key_id} was not sealed by this installation's master key "
+                f"({stored.sealed_by}); make the key anew",
+                code="AccessKeyUnreadable",
+            ) from exc
+        return opened.decode()
+
+    def _sealing_key(self, key_name: str) -> bytes:
+        return hmac.digest(self._master.keys[key_name], b"cloud-assistant access keys v1", "sha256")
+
+
+class RoleAuthorization:
+    """Permits by the role of the caller's key."""
+
+    def require(self, caller: AccessKey, action: str) -> None:
+        """Return if the caller's role has the action.
+
+        Raises:
+            ApiError: ``Forbidden.RAM``; the message names the role.
+        """
+        if not permits(caller.role, action):
+            raise api_error("Forbidden.RAM", f"the role {caller.role!r} of this access key does not include {action}")
+
+
+def _unknown(access_key_id: str) -> NotFound:
+    return NotFound(
+        f"no access key {access_key_id}; `assist access-key list` shows them", code="InvalidAccessKeyId.NotFound"
+    )

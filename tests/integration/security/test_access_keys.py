@@ -1,0 +1,114 @@
+"""Access keys: sealed in Redis, on and off, and what each role may do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import CloudAssistantError
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.signing import new_master_keys
+from cloud_assistant.producer.api import Assistant
+from cloud_assistant.producer.gateway.access_keys import AccessKey
+from cloud_assistant.producer.gateway.action_table import action_registry
+from cloud_assistant.producer.gateway.api_errors import ApiError
+from cloud_assistant.producer.security.access_keys import AccessKeys, RoleAuthorization
+from cloud_assistant.producer.security.roles import OPERATORS_ACTIONS, permits
+from harness.redis_server import RedisServer
+
+MASTER = new_master_keys()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    made = Redis(redis_server.url())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stored(redis: Redis) -> AccessKeys:
+    return AccessKeys(redis, MASTER)
+
+
+def test_a_key_is_found_with_its_secret_and_role(stored: AccessKeys) -> None:
+    access_key_id, secret = stored.create("ci", "viewer")
+    found = stored.find(access_key_id)
+    assert found == AccessKey(access_key_id, secret, active=True, principal="ci", role="viewer")
+    assert stored.find("CANOBODY") is None
+
+
+def test_redis_holds_no_secret_in_clear(redis: Redis, stored: AccessKeys, redis_server: RedisServer) -> None:
+    _, secret = stored.create("ci")
+    [value] = redis.call("HVALS", keys.ACCESS_KEYS)
+    assert secret.encode() not in value
+    redis.call("SAVE")
+    dumps = [path.read_bytes() for path in Path(redis_server.folder).rglob("*") if path.is_file()]
+    assert dumps
+    assert not any(secret.encode() in dump for dump in dumps)
+
+
+def test_a_sealed_secret_cannot_be_moved_to_another_id_nor_read_with_another_master_key(
+    redis: Redis, stored: AccessKeys
+) -> None:
+    victim, _ = stored.create("victim")
+    thief, _ = stored.create("thief", "viewer")
+    value = redis.call("HGET", keys.ACCESS_KEYS, victim)
+    redis.call("HSET", keys.ACCESS_KEYS, thief, value.replace(victim.encode(), thief.encode()))
+    with pytest.raises(CloudAssistantError, match="not sealed by this installation"):
+        stored.find(thief)
+    with pytest.raises(CloudAssistantError, match="not sealed by this installation"):
+        AccessKeys(redis, new_master_keys()).find(victim)
+
+
+def test_a_rotated_master_key_still_opens_what_the_old_one_sealed(redis: Redis, stored: AccessKeys) -> None:
+    access_key_id, secret = stored.create("ci")
+    found = AccessKeys(redis, new_master_keys(MASTER)).find(access_key_id)
+    assert found is not None
+    assert found.secret == secret
+
+
+def test_a_key_is_switched_off_and_on_and_deleted(stored: AccessKeys) -> None:
+    access_key_id, _ = stored.create("ci")
+    stored.set_active(access_key_id, active=False)
+    assert not stored.find(access_key_id).active  # type: ignore[union-attr]
+    stored.set_active(access_key_id, active=True)
+    assert stored.find(access_key_id).active  # type: ignore[union-attr]
+    stored.delete(access_key_id)
+    assert stored.find(access_key_id) is None
+    assert stored.list() == []
+    for act in (lambda: stored.delete(access_key_id), lambda: stored.set_active(access_key_id, active=True)):
+        with pytest.raises(CloudAssistantError) as caught:
+            act()
+        assert caught.value.code == "InvalidAccessKeyId.NotFound"
+
+
+@pytest.mark.parametrize(("name", "role"), [("", "admin"), ("x", "root")])
+def test_a_key_needs_a_name_and_a_known_role(stored: AccessKeys, name: str, role: str) -> None:
+    with pytest.raises(CloudAssistantError):
+        stored.create(name, role)
+
+
+def test_a_viewers_key_reads_and_is_refused_every_changing_action(redis_server: RedisServer) -> None:
+    with Assistant(redis_server.url()) as assistant:
+        actions = list(action_registry(assistant))
+    viewer = AccessKey("CA", "s", active=True, principal="v", role="viewer")
+    for action in actions:
+        if action.startswith(("Describe", "List")):
+            RoleAuthorization().require(viewer, action)
+        else:
+            with pytest.raises(ApiError) as caught:
+                RoleAuthorization().require(viewer, action)
+            assert caught.value.code == "Forbidden.RAM"
+            assert "viewer" in caught.value.message
+
+
+def test_every_action_of_an_operator_exists_and_the_fleet_is_the_admins(redis_server: RedisServer) -> None:
+    with Assistant(redis_server.url()) as assistant:
+        actions = set(action_registry(assistant))
+    assert actions >= OPERATORS_ACTIONS
+    admins = {action for action in actions if not permits("operator", action)}
+    assert {"DeregisterManagedInstance", "ModifyCloudAssistantSettings"} <= admins
+    assert all(permits("admin", action) for action in actions)
+    assert not any(permits("nobody", action) for action in actions)
