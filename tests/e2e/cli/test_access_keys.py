@@ -1,6 +1,9 @@
 """`assist access-key`, and a key it made at the gateway."""
 
+import gc
 import json
+import warnings
+from collections.abc import Iterator
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
@@ -10,11 +13,14 @@ from aliyunsdkecs.request.v20140526.DescribeCommandsRequest import DescribeComma
 
 from harness.system import System
 
-#: The old SDK leaves its sockets to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*unclosed.*:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+
+@pytest.fixture(autouse=True)
+def _collect_the_sdks_sockets() -> Iterator[None]:
+    """The old SDK leaves its sockets to the garbage collector: let it come here, where nobody minds."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def client_of(system: System, key: dict[str, str], port: int) -> AcsClient:
