@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import Refused
+from ..broker_config.errors import RedisUnreachable, Refused
 from ..broker_config.redis_client import Redis
 from . import validation
 
 #: How long a token is remembered.
 TOKEN_TTL_MS = 24 * 3600 * 1000
-#: How long an unanswered first request blocks its repeats.
-_PENDING_TTL_MS = 60_000
 
 
 class _Remembered(msgspec.Struct):
@@ -34,11 +32,12 @@ def once(
 ) -> dict[str, str]:
     """Run ``act`` once per token and answer with what it returned then; without a token, just run it.
 
-    Only a success is remembered, so a failed request may be repeated with the same token.
+    A request that failed may be repeated with the same token. One that broke off, so that nobody knows whether it took
+    effect, may not: whoever gives a token asks for at most one effect.
 
     Raises:
         RequestInvalid: the token is malformed.
-        Refused: the token was used with other parameters, or its first request is still under way.
+        Refused: the token was used with other parameters, or its first request is still under way or broke off.
     """
     if not token:
         return act()
@@ -46,10 +45,13 @@ def once(
     fingerprint = hashlib.sha256(msgspec.json.encode(sorted(parameters.items()))).hexdigest()
     key = keys.client_token(scope, hashlib.sha256(token.encode()).hexdigest())
     pending = msgspec.json.encode(_Remembered(fingerprint))
-    if redis.call("SET", key, pending, "NX", "PX", _PENDING_TTL_MS) is None:
+    if redis.call("SET", key, pending, "NX", "PX", TOKEN_TTL_MS) is None:
         return _repeat(redis.call("GET", key), fingerprint)
     try:
         answer = act()
+    except RedisUnreachable:
+        # The answer was lost, not necessarily the request.
+        raise
     except BaseException:
         redis.call("DEL", key)
         raise
@@ -60,7 +62,11 @@ def once(
 def _repeat(stored: bytes | None, fingerprint: str) -> dict[str, str]:
     remembered = _decoder.decode(stored) if stored else None
     if remembered is None or (remembered.fingerprint == fingerprint and not remembered.answer):
-        raise Refused("a request with this client token is still under way; ask again", code="IdempotentProcessing")
+        raise Refused(
+            "a request with this client token is still under way, or broke off and may have taken effect: ask again,"
+            " look for it in `assist invocation list`, or make it anew with another token",
+            code="IdempotentProcessing",
+        )
     if remembered.fingerprint != fingerprint:
         raise Refused(
             "this client token was used with other parameters; use a new one", code="IdempotentParameterMismatch"

@@ -2,17 +2,23 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from faults.scene import Scene
 from faults.scripts import QUICK
 
 from cloud_assistant.broker_config import ids, keys
+from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.ledger import load_invocation, load_rows, load_targets, status_of
+from cloud_assistant.broker_config.settings_table import Settings
+from cloud_assistant.producer import Assistant, Targets
 from harness.eventually import eventually
 from harness.processes import clean_environment
 from harness.redis_server import RedisServer
 from harness.system import System
+from harness.tcp_proxy import TcpProxy
 
 _KILLED_PRODUCER = Path(__file__).with_name("killed_producer.py")
 _TARGET_COUNT = 1000
@@ -72,3 +78,28 @@ def test_a_producer_killed_before_its_first_call_leaves_nothing(
     assert scene.redis.call("EXISTS", keys.INVOCATIONS) == 0
     assert scene.wait(scene.ask(QUICK)).state == "Success"
     scene.settle()
+
+
+def test_a_request_whose_answer_was_lost_is_not_done_twice_with_one_client_token(
+    quick_system: System, scene: Scene, redis_server: RedisServer
+) -> None:
+    quick_system.start_agent()
+    script, targets = scene.traces.text(QUICK), Targets(instance_ids=["i-one"])
+    with TcpProxy(redis_server.port) as line, ThreadPoolExecutor(1) as pool:
+        url = f"redis://127.0.0.1:{line.port}/0"
+        with Assistant(url, settings=Settings()) as assistant:
+            line.set_delay_ms(200)
+            asked = pool.submit(assistant.run_command, script, targets, client_token="once")
+            eventually(lambda: scene.redis.call("EXISTS", keys.INVOCATIONS), 10, "it took effect", every_seconds=0.01)
+            line.cut()
+            with pytest.raises(RedisUnreachable):
+                asked.result(10)
+            line.heal()
+            line.set_delay_ms(0)
+            with pytest.raises(Refused, match="may have taken effect"):
+                assistant.run_command(script, targets, client_token="once")
+
+    eventually(lambda: [one.end_count for one in scene.traces.all().values()] == [1], 10, "it ran")
+    assert scene.redis.call("ZCARD", keys.INVOCATIONS) == 1
+    (token,) = scene.redis.call("KEYS", "ca:token:*")
+    assert scene.redis.call("PTTL", token) > 3_600_000, "a repeat is refused for as long as a token is remembered"

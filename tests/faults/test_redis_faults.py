@@ -61,6 +61,30 @@ def test_redis_that_comes_back_empty_gets_the_true_result_and_no_second_run(
     scene.settle()
 
 
+def test_redis_restored_from_an_older_copy_starts_nothing_again(quick_system: System, scene: Scene) -> None:
+    agent = quick_system.start_agent()
+    name = scene.ask(QUICK)
+    row_key = keys.execution("i-one", name)
+    older_copy = scene.redis.call("DUMP", row_key)
+    deadline_ms = scene.wait(name).deadline_ms
+    # A new process: nothing is left of the execution but the journal.
+    agent.sigkill()
+    quick_system.start_agent()
+
+    scene.redis.pipeline_or_raise(
+        [
+            ("RESTORE", row_key, 0, older_copy, "REPLACE"),
+            ("ZADD", keys.open_executions("i-one"), deadline_ms, name),
+        ]
+    )
+    # Redis had taken the result and has lost it.
+    scene.broken_on_purpose.add(name)
+    scene.push_again(name, 3)
+    scene.wait(name)
+    assert scene.wait(scene.ask(QUICK)).state == "Success"
+    scene.settle()
+
+
 def test_a_redis_that_hangs_for_ten_seconds_is_waited_for(
     quick_system: System, scene: Scene, redis_server: RedisServer
 ) -> None:
