@@ -1,0 +1,53 @@
+"""Whoever waits hears of a change at once, and nothing is left when nobody waits."""
+
+import threading
+from pathlib import Path
+
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer.gateway.change_bell import ChangeBell
+from harness.eventually import always, eventually
+from harness.redis_server import RedisServer
+
+
+def bells() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name == "gateway-bell"]
+
+
+def test_a_ring_reaches_those_whom_it_concerns(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    bell = ChangeBell(redis)
+    heard: list[str] = []
+    ears = [
+        bell.listen("ca:done:one", "t-one", lambda: heard.append("one")),
+        bell.listen("ca:done:one", "t-other", lambda: heard.append("other")),
+        bell.listen("ca:done:two", "t-two", lambda: heard.append("two")),
+    ]
+    # The first ring of all says that listening has begun: what came before it was heard by nobody.
+    eventually(lambda: {"one", "other", "two"} <= set(heard))
+    heard.clear()
+    eventually(lambda: redis.call("PUBLISH", "ca:done:two", b"end t-two.0@i-one Success"))
+    eventually(lambda: heard == ["two"])
+    redis.call("PUBLISH", "ca:done:one", b"state t-one.0@i-one Running")
+    eventually(lambda: heard == ["two", "one"])
+    redis.call("PUBLISH", "ca:done:one", b"\xff\xfe")
+    always(lambda: heard == ["two", "one"], 0.2)
+    for ear in ears:
+        bell.leave(ear)
+        bell.leave(ear)
+    eventually(lambda: not bells(), what="the end of the thread")
+    redis.close()
+
+
+def test_a_lost_connection_is_renewed_and_everybody_rung(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as server:
+        redis = Redis(server.url())
+        bell = ChangeBell(redis)
+        heard: list[int] = []
+        ear = bell.listen("ca:done:one", "t-one", lambda: heard.append(1))
+        eventually(lambda: heard)
+        heard.clear()
+        server.restart()
+        eventually(lambda: heard, within_seconds=15)
+        bell.leave(ear)
+        eventually(lambda: not bells())
+        redis.close()

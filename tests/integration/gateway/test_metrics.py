@@ -1,0 +1,69 @@
+"""What the metrics count, and that a scrape stays bounded."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
+from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.results import Outcome
+from cloud_assistant.broker_config.settings_table import Settings
+from cloud_assistant.broker_config.states import ExecutionState
+from cloud_assistant.producer import Assistant, metrics
+from cloud_assistant.producer.targets import Targets
+from harness.redis_server import RedisServer
+
+
+def figure(text: str, name: str) -> float:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"cloud_assistant_{name} ")]
+    return float(line.rpartition(" ")[2])
+
+
+def run_to_its_end(assistant: Assistant, state: ExecutionState, code: str) -> str:
+    invoked = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+    execution = execution_id(invoked.invoke_id, 0, "i-one")
+    claim = claim_command("i-one", execution, epoch="e", boot_id="b", report_margin_ms=1000)
+    claimed_ms = claim_reply(run(assistant.redis, claim)).claimed_ms  # type: ignore[union-attr]  # nobody else claims
+    outcome = Outcome(state=state, started_ms=claimed_ms, finished_ms=claimed_ms + 40, error_code=code)
+    finish(assistant.redis, "i-one", execution, state, outcome.fields(), live_output_ttl_ms=1000, retention_ms=60_000)
+    return execution
+
+
+def test_executions_are_counted_once_by_state_and_code(redis_server: RedisServer, tmp_path: Path) -> None:
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
+        assistant.add_instance("i-one")
+        found = metrics.Metrics(assistant.redis)
+        waiting = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+        run_to_its_end(assistant, ExecutionState.SUCCESS, "")
+        run_to_its_end(assistant, ExecutionState.FAILED, "ExitCodeNonzero")
+        run_to_its_end(assistant, ExecutionState.ERROR, "of a later version")
+        for _ in range(2):
+            text = found.rendered()[0].decode()
+            assert figure(text, 'executions_total{error_code="",state="Success"}') == 1
+            assert figure(text, 'executions_total{error_code="ExitCodeNonzero",state="Failed"}') == 1
+            assert figure(text, 'executions_total{error_code="other",state="Error"}') == 1
+            assert figure(text, 'executions_open{state="Pending"}') == 1
+            assert figure(text, "running_seconds_count") == 3
+            assert figure(text, 'running_seconds_bucket{le="0.05"}') == 3
+            assert figure(text, "waiting_seconds_count") == 3
+            assert figure(text, "oldest_waiting_seconds") > 0
+        assert (figure(text, "instances_registered"), figure(text, "instances_online")) == (1, 0)
+        assistant.stop_invocation(waiting.invoke_id)
+        text = found.rendered()[0].decode()
+        assert figure(text, 'executions_total{error_code="",state="Cancelled"}') == 1
+        assert figure(text, 'executions_open{state="Pending"}') == 0
+        assert figure(text, "oldest_waiting_seconds") == 0
+
+
+def test_too_many_executions_are_said_and_not_looked_at(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "OPEN_COUNT", 2)
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
+        assistant.add_instance("i-one")
+        for _ in range(5):
+            assistant.run_command("true", Targets(instance_ids=["i-one"]))
+        text = metrics.Metrics(assistant.redis).rendered()[0].decode()
+        assert figure(text, "executions_unobserved_total") == 3
+        assert figure(text, 'executions_open{state="Pending"}') == 2

@@ -1,0 +1,102 @@
+"""The program ``assist-gateway``: where it listens, how it ends, and why it does not start."""
+
+import http.client
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.ports import ReservedPort, reserve_port
+from harness.processes import Program, clean_environment, installed_program
+from harness.redis_server import RedisServer
+
+
+def gateway(folder: Path, redis_url: str, *options: str | Path) -> Program:
+    return Program(
+        [installed_program("assist-gateway"), "--redis-url", redis_url, *options],
+        env=clean_environment(folder, {"CLOUD_ASSISTANT_HOME": str(folder)}),
+        cwd=folder,
+        log_path=folder / "gateway.log",
+        name="gateway",
+    )
+
+
+@contextmanager
+def closing_port() -> Iterator[ReservedPort]:
+    """A port that nobody else of this machine's tests takes meanwhile."""
+    reserved = reserve_port()
+    try:
+        yield reserved
+    finally:
+        reserved.release()
+
+
+def refused(folder: Path, *options: str | Path) -> tuple[int, str]:
+    environment = clean_environment(folder, {"CLOUD_ASSISTANT_HOME": str(folder)})
+    ended = subprocess.run(
+        [installed_program("assist-gateway"), *options], env=environment, capture_output=True, timeout=20, check=False
+    )
+    return ended.returncode, ended.stderr.decode()
+
+
+def test_it_serves_a_unix_socket_and_ends_in_good_order(redis_server: RedisServer, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    with gateway(tmp_path, redis_server.url(), "--unix-socket", path) as program:
+        program.wait_for_line(r"gateway ready url=http\+unix://")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(path))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        program.sigterm()
+        assert program.wait() == 0
+    assert not path.exists()
+
+
+def test_it_serves_https(redis_server: RedisServer, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    with closing_port() as reserved:
+        options = ("--port", str(reserved.number), "--tls-certificate", certificate, "--tls-key", key)
+        with gateway(tmp_path, redis_server.url(), *options) as program:
+            program.wait_for_line(r"gateway ready url=https://")
+            context = ssl.create_default_context(cafile=str(certificate))
+            context.check_hostname = False
+            client = http.client.HTTPSConnection("127.0.0.1", reserved.number, context=context, timeout=10)
+            client.request("GET", "/healthz")
+            assert client.getresponse().status == 200
+            client.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--tls-key", "k.pem"), "go together"),
+        (("--tls-key", "absent.pem", "--tls-certificate", "absent.pem"), "there is no file absent.pem"),
+        (("--host", "203.0.113.1", "--port", "0"), "cannot listen on 203.0.113.1:0"),
+        (("--redis-url", "ftp://x"), "redis"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_in_a_line(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    exit_code, said = refused(tmp_path, *options)
+    assert exit_code == 2
+    assert text in said
+    assert "Traceback" not in said
+
+
+def test_version_and_help() -> None:
+    for option, text in (("-V", b"assist-gateway 0."), ("--help", b"Examples:")):
+        ended = subprocess.run([installed_program("assist-gateway"), option], capture_output=True, check=True)
+        assert text in ended.stdout

@@ -1,0 +1,34 @@
+"""Tokens of pages are good for whom they were given to, and cannot be made up."""
+
+import base64
+
+import pytest
+
+from cloud_assistant.producer.gateway.access_keys import AccessKey
+from cloud_assistant.producer.gateway.api_errors import ApiError
+from cloud_assistant.producer.gateway.page_tokens import sealed_token, unsealed_token
+
+ALICE = AccessKey("a", "secret", active=True, principal="alice")
+BOB = AccessKey("b", "other", active=True, principal="bob")
+
+
+def test_a_token_comes_back_as_it_was() -> None:
+    assert unsealed_token(sealed_token("1234 t-abc", ALICE), ALICE) == "1234 t-abc"
+    assert sealed_token("", ALICE) == unsealed_token("", ALICE) == ""
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        sealed_token("1234 t-abc", BOB),
+        sealed_token("1234 t-abc", ALICE)[:-4],
+        base64.urlsafe_b64encode(b"x" * 9 + b"1234 t-abc").decode(),
+        "no base 64",
+        "ü",
+        "A" * 5000,
+    ],
+)
+def test_any_other_token_is_refused(token: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        unsealed_token(token, ALICE)
+    assert caught.value.code == "InvalidParameter.NextToken"
