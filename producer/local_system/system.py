@@ -51,7 +51,7 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
             screen.change(f"ending {names}: left behind by an earlier run that was killed", bad=True)
             end_leftovers(left_behind)
         plan = make_plan(loaded, options, home)
-        ensure_master_keys(home, loaded.settings.security.master_key_file)
+        master = ensure_master_keys(home, loaded.settings.security.master_key_file)
         remember_redis(home, plan.redis_url)
 
         def make_agent() -> Program:
