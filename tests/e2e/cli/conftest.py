@@ -39,9 +39,18 @@ class Fleet:
         out, err = outcome.stdout.decode("utf-8", "replace"), outcome.stderr.decode("utf-8", "replace")
         return Outcome((line,), outcome.returncode, out, err)
 
+    def gate(self, name: str) -> Path:
+        """A file that scripts wait for with ``waiting_for``; touching it lets them go on."""
+        return self.folder / f"{name}.gate"
+
     def start(self, script: str, *arguments: str) -> str:
         """Dispatch a script without waiting, and answer the invocation's id."""
         return self.assist("run", script, *arguments, "--no-wait").must_succeed().stdout.strip()
+
+
+def waiting_for(gate: Path) -> str:
+    """Shell text that waits until a gate is there; the agents are on this very machine."""
+    return f"until test -e {gate}; do sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")

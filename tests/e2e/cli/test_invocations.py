@@ -2,7 +2,8 @@
 
 import signal
 
-from e2e.cli.conftest import Fleet
+import pytest
+from e2e.cli.conftest import Fleet, waiting_for
 
 from harness.eventually import eventually
 
@@ -38,10 +39,12 @@ def test_follow_with_too_little_time_is_exit_code_6(fleet: Fleet) -> None:
 
 
 def test_results_of_a_running_invocation_are_there_at_once_or_awaited(fleet: Fleet) -> None:
-    invoke_id = fleet.start("sleep 2; echo late; exit 5", "--all")
+    gate = fleet.gate("results")
+    invoke_id = fleet.start(f"{waiting_for(gate)}; echo late; exit 5", "--all")
     now = fleet.assist("invocation", "results", invoke_id, "--output", "json").must_succeed().json
     assert now["InvocationStatus"] in ("Pending", "Running")
     assert fleet.assist("invocation", "results", invoke_id, "--wait", "0.2").exit_code == 6
+    gate.touch()
     awaited = fleet.assist("invocation", "results", "--wait", invoke_id, "--output", "json")
     assert awaited.exit_code == 1
     assert [one["ExitCode"] for one in awaited.json["InvocationResults"]] == [5, 5]
@@ -134,22 +137,25 @@ def test_an_unknown_invocation_is_exit_code_5_for_every_verb(fleet: Fleet) -> No
         assert outcome.stderr.endswith("(InvalidInvokeId.NotFound)\n")
 
 
-def test_ctrl_c_stops_the_watching_and_not_the_script(fleet: Fleet) -> None:
-    for form in ("text", "json"):
-        arguments = ("run", "echo begun; sleep 3; echo ended", "--instance", "i-web1", "--output", form)
-        with fleet.system.assist_running(*arguments, name=f"interrupted {form}") as program:
-            if form == "text":
-                program.wait_for_line("^begun$", within_seconds=10)
-            else:
-                eventually(lambda: running_ids(fleet), 10, "the script runs", every_seconds=0.1)
-            program.send(signal.SIGINT)
-            assert program.wait(5) == 130
-            said = program.log()
-        invoke_id = said.rpartition("assist invocation stop ")[2].split()[0]
-        assert f"assist invocation follow {invoke_id}" in said
-        assert "Traceback" not in said
-        again = fleet.assist("invocation", "follow", invoke_id).must_succeed()
-        assert again.stdout == "begun\nended\n"
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_ctrl_c_stops_the_watching_and_not_the_script(fleet: Fleet, form: str) -> None:
+    gate = fleet.gate(f"interrupted-{form}")
+    script = f"echo begun; {waiting_for(gate)}; echo ended"
+    arguments = ("run", script, "--instance", "i-web1", "--output", form)
+    with fleet.system.assist_running(*arguments, name=f"interrupted {form}") as program:
+        if form == "text":
+            program.wait_for_line("^begun$", within_seconds=15)
+        else:
+            eventually(lambda: running_ids(fleet), 15, "the script runs", every_seconds=0.2)
+        program.send(signal.SIGINT)
+        assert program.wait(10) == 130
+        said = program.log()
+    gate.touch()
+    invoke_id = said.rpartition("assist invocation stop ")[2].split()[0]
+    assert f"assist invocation follow {invoke_id}" in said
+    assert "Traceback" not in said
+    again = fleet.assist("invocation", "follow", invoke_id).must_succeed()
+    assert again.stdout == "begun\nended\n"
 
 
 def running_ids(fleet: Fleet) -> list[str]:

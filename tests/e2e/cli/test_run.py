@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from e2e.cli.conftest import Fleet
+from e2e.cli.conftest import Fleet, waiting_for
 
 RESULT_KEYS = {
     "InstanceId",
@@ -156,7 +156,10 @@ def test_a_client_token_makes_the_second_call_the_first(fleet: Fleet) -> None:
 
 
 def test_a_wait_that_is_too_short_is_exit_code_6_and_the_script_goes_on(fleet: Fleet) -> None:
-    outcome = fleet.assist("run", "sleep 2; echo done", "--instance", "i-web1", "--wait-timeout", "1")
+    gate = fleet.gate("short")
+    script = f"{waiting_for(gate)}; echo done"
+    outcome = fleet.assist("run", script, "--instance", "i-web1", "--wait-timeout", "1")
+    gate.touch()
     assert outcome.exit_code == 6
     assert outcome.stdout == ""
     invoke_id = outcome.stderr.rpartition("assist invocation follow ")[2].split()[0]
@@ -165,9 +168,11 @@ def test_a_wait_that_is_too_short_is_exit_code_6_and_the_script_goes_on(fleet: F
 
 
 def test_a_wait_that_is_too_short_tells_a_program_the_state_so_far(fleet: Fleet) -> None:
-    outcome = fleet.assist("run", "sleep 2", "--all", "--wait-timeout", "0.5", "--output", "json")
+    gate = fleet.gate("too-short")
+    outcome = fleet.assist("run", waiting_for(gate), "--all", "--wait-timeout", "0.5", "--output", "json")
+    gate.touch()
     assert outcome.exit_code == 6
-    assert outcome.json["InvocationStatus"] == "Running"
+    assert outcome.json["InvocationStatus"] in ("Pending", "Running")
     assert len(outcome.json["InvocationResults"]) == 2
 
 
