@@ -6,6 +6,7 @@ from faults.agents import start_crashing_beat
 from faults.scene import Scene
 
 from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus, latest_firings
+from cloud_assistant.broker_config.timed import server_ms
 from harness.eventually import eventually
 from harness.system import System
 
@@ -54,4 +55,22 @@ def test_a_firing_for_many_targets_is_completed_by_another_beat(quick_system: Sy
     timed_load.end(scene)
 
     assert (firing.status, firing.created_count) == (FiringStatus.FIRED, _MANY_COUNT)
+    scene.settle()
+
+
+@pytest.mark.slow
+def test_due_times_without_any_beat_have_rows_as_soon_as_there_is_one(quick_system: System, scene: Scene) -> None:
+    quick_system.start_agent()
+    timed_load.begin(scene, ["i-one"], [_PERIOD_SECONDS])
+    third_due_ms = scene.timed[0].from_ms + 3 * _PERIOD_SECONDS * 1000
+    eventually(lambda: server_ms(scene.redis) > third_due_ms, 40, "three due times have passed", every_seconds=0.2)
+    quick_system.start_beat()
+
+    def missed_and_made_up_for() -> bool:
+        rows = latest_firings(scene.redis, scene.timed[0].invoke_id, 0, 10)
+        return {one.reason for one in rows} == {"", "misfire"}
+
+    eventually(missed_and_made_up_for, 10, "the latest due time is fired, those before it are skipped")
+    timed_load.end(scene)
+    eventually(lambda: server_ms(scene.redis) > scene.timed[0].until_ms + 3_500, 10, "the checker asks for every row")
     scene.settle()

@@ -62,10 +62,11 @@ def test_redis_that_comes_back_empty_gets_the_true_result_and_no_second_run(
 
 
 def test_redis_restored_from_an_older_copy_starts_nothing_again(quick_system: System, scene: Scene) -> None:
-    agent = quick_system.start_agent()
+    scene.register("i-one")
     name = scene.ask(QUICK)
     row_key = keys.execution("i-one", name)
     older_copy = scene.redis.call("DUMP", row_key)
+    agent = quick_system.start_agent()
     deadline_ms = scene.wait(name).deadline_ms
     # A new process: nothing is left of the execution but the journal.
     agent.sigkill()
