@@ -34,10 +34,12 @@ def test_a_disk_that_fills_up_while_the_script_runs_loses_nothing(runner: Runner
 def test_a_record_waits_for_room_when_no_agent_is_there(runner: Runner, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 1 << 20) as disk:
         runner.home = disk
-        script = script_of("sleep 0.3; head -c 20000 /dev/zero; exit 3")
+        gate = tmp_path / "gate"
+        script = script_of(f"while [ ! -e {gate} ]; do sleep 0.02; done; head -c 20000 /dev/zero; exit 3")
         running = runner.start(script)
         ballast = fill(disk)
         running.close()
+        gate.touch()
         folder = str(runner.folder_of(script))
         eventually(lambda: not (Path(folder) / "script.sh").exists(), what="the script has ended")
         assert load_exit(folder) is None

@@ -55,15 +55,15 @@ def test_idle_supervisors_go_home_but_one(tmp_path: Path) -> None:
     launcher = Launcher(idle_seconds=0.3)
     launcher.start()
     runner = Runner(launcher, tmp_path)
-    running = [runner.start(script_of("sleep 0.1")) for _ in range(4)]
+    gate = tmp_path / "gate"
+    running = [runner.start(script_of(f"while [ ! -e {gate} ]; do sleep 0.02; done")) for _ in range(4)]
+    assert len(runner.supervisors()) == 4
+    gate.touch()
     for one in running:
         to_the_end(one)
-    assert len(runner.supervisors()) == 4
     eventually(lambda: len(runner.supervisors()) == 1, what="all but one supervisor have gone home")
     always(lambda: len(runner.supervisors()) == 1, for_seconds=0.6, what="the last one stays")
     assert runner.run("echo again").stdout == b"again\n"
-    running = [runner.start(script_of("sleep 0.1; echo $PPID")) for _ in range(4)]
-    assert len({to_the_end(one).stdout for one in running}) == 4
     launcher.close()
 
 
@@ -71,7 +71,9 @@ def test_no_more_supervisors_wait_than_allowed(tmp_path: Path) -> None:
     launcher = Launcher(max_idle=2)
     launcher.start()
     runner = Runner(launcher, tmp_path)
-    running = [runner.start(script_of("sleep 0.1")) for _ in range(5)]
+    gate = tmp_path / "gate"
+    running = [runner.start(script_of(f"while [ ! -e {gate} ]; do sleep 0.02; done")) for _ in range(5)]
+    gate.touch()
     for one in running:
         to_the_end(one)
     eventually(lambda: len(runner.supervisors()) <= 3, what="those that are not needed have gone home")

@@ -6,6 +6,8 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from integration.execution.running import Runner, is_alive, script_of, to_the_en
 
 from cloud_assistant.worker import execution
 from cloud_assistant.worker.execution.not_started import NotStarted
+from harness import reaper
 from harness.needs import skip_without
 
 WHOEVER = "nobody"
@@ -25,14 +28,17 @@ def _root_only(runner: Runner) -> None:
 
 
 @pytest.fixture
-def open_home(runner: Runner) -> Path:
-    """A home that other users may pass through, as an installed agent has it."""
-    for folder in (runner.home, *runner.home.parents):
-        if folder.stat().st_mode & 0o001 == 0:
-            folder.chmod(folder.stat().st_mode | 0o011)
-        if folder.parent == Path("/tmp"):
-            break
-    return runner.home
+def open_home(runner: Runner) -> Iterator[Path]:
+    """A home that other users may pass through, as an installed agent has it.
+
+    Not below pytest's own folder, which every other run of pytest closes to other users again.
+    """
+    with tempfile.TemporaryDirectory(prefix="ca-test-") as name:
+        home = Path(name)
+        home.chmod(0o711)
+        reaper.watch_folder(home)
+        runner.home = home
+        yield home
 
 
 def test_a_script_runs_as_another_user_with_that_users_groups(runner: Runner, open_home: Path) -> None:
@@ -120,15 +126,15 @@ def test_a_supervisor_is_root_again_after_another_users_script(runner: Runner, o
     assert outcome.stdout.decode().splitlines()[1].split() == [str(gid) for gid in [0, *os.getgroups()] if True][:1]
 
 
-def test_an_ordinary_user_runs_scripts_and_may_not_become_another(tmp_path: Path, open_home: Path) -> None:
+def test_an_ordinary_user_runs_scripts_and_may_not_become_another(open_home: Path) -> None:
     """The agent of this test is a process of its own that has given root up."""
-    tmp_path.chmod(0o777)
+    open_home.chmod(0o777)
     python = readable_python()
-    package = tmp_path / "cloud_assistant" / "worker"
+    package = open_home / "cloud_assistant" / "worker"
     package.mkdir(parents=True)
     shutil.copytree(Path(execution.__file__).parent, package / "execution", ignore=shutil.ignore_patterns("*.pyc"))
     agent = subprocess.run(
-        [python, str(Path(__file__).parent / "agents" / "ordinary_user.py"), str(tmp_path)],
+        [python, str(Path(__file__).parent / "agents" / "ordinary_user.py"), str(open_home)],
         capture_output=True,
         text=True,
         check=False,
@@ -136,7 +142,7 @@ def test_an_ordinary_user_runs_scripts_and_may_not_become_another(tmp_path: Path
         group=pwd.getpwnam(WHOEVER).pw_gid,
         extra_groups=[],
         timeout=30,
-        env={"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str(open_home), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert agent.returncode == 0, agent.stderr
     assert agent.stdout.splitlines() == [
