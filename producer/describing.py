@@ -76,10 +76,17 @@ def describe_invocations(
     redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool
 ) -> Page[DescribedInvocation]:
     """List invocations, newest first; unknown ids give an empty list."""
+    found = _matching_invocations(redis, wanted, page)
+    if not with_rows:
+        return found
+    # Only for what is shown: a filter may pass over thousands to find a page.
+    return msgspec.structs.replace(found, items=[_with_rows(redis, one, wanted.instance_id) for one in found.items])
 
+
+def _matching_invocations(redis: Redis, wanted: InvocationFilter, page: PageRequest) -> Page[DescribedInvocation]:
     def load(invoke_ids: Sequence[str]) -> list[DescribedInvocation | None]:
         stored = load_invocations(redis, [one.partition(".")[0] for one in invoke_ids])
-        return [_describe(redis, one, wanted, with_rows=with_rows) if one else None for one in stored]
+        return [_describe(redis, one) if one else None for one in stored]
 
     def matches(one: DescribedInvocation) -> bool:
         return _matches(one, wanted)
@@ -111,22 +118,20 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
     return _results_over_invocations(redis, index, wanted, page)
 
 
-def _describe(
-    redis: Redis, stored: StoredInvocation, wanted: InvocationFilter, *, with_rows: bool
-) -> DescribedInvocation:
-    targets: list[str] = []
-    if with_rows or wanted.instance_id or stored.settled is None or stored.active:
-        targets = load_targets(redis, stored.record.invoke_id)
-    status = status_of(redis, stored, targets)
+def _describe(redis: Redis, stored: StoredInvocation) -> DescribedInvocation:
+    status = status_of(redis, stored)
     settle(redis, stored, status)
-    rows: list[ExecutionRow] = []
-    if with_rows:
-        shown = [wanted.instance_id] if wanted.instance_id in targets else targets
-        rows = [row for row in load_rows(redis, latest_executions(redis, stored, shown)) if row is not None]
     legacy = legacy_invoke_status(
         [state for state, count in status.counts.items() if count], periodic_active=stored.active
     )
-    return DescribedInvocation(stored=stored, status=status, legacy_status=legacy, rows=rows)
+    return DescribedInvocation(stored=stored, status=status, legacy_status=legacy)
+
+
+def _with_rows(redis: Redis, one: DescribedInvocation, instance_id: str) -> DescribedInvocation:
+    targets = load_targets(redis, one.stored.record.invoke_id)
+    shown = [instance_id] if instance_id in targets else targets
+    rows = [row for row in load_rows(redis, latest_executions(redis, one.stored, shown)) if row is not None]
+    return msgspec.structs.replace(one, rows=rows)
 
 
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:

@@ -18,6 +18,8 @@ Item = TypeVar("Item")
 
 PAGE_SIZE = 10
 PAGE_SIZE_MAX = 50
+#: Under a filter, matches are counted no further, so that a page over a long history stays quick.
+FILTERED_COUNT_MAX = 1_000
 _BATCH_COUNT = 100
 
 
@@ -77,8 +79,9 @@ def read_page(
     """Read one page of an index (a zset scored by time), newest first.
 
     ``load`` turns ids into items, ``None`` for one that is gone; ``keep`` filters. Without a filter the cost does not
-    depend on the length of the index; with one it reads on until the page is full. ``filters`` names the query, so
-    that a token cannot be used with another one.
+    depend on the length of the index; with one it reads on until the page is full, and counts what matches up to
+    ``FILTERED_COUNT_MAX`` or one past the page. ``filters`` names the query, so that a token cannot be used with
+    another one.
     """
     request.check()
     if keep is None and not request.by_token:
@@ -96,9 +99,14 @@ def read_page(
             items.append(item)
             last = position
         return Page(items, 0, "", 1, request.count)
-    everything = [item for _, item in matching]
     first = (request.number - 1) * request.size
-    return Page(everything[first : first + request.size], len(everything), "", request.number, request.size)
+    found = []
+    for _, item in matching:
+        found.append(item)
+        # One more than the page holds: who pages by the count must see that it is not the last one.
+        if len(found) > max(first + request.size, FILTERED_COUNT_MAX):
+            break
+    return Page(found[first : first + request.size], len(found), "", request.number, request.size)
 
 
 def walk(
