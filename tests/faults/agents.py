@@ -95,18 +95,20 @@ def kill_supervisor(system: System, execution_id: str, instance_id: str = "i-one
     os.kill(start.supervisor_pid, signal.SIGKILL)
 
 
-def kill_machine(agent: Program, home: Path, instance_id: str) -> None:
+def kill_machine(agent: Program, home: Path) -> None:
     """SIGKILL the agent and all that it, or an earlier agent of this home, has started."""
     tree = agent.tree() if agent.is_running else []
     agent.sigkill()
     for info in tree:
         _kill(info.pid)
-    for folder in (home / "spool").glob("*"):
+    folders = list((home / "spool").glob("*"))
+    for folder in folders:
         start = load_start(str(folder))
         if start is not None and is_same_process(start.supervisor_pid, start.supervisor_start_ticks):
             _kill(start.supervisor_pid)
+    # By execution: other tests have instances of the same name.
     for info in all_processes():
-        if carries_variable(info.pid, f"CA_INSTANCE_ID={instance_id}".encode()):
+        if any(carries_variable(info.pid, f"CA_EXECUTION_ID={folder.name}".encode()) for folder in folders):
             _kill(info.pid)
     eventually(lambda: not any((found := process(one.pid)) and not found.is_zombie for one in tree), 10, "all is dead")
 

@@ -80,7 +80,7 @@ class Rig:
 
     def kill_machine(self, instance_id: str) -> None:
         """SIGKILL everything on one instance."""
-        kill_machine(self._agents[instance_id], self.system.folder / instance_id, instance_id)
+        kill_machine(self._agents[instance_id], self.system.folder / instance_id)
 
     def spool(self, instance_id: str) -> Path:
         """Where the executions of an instance lie."""

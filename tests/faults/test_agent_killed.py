@@ -81,7 +81,7 @@ def test_after_a_reboot_what_ran_is_interrupted_and_does_not_run_again(quick_sys
     name = scene.ask(GATED)
     scene.wait_for_start(name)
     scene.broken_on_purpose.add(name)
-    kill_machine(agent, quick_system.folder / "i-one", "i-one")
+    kill_machine(agent, quick_system.folder / "i-one")
     start_agent_after_reboot(quick_system)
     row = scene.wait(name)
 
