@@ -66,6 +66,19 @@ def test_a_stop_ends_a_running_script(quick_system: System, operator: Operator, 
     assert row.outcome.output.data.startswith(b"begun\n")
 
 
+def test_a_stop_does_not_wait_for_the_next_heartbeat(system: System, operator: Operator, tmp_path: Path) -> None:
+    system.start_agent()
+    first = operator.redis.call("HGET", keys.info("i-one"), "heartbeat_ms")
+    # The second beat comes soon after the start, the third a long while later.
+    eventually(lambda: operator.redis.call("HGET", keys.info("i-one"), "heartbeat_ms") != first, 10, "the second beat")
+    execution = operator.invoke_one(f"echo begun > {tmp_path}/begun; exec sleep 65")
+    eventually(lambda: side_effects(tmp_path / "begun"), 10, "the script runs")
+
+    operator.stop(execution)
+
+    assert operator.wait(execution, within_seconds=6).state == "Terminated"
+
+
 def test_a_stop_whose_control_message_was_lost_is_found_in_the_ledger(
     quick_system: System, operator: Operator, tmp_path: Path
 ) -> None:

@@ -59,6 +59,19 @@ def test_a_result_outlives_agent_and_redis_both(
     assert side_effects(tmp_path / "effects") == ["start", "end"]
 
 
+def test_a_result_finds_its_place_although_redis_lost_everything_meanwhile(
+    quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    agent = quick_system.start_agent()
+    execution = started(operator, tmp_path)
+    agent.sigkill()
+    finish(tmp_path)
+    redis_server.restart_empty()
+    quick_system.start_agent()
+
+    assert eventually(lambda: operator.ask("HGET", operator.row_key(execution), "output"), 10) == b"done\n"
+
+
 def test_the_agent_works_on_when_redis_comes_back_empty(
     quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
 ) -> None:
@@ -118,7 +131,7 @@ def test_an_agent_ends_at_once_while_redis_hangs(
 def test_a_result_is_delivered_again_when_redis_lost_it_in_a_crash(
     quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    quick_system.start_agent()
+    agent = quick_system.start_agent()
     execution = started(operator, tmp_path)
     operator.redis.call("BGREWRITEAOF")
     before = operator.redis.call("DUMP", operator.row_key(execution))
@@ -135,6 +148,7 @@ def test_a_result_is_delivered_again_when_redis_lost_it_in_a_crash(
     redis_server.restart()
 
     assert operator.wait(execution).outcome == row.outcome
+    assert "put back messages" not in agent.log()
 
 
 def test_results_that_redis_has_no_memory_for_wait(
@@ -149,6 +163,21 @@ def test_results_that_redis_has_no_memory_for_wait(
     redis_server.cli("CONFIG", "SET", "maxmemory", "0")
 
     assert operator.wait(execution).state == "Success"
+
+
+def test_a_claim_whose_answer_was_lost_is_taken_up_again(
+    quick_system: System, operator: Operator, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with TcpProxy(redis_server.port) as proxy:
+        quick_system.start_agent(redis_url=f"redis://127.0.0.1:{proxy.port}/0")
+        proxy.set_delay_ms(300)
+        execution = operator.invoke_one(f"echo ran >> {tmp_path}/ran")
+        operator.wait_for_state(execution, "Running")
+        proxy.drop_connections()
+        proxy.set_delay_ms(0)
+
+        assert operator.wait(execution).state == "Success"
+    assert side_effects(tmp_path / "ran") == ["ran"]
 
 
 # Connections that the proxy resets while they are being made are left to the collector of its event loop.
