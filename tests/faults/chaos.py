@@ -5,6 +5,7 @@ The same seed draws the same faults and the same requests; what the machine does
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
@@ -58,7 +59,11 @@ def main() -> int:
         print(f"VIOLATED: {violation.line}: {violation.what}")
     for failure in injector.failures[:_SHOWN_COUNT]:
         print(f"FAULT FAILED: {failure}")
-    return 1 if violations or injector.failures else 0
+    if violations or injector.failures:
+        print(f"logs and traces are kept in {folder}", file=sys.stderr)
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def _arguments() -> argparse.Namespace:
