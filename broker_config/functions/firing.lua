@@ -50,17 +50,17 @@ end
 
 local function write_target(keys, at, args, place, now, counts)
   local id, not_before, previous = args[place], tonumber(args[place + 2]), args[place + 3]
-  if redis.call('EXISTS', keys[at]) == 1 then return end
-  local instance_id = string.match(id, '@(.+)$')
+  local instance_id = string.sub(id, string.find(id, '@', 1, true) + 1)
   local waits_for = ''
-  if args[17] ~= 'allow' and previous ~= '' and is_unfinished(keys[at + 5], now) then
+  if previous ~= '' and args[17] ~= 'allow' and is_unfinished(keys[at + 5], now) then
     if args[17] == 'skip' then
       counts.overlap[#counts.overlap + 1] = instance_id
       return
     end
     waits_for = previous
   end
-  redis.call('HSET', keys[9], instance_id, args[2])
+  counts.latest[#counts.latest + 1] = instance_id
+  counts.latest[#counts.latest + 1] = args[2]
   if not redis.call('ZSCORE', keys[11], instance_id) then
     counts.refused = counts.refused + 1
     return write_refused(keys, at, args, id, 'Aborted', 'InstanceNotExists', 'the instance was deregistered', now)
@@ -99,15 +99,14 @@ local function end_schedule(keys, id, reason, now)
   redis.call('ZADD', keys[8], number(now), id)
 end
 
--- No target is left, or nobody may go on with those that are.
-local function close_firing(keys, firing_key, id, due, why)
-  local firing = redis.call('HMGET', firing_key, 'counted', 'next_place', 'target_count', 'overlap')
-  local left = tonumber(firing[3] or 0) - tonumber(firing[2] or 0)
-  if left > 0 then redis.call('HSET', firing_key, 'left_out_count', left, 'info', why) end
-  if firing[1] then
-    redis.call('HSET', firing_key, 'status', 'fired')
+-- What a firing with targets that never got their execution amounts to.
+local function cut_short(keys, firing_key, id, due, why)
+  local firing = redis.call('HMGET', firing_key, 'is_counted', 'next_place', 'target_count')
+  local left = tonumber(firing[3]) - tonumber(firing[2])
+  if firing[1] == '1' then
+    redis.call('HSET', firing_key, 'status', 'fired', 'left_out_count', left, 'info', why)
   else
-    redis.call('HSET', firing_key, 'status', 'skipped', 'reason', firing[4] and 'overlap' or (left > 0 and 'misfire' or 'stopped'))
+    redis.call('HSET', firing_key, 'status', 'skipped', 'reason', 'misfire', 'left_out_count', left, 'info', why)
     redis.call('HINCRBY', keys[1], 'skipped_count', 1)
   end
   redis.call('HDEL', firing_key, 'token')
@@ -115,37 +114,61 @@ local function close_firing(keys, firing_key, id, due, why)
   redis.call('ZREM', keys[5], id .. ' ' .. due)
 end
 
-local function write_chunk(keys, args, now)
-  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {} }
+-- Write some targets and enter in the firing what came of them; 'fields' are those of a firing that is new.
+local function write_chunk(keys, args, now, before, fields)
+  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {} }
   for target = 1, (#keys - 11) / 6 do
     write_target(keys, 12 + (target - 1) * 6, args, FIRST_TARGET + (target - 1) * 4, now, counts)
   end
+  if #counts.latest > 0 then redis.call('HSET', keys[9], unpack(counts.latest)) end
   if #counts.deadlines > 0 then redis.call('ZADD', keys[7], unpack(counts.deadlines)) end
-  redis.call('HSET', keys[2], 'next_place', args[6])
+  local function set(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
   for name, count in pairs({ created_count = counts.created, waiting_count = counts.waiting, refused_count = counts.refused }) do
-    if count > 0 then redis.call('HINCRBY', keys[2], name, count) end
+    if count > 0 then set(name, tonumber(before[name] or 0) + count) end
   end
+  local overlap = before.overlap or ''
   if #counts.overlap > 0 then
-    local before = redis.call('HGET', keys[2], 'overlap')
-    local these = table.concat(counts.overlap, ',')
-    redis.call('HSET', keys[2], 'overlap', before and before .. ',' .. these or these)
+    overlap = (overlap ~= '' and overlap .. ',' or '') .. table.concat(counts.overlap, ',')
+    set('overlap', overlap)
   end
-  if counts.created + counts.waiting + counts.refused > 0 and redis.call('HSETNX', keys[2], 'counted', '1') == 1 then
-    redis.call('HINCRBY', keys[1], 'fired_count', 1)
+  local fired
+  local is_counted = before.is_counted == '1'
+  if not is_counted and counts.created + counts.waiting + counts.refused > 0 then
+    is_counted = true
+    set('is_counted', '1')
+    fired = redis.call('HINCRBY', keys[1], 'fired_count', 1)
     redis.call('HSET', keys[1], 'last_due_ms', args[2])
   end
-  if tonumber(args[6]) < tonumber(args[7]) then
-    redis.call('HSET', keys[2], 'token', args[3])
+  local is_done = tonumber(args[6]) >= tonumber(args[7])
+  local member = args[1] .. ' ' .. args[2]
+  if not is_done then
+    set('next_place', args[6])
+    set('token', args[3])
+    set('status', 'dispatching')
     redis.call('HSET', keys[1], 'open_due_ms', args[2])
-    redis.call('ZADD', keys[5], number(now + tonumber(args[4])), args[1] .. ' ' .. args[2])
-    return 0
+    redis.call('ZADD', keys[5], number(now + tonumber(args[4])), member)
+  elseif is_counted then
+    set('status', 'fired')
+  else
+    set('status', 'skipped')
+    set('reason', overlap ~= '' and 'overlap' or 'stopped')
+    redis.call('HINCRBY', keys[1], 'skipped_count', 1)
   end
-  close_firing(keys, keys[2], args[1], args[2], '')
-  local timed = redis.call('HMGET', keys[1], 'fired_count', 'status')
-  if args[18] ~= '0' and tonumber(timed[1] or 0) >= tonumber(args[18]) and timed[2] ~= 'ended' and timed[2] ~= 'stopped' then
-    end_schedule(keys, args[1], 'max_count', now)
+  redis.call('HSET', keys[2], unpack(fields))
+  if is_done and before.next_place then
+    redis.call('HDEL', keys[2], 'token')
+    redis.call('HDEL', keys[1], 'open_due_ms')
+    redis.call('ZREM', keys[5], member)
+    fired = tonumber(redis.call('HGET', keys[1], 'fired_count') or 0)
   end
-  return 1
+  if is_done and fired and args[18] ~= '0' and fired >= tonumber(args[18]) then
+    local status = redis.call('HGET', keys[1], 'status')
+    if status ~= 'ended' and status ~= 'stopped' then end_schedule(keys, args[1], 'max_count', now) end
+  end
+  return is_done and 1 or 0
 end
 
 local function open_firing(keys, args)
@@ -158,14 +181,12 @@ local function open_firing(keys, args)
   -- Decided long ago and held up on the way here: it is to be decided about again.
   if now > tonumber(args[8]) then return { 'changed' } end
   if timed[4] then
-    close_firing(keys, keys[10], args[1], timed[4], 'the next due time came before every target had its execution')
+    cut_short(keys, keys[10], args[1], timed[4], 'the next due time came before every target had its execution')
   end
   if args[18] ~= '0' and tonumber(timed[5] or 0) >= tonumber(args[18]) then
     end_schedule(keys, args[1], 'max_count', now)
     return { 'ended' }
   end
-  redis.call('HSET', keys[2], 'status', 'dispatching', 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms',
-    number(now), 'deadline_ms', args[8], 'target_count', args[7], 'info', args[24])
   redis.call('ZADD', keys[3], args[2], args[2])
   redis.call('HDEL', keys[1], 'next_ms', 'next_skip', 'run_reason', 'run_count', 'run_due_ms')
   if args[20] == '0' then
@@ -174,12 +195,17 @@ local function open_firing(keys, args)
     redis.call('HSET', keys[1], 'due_ms', args[20], 'due_skip', args[21])
     redis.call('ZADD', keys[4], args[20], args[1])
   end
-  return { 'opened', write_chunk(keys, args, now), number(now) }
+  local fields = { 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms', number(now), 'deadline_ms', args[8],
+    'target_count', args[7], 'info', args[24] }
+  return { 'opened', write_chunk(keys, args, now, {}, fields), number(now) }
 end
 
+local FIRING_FIELDS = { 'status', 'token', 'next_place', 'is_counted', 'overlap', 'created_count', 'waiting_count', 'refused_count' }
+
 local function continue_firing(keys, args)
-  local firing = redis.call('HMGET', keys[2], 'status', 'token', 'next_place')
-  if firing[1] ~= 'dispatching' or firing[2] ~= args[3] or firing[3] ~= args[5] then return { 'lost' } end
+  local before = {}
+  for index, value in ipairs(redis.call('HMGET', keys[2], unpack(FIRING_FIELDS))) do before[FIRING_FIELDS[index]] = value or nil end
+  if before.status ~= 'dispatching' or before.token ~= args[3] or before.next_place ~= args[5] then return { 'lost' } end
   local now = now_ms()
   local why
   if redis.call('HGET', keys[1], 'status') == 'stopped' then
@@ -188,10 +214,10 @@ local function continue_firing(keys, args)
     why = 'the delivery deadline passed before every target had its execution'
   end
   if why then
-    close_firing(keys, keys[2], args[1], args[2], why)
+    cut_short(keys, keys[2], args[1], args[2], why)
     return { 'continued', 1, number(now) }
   end
-  return { 'continued', write_chunk(keys, args, now), number(now) }
+  return { 'continued', write_chunk(keys, args, now, before, {}), number(now) }
 end
 
 -- Take over a dispatch whose owner let its lease run out.

@@ -1,4 +1,4 @@
-"""Invocations that run when a machine starts: once per invocation and boot, and never because an agent was restarted."""
+"""Invocations that run when a machine starts: once per boot, and never because an agent was restarted."""
 
 import threading
 
