@@ -9,14 +9,16 @@ from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.functions.instances import register_instance
 from ..broker_config.functions.library import fcall, run
-from ..broker_config.records import Command, Invocation, decode_command, decode_invocation, encode
+from ..broker_config.records import Command, Invocation, decode_command, decode_invocation
 from ..broker_config.redis_client import Redis
 from . import command_library, instances, tagging, targets, validation
+from .activations import Activation, decode_activation
 
 #: A key given afterwards may be longer than one given at creation.
 TAG_KEY_CHARACTERS = 128
-#: Invocations searched for tags, newest first: their tags have no index, since retention removes them by itself.
-INVOCATIONS_SEARCHED_COUNT = 1_000
+#: Invocations and activations searched for tags, newest first: theirs have no index, which would outlive them.
+SEARCHED_COUNT = 1_000
+_SEARCHED: Mapping[str, str] = {"invocation": keys.INVOCATIONS, "activation": keys.ACTIVATIONS}
 
 Change = Callable[[Mapping[str, str]], dict[str, str]]
 Tags = dict[str, str]
@@ -63,8 +65,9 @@ def change(redis: Redis, kind: str, ids: Sequence[str], to: Change) -> None:
 
 def tagged_ids(redis: Redis, kind: str, wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
     """Ids of one type that carry every wanted key with one of its values (``None``: any value), sorted."""
-    if check_type(kind) == "invocation":
-        recent = [one.decode() for one in redis.call("ZREVRANGE", keys.INVOCATIONS, 0, INVOCATIONS_SEARCHED_COUNT - 1)]
+    searched = _SEARCHED.get(check_type(kind))
+    if searched is not None:
+        recent = [one.decode() for one in redis.call("ZREVRANGE", searched, 0, SEARCHED_COUNT - 1)]
         found = zip(recent, tags_of(redis, kind, recent), strict=True)
         return sorted(one for one, tags in found if tags is not None and _carries(tags, wanted))
     index_kind = command_library.KIND if kind == "command" else instances.KIND
@@ -124,8 +127,17 @@ def _change_invocation(redis: Redis, invoke_id: str, to: Change) -> None:
     _replace(redis, keys.invocation(invoke_id), decode_invocation, to)
 
 
+def _activation_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
+    replies = redis.pipeline_or_raise([("HGET", keys.activation(one), "record") for one in ids])
+    return [dict(decode_activation(record).tags) if record else None for record in replies]
+
+
+def _change_activation(redis: Redis, activation_id: str, to: Change) -> None:
+    _replace(redis, keys.activation(activation_id), decode_activation, to)
+
+
 def _replace(
-    redis: Redis, key: str, decode: Callable[[bytes], Command | Invocation], to: Change
+    redis: Redis, key: str, decode: Callable[[bytes], Command | Invocation | Activation], to: Change
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Change the tags in a record that nobody else changed meanwhile; answers them as they were and as they are."""
     while True:
@@ -135,7 +147,7 @@ def _replace(
         record = decode(seen)
         after = to(record.tags)
         # The function replaces any record that is still the one that was read.
-        changed = encode(msgspec.structs.replace(record, tags=after))
+        changed = msgspec.json.encode(msgspec.structs.replace(record, tags=after))
         if run(redis, fcall("ca_modify_command", [key], [seen, changed])) == b"ok":
             return record.tags, after
 
@@ -146,6 +158,7 @@ _Write = Callable[[Redis, str, Change], None]
 _KINDS: Mapping[str, tuple[_Read, _Write]] = {
     "command": (_command_tags, _change_command),
     "invocation": (_invocation_tags, _change_invocation),
+    "activation": (_activation_tags, _change_activation),
     "instance": (_instance_tags, _change_instance),
     "managedinstance": (_instance_tags, _change_instance),
 }

@@ -2,6 +2,7 @@
 
 from ..api import Assistant
 from .actions import ActionRegistry
+from .actions_activations import ActivationActions
 from .actions_commands import CommandActions
 from .actions_files import FileActions
 from .actions_instances import InstanceActions
@@ -25,6 +26,7 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
         ResultActions(assistant, ChangeBell(assistant.redis)),
         InstanceActions(assistant),
         TimedActions(assistant),
+        ActivationActions(assistant),
         ManagedInstanceActions(assistant),
         TagActions(assistant),
         FileActions(assistant),

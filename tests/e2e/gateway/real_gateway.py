@@ -4,7 +4,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +36,14 @@ class RealGateway:
         """The port on loopback."""
         return int(self.url.rpartition(":")[2])
 
-    def call(self, action: str, parameters: dict[str, str] | None = None, **named: str) -> dict[str, Any]:
+    def call(self, action: str, parameters: Mapping[str, str] | None = None, /, **named: str) -> dict[str, Any]:
         """Call an action and give its answer; fail with what it said otherwise."""
         status, body = self.try_call(action, {**(parameters or {}), **named})
         assert status == 200, body
-        return body
+        answer: dict[str, Any] = body
+        return answer
 
-    def try_call(self, action: str, parameters: dict[str, str], *, within_seconds: float = 40) -> tuple[int, Any]:
+    def try_call(self, action: str, parameters: Mapping[str, str], *, within_seconds: float = 40) -> tuple[int, Any]:
         """Call an action with signature version 1; give the status and the answer."""
         query = v1_query(action, {"RegionId": "local", **parameters}, secret=self.secret, AccessKeyId=self.key_id)
         request = urllib.request.Request(f"{self.url}/", data=query.encode(), method="POST")

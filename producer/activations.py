@@ -1,0 +1,224 @@
+"""Activations: codes that let machines register themselves, for a while and for so many."""
+
+import hashlib
+import ipaddress
+import re
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from . import validation
+from .command_library import has_tags, like
+from .paging import Page, PageRequest, read_page
+
+ACTIVATIONS_COUNT = 5_000
+INSTANCES_COUNT_MAX = 1_000
+HOURS_MAX = 4
+DESCRIPTION_CHARACTERS = 100
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
+_NAME_CHARACTERS = (2, 50)
+_HOUR_MS = 3_600_000
+
+
+class Activation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was asked for when the code was made; of the code only a digest is kept."""
+
+    activation_id: str
+    code_digest: str
+    created_ms: int
+    instance_name: str = ""
+    instance_count: int = 10
+    hours: int = HOURS_MAX
+    address_range: str = ""
+    description: str = ""
+    resource_group_id: str = ""
+    tags: dict[str, str] = {}
+
+    @property
+    def ends_ms(self) -> int:
+        """When the code is good no more."""
+        return self.created_ms + self.hours * _HOUR_MS
+
+
+class StoredActivation(msgspec.Struct, frozen=True, kw_only=True):
+    """An activation with what became of it."""
+
+    activation: Activation
+    disabled: bool
+    registered_count: int
+    deregistered_count: int
+
+
+class ActivationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which activations are wanted; empty fields do not filter."""
+
+    activation_id: str = ""
+    instance_name: str = ""
+    resource_group_id: str = ""
+    tags: Mapping[str, str | None] = {}
+
+
+_decoder = msgspec.json.Decoder(Activation)
+_FIELDS = ("record", "disabled", "registered_count", "deregistered_count")
+
+
+def create(
+    redis: Redis,
+    *,
+    instance_name: str = "",
+    instance_count: int = 10,
+    hours: int = HOURS_MAX,
+    address_range: str = "",
+    description: str = "",
+    resource_group_id: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> tuple[str, str]:
+    """Make an activation and answer its id and code; the code is shown this once.
+
+    Raises:
+        RequestInvalid: with the API's code for what is wrong.
+    """
+    if redis.call("ZCARD", keys.ACTIVATIONS) >= ACTIVATIONS_COUNT:
+        raise RequestInvalid(f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit")
+    if not 1 <= instance_count <= INSTANCES_COUNT_MAX:
+        raise RequestInvalid(f"{instance_count} instances", code="ActivationLimitation.Invalid")
+    if not 1 <= hours <= HOURS_MAX:
+        raise RequestInvalid(f"{hours} hours", code="ActivationTTL.ExceedLimit")
+    if len(description) > DESCRIPTION_CHARACTERS:
+        raise RequestInvalid(f"the description has {len(description)} characters", code="ActivationDesc.ExceedLimit")
+    code = f"a-{secrets.token_urlsafe(24)}"
+    activation = Activation(
+        activation_id=str(uuid.uuid4()).upper(),
+        code_digest=code_digest(code),
+        created_ms=now_ms(),
+        instance_name=_checked_name(instance_name),
+        instance_count=instance_count,
+        hours=hours,
+        address_range=_checked_range(address_range),
+        description=description,
+        resource_group_id=resource_group_id,
+        tags=validation.tags(tags or {}),
+    )
+    redis.pipeline_or_raise(
+        [
+            ("HSET", keys.activation(activation.activation_id), "record", msgspec.json.encode(activation)),
+            ("ZADD", keys.ACTIVATIONS, activation.created_ms, activation.activation_id),
+        ]
+    )
+    return activation.activation_id, code
+
+
+def describe(redis: Redis, wanted: ActivationFilter, page: PageRequest) -> Page[StoredActivation]:
+    """List activations, newest first."""
+    if wanted.activation_id:
+        page.check()
+        found = [one for one in _load_all(redis, [wanted.activation_id]) if one is not None and _matches(one, wanted)]
+        return Page(found, len(found), "", 1, page.count)
+    return read_page(
+        redis,
+        keys.ACTIVATIONS,
+        page,
+        lambda ids: _load_all(redis, ids),
+        keep=(lambda one: _matches(one, wanted)) if wanted != ActivationFilter() else None,
+        filters=repr(wanted),
+    )
+
+
+def disable(redis: Redis, activation_id: str) -> StoredActivation:
+    """Let nobody register with it any more.
+
+    Raises:
+        NotFound: there is none.
+    """
+    load(redis, activation_id)
+    redis.call("HSET", keys.activation(activation_id), "disabled", 1)
+    return load(redis, activation_id)
+
+
+def delete(redis: Redis, activation_id: str) -> StoredActivation:
+    """Delete an activation that nobody registered with.
+
+    Raises:
+        NotFound: there is none.
+        Refused: somebody did (``ActivationId.InUse``).
+    """
+    stored = load(redis, activation_id)
+    if stored.registered_count:
+        raise Refused(
+            f"{stored.registered_count} instances are registered with {activation_id}; disable it instead",
+            code="ActivationId.InUse",
+        )
+    redis.pipeline_or_raise([("DEL", keys.activation(activation_id)), ("ZREM", keys.ACTIVATIONS, activation_id)])
+    return stored
+
+
+def load(redis: Redis, activation_id: str) -> StoredActivation:
+    """Read one activation.
+
+    Raises:
+        NotFound: there is none (``ActivationId.NotFound``).
+    """
+    found = _load_all(redis, [activation_id])[0]
+    if found is None:
+        raise NotFound(f"there is no activation {activation_id[:40]!r}", code="ActivationId.NotFound")
+    return found
+
+
+def decode_activation(record: bytes) -> Activation:
+    """Read an activation's record."""
+    return _decoder.decode(record)
+
+
+def code_digest(code: str) -> str:
+    """What is kept of a code: it is long and random, so a plain digest tells nothing of it."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def _load_all(redis: Redis, ids: Sequence[str]) -> list[StoredActivation | None]:
+    commands: list[Command] = [("HMGET", keys.activation(one), *_FIELDS) for one in ids]
+    return [
+        StoredActivation(
+            activation=decode_activation(record),
+            disabled=bool(disabled),
+            registered_count=int(registered or 0),
+            deregistered_count=int(deregistered or 0),
+        )
+        if record
+        else None
+        for record, disabled, registered, deregistered in (redis.pipeline_or_raise(commands) if commands else [])
+    ]
+
+
+def _matches(stored: StoredActivation, wanted: ActivationFilter) -> bool:
+    one = stored.activation
+    return (
+        like(one.instance_name, wanted.instance_name)
+        and wanted.resource_group_id in ("", one.resource_group_id)
+        and has_tags(one.tags, wanted.tags)
+    )
+
+
+def _checked_name(name: str) -> str:
+    if not name:
+        return name
+    if not _NAME_CHARACTERS[0] <= len(name) <= _NAME_CHARACTERS[1]:
+        raise RequestInvalid(f"the name has {len(name)} characters", code="InstanceName.ExceedLimit")
+    if not _NAME.fullmatch(name) or name.lower().startswith("http:"):
+        raise RequestInvalid(f"{name!r} cannot begin the names of instances", code="InstanceName.InvalidPattern")
+    return name
+
+
+def _checked_range(text: str) -> str:
+    if text:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError as exc:
+            raise RequestInvalid(f"{text[:60]!r} is no range of addresses", code="AddressRange.InvalidPattern") from exc
+    return text

@@ -1,0 +1,91 @@
+"""CreateActivation, DescribeActivations, DisableActivation, DeleteActivation."""
+
+from collections.abc import Mapping
+
+from ...broker_config.clock import iso_seconds
+from .. import activations
+from ..activations import ActivationFilter, StoredActivation
+from ..api import Assistant
+from ..shapes import Shape
+from .actions import Action, Call, Fields
+from .idempotency import once_per_token
+from .request_values import page_fields, page_request_of, tag_filter_of, tags_of
+
+
+class ActivationActions:
+    """Codes that let machines in."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._redis = assistant.redis
+
+    def table(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return {
+            "CreateActivation": self.create_activation,
+            "DescribeActivations": self.describe_activations,
+            "DisableActivation": self.disable_activation,
+            "DeleteActivation": self.delete_activation,
+        }
+
+    def create_activation(self, call: Call) -> Fields:
+        """Make an activation; its code is in this answer alone."""
+        given = call.parameters
+        count = given.integer("InstanceCount", 10, code="ActivationLimitation.Invalid")
+        hours = given.integer("TimeToLiveInHours", activations.HOURS_MAX, code="ActivationTTL.ExceedLimit")
+        tags = tags_of(given)
+
+        def act() -> Shape:
+            activation_id, code = activations.create(
+                self._redis,
+                instance_name=given.text("InstanceName"),
+                instance_count=count,
+                hours=hours,
+                address_range=given.text("IpAddressRange"),
+                description=given.text("Description"),
+                resource_group_id=given.text("ResourceGroupId"),
+                tags=tags,
+            )
+            return {"ActivationId": activation_id, "ActivationCode": code}
+
+        return once_per_token(self._redis, call, act)
+
+    def describe_activations(self, call: Call) -> Fields:
+        """List activations, newest first; without their codes, which nobody can tell any more."""
+        given = call.parameters
+        wanted = ActivationFilter(
+            activation_id=given.text("ActivationId"),
+            instance_name=given.text("InstanceName"),
+            resource_group_id=given.text("ResourceGroupId"),
+            tags=tag_filter_of(given),
+        )
+        page = activations.describe(self._redis, wanted, page_request_of(call))
+        return {**page_fields(page, call.caller), "ActivationList": [activation_shape(one) for one in page.items]}
+
+    def disable_activation(self, call: Call) -> Fields:
+        """Let nobody register with it any more."""
+        stored = activations.disable(self._redis, call.parameters.required("ActivationId"))
+        return {"Activation": activation_shape(stored)}
+
+    def delete_activation(self, call: Call) -> Fields:
+        """Delete an activation that nobody registered with."""
+        shape = activation_shape(activations.delete(self._redis, call.parameters.required("ActivationId")))
+        return {"Activation": {name: value for name, value in shape.items() if name != "Disabled"}}
+
+
+def activation_shape(stored: StoredActivation) -> Shape:
+    """One activation; its tags are a flat list."""
+    one = stored.activation
+    return {
+        "ActivationId": one.activation_id,
+        "CreationTime": iso_seconds(one.created_ms),
+        "Description": one.description,
+        "InstanceName": one.instance_name,
+        "InstanceCount": one.instance_count,
+        "RegisteredCount": stored.registered_count,
+        "DeregisteredCount": stored.deregistered_count,
+        "TimeToLiveInHours": one.hours,
+        "IpAddressRange": one.address_range,
+        "Disabled": stored.disabled,
+        "ResourceGroupId": one.resource_group_id,
+        "Tags": [{"TagKey": key, "TagValue": value} for key, value in one.tags.items()],
+    }
