@@ -5,10 +5,11 @@ It can be repeated at any point: a row that exists is left alone, so a dispatch 
 by running it again.
 """
 
-import secrets
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from . import keys
 from .envelope_signing import EnvelopeSigner
@@ -35,8 +36,7 @@ _EXPIRY_MARGIN_MS = 60_000
 _PAYLOAD_MARGIN_MS = 600_000
 
 
-@dataclass(frozen=True)
-class Dispatched:
+class Dispatched(msgspec.Struct, frozen=True):
     """How many targets got a row: waiting for their agent, or refused (queue full, quarantine)."""
 
     created_count: int
@@ -141,7 +141,7 @@ class Dispatcher:
                 payload_token=token,
                 created_ms=base_ms,
                 expires_ms=base_ms + within_ms + _EXPIRY_MARGIN_MS,
-                nonce=secrets.token_hex(12),
+                nonce=os.urandom(12).hex(),
             )
         )
         common: list[Argument] = [

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -27,8 +26,7 @@ _STATES_CHUNK_COUNT = 1000
 _READER_GRACE_MS = 5_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredInvocation:
+class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
     """An invocation with the parts of its hash that change."""
 
     record: Invocation
@@ -49,8 +47,7 @@ class StoredInvocation:
         return self.record.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InvocationStatus:
+class InvocationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The roll-up of an invocation over its instances."""
 
     state: InvocationState
@@ -111,10 +108,10 @@ def overdue_view(row: ExecutionRow | None, is_connected: bool) -> ExecutionRow |
     if row is None:
         return None
     code, info = lost_reason(row.state, connected=is_connected)
-    outcome = replace(
+    outcome = msgspec.structs.replace(
         row.outcome, state=ExecutionState.ABORTED, error_code=code, error_info=info, finished_ms=row.deadline_ms
     )
-    return replace(row, state=ExecutionState.ABORTED.value, outcome=outcome)
+    return msgspec.structs.replace(row, state=ExecutionState.ABORTED.value, outcome=outcome)
 
 
 def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:

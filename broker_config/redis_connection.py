@@ -8,14 +8,16 @@ may take. kombu still uses redis-py for the queues.
 import contextlib
 import select
 import socket
-import ssl
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
 
 from .errors import RedisRefused, RedisUnreachable
 from .redis_url import RedisAddress
+
+if TYPE_CHECKING:
+    import ssl
 
 Argument = str | bytes | int | float
 Command = Sequence[Argument]
@@ -37,8 +39,9 @@ class RedisConnection:
         """
         self._timeout_seconds = timeout_seconds
         self._reader = hiredis.Reader()
+        self._tls = address.tls
+        # Until it has greeted us, a server that takes connections and says nothing counts as not there.
         self._socket = _connect(address, connect_timeout_seconds)
-        self._socket.settimeout(timeout_seconds)
         greeting: list[Command] = []
         if address.password:
             greeting.append(("AUTH", address.user, address.password) if address.user else ("AUTH", address.password))
@@ -52,6 +55,7 @@ class RedisConnection:
         except BaseException:
             self.close()
             raise
+        self._socket.settimeout(timeout_seconds)
 
     def exchange(self, commands: Sequence[Command], timeout_seconds: float | None = None) -> list[Any]:
         """Send commands and read as many replies; an error reply stands in the list as ``hiredis.ReplyError``.
@@ -81,7 +85,7 @@ class RedisConnection:
         if reply is not False:
             return reply
         try:
-            decrypted = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+            decrypted = self._tls and cast("ssl.SSLSocket", self._socket).pending()
             if not decrypted and not select.select([self._socket], [], [], timeout_seconds)[0]:
                 return None
             return self._read()
@@ -111,11 +115,14 @@ class RedisConnection:
             self._socket.close()
 
     def _read(self) -> Any:
-        while (reply := self._reader.gets()) is False:
-            received = self._socket.recv(_READ_BYTES)
-            if not received:
-                raise ConnectionResetError("closed by the server")
-            self._reader.feed(received)
+        try:
+            while (reply := self._reader.gets()) is False:
+                received = self._socket.recv(_READ_BYTES)
+                if not received:
+                    raise ConnectionResetError("closed by the server")
+                self._reader.feed(received)
+        except hiredis.ProtocolError as exc:
+            raise ConnectionError(f"what answers there does not speak Redis ({exc})") from exc
         return reply
 
 
@@ -149,7 +156,9 @@ def _connect_tcp(target: tuple[str, int], address: RedisAddress, timeout_seconds
         raise RedisUnreachable(f"no Redis at {address.shown()}: {exc}") from exc
 
 
-def _tls_context(address: RedisAddress) -> ssl.SSLContext:
+def _tls_context(address: RedisAddress) -> "ssl.SSLContext":
+    import ssl  # lazy: 5 ms that only rediss:// needs
+
     context = ssl.create_default_context(cafile=address.ca or None)
     if address.cert:
         context.load_cert_chain(address.cert, address.key or None)

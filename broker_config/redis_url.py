@@ -5,8 +5,9 @@
 ``sentinel://[user:password@]host[:26379][,host…]/master-name[/db][?sentinel_user=U&sentinel_password=P&tls=yes…]``.
 """
 
-from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import msgspec
 
 from .errors import SettingsInvalid
 
@@ -14,8 +15,7 @@ _QUERY = {"db", "ca", "cert", "key", "verify", "tls", "sentinel_user", "sentinel
 _FORMS = "redis://host:port/db, rediss://…, unix:///path?db=0 or sentinel://host:port,host:port/master/db"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RedisAddress:
+class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where Redis is and who we are there."""
 
     kind: str
@@ -45,7 +45,7 @@ class RedisAddress:
 
     def with_user(self, user: str, password: str) -> str:
         """The same address as a URL for another Redis user."""
-        return format_url(replace(self, user=user, password=password))
+        return format_url(msgspec.structs.replace(self, user=user, password=password))
 
 
 def parse_url(url: str) -> RedisAddress:
@@ -77,16 +77,18 @@ def parse_url(url: str) -> RedisAddress:
     )
     segments = [segment for segment in parts.path.split("/") if segment]
     if parts.scheme == "unix":
-        return replace(common, path=unquote(parts.path), db=_database(options.get("db", "0"), url))
+        return msgspec.structs.replace(common, path=unquote(parts.path), db=_database(options.get("db", "0"), url))
     if parts.scheme in ("redis", "rediss"):
         host, port = _host_port(location, 6379, url)
-        return replace(common, kind="redis", hosts=((host, port),), db=_database("".join(segments) or "0", url))
+        return msgspec.structs.replace(
+            common, kind="redis", hosts=((host, port),), db=_database("".join(segments) or "0", url)
+        )
     if parts.scheme == "sentinel":
         if not segments:
             raise SettingsInvalid(f"Redis URL {url!r}: a sentinel address needs the master's name, as in {_FORMS}")
         hosts = tuple(_host_port(one, 26379, url) for one in location.split(","))
         database = _database(segments[1] if len(segments) > 1 else "0", url)
-        return replace(common, hosts=hosts, master=segments[0], db=database)
+        return msgspec.structs.replace(common, hosts=hosts, master=segments[0], db=database)
     raise SettingsInvalid(f"Redis URL: scheme {parts.scheme!r} is not known; use {_FORMS}")
 
 

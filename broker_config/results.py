@@ -1,7 +1,6 @@
 """The end of an execution as the agent writes it into the ledger row and as everybody reads it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -13,8 +12,7 @@ STDOUT = 1
 STDERR = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeptStreams:
+class KeptStreams(msgspec.Struct, frozen=True, kw_only=True):
     """Output that was kept: head and tail of both streams in order of arrival, and what is missing between."""
 
     data: bytes = b""
@@ -36,8 +34,7 @@ class KeptStreams:
         return b"".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How an execution ended, in the agent's words."""
 
     state: ExecutionState
@@ -47,7 +44,7 @@ class Outcome:
     signal: int | None = None
     error_code: str = ""
     error_info: str = ""
-    output: KeptStreams = field(default_factory=KeptStreams)
+    output: KeptStreams = KeptStreams()
     #: Processes of the script still alive after a stop or a timeout; the promise is 0.
     survivors: int | None = None
     #: Background processes that a script which ended by itself has left behind.
@@ -77,8 +74,7 @@ class Outcome:
         return fields
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExecutionRow:
+class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the ledger, read."""
 
     execution_id: str

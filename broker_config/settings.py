@@ -3,9 +3,7 @@
 Unknown names are errors that show the nearest known one: a misspelt setting must not be a silent default.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -150,12 +148,18 @@ def _user_file() -> Path:
 
 def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
         if must_exist:
             raise SettingsInvalid(f"configuration file {path}: {exc.strerror}") from exc
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
+        raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
+    import tomllib  # lazy: 3 ms, and often there is no file
+
+    try:
+        parsed = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
         raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
     flat: dict[str, Value] = {}
     for name, value in parsed.items():
@@ -211,5 +215,7 @@ def _mask(name: str, value: Value) -> str:
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    import difflib  # lazy: only a misspelt name needs it
+
     close = difflib.get_close_matches(name, known, 1, 0.6)
     return f"; did you mean {close[0]}?" if close else "; `assist config show` lists them all"

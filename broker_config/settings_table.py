@@ -15,7 +15,7 @@ def setting(default: Value, text: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"help": text, "secret": secret})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AgentSettings:
     """The agent on an instance."""
 
@@ -48,7 +48,7 @@ class AgentSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LimitSettings:
     """Limits of the API; the defaults are the service's own."""
 
@@ -72,7 +72,7 @@ class LimitSettings:
     strict: bool = setting(False, "Apply the service's own low ceilings too (100 targets per request, 50 per stop).")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class BeatSettings:
     """The scheduler and the sweeper."""
 
@@ -85,7 +85,7 @@ class BeatSettings:
     retention_seconds: float = setting(60.0, "Time between removals of old history.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class GatewaySettings:
     """The HTTP gateway."""
 
@@ -102,7 +102,7 @@ class GatewaySettings:
     access_key_secret: str = setting("", "Secret of that access key.", secret=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlowerSettings:
     """Flower, as `assist up` runs it."""
 
@@ -110,7 +110,7 @@ class FlowerSettings:
     enabled: bool = setting(True, "Run Flower as part of `assist up`.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SecuritySettings:
     """Keys, and how the two sides find each other."""
 
@@ -127,7 +127,7 @@ class SecuritySettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """All settings of a process, read once at its edge and passed down."""
 

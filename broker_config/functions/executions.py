@@ -1,8 +1,9 @@
 """Typed calls for one execution: claim, finish, stop, live output, settle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from .. import keys
 from ..redis_client import Redis
@@ -11,8 +12,7 @@ from ..states import ExecutionState, allowed_from
 from .library import fcall, run
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """The execution is ours: its signed envelope, and its payload when that travelled in the row."""
 
     envelope: bytes
@@ -22,23 +22,20 @@ class Claimed:
     claimed_ms: int
 
 
-@dataclass(frozen=True)
-class NotClaimed:
+class NotClaimed(msgspec.Struct, frozen=True):
     """Somebody else has it, it was stopped, it is too late, or there is no such row (``unknown``)."""
 
     state: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """The row moved; ``previous`` is the state it left, ``""`` for a row that had to be written anew."""
 
     previous: str
 
 
-@dataclass(frozen=True)
-class Unmoved:
+class Unmoved(msgspec.Struct, frozen=True):
     """The row did not move; ``current`` is its state, ``""`` when there is no row."""
 
     current: str

@@ -1,7 +1,8 @@
 """Typed calls for instances: register one, and its agent's heartbeat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .. import keys
 from ..redis_client import Redis
@@ -9,8 +10,7 @@ from ..redis_connection import Argument
 from .library import fcall, run, run_all
 
 
-@dataclass(frozen=True)
-class Beat:
+class Beat(msgspec.Struct, frozen=True):
     """What a heartbeat found: the server's clock, who beat before us (``""`` for nobody), and what waits for us."""
 
     server_ms: int

@@ -69,7 +69,7 @@ def show(call: Call) -> None:
         call.print(line)
 
 
-@assist_command("disable", examples=())
+@assist_command("disable", examples=("assist access-key disable CA0123456789ABCDEFGH",))
 @click.argument("access_key_id", metavar="ID")
 def disable(call: Call, *, access_key_id: str) -> None:
     """Refuse an access key from its next request on."""
@@ -77,7 +77,7 @@ def disable(call: Call, *, access_key_id: str) -> None:
     _done(call, access_key_id, "is refused from now on")
 
 
-@assist_command("enable", examples=())
+@assist_command("enable", examples=("assist access-key enable CA0123456789ABCDEFGH",))
 @click.argument("access_key_id", metavar="ID")
 def enable(call: Call, *, access_key_id: str) -> None:
     """Accept a disabled access key again."""
@@ -85,7 +85,7 @@ def enable(call: Call, *, access_key_id: str) -> None:
     _done(call, access_key_id, "is accepted again")
 
 
-@assist_command("delete", examples=())
+@assist_command("delete", examples=("assist access-key delete CA0123456789ABCDEFGH",))
 @click.argument("access_key_id", metavar="ID")
 def delete(call: Call, *, access_key_id: str) -> None:
     """Delete an access key."""

@@ -5,6 +5,8 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
@@ -64,7 +66,8 @@ def _still_open(redis: Redis, file: Path) -> bool:
         key_id = read["security"]["instance_key"].partition(":")[0]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
         return False
-    same_place = replace(agent.address, user="", password="") == replace(redis.address, user="", password="")
+    nobody = {"user": "", "password": ""}
+    same_place = structs.replace(agent.address, **nobody) == structs.replace(redis.address, **nobody)
     if not same_place or redis.call("HGET", keys.KEY_IDS, read["instance_id"]) != key_id.encode():
         return False
     try:

@@ -17,6 +17,9 @@ ELSEWHERE = {
     "assist instance add i-web2 --credentials": "it takes the agent's place",
     "assist instance rotate": "it needs keys",
     "assist instance quarantine": "nothing would run any more",
+    "assist access-key disable": "its own test does it",
+    "assist access-key enable": "its own test does it",
+    "assist access-key delete": "its own test does it",
     "assist instance release": "it needs a quarantine",
 }
 
