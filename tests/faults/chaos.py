@@ -47,7 +47,7 @@ def main() -> int:
         lanes = plan(asked.seed, asked.minutes * 60, instance_ids)
         _run(asked.minutes * 60, workload, injector, lanes)
         rig.heal()
-        timed_load.end(rig.scene)
+        timed_load.end(rig.scene, has_beat=bool(asked.beats))
         took_seconds = _recover(rig)
         violations = rig.scene.violations()
         print(f"seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, {asked.beats} beats:")

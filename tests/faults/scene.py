@@ -66,6 +66,8 @@ class TimedAsked:
                     execution_id=ids.execution_id(self.invoke_id, one.due_ms, name),
                     exit_code=self.script.exit_code,
                     is_accepted=one.created_count == len(targets),
+                    # Stopping a timed invocation stops what runs of its latest firing.
+                    is_stop_asked=bool(self.until_ms) and one.due_ms == max(row.due_ms for row in firings),
                 )
 
 
