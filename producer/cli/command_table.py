@@ -18,6 +18,7 @@ ROWS: dict[str, Row] = {
     "invoke": Row(".invocation_create:invoke", "Invoke a stored command; the same as `invocation create`."),
     "command": Row(".command:group", "Store, list, change and delete commands."),
     "invocation": Row(".invocation:group", "Invoke commands; follow, show and stop invocations."),
+    "timed": Row(".timed:group", "List, preview, pause, change and stop timed invocations."),
     "instance": Row(".instance:group", "List, name and tag instances."),
     "file": Row(".file:group", "Send small files to instances."),
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),

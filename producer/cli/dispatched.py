@@ -2,6 +2,8 @@
 
 from ...broker_config.states import InvocationState
 from ..api import Invoked
+from ..invoking import RunOptions
+from ..timed_modes import is_timed
 from .answers import invocation_object
 from .call import Call
 from .exit_codes import DONE
@@ -9,8 +11,10 @@ from .request_options import Waiting
 from .watching import watch
 
 
-def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting) -> int:
-    """Wait if that is wanted, else name the invocation; answer the exit code."""
+def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunOptions | None = None) -> int:
+    """Wait if that is wanted, else name the invocation; answer the exit code. What runs later is never waited for."""
+    if options is not None and is_timed(options.schedule):
+        return _after_timed(call, invoked)
     if waiting.wait:
         return watch(call, invoked.invoke_id, invoked.target_count, waiting.timeout_seconds)
     if call.wants_json:
@@ -18,4 +22,13 @@ def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting) -> int:
     else:
         call.print(invoked.invoke_id)
         call.say(f"dispatched; watch it with: assist invocation follow {invoked.invoke_id}")
+    return DONE
+
+
+def _after_timed(call: Call, invoked: Invoked) -> int:
+    if call.wants_json:
+        call.print_json(invocation_object(invoked.invoke_id, invoked.command_id, InvocationState.SCHEDULED, None))
+    else:
+        call.print(invoked.invoke_id)
+        call.say(f"it runs by itself; see when with: assist timed show {invoked.invoke_id}")
     return DONE

@@ -8,6 +8,7 @@ from .assist_command import assist_command
 from .call import Call
 from .dispatched import after_dispatch
 from .request_options import Waiting, takes_run_options, takes_targets, takes_waiting
+from .schedule_options import schedule_options
 
 _VERBS = ("invocation create", "invoke")
 
@@ -17,12 +18,14 @@ def _examples(verb: str) -> tuple[str, ...]:
         f"assist {verb} c-… --instance i-web1",
         f"assist {verb} c-… --tag env=test --timeout 2m --output json",
         f"assist {verb} c-… --all --no-wait --deliver-within 7d",
+        f"assist {verb} c-… --all --frequency 'rate(1 h)'",
     )
 
 
 @click.argument("command_id", metavar="COMMAND_ID")
 @takes_targets
 @takes_run_options
+@schedule_options
 @click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
 @takes_waiting(default=True)
 def _invoke(
@@ -33,7 +36,7 @@ def _invoke(
     What is not given here is taken from the command. Output and exit code are those of `assist run`.
     """
     invoked = call.assistant.invoke_command(command_id, targets, options, client_token=client_token)
-    return after_dispatch(call, invoked, waiting)
+    return after_dispatch(call, invoked, waiting, options)
 
 
 create, invoke = (assist_command(verb.rpartition(" ")[2], examples=_examples(verb))(_invoke) for verb in _VERBS)

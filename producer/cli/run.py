@@ -8,6 +8,7 @@ from .assist_command import assist_command
 from .call import Call
 from .dispatched import after_dispatch
 from .request_options import SCRIPT_TYPES, Waiting, script_type_option, takes_run_options, takes_targets, takes_waiting
+from .schedule_options import schedule_options
 from .script_source import takes_script
 
 _EXAMPLES = (
@@ -16,6 +17,7 @@ _EXAMPLES = (
     "assist run --file check.sh --tag env=test --timeout 10m",
     "echo 'echo \"hello $CA_PARAM_WHO\"' | assist run - --instance i-web1 --parameter 'WHO=my world'",
     "assist run 'sleep 1' --all --no-wait",
+    "assist run 'df -h' --all --frequency '0 0 4 * * *' --timezone Europe/Berlin",
 )
 
 
@@ -25,6 +27,7 @@ _EXAMPLES = (
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--name", default="", help="A name for the command.")
 @takes_run_options
+@schedule_options
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")
 @click.option("--keep-command", is_flag=True, help="Store the script as a command as well.")
 @click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
@@ -58,4 +61,4 @@ def run(
         keep_command=keep_command,
         client_token=client_token,
     )
-    return after_dispatch(call, invoked, waiting)
+    return after_dispatch(call, invoked, waiting, options)

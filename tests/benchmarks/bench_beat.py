@@ -128,7 +128,7 @@ def start(system: System, name: str) -> Program:
 def wait_for_bursts(redis: Redis, invoke_ids: Sequence[str], count: int) -> None:
     def enough() -> bool:
         replies = redis.pipeline_or_raise([("ZCARD", keys.firings(one)) for one in invoke_ids])
-        return min(replies) >= count
+        return bool(min(replies) >= count)
 
     eventually(enough, 60, every_seconds=0.5)
 

@@ -1,6 +1,7 @@
 """Invocations that run when a machine starts: once per boot, and never because an agent was restarted."""
 
 import threading
+from functools import partial
 
 import pytest
 from integration.beat.conftest import Timing
@@ -38,6 +39,10 @@ def next_reboot(timing: Timing, *targets: str) -> str:
 def finish(timing: Timing, made: BootExecution) -> None:
     invoke_id, firing_ms, instance_id = split_execution_id(made.execution_id) or ("", 0, "")
     timing.finish(invoke_id, firing_ms, instance_id)
+
+
+def is_later(timing: Timing, moment_ms: int) -> bool:
+    return timing.server_ms() > moment_ms
 
 
 def test_each_boot_runs_it_once_however_often_the_agent_starts(timing: Timing) -> None:
@@ -128,7 +133,8 @@ def test_the_history_has_a_row_for_each_boot(timing: Timing) -> None:
         (made,) = start_machine(timing, boot_id, "i-1")
         finish(timing, made)
         # Another millisecond, another firing.
-        eventually(lambda made=made: timing.server_ms() > (split_execution_id(made.execution_id) or ("", 0, ""))[1])
+        made_ms = (split_execution_id(made.execution_id) or ("", 0, ""))[1]
+        eventually(partial(is_later, timing, made_ms))
     firings = timing.wait_for_firings(invoke_id, 2)
     assert [one.instances for one in firings] == [("i-1",), ("i-1",)]
     views = timing.assistant.timed.history(invoke_id).items

@@ -1,8 +1,11 @@
 """One beat fires what is due, when it is due, and says what it did."""
 
+from functools import partial
+
 from integration.beat.conftest import Timing, due_seconds
 
 from cloud_assistant.broker_config import keys, messages
+from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.signing import digest
 from harness.eventually import always, eventually
@@ -113,6 +116,10 @@ def test_what_is_new_is_fired_at_its_first_due_time_although_beats_slept_till_la
         timing.assistant.stop_invocation(invoke_id)
 
 
+def is_released(timing: Timing, invoke_id: str, firing: Firing, instance_id: str) -> bool:
+    return timing.state(invoke_id, firing, instance_id) != "Scheduled"
+
+
 def test_jitter_delays_each_instance_by_its_own_time_and_always_the_same(timing: Timing) -> None:
     timing.start_beat()
     invoke_id = timing.invoke("i-1", "i-2", "i-3", frequency="*/3 * * * * *", jitter_seconds=1.0)
@@ -123,7 +130,7 @@ def test_jitter_delays_each_instance_by_its_own_time_and_always_the_same(timing:
             execution = f"{invoke_id}.{firing.due_ms}@{name}"
             not_before = timing.redis.call("HGET", keys.execution(name, execution), "not_before_ms")
             seen.add(int(not_before) - firing.due_ms)
-            eventually(lambda name=name, firing=firing: timing.state(invoke_id, firing, name) != "Scheduled")
+            eventually(partial(is_released, timing, invoke_id, firing, name))
     assert all(len(seen) == 1 for seen in delays.values())
     assert len({next(iter(seen)) for seen in delays.values()}) == 3
     assert all(0 < next(iter(seen)) < 1000 for seen in delays.values())

@@ -1,5 +1,7 @@
 """Due times that passed while no beat ran."""
 
+from functools import partial
+
 import msgspec
 import pytest
 from integration.beat.conftest import Timing
@@ -12,9 +14,9 @@ from harness.eventually import eventually
 EVERY_TEN_SECONDS = "*/10 * * * * *"
 
 
-def missed(timing: Timing, away_seconds: int, *, frequency: str = EVERY_TEN_SECONDS, **schedule: str | float) -> str:
+def missed(timing: Timing, away_seconds: int, *, frequency: str = EVERY_TEN_SECONDS, misfire: str = "") -> str:
     """A schedule that no beat looked at for so long, up to a due time that is missed too."""
-    invoke_id = timing.invoke(frequency=frequency, **schedule)
+    invoke_id = timing.invoke(frequency=frequency, misfire=misfire)
     due = timing.timed(invoke_id).due
     assert due is not None
     timing.set_back(invoke_id, due.utc_ms - away_seconds * 1000)
@@ -24,6 +26,10 @@ def missed(timing: Timing, away_seconds: int, *, frequency: str = EVERY_TEN_SECO
 def wait_until_late(timing: Timing) -> None:
     """Wait for a moment at which the latest due time is missed and the next is not near."""
     eventually(lambda: 6_000 <= timing.server_ms() % 10_000 <= 7_500, 12)
+
+
+def is_pending(timing: Timing, invoke_id: str, firing: Firing) -> bool:
+    return timing.state(invoke_id, firing) == "Pending"
 
 
 def caught_up(timing: Timing, invoke_id: str) -> list[Firing]:
@@ -66,7 +72,7 @@ def test_all_runs_the_last_few_one_after_the_other(timing: Timing) -> None:
         timing.claim(invoke_id, row)
         timing.finish(invoke_id, row)
         if number < 2:
-            eventually(lambda number=number: timing.state(invoke_id, made_up[number + 1]) == "Pending", 3)
+            eventually(partial(is_pending, timing, invoke_id, made_up[number + 1]), 3)
 
 
 def test_one_that_is_too_old_is_not_run(timing: Timing) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from integration.beat.conftest import Timing
@@ -118,7 +119,7 @@ def run_faults(timing: Timing, server: RedisServer, seconds: float, seed: int) -
         beat.sigcont()
     stop_ms = timing.server_ms()
     for invoke_id in invoke_ids:
-        eventually(lambda one=invoke_id: due_is_after(timing, one, stop_ms), 15, "beats have caught up")
+        eventually(partial(due_is_after, timing, invoke_id, stop_ms), 15, "beats have caught up")
         timing.assistant.timed.pause(invoke_id)
     for beat in beats:
         beat.stop()

@@ -1,0 +1,84 @@
+"""Counting due times by arithmetic agrees with stepping through them, also where clocks change."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_assistant.broker_config.due_stretch import count_due, first_due, last_due
+from cloud_assistant.broker_config.schedule import Schedule, ScheduleOptions
+from cloud_assistant.broker_config.schedule.frequency import parse_frequency
+
+DAY_MS = 86_400_000
+FREQUENCIES = (
+    "0 */10 * * * *",
+    "*/30 0-59/7 1-5 * * *",
+    "0 30 2 * * *",
+    "0 30 1 * * *",
+    "0 10 1 * * 6,0",
+    "0 0 */2 15W * ?",
+    "0 15 10 L * ?",
+    "0 0 * 1 * 5",
+    "0 0 12 1 1 ? 2026",
+    "rate(90 s)",
+    "at(2026-03-29 02:30:00 Europe/Berlin)",
+)
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia")
+MOMENTS = st.integers(1_293_840_000_000, 1_830_000_000_000)  # 2011 to 2027
+
+
+def stepped(schedule: Schedule, after_ms: int, until_ms: int) -> list[int]:
+    found = []
+    due = schedule.next_after(after_ms)
+    while due is not None and due.utc_ms <= until_ms:
+        found.append(due.utc_ms)
+        due = schedule.next_after(due.utc_ms)
+    return found
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Schedule:
+    options = ScheduleOptions(
+        gap=draw(st.sampled_from(("run_after", "skip"))), overlap=draw(st.sampled_from(("once", "twice")))
+    )
+    text = draw(st.sampled_from(FREQUENCIES))
+    return parse_frequency(
+        text, default_zone=draw(st.sampled_from(ZONES)), anchor_ms=1_293_840_000_123, options=options
+    )
+
+
+@settings(max_examples=60)
+@given(schedules(), MOMENTS, st.integers(0, 8 * DAY_MS))
+def test_a_count_is_the_number_of_steps(schedule: Schedule, after_ms: int, width_ms: int) -> None:
+    assert count_due(schedule, after_ms, after_ms + width_ms) == len(stepped(schedule, after_ms, after_ms + width_ms))
+
+
+@settings(max_examples=60)
+@given(schedules(), MOMENTS, st.integers(0, 8 * DAY_MS), st.integers(1, 5))
+def test_the_last_and_the_first_are_those_of_the_steps(
+    schedule: Schedule, after_ms: int, width_ms: int, count: int
+) -> None:
+    every = stepped(schedule, after_ms, after_ms + width_ms)
+    assert [due.utc_ms for due in last_due(schedule, after_ms, after_ms + width_ms, count)] == every[-count:]
+    assert [due.utc_ms for due in first_due(schedule, after_ms, after_ms + width_ms, count)] == every[:count]
+
+
+def test_the_days_of_both_clock_changes_are_counted_as_they_are() -> None:
+    schedule = parse_frequency("0 0 * * * *", default_zone="Europe/Berlin", anchor_ms=0)
+    for day, hours in ((datetime(2026, 3, 28, 23, tzinfo=UTC), 23), (datetime(2026, 10, 24, 22, tzinfo=UTC), 25)):
+        start_ms = int(day.timestamp() * 1000) - 1
+        assert count_due(schedule, start_ms, start_ms + hours * 3_600_000) == hours
+
+
+def test_a_year_of_seconds_is_counted_without_stepping_through_it() -> None:
+    schedule = parse_frequency("* * * * * *", default_zone="Asia/Shanghai", anchor_ms=0)
+    start_ms = 1_767_225_600_000
+    assert count_due(schedule, start_ms, start_ms + 365 * DAY_MS) == 365 * 86_400
+
+
+def test_an_empty_stretch_holds_nothing() -> None:
+    schedule = parse_frequency("* * * * * *", anchor_ms=0)
+    assert count_due(schedule, 1000, 1000) == 0
+    assert count_due(schedule, 2000, 1000) == 0
+    assert last_due(schedule, 1000, 1000, 3) == []
+    assert last_due(schedule, 1000, 5000, 0) == []
