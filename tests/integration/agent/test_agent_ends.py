@@ -48,7 +48,7 @@ def test_a_killed_agents_script_is_reported_by_the_next(
         quick_system.start_agent()
     else:
         quick_system.start_agent()
-        assert operator.row(execution).state == "Running"
+        assert operator.row(execution).state == "Running", operator.row(execution)
         (tmp_path / "go").touch()
     row = operator.wait(execution)
 
