@@ -10,6 +10,8 @@ CloudAssistantError                 everything below; has ``code`` and, where it
 └── WaitTimedOut                    a wait ended before what it waited for (also TimeoutError)
 """
 
+_PASSING_KINDS = frozenset({"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN"})
+
 
 class CloudAssistantError(Exception):
     """Something Cloud Assistant itself has to say; ``code`` is stable, the text is for people."""
@@ -37,6 +39,11 @@ class RedisRefused(CloudAssistantError):
         super().__init__(message)
         #: The first word of the server's error: OOM, READONLY, NOPERM, WRONGPASS, LOADING …
         self.kind = message.split(" ", 1)[0]
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the server is expected to accept the same request soon: it loads its data, or fails over."""
+        return self.kind in _PASSING_KINDS
 
 
 class SettingsInvalid(CloudAssistantError, ValueError):

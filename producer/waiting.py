@@ -1,13 +1,14 @@
 """Wait for an invocation, or follow it event by event."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from time import sleep
 
 import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.errors import RedisUnreachable, WaitTimedOut
+from ..broker_config.errors import RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import StoredInvocation, execution_states, latest_executions, load_rows, load_targets
 from ..broker_config.redis_client import Redis
@@ -83,7 +84,7 @@ class Follower:
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
         record = self._stored.record
         with self._announcements.listen(record.invoke_id, record.done_channel):
-            yield from self._look()
+            yield from self._patiently(self._look, deadline)
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
                 now = monotonic_seconds()
@@ -95,9 +96,9 @@ class Follower:
                 until = min(look_at, deadline) if deadline is not None else look_at
                 heard = self._hear(max(0.0, until - now), deadline)
                 if heard:
-                    yield from self._react(heard)
+                    yield from self._patiently(partial(self._react, heard), deadline)
                 if monotonic_seconds() >= look_at:
-                    yield from self._look()
+                    yield from self._patiently(self._look, deadline)
                     look_at = monotonic_seconds() + _LOOK_SECONDS
 
     def _hear(self, timeout_seconds: float, deadline: float | None) -> list[tuple[str, str]]:
@@ -105,10 +106,8 @@ class Follower:
         invoke_id = self._stored.record.invoke_id
         try:
             first = self._announcements.next(invoke_id, timeout_seconds)
-        except RedisUnreachable:
-            if deadline is not None and monotonic_seconds() >= deadline:
-                raise
-            self._wait_for_redis(deadline)
+        except (RedisUnreachable, RedisRefused) as exc:
+            self._wait_for_redis(exc, deadline)
             return [("missed", "")]
         heard = []
         while first is not None:
@@ -120,16 +119,29 @@ class Follower:
             first = self._announcements.next(invoke_id, 0)
         return heard
 
-    def _wait_for_redis(self, deadline: float | None) -> None:
-        """Come back when Redis answers again."""
+    def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:
+        """Yield what a step finds; when Redis goes away in the middle, compare with the ledger once it is back."""
         while True:
+            try:
+                yield from step()
+                return
+            except (RedisUnreachable, RedisRefused) as exc:
+                self._wait_for_redis(exc, deadline)
+                step = self._look
+
+    def _wait_for_redis(self, trouble: RedisUnreachable | RedisRefused, deadline: float | None) -> None:
+        """Return when Redis answers again; what will not pass by itself, or not in time, is raised."""
+        while True:
+            if isinstance(trouble, RedisRefused) and not trouble.is_passing:
+                raise trouble
+            if deadline is not None and monotonic_seconds() >= deadline:
+                raise trouble
             sleep(_RETRY_SECONDS)
             try:
                 self._redis.call("PING")
                 return
-            except RedisUnreachable:
-                if deadline is not None and monotonic_seconds() >= deadline:
-                    raise
+            except (RedisUnreachable, RedisRefused) as exc:
+                trouble = exc
 
     def _react(self, heard: list[tuple[str, str]]) -> Iterator[Event]:
         if any(kind == "missed" for kind, _ in heard):

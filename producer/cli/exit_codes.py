@@ -31,7 +31,6 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 #: First words of Redis' errors that pass by themselves; the others (no permission, wrong password, full) do not.
-_PASSING = {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN"}
 #: The API calls these 403; what is wrong all the same is what was typed.
 _TYPED_WRONG = ("Parameter.", "ParameterType.", "ParameterKey.Duplicate", "InvalidParameter")
 
@@ -42,7 +41,7 @@ def code_of(error: CloudAssistantError) -> int:
     if isinstance(error, ConnectionError):
         return UNREACHABLE
     if isinstance(error, RedisRefused):
-        return UNREACHABLE if error.kind in _PASSING else REFUSED
+        return UNREACHABLE if error.is_passing else REFUSED
     if isinstance(error, WaitTimedOut):
         return TIMED_OUT
     # A tag that nothing carries is a malformed request to the API; to a person it was not found.
