@@ -10,6 +10,7 @@ from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
     execution_states,
+    fold,
     latest_executions,
     load_invocations,
     load_rows,
@@ -121,17 +122,24 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
 def _describe(redis: Redis, stored: StoredInvocation) -> DescribedInvocation:
     status = status_of(redis, stored)
     settle(redis, stored, status)
-    legacy = legacy_invoke_status(
-        [state for state, count in status.counts.items() if count], periodic_active=stored.active
-    )
-    return DescribedInvocation(stored=stored, status=status, legacy_status=legacy)
+    return DescribedInvocation(stored=stored, status=status, legacy_status=_legacy_status(stored, status))
+
+
+def _legacy_status(stored: StoredInvocation, status: InvocationStatus) -> str:
+    present = [state for state, count in status.counts.items() if count]
+    return legacy_invoke_status(present, periodic_active=stored.active)
 
 
 def _with_rows(redis: Redis, one: DescribedInvocation, instance_id: str) -> DescribedInvocation:
     targets = load_targets(redis, one.stored.record.invoke_id)
     shown = [instance_id] if instance_id in targets else targets
-    rows = [row for row in load_rows(redis, latest_executions(redis, one.stored, shown)) if row is not None]
-    return msgspec.structs.replace(one, rows=rows)
+    loaded = load_rows(redis, latest_executions(redis, one.stored, shown))
+    rows = [row for row in loaded if row is not None]
+    if one.stored.timed or one.stored.settled is not None or shown != targets:
+        return msgspec.structs.replace(one, rows=rows)
+    # An execution may have ended since the states were read: the whole must not contradict its parts.
+    status = fold([(row.state, row.outcome.error_code) if row else ("", "") for row in loaded])
+    return msgspec.structs.replace(one, rows=rows, status=status, legacy_status=_legacy_status(one.stored, status))
 
 
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:

@@ -30,7 +30,6 @@ INTERRUPTED = 130
 #: Whoever read our output has gone, as shells say it.
 PIPE_CLOSED = 141
 
-#: First words of Redis' errors that pass by themselves; the others (no permission, wrong password, full) do not.
 #: The API calls these 403; what is wrong all the same is what was typed.
 _TYPED_WRONG = ("Parameter.", "ParameterType.", "ParameterKey.Duplicate", "InvalidParameter")
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...broker_config import program_log, settings
-from ...broker_config.errors import SettingsInvalid
+from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
+from ...broker_config.functions.library import load_library
 from ...broker_config.settings_table import GatewaySettings, Value
 from ..api import Assistant
 from .server import GatewayServer
@@ -26,6 +27,7 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
         _log.error("%s", exc)
         return EXIT_USAGE
     with assistant:
+        renew_library(assistant)
         application = gateway_application(assistant)
         try:
             server = GatewayServer(application, loaded.settings.gateway)
@@ -35,6 +37,14 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
             return EXIT_USAGE
         server.serve_until_stopped()
     return 0
+
+
+def renew_library(assistant: Assistant) -> None:
+    """Bring the functions in Redis to our release; without Redis, or the right, others do it later."""
+    try:
+        load_library(assistant.redis)
+    except (RedisUnreachable, RedisRefused) as exc:
+        _log.warning("could not load the function library: %s", exc)
 
 
 def check_tls(gateway: GatewaySettings) -> None:

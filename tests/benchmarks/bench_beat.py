@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parent))
 
+from benchmarks.measures import Figure, quantile  # noqa: E402
+from benchmarks.run import as_table, keep  # noqa: E402
 from integration.beat.bulk import store  # noqa: E402
-from measures import Figure, quantile  # noqa: E402
-from run import as_table, keep  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
 from cloud_assistant.broker_config.redis_client import Redis  # noqa: E402

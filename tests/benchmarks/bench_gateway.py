@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parent))
 
-from measures import Figure, quantile  # noqa: E402
-from run import as_table, keep  # noqa: E402
+from benchmarks.measures import Figure, quantile  # noqa: E402
+from benchmarks.run import as_table, keep  # noqa: E402
 from unit.producer.gateway.signing import v1_query  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402

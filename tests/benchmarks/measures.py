@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import floor
+from benchmarks import floor
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parent))
 
-from measures import INSTANCE, MEASURES, Bench, Figure  # noqa: E402
+from benchmarks.measures import INSTANCE, MEASURES, Bench, Figure  # noqa: E402
 
 from cloud_assistant.broker_config.settings_table import Settings  # noqa: E402
 from cloud_assistant.producer.api import Assistant  # noqa: E402

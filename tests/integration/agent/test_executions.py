@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.agent.operator_side import Operator, side_effects
@@ -120,7 +121,7 @@ def test_what_waits_for_a_slot_can_be_cancelled(quick_system: System, operator: 
     ],
 )
 def test_what_cannot_run_here_is_refused_with_its_code(
-    quick_system: System, operator: Operator, options: dict[str, object], state: str, code: str, tmp_path: Path
+    quick_system: System, operator: Operator, options: dict[str, Any], state: str, code: str, tmp_path: Path
 ) -> None:
     quick_system.start_agent()
 

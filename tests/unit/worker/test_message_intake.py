@@ -94,7 +94,11 @@ def test_a_copy_of_a_message_does_not_change_how_the_first_one_ended() -> None:
 
 def test_a_message_is_known_until_its_execution_has_ended() -> None:
     gate = threading.Event()
-    task, slots = Task(lambda: gate.wait(5) and None), Slots(1)  # type: ignore[func-returns-value]
+
+    def wait_for_gate() -> None:
+        gate.wait(5)
+
+    task, slots = Task(wait_for_gate), Slots(1)
     intake = MessageIntake(slots, None)
     on_message = intake.strategy(task, None, Consumer())
     for name in ("t-bbbbbbbb.0@i-one", ID):
