@@ -1,5 +1,6 @@
 """Where the master key of an installation is, for every program that signs."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .settings_table import Settings
@@ -23,5 +24,37 @@ def find_master_keys(settings: Settings) -> MasterKeys | None:
     """
     path = master_key_path(settings)
     if settings.security.master_key_file or (settings.home and path.exists()):
-        return read_master_keys(path)
+        return load_master_keys(path)
     return None
+
+
+def load_master_keys(path: Path) -> MasterKeys:
+    """Read a master key file; keys that a rotation adds to it later are found in it when they are needed.
+
+    Raises:
+        SettingsInvalid: the file cannot be used.
+    """
+    read = read_master_keys(path)
+    return MasterKeys(read.current, _KeysOfFile(path, read.keys))
+
+
+class _KeysOfFile(Mapping[str, bytes]):
+    """The keys of a file that is read again when one is asked for that was not in it."""
+
+    def __init__(self, path: Path, known: Mapping[str, bytes]) -> None:
+        self._path = path
+        self._known = known
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self._known:
+            self._known = read_master_keys(self._path).keys
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __repr__(self) -> str:
+        return f"<keys {', '.join(self._known)} of {self._path}>"

@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +59,7 @@ class MasterKeys:
     """The producers' keys: one signs, older ones may still verify while a rotation is under way."""
 
     current: str
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, bytes] = field(repr=False)
 
     def instance_key(self, instance_id: str, key_id: str = "") -> bytes:
         """Derive a key of one instance; without an id the one of the current master key.

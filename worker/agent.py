@@ -26,8 +26,8 @@ from .executor import Executor, Facts
 from .heartbeat import Heartbeat
 from .identity import Identity
 from .in_hand import InHand
-from .instance_key import read_instance_keys
 from .journal import Journal
+from .key_ring import KeyRing
 from .lane import Lane
 from .link_state import LinkState
 from .live_output import LiveOutput
@@ -68,8 +68,8 @@ class Agent:
         self._settings = settings
         self._identity = identity
         self._home = Path(settings.home)
-        self._keys = read_instance_keys(self._home, settings.security.instance_key)
-        report_security(settings, has_key=self._keys is not None)
+        self._keys = KeyRing(self._home, identity.instance_id, settings.security.instance_key)
+        report_security(settings, has_key=bool(self._keys))
         self._redis = Redis(settings.redis_url, name=f"agent:{identity.instance_id}", connect_timeout_seconds=5.0)
         self._link = LinkState()
         self._slots = Slots(settings.agent.slots)
@@ -106,7 +106,9 @@ class Agent:
         )
         retention_ms = int(settings.limits.history_days * 86_400_000)
         journal = Journal(self._home / "journal", fsync=settings.agent.fsync)
-        self._reporter = Reporter(self._redis, self._spool, self._link, claimant, retention_ms=retention_ms)
+        self._reporter = Reporter(
+            self._redis, self._spool, self._link, claimant, retention_ms=retention_ms, keys=self._keys
+        )
         self._reconciler = Reconciler(
             redis=self._redis,
             claimant=claimant,
@@ -148,6 +150,7 @@ class Agent:
             slots=agent.slots,
             facts=self._facts,
             load=self._load,
+            has_identity=bool(self._keys),
         )
         self._watch = QueueWatch(max(2 * agent.reconcile_seconds, _LEAST_PATIENCE_SECONDS))
         self._interval_seconds = min(agent.heartbeat_seconds, agent.reconcile_seconds)
@@ -201,7 +204,7 @@ class Agent:
         backoff = Backoff()
         while True:
             try:
-                self._heartbeat.first()
+                self._keys.take_up(self._heartbeat.first().key_bundle)
                 self._link.note_success()
                 self._reconciler.look(at_start=True)
                 if self._outbox is not None:
@@ -232,6 +235,7 @@ class Agent:
 
     def _on_beat(self, beat: Beat) -> None:
         self._beat_count += 1
+        self._keys.take_up(beat.key_bundle)
         self._spool.trim()
         if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(self._outbox, "worker-heartbeat")
@@ -256,6 +260,7 @@ class Agent:
             "waiting_count": self._slots.waiting_count,
             "unreported_count": self._reporter.waiting_count,
             "disk_free_bytes": self._spool.free_bytes(),
+            "key_ids": self._keys.key_ids,
         }
 
     def _say_goodbye(self) -> None:

@@ -29,6 +29,7 @@ from .journal import Journal
 from .link_state import REDIS_TROUBLE, LinkState
 from .live_output import LiveOutput
 from .outcomes import checked, refused, stopped_before_start
+from .refusal_report import REPORTED, report
 from .reporter import Reporter
 from .script_following import follow
 from .script_orders import script_of
@@ -44,6 +45,8 @@ class Facts:
 
     name: str = ""
     account_id: str = ""
+    #: Why this instance takes no work; ``""`` when it does.
+    quarantine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,9 @@ class Executor:
         except NotStarted as exc:
             outcome = refused(exc.error_code, exc.error_info)
         self.reporter.deliver(execution_id, outcome)
+        if outcome.error_code in REPORTED:
+            instance_id = self.claimant.instance_id
+            report(self.redis, instance_id, outcome.error_code, outcome.error_info, execution_id=execution_id)
         _log.debug("execution ended execution=%s state=%s %s", execution_id, outcome.state, outcome.error_code)
         return outcome
 
@@ -125,6 +131,8 @@ class Executor:
         Raises:
             NotStarted: it was refused, or cannot run here.
         """
+        if self.facts.quarantine:
+            raise NotStarted(ErrorCode.INSTANCE_QUARANTINED, f"this instance is in quarantine: {self.facts.quarantine}")
         envelope, remember_until_ms = self.verifier.envelope(
             execution_id, claim, forgotten_until_ms=self.journal.forgotten_until_ms
         )

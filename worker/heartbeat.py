@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
@@ -13,6 +14,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
 from .executor import Facts
 from .identity import Identity, earlier_epochs, refuse_second_agent, remember_epoch
+from .refusal_report import CLONE, SECOND_AGENT, quarantine, report
 
 _log = logger("heartbeat")
 
@@ -29,6 +31,8 @@ class Heartbeat:
     facts: Facts
     #: What changes from beat to beat: counts, disk.
     load: Callable[[], Mapping[str, Argument]]
+    #: Whether the instance has credentials: then a second machine with them is a clone or a thief, not a mistake.
+    has_identity: bool = False
     _is_known: bool = False
     _intruder: str = ""
     _clock_offset_ms: int = 0
@@ -51,7 +55,11 @@ class Heartbeat:
         elif beat.epoch in earlier:
             beat = self._beat(take_over=True)
         else:
-            raise self._occupied()
+            occupied = self._occupied()
+            if self.has_identity and self._is_elsewhere(beat):
+                info = f"an agent tried to join from {self._whereabouts()} while one was alive elsewhere"
+                report(self.redis, self.identity.instance_id, SECOND_AGENT, info)
+            raise occupied
         self.register()
         return beat
 
@@ -103,6 +111,7 @@ class Heartbeat:
         self._clock_offset_ms = (sent_ms + now_ms()) // 2 - beat.server_ms
         self._is_known = beat.epoch == self.identity.epoch
         self.facts.name, self.facts.account_id = beat.name, beat.account_id
+        self.facts.quarantine = beat.quarantine
         return beat
 
     def _watch_for_intruder(self, beat: Beat) -> None:
@@ -111,6 +120,23 @@ class Heartbeat:
         elif beat.epoch != self._intruder:
             self._intruder = beat.epoch
             _log.error("another agent uses the id of this instance: %s", self._occupied())
+            if self.has_identity and self._is_elsewhere(beat):
+                self._stop_for_clone(beat)
+
+    def _is_elsewhere(self, beat: Beat) -> bool:
+        """Whether the other one runs on another machine, or in another start of this one."""
+        return (beat.boot_id, beat.machine_id) != (self.identity.boot_id, self.identity.machine_id)
+
+    def _whereabouts(self) -> str:
+        return f"boot {self.identity.boot_id} of machine {self.identity.machine_id} ({gethostname()})"
+
+    def _stop_for_clone(self, beat: Beat) -> None:
+        """Two machines work with one identity: neither gets work until somebody has looked."""
+        other = f"boot {beat.boot_id} of machine {beat.machine_id}"
+        reason = f"two machines use this identity at the same time: {self._whereabouts()} and {other}"
+        self.facts.quarantine = reason
+        quarantine(self.redis, self.identity.instance_id, reason)
+        report(self.redis, self.identity.instance_id, CLONE, reason)
 
     def _occupied(self) -> Refused:
         found = self.redis.call("HMGET", keys.info(self.identity.instance_id), "hostname", "pid")

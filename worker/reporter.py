@@ -24,6 +24,7 @@ from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState, is_final
 from .backoff import Backoff
 from .claimant import Claimant
+from .key_ring import KeyRing
 from .link_state import REDIS_TROUBLE, LinkState, concerns_all
 from .spool import Spool
 
@@ -50,12 +51,15 @@ class _Recent:
 class Reporter:
     """Delivers the results of one agent; any thread may hand it one."""
 
-    def __init__(self, redis: Redis, spool: Spool, link: LinkState, claimant: Claimant, *, retention_ms: int) -> None:
+    def __init__(
+        self, redis: Redis, spool: Spool, link: LinkState, claimant: Claimant, *, retention_ms: int, keys: KeyRing
+    ) -> None:
         self._redis = redis
         self._spool = spool
         self._link = link
         self._claimant = claimant
         self._retention_ms = retention_ms
+        self._keys = keys
         self._changed = threading.Condition()
         #: Waiting results in order; the value is the result itself only where the disk did not take it.
         self._waiting: dict[str, Outcome | None] = {}
@@ -154,7 +158,7 @@ class Reporter:
             self._claimant.instance_id,
             execution_id,
             outcome.state,
-            outcome.fields(),
+            self._keys.signed(execution_id, outcome.state, outcome.fields()),
             live_output_ttl_ms=_LIVE_OUTPUT_TTL_MS,
             retention_ms=self._retention_ms,
         )

@@ -10,9 +10,9 @@ from ..broker_config.error_codes import ErrorCode
 from ..broker_config.functions.executions import Claimed
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import WIRE_VERSION, Envelope, Order, decode_envelope, decode_order
-from ..broker_config.signing import digest
+from ..broker_config.signing import digest, parse_signature
 from .execution.not_started import NotStarted
-from .instance_key import InstanceKeys
+from .key_ring import KeyRing
 
 
 class _Versioned(msgspec.Struct):
@@ -22,7 +22,7 @@ class _Versioned(msgspec.Struct):
 class Verifier:
     """The rules of one instance."""
 
-    def __init__(self, instance_id: str, keys: InstanceKeys | None, *, tolerance_ms: int) -> None:
+    def __init__(self, instance_id: str, keys: KeyRing, *, tolerance_ms: int) -> None:
         self._instance_id = instance_id
         self._keys = keys
         self._tolerance_ms = tolerance_ms
@@ -35,10 +35,9 @@ class Verifier:
         Raises:
             NotStarted: it is not signed as it must be, was made for another execution, or has expired.
         """
-        if self._keys is not None and not self._keys.accepts(
-            claimed.key_id, self._instance_id, claimed.envelope, claimed.mac
-        ):
-            how = f"its signature (key {claimed.key_id!r}) does not fit" if claimed.mac else "it is not signed"
+        if not self._keys.accepts(claimed.key_id, claimed.envelope, claimed.mac):
+            key_id = parse_signature(claimed.mac, claimed.key_id).key_id
+            how = f"its signature (key {key_id[:40]!r}) does not fit" if claimed.mac else "it is not signed"
             raise NotStarted(
                 ErrorCode.SIGNATURE_INVALID, f"refused: {how}; check that the producer and this instance share a key"
             )

@@ -23,6 +23,7 @@ ROWS: dict[str, Row] = {
     "file": Row(".file:group", "Send small files to instances."),
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),
+    "key": Row(".key:group", "Make and rotate the master key that executions are signed with."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),
     "version": Row(".version:version", "Show the version."),

@@ -51,8 +51,8 @@ def _make(trust: Trust, redis: Redis, instance_id: str) -> Credentials:
     except RedisRefused as exc:
         if exc.kind != "NOPERM":
             raise
-    redis.call("HDEL", keys.KEY_IDS, instance_id)
     master = trust.master
+    redis.call("HSET", keys.KEY_IDS, instance_id, master.current)
     return Credentials(
         instance_id=instance_id, redis_url=redis.url, key_id=master.current, key=master.instance_key(instance_id)
     )

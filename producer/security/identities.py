@@ -17,7 +17,7 @@ from .credentials import Credentials
 from .redis_users import new_password, password_digest, put_user, remove_user, save_users, user_exists
 
 #: Generations are drawn, not counted: an id that is registered anew never gets a key that it had before.
-_GENERATIONS_COUNT = 10**9
+GENERATIONS_COUNT = 10**9
 
 
 class StoredCredentials(msgspec.Struct, frozen=True):
@@ -25,6 +25,8 @@ class StoredCredentials(msgspec.Struct, frozen=True):
 
     password_digest: str
     issued_ms: int
+    #: The key that the agent was sent and has not confirmed.
+    next_key_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def issue(redis: Redis, master: MasterKeys, instance_id: str, *, agent_redis_url
         RedisRefused: our Redis user may not manage users.
     """
     user, password = agent_user(instance_id), new_password()
-    key_id = str(KeyId(master.current, 1 + secrets.randbelow(_GENERATIONS_COUNT - 1)))
+    key_id = str(KeyId(master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
     # An agent may not load functions, so they must be there before it comes.
     load_library(redis)
     remove_user(redis, user)
@@ -95,17 +97,18 @@ def has_credentials(redis: Redis, instance_id: str) -> bool:
 
 def missing_users(redis: Redis) -> list[str]:
     """Instances whose Redis user the server has forgotten: it was restarted without an ACL file, or failed over."""
-    return [one for one in _all(redis) if not user_exists(redis, agent_user(one))]
+    return [one for one in load_credentials(redis) if not user_exists(redis, agent_user(one))]
 
 
 def restore_users(redis: Redis, instance_ids: Sequence[str]) -> None:
     """Make the Redis users of these instances anew, with the passwords that their agents have."""
-    stored = _all(redis)
+    stored = load_credentials(redis)
     for one in instance_ids:
         put_user(redis, agent_user(one), stored[one].password_digest, agent_rules(one, database=redis.address.db))
     save_users(redis)
 
 
-def _all(redis: Redis) -> dict[str, StoredCredentials]:
+def load_credentials(redis: Redis) -> dict[str, StoredCredentials]:
+    """What is kept of the credentials of all instances."""
     reply = redis.call("HGETALL", keys.CREDENTIALS)
     return {name.decode(): _decoder.decode(text) for name, text in zip(reply[::2], reply[1::2], strict=True)}

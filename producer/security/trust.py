@@ -1,14 +1,17 @@
 """The verbs of identity and trust: what ``Assistant.trust`` offers."""
 
 from ...broker_config import keys
-from ...broker_config.master_key import find_master_keys
+from ...broker_config.ledger import load_invocation
+from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
 from .. import instances
 from . import deregistration, identities
 from .identities import Issued
+from .key_rotation import Rotation, RotationStatus
 from .master_key import check_master_keys, make_master_keys
+from .result_verification import Verified, verify_results
 
 
 class Trust:
@@ -47,6 +50,31 @@ class Trust:
         return identities.issue(
             self._redis, self.master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
         )
+
+    def rotate_master_key(self) -> RotationStatus:
+        """Make a new master key and send every instance its new key; nothing is refused meanwhile.
+
+        Raises:
+            OSError: the master key file cannot be written.
+        """
+        rotation = self._rotation()
+        self._master = rotation.begin()
+        return rotation.status()
+
+    def settle_rotation(self) -> RotationStatus:
+        """Sign with the new key for every instance that has it by now; answers where the fleet stands."""
+        return self._rotation().settle()
+
+    def _rotation(self) -> Rotation:
+        return Rotation(self._redis, self.master, master_key_path(self._settings))
+
+    def verify_results(self, invoke_id: str) -> list[Verified]:
+        """Find out which results of an invocation are what their agents signed.
+
+        Raises:
+            NotFound: no such invocation.
+        """
+        return verify_results(self._redis, self.master, load_invocation(self._redis, invoke_id))
 
     def deregister(self, instance_id: str) -> instances.StoredInstance:
         """Let an instance go: its connections end at once, its open executions get their reason.

@@ -16,6 +16,8 @@ ELSEWHERE = {
     "date | assist file send": "it writes into system folders",
     "assist instance add i-web2 --credentials": "it takes the agent's place",
     "assist instance rotate": "it needs keys",
+    "assist invocation verify": "it needs keys",
+    "assist key": "it would make a master key for this fleet, which has none",
     "assist instance quarantine": "nothing would run any more",
     "assist access-key disable": "its own test does it",
     "assist access-key enable": "its own test does it",

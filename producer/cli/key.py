@@ -1,0 +1,90 @@
+"""``assist key …``: the master key of the installation."""
+
+from time import sleep
+
+import click
+
+from ...broker_config.clock import monotonic_seconds
+from ...broker_config.master_key import master_key_path
+from ..security.key_rotation import RotationStatus
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .exit_codes import DONE, TIMED_OUT
+from .tables import table
+from .terminal import terminal_columns
+
+group = AssistGroup("key", help="Make and rotate the master key that executions are signed with.")
+
+_LOOK_SECONDS = 0.5
+
+
+@assist_command("create", examples=("assist key create",))
+def create(call: Call) -> None:
+    """Make the master key where there is none. Back its file up: without it, every instance must be registered anew."""
+    master = call.assistant.trust.master
+    path = master_key_path(call.assistant.settings)
+    if call.wants_json:
+        call.print_json({"KeyId": master.current, "File": str(path), "Fingerprint": master.fingerprint()})
+    else:
+        call.print(f"{master.current}  {master.fingerprint()}  {path}")
+
+
+@assist_command("show", examples=("assist key show",))
+def show(call: Call) -> None:
+    """Show the master keys, and which of the instances holds which key."""
+    _print(call, call.assistant.trust.settle_rotation())
+
+
+@assist_command("rotate", examples=("assist key rotate", "assist key rotate --wait 300"))
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long connected agents are waited for.",
+)
+def rotate(call: Call, *, wait_seconds: float) -> int:
+    """Make a new master key and give each instance its new key, while everything goes on working.
+
+    Copy the master key file to the other machines of the control side first thing afterwards. Instances that are off
+    come along when they return; `assist key show` tells.
+    """
+    trust = call.assistant.trust
+    status = trust.rotate_master_key()
+    deadline = monotonic_seconds() + wait_seconds
+    while any(one.connected for one in status.waiting) and monotonic_seconds() < deadline:
+        sleep(_LOOK_SECONDS)
+        status = trust.settle_rotation()
+    _print(call, status)
+    late_count = sum(one.connected for one in status.waiting)
+    if late_count:
+        call.say(f"{late_count} connected agents have not taken up their new key yet; see `assist key show`")
+    return TIMED_OUT if late_count else DONE
+
+
+def _print(call: Call, status: RotationStatus) -> None:
+    if call.wants_json:
+        instances = [
+            {
+                "InstanceId": one.instance_id,
+                "KeyId": one.key_id,
+                "NextKeyId": one.next_key_id,
+                "Connected": one.connected,
+            }
+            for one in status.instances
+        ]
+        call.print_json({"Current": status.current, "Keys": list(status.names), "Instances": instances})
+        return
+    call.say(f"current master key: {status.current}; kept: {', '.join(status.names)}")
+    rows = [
+        (one.instance_id, one.key_id, one.next_key_id or "-", "yes" if one.connected else "no")
+        for one in status.instances
+    ]
+    for line in table(("INSTANCE", "KEY", "NEXT KEY", "CONNECTED"), rows, terminal_columns()):
+        call.print(line)
+
+
+for _command in (create, show, rotate):
+    group.add_command(_command)

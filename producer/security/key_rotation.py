@@ -1,0 +1,132 @@
+"""Replace the master key while the fleet works.
+
+A new master key is made and each instance is sent a key derived from it, wrapped with the one it holds. Until its agent
+says that it has the new one, an instance is signed for with the old one, and it accepts both; so nothing is refused at
+any moment, and an instance that is off for weeks comes along when it returns.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ...broker_config import keys
+from ...broker_config.clock import now_ms
+from ...broker_config.key_bundle import KeyBundle, wrap
+from ...broker_config.redis_client import Redis
+from ...broker_config.signing import KeyId, MasterKeys, new_master_keys, write_master_keys
+from .identities import GENERATIONS_COUNT, StoredCredentials, load_credentials
+from .master_key import check_master_keys
+
+Item = TypeVar("Item")
+
+_CHUNK_COUNT = 500
+
+
+@dataclass(frozen=True)
+class InstanceKeyStatus:
+    """Which key one instance is signed for with, and which one it was sent; ``next_key_id`` is empty once it has it."""
+
+    instance_id: str
+    key_id: str
+    next_key_id: str
+    connected: bool
+
+
+@dataclass(frozen=True)
+class RotationStatus:
+    """Where the fleet stands."""
+
+    current: str
+    names: Sequence[str]
+    instances: Sequence[InstanceKeyStatus]
+
+    @property
+    def waiting(self) -> list[InstanceKeyStatus]:
+        """Instances that have not said yet that they hold the new key."""
+        return [one for one in self.instances if one.next_key_id]
+
+
+class Rotation:
+    """The rotation of one installation's master key."""
+
+    def __init__(self, redis: Redis, master: MasterKeys, path: Path) -> None:
+        self._redis = redis
+        self._master = master
+        self._path = path
+
+    def begin(self) -> MasterKeys:
+        """Make a new master key and send each instance its new key; answers the new set of master keys.
+
+        The file is written before anything is sent: a key that an agent holds is never one that nobody has.
+
+        Raises:
+            OSError: the master key file cannot be written.
+        """
+        fresh = new_master_keys(self._master)
+        write_master_keys(self._path, fresh)
+        check_master_keys(self._redis, fresh)
+        self._master = fresh
+        stored = load_credentials(self._redis)
+        key_ids = self._key_ids(list(stored))
+        for instance_id, credentials in stored.items():
+            next_id = str(KeyId(fresh.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
+            self._send(instance_id, key_ids[instance_id], [key_ids[instance_id], next_id], current=next_id)
+            self._store(instance_id, msgspec.structs.replace(credentials, next_key_id=next_id))
+        return fresh
+
+    def settle(self) -> RotationStatus:
+        """Sign with the new key for every instance that says it holds it; answers where the fleet stands."""
+        status = self.status()
+        stored = load_credentials(self._redis)
+        for chunk in _chunks(status.waiting):
+            held = self._redis.pipeline_or_raise([("HGET", keys.info(one.instance_id), "key_ids") for one in chunk])
+            for one, names in zip(chunk, held, strict=True):
+                if one.next_key_id in (names or b"").decode().split(","):
+                    self._redis.call("HSET", keys.KEY_IDS, one.instance_id, one.next_key_id)
+                    credentials = stored[one.instance_id]
+                    self._store(one.instance_id, msgspec.structs.replace(credentials, next_key_id=""))
+        return self.status()
+
+    def status(self) -> RotationStatus:
+        """Where the fleet stands, without changing anything."""
+        stored = load_credentials(self._redis)
+        key_ids = self._key_ids(list(stored))
+        found = []
+        for chunk in _chunks(list(stored)):
+            alive = self._redis.pipeline_or_raise([("EXISTS", keys.info(one)) for one in chunk])
+            found += [
+                InstanceKeyStatus(one, key_ids[one], stored[one].next_key_id, bool(is_alive))
+                for one, is_alive in zip(chunk, alive, strict=True)
+            ]
+        return RotationStatus(self._master.current, sorted(self._master.keys), found)
+
+    def _send(self, instance_id: str, key_id: str, wanted: Sequence[str], *, current: str) -> None:
+        held = {one: self._master.instance_key(instance_id, one) for one in wanted}
+        wrapped = wrap(
+            KeyBundle(now_ms(), current, held),
+            instance_id,
+            key_id=key_id,
+            key=self._master.instance_key(instance_id, key_id),
+        )
+        self._redis.call("SET", keys.key_bundle(instance_id), wrapped)
+
+    def _store(self, instance_id: str, credentials: StoredCredentials) -> None:
+        self._redis.call("HSET", keys.CREDENTIALS, instance_id, msgspec.json.encode(credentials))
+
+    def _key_ids(self, instance_ids: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for chunk in _chunks(instance_ids):
+            reply = self._redis.call("HMGET", keys.KEY_IDS, *chunk)
+            # Credentials are never issued without an entry; one that was lost means the first key.
+            first = min(self._master.keys)
+            found.update({one: (name or first.encode()).decode() for one, name in zip(chunk, reply, strict=True)})
+        return found
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for first in range(0, len(items), _CHUNK_COUNT):
+        yield items[first : first + _CHUNK_COUNT]

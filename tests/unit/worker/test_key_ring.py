@@ -1,0 +1,86 @@
+"""The keys of an instance in use, and how they are replaced."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.envelope_signing import seal_secrets
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.key_bundle import KeyBundle, wrap
+from cloud_assistant.broker_config.result_signing import FIELD, is_signed_result
+from cloud_assistant.broker_config.signing import new_master_keys
+from cloud_assistant.worker.key_ring import KeyRing
+
+MASTER = new_master_keys()
+NEWER = new_master_keys(MASTER)
+OLD, NEW = "k1.5", "k2.6"
+CONFIGURED = f"{OLD}:{MASTER.instance_key('i-1', OLD).hex()}"
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> KeyRing:
+    return KeyRing(tmp_path, "i-1", CONFIGURED)
+
+
+def bundle(*key_ids: str, serial: int = 1, wrapped_with: str = OLD) -> bytes:
+    held = {one: NEWER.instance_key("i-1", one) for one in key_ids}
+    return wrap(
+        KeyBundle(serial, key_ids[-1], held), "i-1", key_id=wrapped_with, key=NEWER.instance_key("i-1", wrapped_with)
+    )
+
+
+def accepts(ring: KeyRing, key_id: str) -> bool:
+    return ring.accepts("", b"message", NEWER.sign("i-1", b"message", key_id))
+
+
+def test_during_the_overlap_both_keys_are_accepted_and_the_new_one_signs(ring: KeyRing) -> None:
+    assert (accepts(ring, OLD), accepts(ring, NEW)) == (True, False)
+    ring.take_up(bundle(OLD, NEW))
+    assert (accepts(ring, OLD), accepts(ring, NEW)) == (True, True)
+    assert ring.key_ids == f"{NEW},{OLD}"
+    fields = ring.signed("t-1", "Success", {"finished_ms": 1})
+    row = {name: str(value).encode() for name, value in fields.items() if name != FIELD}
+    mac = fields[FIELD]
+    assert isinstance(mac, bytes)
+    assert is_signed_result(NEWER.instance_key("i-1", NEW), "t-1", {**row, "state": b"Success", FIELD: mac})
+
+
+def test_a_key_that_was_withdrawn_is_accepted_no_more(ring: KeyRing) -> None:
+    ring.take_up(bundle(OLD, NEW))
+    ring.take_up(bundle(NEW, serial=2, wrapped_with=NEW))
+    assert (accepts(ring, OLD), accepts(ring, NEW)) == (False, True)
+
+
+def test_an_earlier_bundle_cannot_be_brought_back(ring: KeyRing, tmp_path: Path) -> None:
+    first, second = bundle(OLD, NEW), bundle(NEW, serial=2, wrapped_with=NEW)
+    ring.take_up(first)
+    ring.take_up(second)
+    for anew in (ring, KeyRing(tmp_path, "i-1", CONFIGURED)):
+        anew.take_up(first)
+        assert not accepts(anew, OLD)
+
+
+def test_without_keys_everything_is_accepted_and_nothing_signed(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path, "i-1", "")
+    assert not ring
+    assert ring.accepts("", b"message", b"")
+    assert ring.signed("t-1", "Success", {"finished_ms": 1}) == {"finished_ms": 1}
+    ring.take_up(bundle(OLD, NEW))
+    assert not ring
+
+
+def test_secrets_open_with_the_key_that_their_signature_names(ring: KeyRing) -> None:
+    key = MASTER.instance_key("i-1", OLD)
+    sealed = seal_secrets(key, "i-1", b"envelope", {"token": "x"})
+    signature = MASTER.sign("i-1", b"envelope", OLD, sealed)
+    assert ring.open_secrets(b"envelope", signature) == {"token": "x"}
+    assert ring.open_secrets(b"envelope", MASTER.sign("i-1", b"envelope", OLD)) == {}
+    with pytest.raises(Refused):
+        ring.open_secrets(b"another", signature)
+
+
+def test_secrets_for_an_agent_without_the_key_are_refused(tmp_path: Path) -> None:
+    key = MASTER.instance_key("i-1", OLD)
+    signature = MASTER.sign("i-1", b"envelope", OLD, seal_secrets(key, "i-1", b"envelope", {"token": "x"}))
+    with pytest.raises(Refused):
+        KeyRing(tmp_path, "i-1", "").open_secrets(b"envelope", signature)
