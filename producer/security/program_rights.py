@@ -59,7 +59,8 @@ def program_rules(program: ControlProgram, *, database: int) -> Sequence[str]:
     """The rules of a program's Redis user, without its password."""
     if program is ControlProgram.FLOWER:
         return _flower(database)
-    return (*_OUR_KEYS, *_MANAGES_USERS) if program is ControlProgram.GATEWAY else _OUR_KEYS
+    # `/metrics` tells of the server's memory.
+    return (*_OUR_KEYS, *_MANAGES_USERS, "+info") if program is ControlProgram.GATEWAY else _OUR_KEYS
 
 
 def _flower(database: int) -> Sequence[str]:
