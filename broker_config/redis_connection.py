@@ -86,7 +86,7 @@ class RedisConnection:
             return reply
         try:
             decrypted = self._tls and cast("ssl.SSLSocket", self._socket).pending()
-            if not decrypted and not select.select([self._socket], [], [], timeout_seconds)[0]:
+            if not decrypted and not _has_something_to_read(self._socket, timeout_seconds):
                 return None
             return self._read()
         except OSError as exc:
@@ -103,7 +103,7 @@ class RedisConnection:
 
     def is_stale(self) -> bool:
         """Tell whether the server has closed, or said something unasked on, an idle connection."""
-        return self._socket.fileno() < 0 or bool(select.select([self._socket], [], [], 0)[0])
+        return self._socket.fileno() < 0 or _has_something_to_read(self._socket, 0)
 
     def fileno(self) -> int:
         """The socket, for select()."""
@@ -124,6 +124,15 @@ class RedisConnection:
         except hiredis.ProtocolError as exc:
             raise ConnectionError(f"what answers there does not speak Redis ({exc})") from exc
         return reply
+
+
+def _has_something_to_read(connection: socket.socket, timeout_seconds: float) -> bool:
+    """Tell whether bytes, or the end, are there in time; poll() and not select(), which knows 1,024 descriptors."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection], [], [], timeout_seconds)[0])
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(timeout_seconds * 1000))
 
 
 def _pack(command: Command) -> bytes:
