@@ -46,6 +46,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
     #: False for the command of a `run`, which goes with its invocation and is not listed.
     kept: bool = True
+    #: Made with the master key over all but the tags; empty where there was no master key.
+    seal: str = ""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -30,6 +30,7 @@ from ..broker_config.settling import settle
 from . import client_tokens, command_library, describing, file_delivery, instances, stopping
 from .announcements import Announcements
 from .command_library import CommandFilter, StoredCommand
+from .command_seal import check_seal
 from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
 from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
@@ -76,7 +77,8 @@ class Assistant:
         self.settings = chosen
         self.redis = Redis(chosen.redis_url, name="assist")
         self._limits = chosen.limits
-        self._dispatcher = Dispatcher(self.redis, find_master_keys(chosen), queue_count=chosen.limits.queue_count)
+        self._master = find_master_keys(chosen)
+        self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
         #: Invocations this process made lately, so that waiting for one needs no look-up of it first.
         self._recent: dict[str, StoredInvocation] = {}
@@ -140,13 +142,13 @@ class Assistant:
             scope="CreateCommand",
             token=client_token,
             parameters=asked,
-            act=lambda: {"CommandId": command_library.create(self.redis, command, self._limits)},
+            act=lambda: {"CommandId": command_library.create(self.redis, command, self._limits, self._master)},
         )
         return answer["CommandId"]
 
     def modify_command(self, command_id: str, **changes: str | int) -> Command:
         """Change name, description, working_directory, timeout_seconds, launcher or username of a command."""
-        return command_library.modify(self.redis, command_id, self._limits, changes)
+        return command_library.modify(self.redis, command_id, self._limits, changes, self._master)
 
     def delete_command(self, command_id: str) -> None:
         """Delete a command; refused while an invocation of it is unfinished."""
@@ -165,6 +167,7 @@ class Assistant:
     ) -> Invoked:
         """Invoke a stored command on instances; answers as soon as it is dispatched."""
         command = command_library.load(self.redis, command_id)
+        check_seal(command_id, command, self._master)
         return self._invoke(command, targets, options or RunOptions(), "InvokeCommand", client_token, stored=True)
 
     def run_command(
@@ -199,7 +202,7 @@ class Assistant:
             kept=keep_command,
         )
         if keep_command and not client_token:
-            command_library.create(self.redis, command, self._limits)
+            command_library.create(self.redis, command, self._limits, self._master)
         return self._invoke(command, targets, chosen, "RunCommand", client_token, stored=keep_command)
 
     def send_file(self, request: FileRequest, targets: Targets) -> Invoked:
@@ -294,7 +297,7 @@ class Assistant:
         """Timed invocations: list, preview, pause, modify, history."""
         from .timed_verbs import TimedVerbs  # lazy: most calls need no calendar
 
-        return TimedVerbs(self.redis, self.settings, find_master_keys(self.settings))
+        return TimedVerbs(self.redis, self.settings, self._master)
 
     # Identity and trust
 
@@ -314,7 +317,7 @@ class Assistant:
 
         def act() -> dict[str, str]:
             if client_token and action == "RunCommand" and command.kept:
-                command_library.create(self.redis, command, self._limits)
+                command_library.create(self.redis, command, self._limits, self._master)
             prepared = prepare(
                 command,
                 options,

@@ -14,7 +14,9 @@ from ..broker_config.records import Command, ScriptType, decode_command, encode
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command as RedisCommand
 from ..broker_config.settings_table import LimitSettings
+from ..broker_config.signing import MasterKeys
 from . import script_parameters, tagging, validation
+from .command_seal import check_seal, sealed
 from .paging import Page, PageRequest, read_page
 
 KIND = "command"
@@ -91,14 +93,14 @@ def build_command(
     )
 
 
-def create(redis: Redis, command: Command, limits: LimitSettings) -> str:
-    """Store a command and answer its id.
+def create(redis: Redis, command: Command, limits: LimitSettings, master: MasterKeys | None) -> str:
+    """Store a command, sealed where there is a master key, and answer its id.
 
     Raises:
         Refused: the library is full (``CmdCount.ExceedQuota``).
     """
     answer = functions.create_command(
-        redis, command.command_id, encode(command), command.created_ms, limits.commands_count
+        redis, command.command_id, encode(sealed(command, master)), command.created_ms, limits.commands_count
     )
     if answer == "full":
         raise Refused(
@@ -121,11 +123,17 @@ def load(redis: Redis, command_id: str) -> Command:
     return decode_command(record)
 
 
-def modify(redis: Redis, command_id: str, limits: LimitSettings, changes: Mapping[str, str | int]) -> Command:
+def modify(
+    redis: Redis,
+    command_id: str,
+    limits: LimitSettings,
+    changes: Mapping[str, str | int],
+    master: MasterKeys | None,
+) -> Command:
     """Change name, description, working_directory, timeout_seconds, launcher or username; later runs use them.
 
     Raises:
-        NotFound: no such command. RequestInvalid, Refused: a value breaks a rule.
+        NotFound: no such command. RequestInvalid, Refused: a value breaks a rule, or the command was changed in Redis.
     """
     checks: dict[str, Callable[[str], str]] = {
         "name": validation.name,
@@ -144,7 +152,9 @@ def modify(redis: Redis, command_id: str, limits: LimitSettings, changes: Mappin
         seen = redis.call("HGET", keys.command(command_id), "record")
         if seen is None:
             raise _unknown(command_id)
-        changed = msgspec.structs.replace(decode_command(seen), **checked)
+        before = decode_command(seen)
+        check_seal(command_id, before, master)
+        changed = sealed(msgspec.structs.replace(before, **checked), master)
         answer = functions.modify_command(redis, command_id, seen, encode(changed))
         if answer == "ok":
             return changed

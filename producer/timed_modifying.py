@@ -95,7 +95,7 @@ def modify(
             timed = _let_settle(redis, timed)
         if _store(redis, stored, timed, targets, changed, master):
             if is_new_in_library:
-                command_library.create(redis, changed.invocation.command, settings.limits)
+                command_library.create(redis, changed.invocation.command, settings.limits, master)
             return changed.invocation.command.command_id
     raise Refused(f"{invoke_id} is being changed by somebody else; try again", code="IdempotentProcessing")
 

@@ -1,7 +1,8 @@
 """Access keys of people and scripts: their secrets lie in Redis sealed under the master key.
 
-Both signatures of the API are HMACs, so the secret itself is needed to verify one; it is kept AES-GCM encrypted, bound
-to its id, under a key derived from the master key. Who can read Redis, and not the master key file, learns no secret.
+Both signatures of the API are HMACs, so the secret itself is needed to verify one; it is kept AES-GCM encrypted under a
+key derived from the master key, and bound to all that stands beside it. Who can read Redis, and not the master key
+file, learns no secret; who can write to it can change neither whose a key is nor what it may do.
 """
 
 import base64
@@ -70,9 +71,9 @@ class AccessKeys:
             created_ms=now_ms(),
             active=True,
             sealed_by=self._master.current,
-            sealed=self._seal(self._master.current, access_key_id, secret),
+            sealed="",
         )
-        self._redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode(stored))
+        self._store(stored, secret)
         return access_key_id, secret
 
     def list(self) -> list[StoredAccessKey]:
@@ -85,9 +86,10 @@ class AccessKeys:
 
         Raises:
             NotFound: there is no such key.
+            Refused: it cannot be unsealed, so it was changed or is of another installation.
         """
-        changed = msgspec.structs.replace(self._load(access_key_id), active=active)
-        self._redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode(changed))
+        before = self._load(access_key_id)
+        self._store(msgspec.structs.replace(before, active=active), self._unseal(before))
 
     def delete(self, access_key_id: str) -> None:
         """Delete an access key.
@@ -117,20 +119,24 @@ class AccessKeys:
             raise _unknown(access_key_id)
         return _decoder.decode(value)
 
-    def _seal(self, key_name: str, access_key_id: str, secret: str) -> str:
+    def _store(self, stored: StoredAccessKey, secret: str) -> None:
+        """Seal the secret anew for this record, and keep both."""
+        unsealed = msgspec.structs.replace(stored, sealed_by=self._master.current, sealed="")
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = AESGCM(self._sealing_key(key_name)).encrypt(nonce, secret.encode(), access_key_id.encode())
-        return base64.b64encode(nonce + sealed).decode()
+        cipher = AESGCM(self._sealing_key(unsealed.sealed_by))
+        sealed = nonce + cipher.encrypt(nonce, secret.encode(), _bound_to(unsealed))
+        whole = msgspec.structs.replace(unsealed, sealed=base64.b64encode(sealed).decode())
+        self._redis.call("HSET", keys.ACCESS_KEYS, stored.access_key_id, msgspec.json.encode(whole))
 
     def _unseal(self, stored: StoredAccessKey) -> str:
-        data = base64.b64decode(stored.sealed)
         try:
+            data = base64.b64decode(stored.sealed)
             cipher = AESGCM(self._sealing_key(stored.sealed_by))
-            opened = cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], stored.access_key_id.encode())
-        except (InvalidTag, KeyError) as exc:
+            opened = cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(stored))
+        except (InvalidTag, KeyError, ValueError) as exc:
             raise Refused(
-                f"the secret of access key {stored.access_key_id} was not sealed by this installation's master key "
-                f"({stored.sealed_by}); make the key anew",
+                f"access key {stored.access_key_id} as it stands was not sealed by this installation's master key "
+                f"({stored.sealed_by}): it was changed, or belongs to another installation; make the key anew",
                 code="AccessKeyUnreadable",
             ) from exc
         return opened.decode()
@@ -150,6 +156,11 @@ class RoleAuthorization:
         """
         if not permits(caller.role, action):
             raise api_error("Forbidden.RAM", f"the role {caller.role!r} of this access key does not include {action}")
+
+
+def _bound_to(stored: StoredAccessKey) -> bytes:
+    """All of a record but the sealed secret: none of it can be changed without the master key."""
+    return msgspec.json.encode(msgspec.structs.replace(stored, sealed=""))
 
 
 def _unknown(access_key_id: str) -> NotFound:

@@ -18,7 +18,9 @@ class Fleet:
         self.system = system
         self.folder = folder
         self.environment = clean_environment(
-            folder, {"CLOUD_ASSISTANT_REDIS_URL": system.redis_url, "CLOUD_ASSISTANT_HOME": str(folder)}
+            folder,
+            # The home of `assist` as the system runs it: one operator has one master key, or none.
+            {"CLOUD_ASSISTANT_REDIS_URL": system.redis_url, "CLOUD_ASSISTANT_HOME": str(system.folder / "operator")},
         )
 
     def assist(self, *arguments: str, input: str | bytes | None = None, within_seconds: float = 30) -> Outcome:

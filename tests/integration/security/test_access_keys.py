@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import CloudAssistantError
+from cloud_assistant.broker_config.errors import CloudAssistantError, Refused
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import new_master_keys
 from cloud_assistant.producer.api import Assistant
@@ -112,3 +113,27 @@ def test_every_action_of_an_operator_exists_and_the_fleet_is_the_admins(redis_se
     assert {"DeregisterManagedInstance", "ModifyCloudAssistantSettings"} <= admins
     assert all(permits("admin", action) for action in actions)
     assert not any(permits("nobody", action) for action in actions)
+
+
+@pytest.mark.parametrize(
+    "change", [{"role": "admin"}, {"active": True}, {"name": "somebody else"}, {"created_ms": 1}], ids=str
+)
+def test_whoever_writes_to_redis_cannot_change_what_a_key_may_do(
+    stored: AccessKeys, redis: Redis, change: dict[str, object]
+) -> None:
+    access_key_id, _ = stored.create("reader", "viewer")
+    stored.set_active(access_key_id, active=False)
+    record = msgspec.json.decode(redis.call("HGET", keys.ACCESS_KEYS, access_key_id))
+    redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode({**record, **change}))
+    with pytest.raises(Refused) as refused:
+        stored.find(access_key_id)
+    assert refused.value.code == "AccessKeyUnreadable"
+
+
+def test_a_key_switched_off_and_on_again_keeps_its_secret(stored: AccessKeys) -> None:
+    access_key_id, secret = stored.create("reader", "viewer")
+    for active in (False, True):
+        stored.set_active(access_key_id, active=active)
+        found = stored.find(access_key_id)
+        assert found is not None
+        assert (found.secret, found.active, found.role) == (secret, active, "viewer")
