@@ -16,7 +16,6 @@ from .redis_client import Redis
 from .redis_connection import Argument
 from .schedule import DueTime, ScheduleOptions
 from .schedule import Schedule as Calendar
-from .schedule.frequency import parse_frequency
 from .signing import MasterKeys, digest
 
 _schedule_decoder = msgspec.json.Decoder(Schedule)
@@ -208,6 +207,8 @@ def calendar_of(schedule: Schedule, anchor_ms: int) -> Calendar:
         ValueError: one of its policies is unknown.
     """
     options = ScheduleOptions(day_rule=schedule.day_rule, gap=schedule.dst_gap, overlap=schedule.dst_overlap)  # type: ignore[arg-type]  # checked by ScheduleOptions
+    from .schedule.frequency import parse_frequency  # lazy: croniter, which listings do without
+
     return parse_frequency(
         schedule.frequency, default_zone=schedule.timezone or "UTC", anchor_ms=anchor_ms, options=options
     )
