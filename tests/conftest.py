@@ -1,5 +1,6 @@
 """Fixtures for every test, and the logs of what a failing test had started."""
 
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def system(redis_server: RedisServer, tmp_path: Path) -> Iterator[System]:
     programs = System.on(redis_server, tmp_path / "system")
     yield programs
     programs.stop()
+
+
+def pytest_configure() -> None:
+    # A shell that starts us in the background has SIGINT ignored, and so would every program of ours that is to be
+    # interrupted; a handler of our own is not inherited.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup() -> None:
