@@ -73,7 +73,7 @@ def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
     if not issued.is_saved:
         call.say(
             "note: Redis has no ACL file and forgets this instance's user when it restarts; "
-            "see `assist doctor`, which also makes it anew"
+            "set `aclfile` in its configuration, or run `assist instance rotate` afterwards"
         )
 
 

@@ -61,7 +61,7 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
             )
         check_claims(claims)
         redis_url, server_program = loaded.settings.redis_url, None
-        # Its users are not ours to make: `assist doctor` says how to give each program one of its own.
+        # Its users are not ours to make.
         own_url = _same_for_all(redis_url)
         if not answers(redis_url):
             shown = parse_url(redis_url).shown()
