@@ -2,7 +2,7 @@
 
 from ..broker_config import keys
 from ..broker_config.functions.boot_firings import note_boot_command
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.records import RepeatMode

@@ -15,7 +15,7 @@ from ..broker_config.functions.firings import (
     take_over_command,
     taken_over,
 )
-from ..broker_config.functions.library import run
+from ..broker_config.functions.function_library import run
 from ..broker_config.functions.timed import read_timed_command, timed_reading
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis

@@ -14,7 +14,7 @@ from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import firing_step
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.timed import plan_ahead_command
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis

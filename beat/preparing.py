@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from ..broker_config import keys
 from ..broker_config.functions.firings import FiringChunk, open_firing_command
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.timed import TimedReading, read_timed_command, skip_due_command, timed_reading
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..broker_config import keys
 from ..broker_config.functions.executions import request_stop_command
 from ..broker_config.functions.firings import release_command, wants_previous_stopped
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import StopMessage, decode_envelope, encode
 from ..broker_config.redis_client import Redis

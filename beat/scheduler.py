@@ -11,7 +11,7 @@ from typing import Any
 from celery.beat import Scheduler as CeleryScheduler
 
 from ..broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
-from ..broker_config.functions.library import load_library
+from ..broker_config.functions.function_library import load_library
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis

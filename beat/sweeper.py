@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..broker_config import keys
 from ..broker_config.functions.executions import settle_lost_command, settled
 from ..broker_config.functions.firings import trim_queue_command
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import connected
 from ..broker_config.overdue import lost_reason

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
-from ..broker_config.functions.library import run, run_all
+from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.timed import begin_timed_command, move_timed_command
 from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
 from ..broker_config.program_log import logger

@@ -14,8 +14,8 @@ import msgspec
 from . import keys
 from .envelope_signing import EnvelopeSigner
 from .errors import NotFound, Refused
+from .functions.function_library import run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
-from .functions.library import run_all
 from .ids import execution_id
 from .messages import Envelope, Order, encode
 from .records import Invocation, RepeatMode

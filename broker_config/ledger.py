@@ -10,7 +10,7 @@ from .clock import now_ms
 from .error_codes import ErrorCode
 from .errors import NotFound
 from .functions.executions import states_command, states_reply
-from .functions.library import run_all
+from .functions.function_library import run_all
 from .ids import execution_id
 from .overdue import lost_reason
 from .records import Invocation, RepeatMode, decode_invocation

@@ -3,8 +3,8 @@
 import msgspec
 
 from .clock import now_ms
+from .functions.function_library import run
 from .functions.invocations import settle_invocation_command
-from .functions.library import run
 from .ledger import InvocationStatus, StoredInvocation, is_final_invocation
 from .redis_client import Redis
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import keys
 from .functions.executions import states_command, states_reply
-from .functions.library import run_all
+from .functions.function_library import run_all
 from .ids import execution_id
 from .redis_client import Redis
 from .states import ExecutionState

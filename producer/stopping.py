@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..broker_config.errors import NotFound
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_targets
 from ..broker_config.messages import StopMessage, encode

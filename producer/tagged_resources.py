@@ -7,8 +7,8 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.functions.function_library import fcall, run
 from ..broker_config.functions.instances import register_instance
-from ..broker_config.functions.library import fcall, run
 from ..broker_config.records import Command, Invocation, decode_command, decode_invocation
 from ..broker_config.redis_client import Redis
 from . import command_library, instances, tagging, targets, validation

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..broker_config.boot_bound import bind
 from ..broker_config.errors import RequestInvalid
-from ..broker_config.functions.library import run
+from ..broker_config.functions.function_library import run
 from ..broker_config.functions.timed import begin_timed_command
 from ..broker_config.messages import Order, encode
 from ..broker_config.records import Invocation, RepeatMode

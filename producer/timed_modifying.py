@@ -14,7 +14,7 @@ from ..broker_config import keys
 from ..broker_config.boot_bound import bind
 from ..broker_config.due_stretch import count_due, last_due
 from ..broker_config.errors import Refused, RequestInvalid
-from ..broker_config.functions.library import run
+from ..broker_config.functions.function_library import run
 from ..broker_config.functions.timed import SkippedDue, TimedChange, modify_timed_command
 from ..broker_config.ids import new_token
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets

@@ -10,7 +10,7 @@ from ..broker_config import keys
 from ..broker_config.errors import RequestInvalid
 from ..broker_config.firing_rows import Firing, FiringStatus, latest_firings
 from ..broker_config.functions.executions import states_command, states_reply
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_invocations, load_targets
 from ..broker_config.records import RepeatMode, Schedule

@@ -6,7 +6,7 @@ from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import NotFound, Refused
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
-from ..broker_config.functions.library import run, run_all
+from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ledger import StoredInvocation, load_targets
 from ..broker_config.messages import StopMessage, encode

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..broker_config import keys
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.functions.executions import Claimed, NotClaimed, claim_reply
-from ..broker_config.functions.library import run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import Envelope, FileOrder, WorkOrder
 from ..broker_config.program_log import logger

@@ -17,7 +17,7 @@ from ..broker_config.functions.executions import (
     claim_reply,
     finish,
 )
-from ..broker_config.functions.library import run
+from ..broker_config.functions.function_library import run
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import Outcome

@@ -8,7 +8,7 @@ from ..ids import execution_id
 from ..redis_client import Redis
 from ..redis_connection import Command
 from .executions import Claimed, NotClaimed, claim_reply
-from .library import fcall, run_all
+from .function_library import fcall, run_all
 
 
 @dataclass(frozen=True)

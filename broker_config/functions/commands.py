@@ -3,7 +3,7 @@
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument
-from .library import fcall, run
+from .function_library import fcall, run
 
 
 def create_command(redis: Redis, command_id: str, record: bytes, created_ms: int, most_count: int) -> str:

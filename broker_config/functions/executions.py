@@ -9,7 +9,7 @@ from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 from ..states import ExecutionState, allowed_from
-from .library import fcall, run
+from .function_library import fcall, run
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 from .. import keys
 from ..redis_connection import Argument, Command
 from ..task_message import PLACEHOLDER
-from .library import fcall
+from .function_library import fcall
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import msgspec
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument
-from .library import fcall, run, run_all
+from .function_library import fcall, run, run_all
 
 
 class Beat(msgspec.Struct, frozen=True):

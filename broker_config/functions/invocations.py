@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import keys
 from ..redis_connection import Argument, Command
-from .library import fcall
+from .function_library import fcall
 
 
 def create_invocation_command(

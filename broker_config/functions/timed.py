@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import keys
 from ..redis_connection import Argument, Command
-from .library import fcall
+from .function_library import fcall
 
 #: So many due times in a row that are skipped for one reason get a row each; what follows grows the last of them.
 ROWS_OF_ONE_REASON_COUNT = 100

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...broker_config import program_log, settings
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
-from ...broker_config.functions.library import load_library
+from ...broker_config.functions.function_library import load_library
 from ...broker_config.settings_table import GatewaySettings, Value
 from ..api import Assistant
 from .server import GatewayServer

@@ -2,7 +2,7 @@
 
 from ...broker_config import keys
 from ...broker_config.functions.executions import close_released_command
-from ...broker_config.functions.library import run_all
+from ...broker_config.functions.function_library import run_all
 from ...broker_config.redis_client import Redis
 from .. import instances
 from ..instances import StoredInstance

@@ -8,7 +8,7 @@ import msgspec
 
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
-from ...broker_config.functions.library import load_library
+from ...broker_config.functions.function_library import load_library
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_url import parse_url
 from ...broker_config.signing import KeyId, MasterKeys

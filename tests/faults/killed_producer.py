@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from cloud_assistant.broker_config import dispatch
-from cloud_assistant.broker_config.functions.library import run_all
+from cloud_assistant.broker_config.functions.function_library import run_all
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.invoking import RunOptions
 

@@ -10,8 +10,8 @@ from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.executions import request_stop_command
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.functions.library import run
 from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis

@@ -6,7 +6,7 @@ from integration.agent.operator_side import Operator, side_effects
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.system import System

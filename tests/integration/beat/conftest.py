@@ -12,7 +12,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.firing_rows import Firing, latest_firings
 from cloud_assistant.broker_config.functions.executions import Claimed, NotClaimed, claim_command, claim_reply, finish
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis

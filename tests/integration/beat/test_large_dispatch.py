@@ -11,8 +11,8 @@ from cloud_assistant.beat.firing_chunks import CHUNK_COUNT, ChunkBuilder
 from cloud_assistant.beat.preparing import Prepared, Preparer
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import continue_firing_command, firing_step
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.functions.library import run
 from harness.eventually import eventually
 
 TARGETS = [f"i-many{number:04d}" for number in range(3 * CHUNK_COUNT - 50)]

@@ -8,9 +8,9 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
-from cloud_assistant.broker_config.functions.library import run
 from cloud_assistant.broker_config.ids import new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType

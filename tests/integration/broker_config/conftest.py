@@ -9,8 +9,8 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.functions.executions import Claimed, NotClaimed, claim_command, claim_reply
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.functions.library import run
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType

@@ -21,7 +21,7 @@ from cloud_assistant.broker_config.functions.executions import (
     states_reply,
     stop_reply,
 )
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState as S

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
-from cloud_assistant.broker_config.functions.library import LIBRARY_NAME, run_all
+from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, run_all
 from cloud_assistant.broker_config.redis_client import Redis
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome

@@ -27,8 +27,8 @@ from cloud_assistant.broker_config.functions.executions import (
     claim_reply,
     finish,
 )
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
-from cloud_assistant.broker_config.functions.library import run
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType

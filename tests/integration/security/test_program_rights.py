@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused
-from cloud_assistant.broker_config.functions.library import load_library
+from cloud_assistant.broker_config.functions.function_library import load_library
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer.metrics import Metrics
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user

@@ -8,7 +8,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import claim_command, finish
-from cloud_assistant.broker_config.functions.library import run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState

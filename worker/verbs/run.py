@@ -1,0 +1,26 @@
+"""``assist-agent run``: the agent in the foreground."""
+
+import sys
+from typing import Any
+
+import click
+
+
+@click.command(epilog="Example: assist-agent run --instance-id i-web1 --redis-url redis://10.0.0.5:6379/0")
+@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--instance-id", metavar="ID", help="The id of this instance, i-… or mi-….")
+@click.option("--redis-url", metavar="URL", help="Where Redis is.")
+@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--slots", type=click.IntRange(1, 1000), help="Scripts that run at once.")
+@click.option("--debug", is_flag=True, help="Log every step.")
+def verb(config: str, debug: bool, **given: Any) -> None:
+    """Run the agent in the foreground until SIGTERM or Ctrl-C; scripts that run then go on.
+
+    Exit codes: 0 ended as asked; 2 a setting is wrong; 4 another agent has this home or this instance id;
+    75 start me again.
+    """
+    from ..program import run as run_program  # lazy: help does without it
+
+    names = {"instance_id": "instance_id", "redis_url": "redis_url", "home": "home", "slots": "agent.slots"}
+    overrides = {names[name]: value for name, value in given.items() if value is not None}
+    sys.exit(run_program(overrides, config=config, debug=debug))

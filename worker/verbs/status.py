@@ -1,0 +1,26 @@
+"""``assist-agent status``: what the agent of this machine does."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: assist-agent status --output json")
+@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+def verb(config: str, home: str | None, output: str) -> None:
+    """Tell whether the agent of this machine runs, and what it has not delivered yet. Exit code 5: it does not run."""
+    from ...broker_config import settings  # lazy: help does without it
+    from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
+    from ..status import read_status, render  # lazy: help does without it
+
+    try:
+        loaded = settings.load({"home": home} if home else {}, config=config).settings
+    except SettingsInvalid as exc:
+        click.echo(f"assist-agent: {exc}", err=True)
+        sys.exit(2)
+    found = read_status(Path(loaded.home))
+    click.echo(render(found, as_json=output == "json"))
+    sys.exit(0 if found.is_running else 5)
