@@ -1,5 +1,7 @@
 """``assist access-key``: keys for people and scripts that talk to the gateway."""
 
+import getpass
+
 import click
 
 from ...broker_config.clock import iso_seconds
@@ -24,7 +26,7 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
         "assist access-key create --name me --output json",
     ),
 )
-@click.option("--name", required=True, help="Whom the key is for; the log shows it.")
+@click.option("--name", default="", help="Whom the key is for; the log shows it.  [default: who you are here]")
 @click.option(
     "--role",
     type=click.Choice(["viewer", "operator", "admin"]),
@@ -34,7 +36,7 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
 )
 def create(call: Call, *, name: str, role: str) -> None:
     """Make an access key. Its secret is shown this once."""
-    access_key_id, secret = _keys(call).create(name, role)
+    access_key_id, secret = _keys(call).create(name or getpass.getuser(), role)
     if call.wants_json:
         call.print_json({"AccessKeyId": access_key_id, "AccessKeySecret": secret})
         return

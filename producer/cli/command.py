@@ -12,6 +12,7 @@ from .answers import command_object
 from .argument_types import Duration, Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
+from .command_named import command_id_of
 from .page_note import note_on_page
 from .request_options import SCRIPT_TYPES, script_type_option, takes_page, whole_seconds
 from .script_source import takes_script
@@ -127,11 +128,11 @@ def list_commands(
     note_on_page(call, found, page, "command")
 
 
-@assist_command("show", examples=("assist command show c-…", "assist command show c-… --output json"))
-@click.argument("command_id", metavar="ID")
+@assist_command("show", examples=("assist command show disk", "assist command show c-… --output json"))
+@click.argument("command_id", metavar="ID_OR_NAME")
 def show(call: Call, *, command_id: str) -> None:
     """Show a command with its text."""
-    stored = _load(call, command_id)
+    stored = _load(call, command_id_of(call, command_id))
     if call.wants_json:
         call.print_json(command_object(stored))
         return
@@ -157,7 +158,7 @@ def show(call: Call, *, command_id: str) -> None:
 
 
 @assist_command("modify", examples=("assist command modify c-… --name greeting --timeout 2m",))
-@click.argument("command_id", metavar="ID")
+@click.argument("command_id", metavar="ID_OR_NAME")
 @click.option("--name", help="A name for people.")
 @click.option("--description", help="What it is for.")
 @click.option("--timeout", type=Duration(), help="Time for the script.")
@@ -171,6 +172,7 @@ def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str |
         changes["timeout_seconds"] = whole_seconds(timeout, "--timeout")
     if not changes:
         raise click.UsageError("nothing to change: give at least one option", click.get_current_context())
+    command_id = command_id_of(call, command_id)
     call.assistant.modify_command(command_id, **changes)
     if call.wants_json:
         call.print_json(command_object(_load(call, command_id)))
@@ -179,9 +181,11 @@ def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str |
 
 
 @assist_command("delete", examples=("assist command delete c-…",))
-@click.argument("command_ids", metavar="ID…", nargs=-1, required=True)
+@click.argument("command_ids", metavar="ID_OR_NAME…", nargs=-1, required=True)
 def delete(call: Call, *, command_ids: tuple[str, ...]) -> None:
     """Delete commands; refused while an invocation of one is unfinished. Past invocations keep their text."""
+    # All names are looked up before anything is deleted: one that is wrong leaves everything as it was.
+    command_ids = tuple(command_id_of(call, given) for given in command_ids)
     for command_id in command_ids:
         call.assistant.delete_command(command_id)
         if not call.wants_json:

@@ -6,6 +6,7 @@ from ..invoking import RunOptions
 from ..targets import Targets
 from .assist_command import assist_command
 from .call import Call
+from .command_named import command_id_of
 from .dispatched import after_dispatch
 from .request_options import Waiting, takes_run_options, takes_targets, takes_waiting
 from .schedule_options import schedule_options
@@ -15,14 +16,14 @@ _VERBS = ("invocation create", "invoke")
 
 def _examples(verb: str) -> tuple[str, ...]:
     return (
-        f"assist {verb} c-… --instance i-web1",
+        f"assist {verb} disk --instance i-web1",
         f"assist {verb} c-… --tag env=test --timeout 2m --output json",
         f"assist {verb} c-… --all --no-wait --deliver-within 7d",
         f"assist {verb} c-… --all --frequency 'rate(1 h)'",
     )
 
 
-@click.argument("command_id", metavar="COMMAND_ID")
+@click.argument("command_id", metavar="ID_OR_NAME")
 @takes_targets
 @takes_run_options
 @schedule_options
@@ -35,7 +36,9 @@ def _invoke(
 
     What is not given here is taken from the command. Output and exit code are those of `assist run`.
     """
-    invoked = call.assistant.invoke_command(command_id, targets, options, client_token=client_token)
+    invoked = call.assistant.invoke_command(
+        command_id_of(call, command_id), targets, options, client_token=client_token
+    )
     return after_dispatch(call, invoked, waiting, options)
 
 

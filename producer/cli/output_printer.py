@@ -52,7 +52,8 @@ class OutputPrinter:
 
     def _print(self, offset_bytes: int, data: bytes, runs: Sequence[tuple[int, int]]) -> None:
         if offset_bytes > self._at_bytes:
-            self._call.say(f"assist: {counted(offset_bytes - self._at_bytes, 'byte')} of output not shown here")
+            missing = counted(offset_bytes - self._at_bytes, "byte")
+            self._call.say(f"assist: {missing} of output not shown here (an agent keeps agent.output_limit_bytes)")
             self._at_bytes = offset_bytes
         known_bytes = self._at_bytes - offset_bytes
         for stream, part in frames_of(data, runs):

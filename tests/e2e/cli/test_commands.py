@@ -101,3 +101,22 @@ def test_a_bad_command_is_refused_with_its_code(fleet: Fleet) -> None:
         outcome = fleet.assist("command", "create", *arguments)
         assert (outcome.exit_code, outcome.stdout) == (exit_code, ""), str(outcome)
         assert outcome.stderr.endswith(f"({code})\n"), str(outcome)
+
+
+def test_a_command_is_known_by_its_name_too_as_long_as_only_one_has_it(fleet: Fleet) -> None:
+    command_id = create(fleet, "echo by name", "--name", "known by name")
+    assert fleet.assist("invoke", "known by name", "--instance", "i-web1").must_succeed().stdout == "by name\n"
+    shown = fleet.assist("command", "show", "known by name", "--output", "json").must_succeed().json
+    assert shown["CommandId"] == command_id
+
+    twin_id = create(fleet, "echo twin", "--name", "known by name")
+    refused = fleet.assist("invoke", "known by name", "--instance", "i-web1")
+    assert refused.exit_code == 4
+    assert command_id in refused.stderr
+    assert twin_id in refused.stderr
+
+    unknown = fleet.assist("command", "delete", twin_id, "nobody has this name")
+    assert unknown.exit_code == 5
+    fleet.assist("command", "delete", twin_id).must_succeed()
+    fleet.assist("command", "delete", "known by name").must_succeed()
+    assert fleet.assist("command", "show", command_id).exit_code == 5

@@ -79,7 +79,10 @@ def test_on_a_terminal_a_gap_is_said_and_not_waited_for(piped: Outputs, monkeypa
     printer = OutputPrinter(Call())
     printer.piece(piece(0, b"ab"))
     printer.piece(piece(5, b"fg"))
-    assert piped.read() == (b"abfg", "assist: 3 bytes of output not shown here\n")
+    assert piped.read() == (
+        b"abfg",
+        "assist: 3 bytes of output not shown here (an agent keeps agent.output_limit_bytes)\n",
+    )
 
 
 def test_what_no_result_can_fill_is_printed_with_a_note_instead_of_waiting_for_ever(piped: Outputs) -> None:
@@ -89,12 +92,15 @@ def test_what_no_result_can_fill_is_printed_with_a_note_instead_of_waiting_for_e
     printer.piece(piece(40_100, b"y" * 40_000))
     out, err = piped.read()
     assert out == b"x" * 40_000 + b"y" * 40_000
-    assert err == "assist: 100 bytes of output not shown here\n"
+    assert err == "assist: 100 bytes of output not shown here (an agent keeps agent.output_limit_bytes)\n"
 
 
 def test_dropped_bytes_are_counted_between_head_and_tail(piped: Outputs) -> None:
     OutputPrinter(Call()).rest(KeptStreams(data=b"headtail", dropped_bytes=1000, gap_at=4))
-    assert piped.read() == (b"headtail", "assist: 1,000 bytes of output not shown here\n")
+    assert piped.read() == (
+        b"headtail",
+        "assist: 1,000 bytes of output not shown here (an agent keeps agent.output_limit_bytes)\n",
+    )
 
 
 def test_pieces_held_in_a_pipe_fill_a_part_of_what_the_result_dropped(piped: Outputs) -> None:
