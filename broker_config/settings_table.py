@@ -97,6 +97,9 @@ class GatewaySettings:
     threads: int = setting(16, "Requests handled at once.")
     request_bytes: int = setting(1024 * 1024, "Largest request line, and largest body.")
     region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")
+    trusted_proxies: str = setting(
+        "", "Proxies whose X-Forwarded-For is believed: addresses and ranges, separated by commas; `unix` for a socket."
+    )
     url: str = setting("", "The gateway a client program should talk to instead of Redis.")
     access_key_id: str = setting("", "Access key id for a client program that talks to the gateway.")
     access_key_secret: str = setting("", "Secret of that access key.", secret=True)

@@ -2,7 +2,8 @@
 
 import logging
 
-from .exchange import Exchange, safe_in_log
+from .exchange import Exchange, safe_in_log, safe_path_in_log
+from .http_messages import HttpRequest
 
 logger = logging.getLogger(__name__)
 
@@ -21,4 +22,17 @@ def log_exchange(exchange: Exchange, http_status: int, duration_ms: float, sent_
         duration_ms,
         len(exchange.request.query) + len(exchange.request.body),
         sent_bytes,
+    )
+
+
+def log_page(request: HttpRequest, http_status: int, duration_ms: float, client_address: str) -> None:
+    """Write the line of one request for a page beside the API."""
+    logger.info(
+        "page answered method=%s path=%s status=%d client=%s duration_ms=%.1f received_bytes=%d",
+        safe_in_log(request.method),
+        safe_path_in_log(request.path),
+        http_status,
+        client_address or "-",
+        duration_ms,
+        len(request.body),
     )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeVar
 
@@ -16,11 +16,15 @@ from .access_log import log_exchange
 from .actions import ActionRegistry
 from .api_errors import ApiError, api_error
 from .authentication import Authenticator
+from .client_address import ClientAddresses
 from .exchange import Exchange
 from .http_messages import HttpReply, HttpRequest, path_of_target
 from .interruption import Interruption
 from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed
+from .other_paths import OtherPaths
 from .request_body import ClientLeft, RequestBody
+from .routes import Routes
+from .sending import send_reply
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,9 @@ class Dependencies:
     is_healthy: Callable[[], bool]
     #: The metrics in Prometheus' text form, and the content type of that form. May block.
     metrics: Callable[[], tuple[bytes, str]]
+    #: What is served beside the API.
+    routes: Routes = field(default_factory=Routes)
+    client_addresses: ClientAddresses = field(default_factory=ClientAddresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ def create_app(dependencies: Dependencies, limits: AppLimits | None = None) -> "
 
 
 class GatewayApplication:
-    """``/`` is the API; ``/healthz`` and ``/metrics`` are for the people who run it; all else is 404."""
+    """``/`` is the API; health, metrics and the routes are answered by ``OtherPaths``; all else is 404."""
 
     def __init__(self, dependencies: Dependencies, limits: AppLimits) -> None:
         self._dependencies = dependencies
@@ -73,8 +80,14 @@ class GatewayApplication:
         authenticator = Authenticator(dependencies.access_keys, dependencies.nonces, dependencies.now_ms)
         self._endpoint = OpenApiEndpoint(dependencies.actions, authenticator, dependencies.authorization)
         self._threads = ThreadPoolExecutor(limits.threads_count, thread_name_prefix="gateway-action")
-        # A stuck Redis may hold every thread above: health must still be told.
-        self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
+        self._other_paths = OtherPaths(
+            is_healthy=dependencies.is_healthy,
+            metrics=dependencies.metrics,
+            routes=dependencies.routes,
+            client_addresses=dependencies.client_addresses,
+            threads=self._threads,
+            body_seconds=limits.body_seconds,
+        )
         self._stopping = asyncio.Event()
         self._requests_count = 0
 
@@ -87,7 +100,7 @@ class GatewayApplication:
         if path == "/":
             await self._serve_api(scope, receive, send)
         else:
-            await _send_reply(send, await self._other_reply(path, scope["method"]))
+            await self._other_paths.serve(path, scope, receive, send)
 
     def stop_waiting(self) -> None:
         """Answer every postponed request with what there is. To be called in the event loop's thread."""
@@ -96,7 +109,7 @@ class GatewayApplication:
     def close(self) -> None:
         """Give the threads back; those inside an action end with it."""
         self._threads.shutdown(wait=False)
-        self._probe_threads.shutdown(wait=False)
+        self._other_paths.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -123,7 +136,7 @@ class GatewayApplication:
             reply = exchange.refused(api_error("InternalError"))
         finally:
             self._requests_count -= 1
-        await _send_reply(send, reply)
+        await send_reply(send, reply)
         log_exchange(exchange, reply.http_status, (perf_counter() - started) * 1000, len(reply.body))
 
     async def _reply_to(self, exchange: Exchange, receive: Receive) -> HttpReply:
@@ -163,36 +176,3 @@ class GatewayApplication:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def _other_reply(self, path: str, method: str) -> HttpReply:
-        if path not in ("/healthz", "/metrics"):
-            return _plain(404, b"not found\n")
-        if method not in ("GET", "HEAD"):
-            return _plain(405, b"use GET\n")
-        try:
-            if path == "/metrics":
-                text, content_type = await self._probe(self._dependencies.metrics)
-                return HttpReply(200, content_type, text, {})
-            healthy = await self._probe(self._dependencies.is_healthy)
-        except Exception:  # outermost: as for the API
-            logger.exception("probe failed path=%s", path)
-            return _plain(500, b"internal error\n")
-        status, word = (200, b"true") if healthy else (503, b"false")
-        return HttpReply(status, "application/json", b'{"healthy": %s}\n' % word, {})
-
-    async def _probe(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._probe_threads, work)
-
-
-def _plain(http_status: int, text: bytes) -> HttpReply:
-    return HttpReply(http_status, "text/plain; charset=utf-8", text, {})
-
-
-async def _send_reply(send: Send, reply: HttpReply) -> None:
-    headers = [
-        (b"content-type", reply.content_type.encode("latin-1")),
-        (b"content-length", str(len(reply.body)).encode("latin-1")),
-        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
-    ]
-    await send({"type": "http.response.start", "status": reply.http_status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})

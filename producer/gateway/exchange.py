@@ -11,6 +11,7 @@ from .request_parameters import assembled
 from .responses import AnswerFormat, error_reply, format_of, success_reply
 
 _SAFE_IN_LOG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE_PATH_IN_LOG = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
 
 class Exchange:
@@ -58,3 +59,8 @@ def safe_in_log(text: str) -> str:
     if not text:
         return "-"
     return text if _SAFE_IN_LOG.fullmatch(text) else "(unprintable)"
+
+
+def safe_path_in_log(path: str) -> str:
+    """Show a request's path in a log line only if it is harmless there."""
+    return path if _SAFE_PATH_IN_LOG.fullmatch(path) else "(unprintable)"

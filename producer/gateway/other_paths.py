@@ -1,0 +1,122 @@
+"""Every path but the API's: health and metrics for the people who run the gateway, and the routes."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from .access_log import log_page
+from .api_errors import ApiError
+from .client_address import ClientAddresses
+from .exchange import Exchange
+from .http_messages import HttpReply, HttpRequest
+from .request_body import ClientLeft, RequestBody
+from .routes import Route, RouteRequest, Routes, StreamedReply
+from .sending import send_reply, send_stream
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_READING = ("GET", "HEAD")
+
+
+class OtherPaths:
+    """Answers what is not the API."""
+
+    def __init__(
+        self,
+        *,
+        is_healthy: Callable[[], bool],
+        metrics: Callable[[], tuple[bytes, str]],
+        routes: Routes,
+        client_addresses: ClientAddresses,
+        threads: ThreadPoolExecutor,
+        body_seconds: float,
+    ) -> None:
+        self._is_healthy = is_healthy
+        self._metrics = metrics
+        self._routes = routes
+        self._client_addresses = client_addresses
+        self._threads = threads
+        self._body_seconds = body_seconds
+        # A stuck Redis may hold every other thread: health must still be told.
+        self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self._probe_threads.shutdown(wait=False)
+
+    async def serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        method = scope["method"]
+        if path in ("/healthz", "/metrics"):
+            reply = await self._probe_reply(path) if method in _READING else _plain(405, b"use GET\n")
+            await send_reply(send, reply, with_body=method != "HEAD")
+            return
+        route = self._routes.find(path)
+        if route is None or method not in route.methods:
+            await send_reply(send, _plain(404, b"not found\n") if route is None else _wrong_method(route))
+            return
+        await self._serve_route(path, route, scope, receive, send)
+
+    async def _serve_route(self, path: str, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        body = RequestBody(receive, limit_bytes=route.body_bytes, limit_seconds=self._body_seconds)
+        headers = [(name, value) for name, value in scope["headers"]]
+        request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
+        address = self._address_of(scope, request)
+        reply: HttpReply | StreamedReply
+        try:
+            content = await body.read()
+            asked = RouteRequest(HttpRequest(request.method, path, request.query, headers, content), address)
+            reply = await self._in(self._threads, lambda: route.answer(asked))
+        except ClientLeft:
+            log_page(request, 499, (perf_counter() - started) * 1000, address)
+            return
+        except ApiError as error:
+            await body.discard()
+            reply = Exchange(request).refused(error)
+        except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
+            logger.exception("page failed path=%s", path)
+            reply = _plain(500, b"internal error\n")
+        if isinstance(reply, StreamedReply):
+            await send_stream(
+                send, reply, lambda take: self._in(self._threads, take), with_body=request.method != "HEAD"
+            )
+        else:
+            await send_reply(send, reply, with_body=request.method != "HEAD")
+        log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
+
+    def _address_of(self, scope: Scope, request: HttpRequest) -> str:
+        forwarded_for = [value.decode("latin-1") for value in request.header_values(b"x-forwarded-for")]
+        return self._client_addresses.address_of((scope.get("client") or ("",))[0], forwarded_for)
+
+    async def _probe_reply(self, path: str) -> HttpReply:
+        try:
+            if path == "/metrics":
+                text, content_type = await self._in(self._probe_threads, self._metrics)
+                return HttpReply(200, content_type, text, {})
+            healthy = await self._in(self._probe_threads, self._is_healthy)
+        except Exception:  # outermost: as for the API
+            logger.exception("probe failed path=%s", path)
+            return _plain(500, b"internal error\n")
+        status, word = (200, b"true") if healthy else (503, b"false")
+        return HttpReply(status, "application/json", b'{"healthy": %s}\n' % word, {})
+
+    @staticmethod
+    async def _in(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _plain(http_status: int, text: bytes) -> HttpReply:
+    return HttpReply(http_status, "text/plain; charset=utf-8", text, {})
+
+
+def _wrong_method(route: Route) -> HttpReply:
+    allowed = ", ".join(route.methods)
+    return HttpReply(405, "text/plain; charset=utf-8", f"use {allowed}\n".encode(), {"allow": allowed})
