@@ -48,6 +48,7 @@ ca:activation:<id>              hash    control side                         unt
 ca:activations                  zset    control side                         members until deleted
 ca:rate:<what>:<who>            string  gateway                              one window
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
+ca:packages                     hash    producer                             until deleted
 ca:timed:due                    zset    producer, scheduler                  members until ended
 ca:timed:<id>                   hash    producer, scheduler                  history retention
 ca:timed:<id>:latest            hash    scheduler                            history retention
@@ -85,6 +86,8 @@ AUDIT_FOLDED = "ca:audit:folded"
 ACCESS_KEYS = "ca:access-keys"
 ACTIVATIONS = "ca:activations"
 ACCESS_KEYS = "ca:access-keys"
+#: What publishers signed and the file store holds: ``<name>/<version>/<os>/<arch>`` -> the signature.
+PACKAGES = "ca:packages"
 TIMED_DUE = "ca:timed:due"
 TIMED_CHANGED_CHANNEL = "ca:timed:changed"
 #: Invocations bound to the start of machines, while they go on.

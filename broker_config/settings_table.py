@@ -42,6 +42,14 @@ class AgentSettings:
         300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
     )
     policy_file: str = setting("", "Local policy (agent.toml) that the control side cannot override; '' means none.")
+    install_folder: str = setting(
+        "/opt/cloud-assistant", "Where bundles of the agent are installed: versions/<version>, and the link current."
+    )
+    publishers_folder: str = setting(
+        "/etc/cloud-assistant/publishers",
+        "Public keys (*.pub) of those whose versions and packages are installed here.",
+    )
+    self_update: bool = setting(True, "Upgrade the agent when the control side asks for it and a publisher signed it.")
     accept_unsigned: bool = setting(
         False,
         "Run executions that no producer signed, on an instance without a key. Insecure; reported loudly.",
@@ -100,6 +108,11 @@ class GatewaySettings:
     trusted_proxies: str = setting(
         "", "Proxies whose X-Forwarded-For is believed: addresses and ranges, separated by commas; `unix` for a socket."
     )
+    files_folder: str = setting("", "Where versions and packages are kept; default is files in home.")
+    files_bytes: int = setting(1024 * 1024 * 1024, "Largest version or package taken in.")
+    agent_url: str = setting(
+        "", "The gateway as agents reach it, for what they download; default is gateway.url, else where it listens."
+    )
     url: str = setting("", "The gateway a client program should talk to instead of Redis.")
     access_key_id: str = setting("", "Access key id for a client program that talks to the gateway.")
     access_key_secret: str = setting("", "Secret of that access key.", secret=True)
@@ -119,6 +132,9 @@ class SecuritySettings:
 
     master_key_file: str = setting(
         "", "File of the producers' master key; default is master-key.json in home, if there."
+    )
+    publisher_key_file: str = setting(
+        "", "File of the private key that versions and packages are signed with; default is publisher-key.pem in home."
     )
     instance_key: str = setting(
         "", "The key of this instance, id:hexadecimal, as `assist instance add --credentials` writes it.", secret=True

@@ -8,6 +8,7 @@ from .actions_files import FileActions
 from .actions_instances import InstanceActions
 from .actions_invocations import InvocationActions
 from .actions_managed_instances import ManagedInstanceActions
+from .actions_packages import PackageActions
 from .actions_regions import RegionActions
 from .actions_results import ResultActions
 from .actions_settings import SettingsActions
@@ -32,6 +33,7 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
         FileActions(assistant),
         SettingsActions(assistant),
         RegionActions(assistant),
+        PackageActions(assistant),
     ):
         for name, action in family.table().items():
             registry.register(name, with_api_errors(action))

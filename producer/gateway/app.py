@@ -18,6 +18,7 @@ from .api_errors import ApiError, api_error
 from .authentication import Authenticator
 from .client_address import ClientAddresses
 from .exchange import Exchange
+from .file_serving import FileServing
 from .http_messages import HttpReply, HttpRequest, path_of_target
 from .interruption import Interruption
 from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed
@@ -47,6 +48,8 @@ class Dependencies:
     #: What is served beside the API.
     routes: Routes = field(default_factory=Routes)
     client_addresses: ClientAddresses = field(default_factory=ClientAddresses)
+    #: What agents download; none is served without it.
+    files: FileServing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ def create_app(dependencies: Dependencies, limits: AppLimits | None = None) -> "
 
 
 class GatewayApplication:
-    """``/`` is the API; health, metrics and the routes are answered by ``OtherPaths``; all else is 404."""
+    """``/`` is the API; health, metrics and the routes are answered by ``OtherPaths``; all else is 404.
+
+    ``/files/`` and ``/packages/`` are for agents.
+    """
 
     def __init__(self, dependencies: Dependencies, limits: AppLimits) -> None:
         self._dependencies = dependencies
@@ -99,6 +105,8 @@ class GatewayApplication:
         path = path_of_target(scope.get("raw_path") or scope["path"].encode("utf-8"))
         if path == "/":
             await self._serve_api(scope, receive, send)
+        elif self._dependencies.files is not None and FileServing.serves(path):
+            await self._dependencies.files.serve(scope, path, send)
         else:
             await self._other_paths.serve(path, scope, receive, send)
 
@@ -110,6 +118,8 @@ class GatewayApplication:
         """Give the threads back; those inside an action end with it."""
         self._threads.shutdown(wait=False)
         self._other_paths.close()
+        if self._dependencies.files is not None:
+            self._dependencies.files.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

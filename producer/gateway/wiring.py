@@ -8,11 +8,14 @@ from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ..api import Assistant
+from ..file_store.catalogue import Catalogue
+from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
 from ..security.access_keys import AccessKeys, RoleAuthorization
 from .access_keys import AccessKey
 from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication, create_app
+from .file_serving import FileServing
 from .used_nonces import UsedNonces
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
         now_ms=now_ms,
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
+        files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis)),
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))
 

@@ -1,0 +1,73 @@
+"""Publish what a publisher signed: the archive into the file store, what it is into the catalogue."""
+
+from pathlib import Path
+
+from ...broker_config.errors import Refused
+from ...broker_config.publisher_keys import read_publishers
+from ...broker_config.publisher_signing import Signed, parse, verify
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from .catalogue import Catalogue, CatalogueEntry
+from .content_store import ContentStore
+
+_READ_BYTES = 1024 * 1024
+
+
+class Publishing:
+    """The file store of this machine and the catalogue in Redis, together."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._settings = settings
+        self.store = ContentStore.of(settings)
+        self.catalogue = Catalogue(redis)
+
+    def publish_file(self, archive: Path, signature: str) -> CatalogueEntry:
+        """Take in an archive of this machine.
+
+        Raises:
+            Refused: the archive is not the one that was signed, or not by a publisher known here.
+            RequestInvalid: the signature is none. OSError: a file cannot be read or written.
+        """
+        signed = self._checked(signature)
+        with archive.open("rb") as file:
+            self.store.put(iter(lambda: file.read(_READ_BYTES), b""), sha256=signed.statement.sha256)
+        return self._enter(signed)
+
+    def publish_upload(self, signature: str) -> CatalogueEntry:
+        """Take in an archive whose pieces were uploaded.
+
+        Raises:
+            as ``publish_file``; NotFound: nothing was uploaded.
+        """
+        signed = self._checked(signature)
+        self.store.finish_parts(signed.statement.sha256)
+        return self._enter(signed)
+
+    def withdraw(self, name: str, version: str, *, os: str = "", arch: str = "") -> list[CatalogueEntry]:
+        """Remove archives from the catalogue, and their files where no other entry needs them."""
+        removed = []
+        for entry in self.catalogue.list(name):
+            statement = entry.signed.statement
+            if entry.version == version and os in ("", statement.os) and arch in ("", statement.arch):
+                if self.catalogue.delete(entry):
+                    self.store.delete(statement.sha256)
+                removed.append(entry)
+        return removed
+
+    def _checked(self, signature: str) -> Signed:
+        """Look at a signature; instances judge it again by the publishers that they trust."""
+        signed = parse(signature)
+        publishers = read_publishers(Path(self._settings.agent.publishers_folder))
+        if publishers:
+            verify(signature, publishers)
+        return signed
+
+    def _enter(self, signed: Signed) -> CatalogueEntry:
+        stored = self.store.find(signed.statement.sha256)
+        if stored.size_bytes != signed.statement.size:
+            raise Refused(
+                f"the archive has {stored.size_bytes} bytes and {signed.statement.size} were signed; sign it again",
+                code="ArchiveNotSigned",
+            )
+        self.store.remove_leftovers()
+        return self.catalogue.add(signed)

@@ -1,0 +1,144 @@
+"""Serve what agents download: ``/files/<sha256>``, and ``/packages/<name>/<version>/<os>/<arch>`` with its signature.
+
+Without authentication, on purpose: a machine that is only about to join has no credentials, what is served is no
+secret, and nobody is to trust it for where it came from, but for the publisher's signature.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, TypeVar
+
+from starlette.types import Scope, Send
+
+from ...broker_config.errors import CloudAssistantError, NotFound, RequestInvalid
+from ...broker_config.program_log import logger
+from ..file_store.catalogue import Catalogue
+from ..file_store.content_store import ContentStore, StoredFile
+from .file_ranges import FilePart, part_of
+from .http_messages import HttpRequest
+
+#: Downloads at the same time; more are told to come back.
+DOWNLOADS_COUNT = 64
+#: A client that takes nothing for so long is given up.
+STALLED_SECONDS = 60.0
+_CHUNK_BYTES = 256 * 1024
+_BYTES_TYPE = "application/octet-stream"
+
+_FILE_PATH = re.compile(r"/files/([0-9a-f]{64})")
+_PACKAGE_PATH = re.compile(r"/packages/([^/%]{1,64})/([^/%]{1,64})/([a-z0-9]{1,32})/([a-z0-9_]{1,32})")
+
+Result = TypeVar("Result")
+Header = tuple[bytes, bytes]
+
+_log = logger("gateway")
+
+
+class FileServing:
+    """The downloads of one gateway."""
+
+    def __init__(self, store: ContentStore, catalogue: Catalogue) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="gateway-files")
+        self._downloads_count = 0
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        """Tell whether a path is one of these."""
+        return path.startswith(("/files/", "/packages/"))
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self._threads.shutdown(wait=False)
+
+    async def serve(self, scope: Scope, path: str, send: Send) -> None:
+        """Answer one request, in pieces, as fast as the client takes them."""
+        request = HttpRequest(scope["method"], path, scope["query_string"], list(scope["headers"]), b"")
+        if request.method not in ("GET", "HEAD"):
+            await _send(send, 405, b"use GET\n")
+            return
+        found = _FILE_PATH.fullmatch(path)
+        try:
+            if found is None:
+                await self._serve_signature(path, send)
+            elif self._downloads_count >= DOWNLOADS_COUNT:
+                await _send(send, 503, b"too many downloads at the same time\n", [(b"retry-after", b"5")])
+            else:
+                await self._serve_file(request, found[1], send)
+        except (NotFound, RequestInvalid):
+            await _send(send, 404, b"not found\n")
+        except CloudAssistantError as exc:
+            _log.warning("a download failed path=%s reason=%s", path, exc)
+            await _send(send, 503, b"the store behind this gateway does not answer\n")
+
+    async def _serve_signature(self, path: str, send: Send) -> None:
+        found = _PACKAGE_PATH.fullmatch(path)
+        if found is None:
+            raise NotFound(path)
+        name, version, os, arch = found.groups()
+        entry = await self._in_thread(lambda: self._catalogue.find(name, version, os=os, arch=arch))
+        await _send(send, 200, entry.signed.text.encode())
+
+    async def _serve_file(self, request: HttpRequest, sha256: str, send: Send) -> None:
+        stored, file = await self._in_thread(lambda: self._opened(sha256))
+        self._downloads_count += 1
+        try:
+            # The name is the digest, so what stands under it never changes.
+            etag = f'"{sha256}"'
+            part = part_of(request, etag=etag, size_bytes=stored.size_bytes)
+            await send(_start(part, stored, etag))
+            if request.method == "HEAD" or not part.size_bytes:
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await self._send_part(file, part, send)
+        except TimeoutError:
+            _log.info("gave up a download that stood still file=%s", sha256)
+        finally:
+            self._downloads_count -= 1
+            file.close()
+
+    async def _send_part(self, file: BinaryIO, part: FilePart, send: Send) -> None:
+        await self._in_thread(lambda: file.seek(part.first))
+        left_bytes = part.size_bytes
+        while left_bytes:
+            wanted_bytes = min(left_bytes, _CHUNK_BYTES)
+            data = await self._in_thread(lambda: file.read(wanted_bytes))  # noqa: B023  # awaited before it changes
+            if not data:
+                raise OSError(f"a file of the store became shorter while it was read: {file.name}")
+            left_bytes -= len(data)
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send({"type": "http.response.body", "body": data, "more_body": left_bytes > 0})
+
+    def _opened(self, sha256: str) -> tuple[StoredFile, BinaryIO]:
+        stored = self._store.find(sha256)
+        try:
+            return stored, stored.path.open("rb")
+        except FileNotFoundError as exc:
+            raise NotFound(sha256) from exc
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _start(part: FilePart, stored: StoredFile, etag: str) -> dict[str, object]:
+    headers: list[Header] = [
+        (b"etag", etag.encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"cache-control", b"public, max-age=31536000, immutable"),
+    ]
+    if part.http_status != 304:
+        headers += [(b"content-type", _BYTES_TYPE.encode()), (b"content-length", str(part.size_bytes).encode())]
+    if part.http_status == 206:
+        last = part.first + part.size_bytes - 1
+        headers.append((b"content-range", f"bytes {part.first}-{last}/{stored.size_bytes}".encode()))
+    if part.http_status == 416:
+        headers.append((b"content-range", f"bytes */{stored.size_bytes}".encode()))
+    return {"type": "http.response.start", "status": part.http_status, "headers": headers}
+
+
+async def _send(send: Send, http_status: int, text: bytes, headers: list[Header] | None = None) -> None:
+    named = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": http_status, "headers": [*named, *(headers or [])]})
+    await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,74 @@
+"""Files are stored whole, under their digest, or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
+from cloud_assistant.producer.file_store.catalogue import version_order
+from cloud_assistant.producer.file_store.content_store import ContentStore
+
+CONTENT = b"some bytes" * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContentStore:
+    return ContentStore(tmp_path / "files", limit_bytes=100_000)
+
+
+def test_a_file_is_found_listed_and_deleted_by_its_digest(store: ContentStore) -> None:
+    store.put([CONTENT[:10], CONTENT[10:]], sha256=DIGEST)
+    assert store.find(DIGEST).path.read_bytes() == CONTENT
+    assert [one.sha256 for one in store.list()] == [DIGEST]
+    assert store.delete(DIGEST)
+    assert not store.delete(DIGEST)
+    with pytest.raises(NotFound):
+        store.find(DIGEST)
+
+
+def test_other_content_than_promised_leaves_nothing(store: ContentStore, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="nothing was stored"):
+        store.put([b"something else"], sha256=DIGEST)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_over_the_limit_leaves_nothing(tmp_path: Path) -> None:
+    small = ContentStore(tmp_path / "files", limit_bytes=5_000)
+    with pytest.raises(Refused) as refused:
+        small.put([CONTENT], sha256=DIGEST)
+    assert refused.value.code == "FileTooLarge"
+    with pytest.raises(Refused):
+        small.append_part(DIGEST, 0, CONTENT)
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == []
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", DIGEST.upper(), DIGEST + "0", DIGEST[:-1] + "/"])
+def test_what_is_no_digest_names_no_file(store: ContentStore, name: str) -> None:
+    for act in (store.find, store.delete, store.finish_parts):
+        with pytest.raises(RequestInvalid):
+            act(name)
+
+
+def test_an_upload_goes_on_where_it_ended(store: ContentStore) -> None:
+    assert store.append_part(DIGEST, 0, CONTENT[:4000]) == 4000
+    # A piece sent twice, and one from beyond the end, change nothing.
+    assert store.append_part(DIGEST, 0, CONTENT[:4000]) == 4000
+    assert store.append_part(DIGEST, 9000, CONTENT[9000:]) == 4000
+    assert store.append_part(DIGEST, 4000, CONTENT[4000:]) == len(CONTENT)
+    assert store.finish_parts(DIGEST).size_bytes == len(CONTENT)
+    assert store.append_part(DIGEST, 0, CONTENT[:4000]) == len(CONTENT)
+
+
+def test_an_upload_of_something_else_is_thrown_away(store: ContentStore, tmp_path: Path) -> None:
+    store.append_part(DIGEST, 0, b"something else")
+    with pytest.raises(Refused) as refused:
+        store.finish_parts(DIGEST)
+    assert refused.value.code == "DigestMismatch"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_versions_are_ordered_as_people_read_them() -> None:
+    told = ["0.9", "1.0rc1", "1.0", "1.0.1", "1.9", "1.10", "2.0-beta", "2.0"]
+    assert sorted(reversed(told), key=version_order) == told
