@@ -17,8 +17,10 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .signing import MasterKeys
 
-#: The firing that envelopes of boot-bound invocations are signed for; executions never have it.
+#: The firings that envelopes of boot-bound invocations are signed for: of those that run at every start, and of those
+#: that run at the next one only. Executions never have them.
 BOOT_FIRING_MS = -1
+NEXT_BOOT_FIRING_MS = -2
 #: The end of the year 9999.
 NEVER_MS = 253_402_300_799_000
 #: Instances written in one round trip.
@@ -54,10 +56,11 @@ def bind(
         Refused: an instance holds a key whose master key is not here.
     """
     signer = EnvelopeSigner(redis, master)
+    is_once = invocation.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY
     envelope = encode(
         Envelope(
             invoke_id=invocation.invoke_id,
-            firing_ms=BOOT_FIRING_MS,
+            firing_ms=NEXT_BOOT_FIRING_MS if is_once else BOOT_FIRING_MS,
             attempt=1,
             digest=order_digest,
             payload_token=invocation.payload_token,
@@ -78,7 +81,7 @@ def bind(
                 command_id=invocation.command.command_id,
                 timeout_seconds=invocation.timeout_seconds,
                 created_ms=created_ms,
-                once=invocation.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY,
+                once=is_once,
             )
             branch = keys.boot_bound(instance_id)
             if boot_id:
@@ -93,6 +96,11 @@ def unbind(redis: Redis, invoke_id: str, targets: Sequence[str], *, forget: bool
     fields = [invoke_id, *((f"{invoke_id}:boot", f"{invoke_id}:fired") if forget else ())]
     for chunk in _chunks(targets):
         redis.pipeline_or_raise([("HDEL", keys.boot_bound(one), *fields) for one in chunk])
+
+
+def is_boot_bound(envelope: Envelope) -> bool:
+    """Tell whether an envelope was made for the start of a machine, and not for an ordinary execution."""
+    return envelope.firing_ms in (BOOT_FIRING_MS, NEXT_BOOT_FIRING_MS)
 
 
 def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -18,6 +18,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
 from ..broker_config.settings_table import Settings
 from .backoff import Backoff
+from .boot_start import BootStart
 from .celery_worker import QueueWorker
 from .claimant import Claimant
 from .event_outbox import EventOutbox
@@ -138,6 +139,13 @@ class Agent:
             live_output=self._live_output,
             settle_known=self._reconciler.settle_known,
         )
+        self._boot_start = BootStart(
+            redis=self._redis,
+            claimant=claimant,
+            executor=executor,
+            in_hand=self._in_hand,
+            slots=self._slots,
+        )
         register(self._queue.app, executor, self._intake.strategy)
 
     def _wire_lane(self) -> None:
@@ -206,6 +214,8 @@ class Agent:
             try:
                 self._keys.take_up(self._heartbeat.first().key_bundle)
                 self._link.note_success()
+                # Before the look, which would take what this call made and we do not know of for a message lost.
+                self._boot_start.run()
                 self._reconciler.look(at_start=True)
                 if self._outbox is not None:
                     self._send_worker_event(self._outbox, "worker-online")

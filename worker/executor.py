@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..broker_config import keys
+from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.functions.executions import Claimed, NotClaimed, claim_reply
 from ..broker_config.functions.function_library import run_all
@@ -18,6 +19,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.results import Outcome
 from ..broker_config.settings_table import AgentSettings
 from ..broker_config.states import ExecutionState
+from .boot_memory import BOOT_REMEMBERED_MS, boot_name
 from .built_in_parameters import with_built_ins
 from .claimant import Claimant
 from .execution.launcher import Launcher
@@ -97,8 +99,19 @@ class Executor:
         claim, payload = self._claim(execution_id, payload_token)
         if isinstance(claim, NotClaimed):
             return claim
+        return self._end(execution_id, lambda: self._perform(execution_id, claim, payload))
+
+    def run_boot(self, execution_id: str, claim: Claimed, payload: bytes) -> None:
+        """Run an execution that was claimed because the machine has started, to its end; the caller has it in hand."""
         try:
-            outcome = self._perform(execution_id, claim, payload)
+            self._end(execution_id, lambda: self._perform_boot(execution_id, claim, payload))
+        finally:
+            self.in_hand.leave(execution_id)
+
+    def _end(self, execution_id: str, perform: Callable[[], Outcome]) -> Outcome:
+        """Perform what was claimed and deliver how it ended."""
+        try:
+            outcome = perform()
         except NotStarted as exc:
             outcome = refused(exc.error_code, exc.error_info)
         self.reporter.deliver(execution_id, outcome)
@@ -131,12 +144,34 @@ class Executor:
         Raises:
             NotStarted: it was refused, or cannot run here.
         """
-        if self.facts.quarantine:
-            raise NotStarted(ErrorCode.INSTANCE_QUARANTINED, f"this instance is in quarantine: {self.facts.quarantine}")
+        self._refuse_in_quarantine()
         envelope, remember_until_ms = self.verifier.envelope(
             execution_id, claim, forgotten_until_ms=self.journal.forgotten_until_ms
         )
-        order = self.verifier.order(envelope, payload or self._fetch(envelope))
+        return self._carry_out(execution_id, envelope, payload or self._fetch(envelope), remember_until_ms)
+
+    def _perform_boot(self, execution_id: str, claim: Claimed, payload: bytes) -> Outcome:
+        """Verify and run what is owed to the start of the machine.
+
+        Raises:
+            NotStarted: it was refused, or cannot run here.
+        """
+        self._refuse_in_quarantine()
+        envelope = self.verifier.boot_envelope(execution_id, claim)
+        remember_until_ms = now_ms() + BOOT_REMEMBERED_MS
+        # Such an envelope never expires: that it ran at this boot, or at all, must not be known to Redis alone.
+        if not self._record_start(boot_name(envelope, self.claimant.boot_id), remember_until_ms):
+            raise NotStarted(ErrorCode.ENVELOPE_EXPIRED, "refused: this was run at a start of the machine before")
+        if not payload:
+            raise _without_order()
+        return self._carry_out(execution_id, envelope, payload, remember_until_ms)
+
+    def _refuse_in_quarantine(self) -> None:
+        if self.facts.quarantine:
+            raise NotStarted(ErrorCode.INSTANCE_QUARANTINED, f"this instance is in quarantine: {self.facts.quarantine}")
+
+    def _carry_out(self, execution_id: str, envelope: Envelope, payload: bytes, remember_until_ms: int) -> Outcome:
+        order = self.verifier.order(envelope, payload)
         match order:
             case WorkOrder():
                 return self._run_script(execution_id, order, envelope, remember_until_ms)
@@ -146,9 +181,7 @@ class Executor:
     def _fetch(self, envelope: Envelope) -> bytes:
         payload = self.redis.call("GET", keys.payload(envelope.payload_token)) if envelope.payload_token else None
         if payload is None:
-            raise NotStarted(
-                ErrorCode.EXECUTION_EXCEPTION, "the work order is no longer in Redis; invoke the command again"
-            )
+            raise _without_order()
         found: bytes = payload
         return found
 
@@ -194,3 +227,7 @@ class Executor:
             "InvokeId": envelope.invoke_id,
             "CommandId": order.command_id,
         }
+
+
+def _without_order() -> NotStarted:
+    return NotStarted(ErrorCode.EXECUTION_EXCEPTION, "the work order is no longer in Redis; invoke the command again")

@@ -5,6 +5,7 @@ Nothing of a work order is written to disk before all of this has passed.
 
 import msgspec
 
+from ..broker_config.boot_bound import is_boot_bound
 from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.functions.executions import Claimed
@@ -35,17 +36,7 @@ class Verifier:
         Raises:
             NotStarted: it is not signed as it must be, was made for another execution, or has expired.
         """
-        if not self._keys.accepts(claimed.key_id, claimed.envelope, claimed.mac):
-            key_id = parse_signature(claimed.mac, claimed.key_id).key_id
-            how = f"its signature (key {key_id[:40]!r}) does not fit" if claimed.mac else "it is not signed"
-            raise NotStarted(
-                ErrorCode.SIGNATURE_INVALID, f"refused: {how}; check that the producer and this instance share a key"
-            )
-        try:
-            envelope = decode_envelope(claimed.envelope)
-        except msgspec.MsgspecError as exc:
-            raise _unreadable("envelope", claimed.envelope, exc) from exc
-        _check_version(envelope.v)
+        envelope = self._signed(claimed)
         invoke_id, firing_ms, instance_id = split_execution_id(execution_id) or ("", 0, "")
         if (envelope.invoke_id, envelope.firing_ms, self._instance_id) != (invoke_id, firing_ms, instance_id):
             raise NotStarted(ErrorCode.SIGNATURE_INVALID, "refused: the envelope was made for another execution")
@@ -57,6 +48,34 @@ class Verifier:
                 " invoke it again, or set this machine's clock",
             )
         return envelope, until_ms
+
+    def boot_envelope(self, execution_id: str, claimed: Claimed) -> Envelope:
+        """Check the envelope of an execution that this agent had made because its machine has started.
+
+        Such an envelope does not expire and names no firing; whether this boot has had it is for the caller to know.
+
+        Raises:
+            NotStarted: it is not signed as it must be, or was made for something else.
+        """
+        envelope = self._signed(claimed)
+        invoke_id, _, instance_id = split_execution_id(execution_id) or ("", 0, "")
+        if (envelope.invoke_id, self._instance_id) != (invoke_id, instance_id) or not is_boot_bound(envelope):
+            raise NotStarted(ErrorCode.SIGNATURE_INVALID, "refused: the envelope was made for another execution")
+        return envelope
+
+    def _signed(self, claimed: Claimed) -> Envelope:
+        if not self._keys.accepts(claimed.key_id, claimed.envelope, claimed.mac):
+            key_id = parse_signature(claimed.mac, claimed.key_id).key_id
+            how = f"its signature (key {key_id[:40]!r}) does not fit" if claimed.mac else "it is not signed"
+            raise NotStarted(
+                ErrorCode.SIGNATURE_INVALID, f"refused: {how}; check that the producer and this instance share a key"
+            )
+        try:
+            envelope = decode_envelope(claimed.envelope)
+        except msgspec.MsgspecError as exc:
+            raise _unreadable("envelope", claimed.envelope, exc) from exc
+        _check_version(envelope.v)
+        return envelope
 
     def order(self, envelope: Envelope, payload: bytes) -> Order:
         """Check the work order against its envelope and read it.

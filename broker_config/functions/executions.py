@@ -53,7 +53,9 @@ def claim_command(instance_id: str, execution_id: str, *, epoch: str, boot_id: s
 def claim_reply(reply: list[Any]) -> Claimed | NotClaimed:
     """Read what the claim answered."""
     if reply[0] == 1:
-        return Claimed(reply[1], reply[2], reply[3].decode(), reply[4], int(reply[5]))
+        # A row that somebody else has written may lack any of these, and is then refused like a badly signed one.
+        envelope, mac, key_id = (part or b"" for part in reply[1:4])
+        return Claimed(envelope, mac, key_id.decode(), reply[4], int(reply[5]))
     return NotClaimed(reply[1].decode(), reply[2].decode())
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cloud_assistant.worker import cli, executor, reporter
+from cloud_assistant.worker import boot_start, cli, executor, reporter
 from cloud_assistant.worker.execution import launcher
 
 #: name → (class, method, before or after the call).
@@ -20,6 +20,8 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "after the journal": (executor.Executor, "_record_start", "after"),
     "after the start": (launcher.Launcher, "run", "after"),
     "before the report": (reporter.Reporter, "deliver", "before"),
+    "after the boot fired": (boot_start.BootStart, "_payloads", "before"),
+    "before a boot's script": (executor.Executor, "_run_script", "before"),
     "after the report": (reporter.Reporter, "_move", "after"),
 }
 

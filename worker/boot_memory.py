@@ -1,0 +1,14 @@
+"""How the journal remembers what ran because the machine started, so that Redis cannot have it run again."""
+
+from ..broker_config.boot_bound import NEXT_BOOT_FIRING_MS
+from ..broker_config.messages import Envelope
+
+#: Longer than nearly every machine runs without a restart, and an end all the same.
+BOOT_REMEMBERED_MS = 400 * 24 * 3600 * 1000
+
+
+def boot_name(envelope: Envelope, boot_id: str) -> str:
+    """The journal's name for the one run that an envelope is good for: at this boot, or ever."""
+    if envelope.firing_ms == NEXT_BOOT_FIRING_MS:
+        return f"{envelope.invoke_id}.next-boot"
+    return f"{envelope.invoke_id}.boot.{boot_id}"
