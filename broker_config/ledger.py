@@ -22,6 +22,7 @@ from .timed_latest import latest_execution_ids, latest_states
 
 #: Rows whose states are read by one call of the function.
 _STATES_CHUNK_COUNT = 1000
+_NOT_TAKEN = (ErrorCode.DELIVERY_TIMEOUT, ErrorCode.CLIENT_NOT_RUNNING)
 #: A reader waits this long past a deadline before it says what the sweeper has not said yet.
 _READER_GRACE_MS = 5_000
 
@@ -54,6 +55,8 @@ class InvocationStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts: Mapping[str, int]
     #: Executions of which nobody knows how they ended.
     unknown_count: int = 0
+    #: Executions that no agent seems to have taken; only a claim that Redis has lost can prove that wrong.
+    not_taken_count: int = 0
 
 
 _RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
@@ -161,10 +164,11 @@ def fold(states: Sequence[tuple[str, str]], *, active: bool = False) -> Invocati
     """Fold states; a target whose row is not written yet is Pending, a timed invocation that goes on is Scheduled."""
     counts = Counter(state or ExecutionState.PENDING.value for state, _ in states)
     unknown = sum(code == ErrorCode.CLIENT_NOT_RESPONSE for _, code in states)
+    not_taken = sum(code in _NOT_TAKEN for _, code in states)
     state = roll_up(counts)
     if active and is_final_invocation(state):
         state = InvocationState.SCHEDULED
-    return InvocationStatus(state=state, counts=dict(counts), unknown_count=unknown)
+    return InvocationStatus(state=state, counts=dict(counts), unknown_count=unknown, not_taken_count=not_taken)
 
 
 def is_final_invocation(state: InvocationState) -> bool:

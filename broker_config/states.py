@@ -42,8 +42,9 @@ S = ExecutionState
 #: What the end of a script, or of the attempt to start it, can be.
 OUTCOMES = frozenset({S.SUCCESS, S.FAILED, S.INVALID, S.ERROR, S.TIMEOUT, S.TERMINATED})
 
-#: Which states may follow each. ``Aborted`` may still become the true outcome: that move is open only to a row whose
-#: reason is ``ClientNotResponse`` (the function checks it), and both facts stay in the row's history.
+#: Which states may follow each. ``Aborted`` may still become the true outcome: that move is open to a row whose reason
+#: is ``ClientNotResponse``, and one that nobody seemed to have taken (``DeliveryTimeout``, ``ClientNotRunning``) when
+#: the script did start and Redis has lost the claim. The function checks it; both facts stay in the row's history.
 MOVES: Mapping[ExecutionState, frozenset[ExecutionState]] = {
     S.SCHEDULED: frozenset({S.PENDING, S.CANCELLED, S.ABORTED}),
     S.PENDING: frozenset({S.RUNNING, S.CANCELLED, S.ABORTED}),

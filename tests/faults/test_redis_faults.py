@@ -86,6 +86,26 @@ def test_redis_restored_from_an_older_copy_starts_nothing_again(quick_system: Sy
     scene.settle()
 
 
+def test_a_claim_that_redis_lost_and_gave_up_is_replaced_by_the_true_result(quick_system: System, scene: Scene) -> None:
+    scene.register("i-one")
+    name = scene.ask(GATED, deliver_within_seconds=3)
+    row_key = keys.execution("i-one", name)
+    older_copy = scene.redis.call("DUMP", row_key)
+    quick_system.start_agent()
+    scene.wait_for_start(name)
+    # A failover, or a crash: Redis is where it was before the claim.
+    scene.redis.call("RESTORE", row_key, 0, older_copy, "REPLACE")
+    quick_system.start_beat(environment={"CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.3"})
+    given_up = scene.wait_for_state(name, "Aborted")
+    assert given_up.outcome.error_code == "DeliveryTimeout"
+    scene.traces.go.touch()
+
+    row = scene.wait_for_state(name, "Failed")
+    assert row.outcome.exit_code == GATED.exit_code
+    assert [one.split(" ", 1)[1] for one in row.history] == ["Aborted DeliveryTimeout"]
+    scene.settle()
+
+
 def test_a_redis_that_hangs_for_ten_seconds_is_waited_for(
     quick_system: System, scene: Scene, redis_server: RedisServer
 ) -> None:

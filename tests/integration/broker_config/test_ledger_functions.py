@@ -205,6 +205,41 @@ def test_what_was_never_delivered_cannot_be_replaced_by_a_result(ledger: Ledger)
     command = settle_lost_command("i-1", execution, seen="Pending", error_code="DeliveryTimeout", error_info="")
     assert settled(run(ledger.redis, command))
     assert end(ledger, invocation, S.SUCCESS) == Unmoved("Aborted")
+    assert ledger.claim(invocation, "i-1") == NotClaimed("Aborted", "taken")
+
+
+@pytest.mark.parametrize("code", [ErrorCode.DELIVERY_TIMEOUT, ErrorCode.CLIENT_NOT_RUNNING])
+def test_the_end_of_a_script_that_did_start_replaces_a_claim_that_redis_has_lost(
+    ledger: Ledger, code: ErrorCode
+) -> None:
+    invocation = ledger.dispatch("i-1")
+    execution = ledger.execution(invocation, "i-1")
+    older_copy = ledger.redis.call("DUMP", keys.execution("i-1", execution))
+    ledger.claim(invocation, "i-1")
+    ledger.redis.call("RESTORE", keys.execution("i-1", execution), 0, older_copy, "REPLACE")
+    ledger.expire_deadline(invocation, "i-1")
+    command = settle_lost_command("i-1", execution, seen="Pending", error_code=code.value, error_info="not started")
+    assert settled(run(ledger.redis, command))
+
+    interrupted = {"error_code": "ExecutionInterrupted", "error_info": "it never ran"}
+    assert end(ledger, invocation, S.ERROR, **interrupted) == Unmoved("Aborted"), "that is no news"
+    assert end(ledger, invocation, S.SUCCESS, started_ms=1, exit_code=0) == Moved("Aborted")
+    row = ledger.row(invocation, "i-1")
+    assert (row.state, row.outcome.error_code, row.outcome.error_info) == ("Success", "", "")
+    assert len(row.history) == 1
+    assert row.history[0].endswith(f"Aborted {code}")
+    assert end(ledger, invocation, S.FAILED, started_ms=1, exit_code=1) == Unmoved("Success")
+
+
+@pytest.mark.parametrize("code", ["TaskConcurrencyLimit", "InstanceNotExists"])
+def test_other_ends_without_a_start_stay(ledger: Ledger, code: str) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.redis.call(
+        "HSET",
+        keys.execution("i-1", ledger.execution(invocation, "i-1")),
+        *("state", "Aborted", "error_code", code, "finished_ms", 5),
+    )
+    assert end(ledger, invocation, S.SUCCESS, started_ms=1, exit_code=0) == Unmoved("Aborted")
 
 
 def test_live_output_is_taken_while_running_and_refused_afterwards(ledger: Ledger) -> None:

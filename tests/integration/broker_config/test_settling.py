@@ -1,0 +1,69 @@
+"""The roll-up of an invocation is stored once nothing in it may change any more."""
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.functions.executions import finish, settle_lost_command, settled
+from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.ledger import InvocationStatus, load_invocation, status_of
+from cloud_assistant.broker_config.records import Invocation
+from cloud_assistant.broker_config.results import Outcome
+from cloud_assistant.broker_config.settling import settle
+from cloud_assistant.broker_config.states import ExecutionState
+
+from .conftest import Ledger
+
+
+def look(ledger: Ledger, invocation: Invocation) -> InvocationStatus:
+    """Read the invocation as any reader does, who settles what can be."""
+    stored = load_invocation(ledger.redis, invocation.invoke_id)
+    status = status_of(ledger.redis, stored)
+    settle(ledger.redis, stored, status)
+    return status
+
+
+def give_up(ledger: Ledger, invocation: Invocation, code: str) -> None:
+    ledger.expire_deadline(invocation, "i-1")
+    execution = ledger.execution(invocation, "i-1")
+    assert settled(
+        run(ledger.redis, settle_lost_command("i-1", execution, seen="Pending", error_code=code, error_info=""))
+    )
+
+
+@pytest.mark.parametrize("code", ["DeliveryTimeout", "ClientNotRunning"])
+def test_an_end_without_a_start_is_counted_anew_for_an_hour_and_then_stored(ledger: Ledger, code: str) -> None:
+    invocation = ledger.dispatch("i-1")
+    give_up(ledger, invocation, code)
+    assert look(ledger, invocation).state == "Failed"
+    assert ledger.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invocation.invoke_id) is None
+    assert load_invocation(ledger.redis, invocation.invoke_id).settled is None
+
+    finish(
+        ledger.redis,
+        "i-1",
+        ledger.execution(invocation, "i-1"),
+        ExecutionState.SUCCESS,
+        Outcome(state=ExecutionState.SUCCESS, started_ms=1, finished_ms=2, exit_code=0).fields(),
+        live_output_ttl_ms=60_000,
+        retention_ms=60_000,
+    )
+    assert look(ledger, invocation).state == "Success"
+    assert load_invocation(ledger.redis, invocation.invoke_id).settled == {"Success": 1}
+
+
+def test_after_an_hour_an_end_without_a_start_is_the_last_word(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    give_up(ledger, invocation, "ClientNotRunning")
+    look(ledger, invocation)
+    ledger.redis.call("HSET", keys.invocation(invocation.invoke_id), "finished_ms", now_ms() - 3_600_001)
+    look(ledger, invocation)
+    assert load_invocation(ledger.redis, invocation.invoke_id).settled == {"Aborted": 1}
+
+
+def test_what_nobody_knows_is_never_stored(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    give_up(ledger, invocation, "ClientNotResponse")
+    ledger.redis.call("HSET", keys.invocation(invocation.invoke_id), "finished_ms", 1)
+    look(ledger, invocation)
+    assert load_invocation(ledger.redis, invocation.invoke_id).settled is None
