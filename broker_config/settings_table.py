@@ -41,7 +41,10 @@ class AgentSettings:
     clock_tolerance_seconds: float = setting(
         300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
     )
-    policy_file: str = setting("", "Local policy (agent.toml) that the control side cannot override; '' means none.")
+    policy_file: str = setting(
+        "/etc/cloud-assistant/agent.toml",
+        "Local policy that the control side cannot override; this default file need not exist, another one must.",
+    )
     install_folder: str = setting(
         "/opt/cloud-assistant", "Where bundles of the agent are installed: versions/<version>, and the link current."
     )

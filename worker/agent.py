@@ -22,6 +22,7 @@ from .boot_start import BootStart
 from .celery_worker import QueueWorker
 from .claimant import Claimant
 from .event_outbox import EventOutbox
+from .execution.account import account_of
 from .execution.launcher import Launcher
 from .executor import Executor, Facts
 from .heartbeat import Heartbeat
@@ -33,12 +34,13 @@ from .lane import Lane
 from .link_state import LinkState
 from .live_output import LiveOutput
 from .message_intake import MessageIntake
+from .policy_file import PolicyFile, PolicyGuard
 from .queue_watch import Advice, QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter
 from .slots import Slots
 from .spool import Spool
-from .start_report import report_rights, report_security
+from .start_report import report_policy, report_rights, report_security
 from .tasks import register
 from .verification import Verifier
 
@@ -71,6 +73,8 @@ class Agent:
         self._home = Path(settings.home)
         self._keys = KeyRing(self._home, identity.instance_id, settings.security.instance_key)
         report_security(settings, has_key=bool(self._keys))
+        self._policy = PolicyFile(settings.agent.policy_file)
+        report_policy(self._policy)
         self._redis = Redis(settings.redis_url, name=f"agent:{identity.instance_id}", connect_timeout_seconds=5.0)
         self._link = LinkState()
         self._slots = Slots(settings.agent.slots)
@@ -128,6 +132,7 @@ class Agent:
             verifier=Verifier(
                 identity.instance_id, self._keys, tolerance_ms=int(settings.agent.clock_tolerance_seconds * 1000)
             ),
+            policy=PolicyGuard(self._policy, account_of("").name),
             journal=journal,
             launcher=launcher,
             spool=self._spool,

@@ -16,6 +16,7 @@ class Row(NamedTuple):
 VERBS: dict[str, Row] = {
     "run": Row("run", "Run the agent in the foreground."),
     "status": Row("status", "Tell whether the agent of this machine runs."),
+    "policy": Row("policy", "Show or check the local policy of this machine."),
 }
 
 

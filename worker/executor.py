@@ -31,6 +31,7 @@ from .journal import Journal
 from .link_state import REDIS_TROUBLE, LinkState
 from .live_output import LiveOutput
 from .outcomes import checked, refused, stopped_before_start
+from .policy_file import PolicyGuard
 from .refusal_report import REPORTED, report
 from .reporter import Reporter
 from .script_following import follow
@@ -58,6 +59,7 @@ class Executor:
     redis: Redis
     claimant: Claimant
     verifier: Verifier
+    policy: PolicyGuard
     journal: Journal
     launcher: Launcher
     spool: Spool
@@ -186,6 +188,7 @@ class Executor:
         return found
 
     def _deliver_file(self, execution_id: str, order: FileOrder, remember_until_ms: int) -> Outcome:
+        self.policy.check_file(order)
         if not self._record_start(execution_id, remember_until_ms):
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this file was being written before on this instance")
         return write_file(order)
@@ -193,6 +196,8 @@ class Executor:
     def _run_script(self, execution_id: str, order: WorkOrder, envelope: Envelope, remember_until_ms: int) -> Outcome:
         if order.built_ins:
             order = with_built_ins(order, self._built_ins(order, envelope))
+        # In the form in which it would run: what was put into the text here is part of it.
+        self.policy.check_script(order)
         script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings)
         if not order.dry_run and not self._record_start(execution_id, remember_until_ms):
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")

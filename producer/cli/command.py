@@ -13,6 +13,7 @@ from .argument_types import Duration, Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .command_named import command_id_of
+from .command_signing import sign
 from .page_note import note_on_page
 from .request_options import SCRIPT_TYPES, script_type_option, takes_page, whole_seconds
 from .script_source import takes_script
@@ -194,7 +195,7 @@ def delete(call: Call, *, command_ids: tuple[str, ...]) -> None:
         call.print_json([{"CommandId": command_id} for command_id in command_ids])
 
 
-for _command in (create, list_commands, show, modify, delete):
+for _command in (create, list_commands, show, modify, delete, sign):
     group.add_command(_command)
 
 

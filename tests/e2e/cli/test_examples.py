@@ -45,6 +45,7 @@ RUNNABLE = sorted(example for example in examples() if not example.startswith(tu
 def prepared(fleet: Fleet) -> Fleet:
     """What the examples take for granted beside the fleet."""
     (fleet.folder / "check.sh").write_text("echo checked\n")
+    fleet.shell("openssl genpkey -algorithm ed25519 -out operator.pem").must_succeed()
     return fleet
 
 

@@ -1,0 +1,46 @@
+"""``assist command sign``: sign a script with an operator's own key."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ...broker_config.content_signing import public_text, sign_content
+from .assist_command import assist_command
+from .call import Call
+
+#: The mark of a comment in a batch file.
+_BAT_COMMENT = "rem"
+
+
+@assist_command(
+    "sign",
+    examples=(
+        "assist command sign check.sh --key operator.pem > check.signed.sh",
+        "assist command sign --public --key operator.pem",
+    ),
+)
+@click.argument("file", metavar="FILE", required=False)
+@click.option("--key", required=True, metavar="FILE", help="Ed25519 private key in PEM (openssl genpkey).")
+@click.option("--public", is_flag=True, help="Print the public key, for `signers` of a local policy, and sign nothing.")
+@click.option("--bat", is_flag=True, help="The script is a batch file: its comments begin with rem.")
+def sign(call: Call, *, file: str | None, key: str, public: bool, bat: bool) -> None:
+    """Sign a script for instances whose local policy names your key; the signed script goes to standard output.
+
+    The signature is a comment in its last line, so store and run it like any other script. Nothing is sent anywhere.
+    """
+    private = _read(key)
+    if public:
+        call.print(public_text(private))
+    elif file is None:
+        raise click.UsageError("name the script's file, or - for standard input", click.get_current_context())
+    else:
+        content = sys.stdin.buffer.read() if file == "-" else _read(file)
+        call.print_bytes(sign_content(content, private, comment=_BAT_COMMENT if bat else "#"))
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as exc:
+        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc

@@ -1,0 +1,127 @@
+"""The policy's file: who may have written it, and what counts while it is wrong, gone or just changed."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.messages import FileOrder, WorkOrder
+from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
+
+ME = os.geteuid()
+ORDER = WorkOrder(command_id="c-1", type="RunShellScript", content=b"true", timeout_seconds=60)
+
+
+def written(path: Path, text: str = "users = ['app']") -> Path:
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+def problem(path: Path, owner_uid: int = ME) -> str:
+    return PolicyFile(str(path), owner_uid=owner_uid).in_force().problem
+
+
+def test_a_file_that_only_its_owner_can_write_is_a_policy(tmp_path: Path) -> None:
+    assert problem(written(tmp_path / "agent.toml")) == ""
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_a_file_that_others_can_write_forbids_everything(tmp_path: Path, mode: int) -> None:
+    path = written(tmp_path / "agent.toml")
+    path.chmod(mode)
+    assert "chmod go-w" in problem(path)
+
+
+def test_a_file_in_a_folder_that_others_can_write_forbids_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    path = written(folder / "agent.toml")
+    folder.chmod(0o777)
+    assert f"chmod go-w {folder}" in problem(path)
+    folder.chmod(0o777 | stat.S_ISVTX)
+    assert problem(path) == ""
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give a file away")
+def test_a_file_of_somebody_else_forbids_everything(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml")
+    os.chown(path, 65534, 65534)
+    assert "chown root" in problem(path)
+    os.chown(path, 0, 0)
+    os.chown(tmp_path, 65534, 65534)
+    assert "chown root" in problem(path)
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give a file away")
+def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    written(theirs / "agent.toml")
+    os.chown(theirs, 65534, 65534)
+    (tmp_path / "link.toml").symlink_to(theirs / "agent.toml")
+    assert "chown root" in problem(tmp_path / "link.toml")
+
+
+@pytest.mark.parametrize("text", ["not toml", "unknown = 1", "users = ["])
+def test_a_file_that_is_not_understood_forbids_everything(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path / "agent.toml", text)
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
+    with pytest.raises(NotStarted) as refused:
+        guard.check_script(ORDER)
+    assert refused.value.error_code == "RefusedByLocalPolicy"
+    assert str(path) in refused.value.error_info
+
+
+def test_a_named_file_that_is_not_there_forbids_everything(tmp_path: Path) -> None:
+    assert "is not there" in problem(tmp_path / "none.toml")
+
+
+def test_without_a_default_file_everything_is_allowed() -> None:
+    found = PolicyFile("")
+    if Path(found.path).exists():
+        pytest.skip(f"this machine has a policy of its own: {found.path}")
+    assert found.in_force() == (None, "")
+
+
+def test_a_change_counts_at_the_next_question(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml", "enabled = false")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
+    for text, is_allowed in (("enabled = false", False), ("enabled = true ", True), ("enabled = false", False)):
+        path.write_text(text)
+        if is_allowed:
+            guard.check_script(ORDER)
+        else:
+            with pytest.raises(NotStarted, match="switched off"):
+                guard.check_script(ORDER)
+    path.write_text("enabled = true ")
+    guard.check_script(ORDER)
+    path.chmod(0o666)
+    with pytest.raises(NotStarted, match="chmod"):
+        guard.check_script(ORDER)
+
+
+def test_a_policy_that_disappears_is_no_permission(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml", "")
+    file = PolicyFile(str(path), owner_uid=ME)
+    assert file.in_force().problem == ""
+    path.unlink()
+    assert "is not there" in file.in_force().problem
+    written(path, "")
+    assert file.in_force().problem == ""
+
+
+def test_no_user_means_the_agents_own_and_a_files_owner_counts_as_its_user(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml", f"users = ['app']\n[files]\ndirectories = ['{tmp_path}']")
+    file = PolicyFile(str(path), owner_uid=ME)
+    PolicyGuard(file, "app").check_script(ORDER)
+    with pytest.raises(NotStarted, match="users: 'root'"):
+        PolicyGuard(file, "root").check_script(ORDER)
+    order = FileOrder(
+        name="n", target_directory=str(tmp_path), content=b"", owner="root", group="", mode="0644", overwrite=False,
+        timeout_seconds=60,
+    )  # fmt: skip
+    with pytest.raises(NotStarted, match="users: 'root'"):
+        PolicyGuard(file, "app").check_file(order)

@@ -1,0 +1,61 @@
+"""``assist-agent policy``: what the owner of this machine allows."""
+
+import sys
+
+import click
+import msgspec
+
+from ..local_policy import explain
+from ..policy_file import PolicyInForce, read_policy
+
+_EXIT_INVALID = 2
+
+
+@click.group("policy", epilog="Example: assist-agent policy check agent.toml")
+def verb() -> None:
+    """Show the local policy of this machine, or check a file before it becomes one.
+
+    The policy is a file (agent.policy_file, else /etc/cloud-assistant/agent.toml) that only root can write. What it
+    forbids is refused whatever the control side sends; a changed file counts at once.
+    """
+
+
+_output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+
+
+@verb.command("show", epilog="Example: assist-agent policy show --output json")
+@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@_output
+def show(config: str, output: str) -> None:
+    """Say what is in force on this machine. Exit code 2: the file cannot be used, so nothing runs."""
+    from ...broker_config import settings  # lazy: help does without it
+    from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
+
+    try:
+        path = settings.load(config=config).settings.agent.policy_file
+    except SettingsInvalid as exc:
+        click.echo(f"assist-agent: {exc}", err=True)
+        sys.exit(_EXIT_INVALID)
+    _print(path, read_policy(path), output)
+
+
+@verb.command("check", epilog="Example: assist-agent policy check /etc/cloud-assistant/agent.toml")
+@click.argument("file")
+@_output
+def check(file: str, output: str) -> None:
+    """Read FILE as the agent would, owner and permissions included. Exit code 2: the agent would not use it."""
+    _print(file, read_policy(file), output)
+
+
+def _print(path: str, found: PolicyInForce, output: str) -> None:
+    lines = explain(found.policy) if found.policy is not None else []
+    if output == "json":
+        shown = {"File": path, "InForce": found.policy is not None, "Problem": found.problem, "Rules": lines}
+        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+    elif found.problem:
+        click.echo(f"NOTHING RUNS HERE: {found.problem}")
+    elif found.policy is None:
+        click.echo(f"no local policy: there is no file {path}")
+    else:
+        click.echo("\n".join([f"local policy {path}:", *(f"  {line}" for line in lines)]))
+    sys.exit(_EXIT_INVALID if found.problem else 0)
