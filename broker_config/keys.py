@@ -45,6 +45,7 @@ ca:audit:folded                 hash    control side                         mem
 ca:access-key:<id>              string  control side                         until deleted
 ca:access-keys                  zset    control side                         members until deleted
 ca:activation:<id>              hash    control side                         until deleted
+ca:activation:<id>:machines     hash    registration                         until deleted; members until deregistered
 ca:activations                  zset    control side                         members until deleted
 ca:rate:<what>:<who>            string  gateway                              one window
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
@@ -221,6 +222,11 @@ def access_key(access_key_id: str) -> str:
 def activation(activation_id: str) -> str:
     """One activation and how often it was used."""
     return f"ca:activation:{activation_id}"
+
+
+def activation_machines(activation_id: str) -> str:
+    """Which machine has which use of an activation."""
+    return f"ca:activation:{activation_id}:machines"
 
 
 def rate(what: str, who: str) -> str:

@@ -18,7 +18,7 @@ _SYSTEM_FILE = "/etc/cloud-assistant/config.toml"
 #: Written by `assist up` into its home, so that commands in another terminal find the local system.
 LOCAL_FILE = "local.toml"
 #: Read by other modules: variables that are ours and yet not settings.
-_NOT_SETTINGS = {"CONFIG"}
+_NOT_SETTINGS = {"CONFIG", "ACTIVATION_ID", "ACTIVATION_CODE"}
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ class LimitSettings:
     )
     history_days: float = setting(28.0, "Finished invocations are removed after so many days.")
     history_count: int = setting(100_000, "Most invocations kept; the oldest finished ones are removed first.")
+    activation_hours_max: int = setting(4, "Longest life of an activation code.")
     strict: bool = setting(False, "Apply the service's own low ceilings too (100 targets per request, 50 per stop).")
 
 
@@ -108,6 +109,9 @@ class GatewaySettings:
     threads: int = setting(16, "Requests handled at once.")
     request_bytes: int = setting(1024 * 1024, "Largest request line, and largest body.")
     region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")
+    registration_failures_count: int = setting(
+        10, "Wrong activation codes from one address within a minute before it has to wait; 0 means no limit."
+    )
     trusted_proxies: str = setting(
         "", "Proxies whose X-Forwarded-For is believed: addresses and ranges, separated by commas; `unix` for a socket."
     )

@@ -10,21 +10,24 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import now_ms
+from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from . import validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, read_page
+from .shapes import Shape
 
 ACTIVATIONS_COUNT = 5_000
 INSTANCES_COUNT_MAX = 1_000
+#: The service's own limit; ``limits.activation_hours_max`` may allow more.
 HOURS_MAX = 4
 DESCRIPTION_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
 _NAME_CHARACTERS = (2, 50)
 _HOUR_MS = 3_600_000
+_FORGOTTEN_COUNT = 100
 
 
 class Activation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,18 +82,22 @@ def create(
     description: str = "",
     resource_group_id: str = "",
     tags: Mapping[str, str] | None = None,
+    hours_max: int = HOURS_MAX,
 ) -> tuple[str, str]:
     """Make an activation and answer its id and code; the code is shown this once.
 
     Raises:
         RequestInvalid: with the API's code for what is wrong.
     """
-    if redis.call("ZCARD", keys.ACTIVATIONS) >= ACTIVATIONS_COUNT:
+    if redis.call("ZCARD", keys.ACTIVATIONS) >= ACTIVATIONS_COUNT and not _forget_ended(redis):
         raise RequestInvalid(f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit")
     if not 1 <= instance_count <= INSTANCES_COUNT_MAX:
         raise RequestInvalid(f"{instance_count} instances", code="ActivationLimitation.Invalid")
-    if not 1 <= hours <= HOURS_MAX:
-        raise RequestInvalid(f"{hours} hours", code="ActivationTTL.ExceedLimit")
+    if not 1 <= hours <= hours_max:
+        raise RequestInvalid(
+            f"{hours} hours; 1 to {hours_max} are allowed (limits.activation_hours_max)",
+            code="ActivationTTL.ExceedLimit",
+        )
     if len(description) > DESCRIPTION_CHARACTERS:
         raise RequestInvalid(f"the description has {len(description)} characters", code="ActivationDesc.ExceedLimit")
     code = f"a-{secrets.token_urlsafe(24)}"
@@ -155,8 +162,19 @@ def delete(redis: Redis, activation_id: str) -> StoredActivation:
             f"{stored.registered_count} instances are registered with {activation_id}; disable it instead",
             code="ActivationId.InUse",
         )
-    redis.pipeline_or_raise([("DEL", keys.activation(activation_id)), ("ZREM", keys.ACTIVATIONS, activation_id)])
+    _forget(redis, [activation_id])
     return stored
+
+
+def let_go(redis: Redis, activation_id: str, machine: str) -> None:
+    """Note that an instance was deregistered; its machine would need another use to come back."""
+    if redis.call("EXISTS", keys.activation(activation_id)):
+        redis.pipeline_or_raise(
+            [
+                ("HINCRBY", keys.activation(activation_id), "deregistered_count", 1),
+                ("HDEL", keys.activation_machines(activation_id), machine),
+            ]
+        )
 
 
 def load(redis: Redis, activation_id: str) -> StoredActivation:
@@ -176,9 +194,47 @@ def decode_activation(record: bytes) -> Activation:
     return _decoder.decode(record)
 
 
+def shape_of(stored: StoredActivation) -> Shape:
+    """One activation in the API's names; its tags are a flat list."""
+    one = stored.activation
+    return {
+        "ActivationId": one.activation_id,
+        "CreationTime": iso_seconds(one.created_ms),
+        "Description": one.description,
+        "InstanceName": one.instance_name,
+        "InstanceCount": one.instance_count,
+        "RegisteredCount": stored.registered_count,
+        "DeregisteredCount": stored.deregistered_count,
+        "TimeToLiveInHours": one.hours,
+        "IpAddressRange": one.address_range,
+        "Disabled": stored.disabled,
+        "ResourceGroupId": one.resource_group_id,
+        "Tags": [{"TagKey": key, "TagValue": value} for key, value in one.tags.items()],
+    }
+
+
 def code_digest(code: str) -> str:
     """What is kept of a code: it is long and random, so a plain digest tells nothing of it."""
     return hashlib.sha256(code.encode()).hexdigest()
+
+
+def _forget_ended(redis: Redis) -> bool:
+    """Make room: forget the oldest activations that nobody can use any more; false when there are none."""
+    oldest = [one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, _FORGOTTEN_COUNT - 1)]
+    now = now_ms()
+    ended = [
+        one
+        for one, stored in zip(oldest, _load_all(redis, oldest), strict=True)
+        if stored is None or stored.activation.ends_ms <= now
+    ]
+    if ended:
+        _forget(redis, ended)
+    return bool(ended)
+
+
+def _forget(redis: Redis, activation_ids: Sequence[str]) -> None:
+    names = [name for one in activation_ids for name in (keys.activation(one), keys.activation_machines(one))]
+    redis.pipeline_or_raise([("DEL", *names), ("ZREM", keys.ACTIVATIONS, *activation_ids)])
 
 
 def _load_all(redis: Redis, ids: Sequence[str]) -> list[StoredActivation | None]:
@@ -210,9 +266,18 @@ def _checked_name(name: str) -> str:
         return name
     if not _NAME_CHARACTERS[0] <= len(name) <= _NAME_CHARACTERS[1]:
         raise RequestInvalid(f"the name has {len(name)} characters", code="InstanceName.ExceedLimit")
-    if not _NAME.fullmatch(name) or name.lower().startswith("http:"):
-        raise RequestInvalid(f"{name!r} cannot begin the names of instances", code="InstanceName.InvalidPattern")
+    check_name(name)
     return name
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that an instance cannot have.
+
+    Raises:
+        RequestInvalid: ``InstanceName.InvalidPattern``.
+    """
+    if not _NAME.fullmatch(name) or name.lower().startswith("http:"):
+        raise RequestInvalid(f"{name[:60]!r} cannot be the name of an instance", code="InstanceName.InvalidPattern")
 
 
 def _checked_range(text: str) -> str:

@@ -36,6 +36,8 @@ class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
     registered_ms: int = 0
     tags: Mapping[str, str] = {}
     activation_id: str = ""
+    #: The machine that was registered, as the activation knows it.
+    activation_machine: str = ""
     #: Why it gets no work; ``""`` when it does.
     quarantined: str = ""
     connected: bool = False
@@ -45,8 +47,15 @@ class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
     last_invoked_ms: int = 0
 
 
-def add(redis: Redis, instance_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> None:
-    """Register an instance under an id its owner chose.
+def add(
+    redis: Redis,
+    instance_id: str,
+    *,
+    name: str = "",
+    tags: Mapping[str, str] | None = None,
+    activation: Mapping[str, Argument] | None = None,
+) -> None:
+    """Register an instance; ``activation`` says by which one it came, if by any.
 
     Raises:
         RequestInvalid: the id is malformed. Refused: it is registered already.
@@ -57,7 +66,7 @@ def add(redis: Redis, instance_id: str, *, name: str = "", tags: Mapping[str, st
             code="InvalidInstanceId.Malformed",
         )
     checked = validation.tags(tags or {})
-    fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked)}
+    fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked), **(activation or {})}
     if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
         raise Refused(f"instance {instance_id} is registered already", code="InstanceAlreadyExists")
     tagging.replace(redis, KIND, instance_id, {}, checked)
@@ -175,6 +184,7 @@ def _stored(
         registered_ms=int(known.get("registered_ms") or 0),
         tags=msgspec.json.decode(known["tags"], type=dict[str, str]) if known.get("tags") else {},
         activation_id=known.get("activation_id", ""),
+        activation_machine=known.get("activation_machine", ""),
         quarantined=(quarantine or b"").decode("utf-8", "replace"),
         connected=bool(report),
         report=report,

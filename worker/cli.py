@@ -14,6 +14,7 @@ class Row(NamedTuple):
 
 #: One row a verb, in the order of the help. To add one, add a row.
 VERBS: dict[str, Row] = {
+    "register": Row("register", "Make this machine an instance, with an activation code."),
     "run": Row("run", "Run the agent in the foreground."),
     "status": Row("status", "Tell whether the agent of this machine runs."),
     "policy": Row("policy", "Show or check the local policy of this machine."),

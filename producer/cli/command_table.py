@@ -20,6 +20,7 @@ ROWS: dict[str, Row] = {
     "invocation": Row(".invocation:group", "Invoke commands; follow, show and stop invocations."),
     "timed": Row(".timed:group", "List, preview, pause, change and stop timed invocations."),
     "instance": Row(".instance:group", "List, name and tag instances."),
+    "activation": Row(".activation:group", "Make and manage codes that let machines register."),
     "file": Row(".file:group", "Send small files to instances."),
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),

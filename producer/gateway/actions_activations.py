@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from ...broker_config.clock import iso_seconds
 from .. import activations
-from ..activations import ActivationFilter, StoredActivation
+from ..activations import ActivationFilter
 from ..api import Assistant
 from ..shapes import Shape
 from .actions import Action, Call, Fields
@@ -17,6 +16,7 @@ class ActivationActions:
 
     def __init__(self, assistant: Assistant) -> None:
         self._redis = assistant.redis
+        self._hours_max = assistant.settings.limits.activation_hours_max
 
     def table(self) -> Mapping[str, Action]:
         """The actions by name."""
@@ -31,7 +31,9 @@ class ActivationActions:
         """Make an activation; its code is in this answer alone."""
         given = call.parameters
         count = given.integer("InstanceCount", 10, code="ActivationLimitation.Invalid")
-        hours = given.integer("TimeToLiveInHours", activations.HOURS_MAX, code="ActivationTTL.ExceedLimit")
+        hours = given.integer(
+            "TimeToLiveInHours", min(activations.HOURS_MAX, self._hours_max), code="ActivationTTL.ExceedLimit"
+        )
         tags = tags_of(given)
 
         def act() -> Shape:
@@ -44,6 +46,7 @@ class ActivationActions:
                 description=given.text("Description"),
                 resource_group_id=given.text("ResourceGroupId"),
                 tags=tags,
+                hours_max=self._hours_max,
             )
             return {"ActivationId": activation_id, "ActivationCode": code}
 
@@ -59,33 +62,14 @@ class ActivationActions:
             tags=tag_filter_of(given),
         )
         page = activations.describe(self._redis, wanted, page_request_of(call))
-        return {**page_fields(page, call.caller), "ActivationList": [activation_shape(one) for one in page.items]}
+        return {**page_fields(page, call.caller), "ActivationList": [activations.shape_of(one) for one in page.items]}
 
     def disable_activation(self, call: Call) -> Fields:
         """Let nobody register with it any more."""
         stored = activations.disable(self._redis, call.parameters.required("ActivationId"))
-        return {"Activation": activation_shape(stored)}
+        return {"Activation": activations.shape_of(stored)}
 
     def delete_activation(self, call: Call) -> Fields:
         """Delete an activation that nobody registered with."""
-        shape = activation_shape(activations.delete(self._redis, call.parameters.required("ActivationId")))
+        shape = activations.shape_of(activations.delete(self._redis, call.parameters.required("ActivationId")))
         return {"Activation": {name: value for name, value in shape.items() if name != "Disabled"}}
-
-
-def activation_shape(stored: StoredActivation) -> Shape:
-    """One activation; its tags are a flat list."""
-    one = stored.activation
-    return {
-        "ActivationId": one.activation_id,
-        "CreationTime": iso_seconds(one.created_ms),
-        "Description": one.description,
-        "InstanceName": one.instance_name,
-        "InstanceCount": one.instance_count,
-        "RegisteredCount": stored.registered_count,
-        "DeregisteredCount": stored.deregistered_count,
-        "TimeToLiveInHours": one.hours,
-        "IpAddressRange": one.address_range,
-        "Disabled": stored.disabled,
-        "ResourceGroupId": one.resource_group_id,
-        "Tags": [{"TagKey": key, "TagValue": value} for key, value in one.tags.items()],
-    }

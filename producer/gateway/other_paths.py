@@ -15,8 +15,8 @@ from .client_address import ClientAddresses
 from .exchange import Exchange
 from .http_messages import HttpReply, HttpRequest
 from .request_body import ClientLeft, RequestBody
-from .routes import Route, RouteRequest, Routes, StreamedReply
-from .sending import send_reply, send_stream
+from .routes import Route, RouteRequest, Routes
+from .sending import send_reply
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,6 @@ class OtherPaths:
         headers = [(name, value) for name, value in scope["headers"]]
         request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
         address = self._address_of(scope, request)
-        reply: HttpReply | StreamedReply
         try:
             content = await body.read()
             asked = RouteRequest(HttpRequest(request.method, path, request.query, headers, content), address)
@@ -84,12 +83,7 @@ class OtherPaths:
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("page failed path=%s", path)
             reply = _plain(500, b"internal error\n")
-        if isinstance(reply, StreamedReply):
-            await send_stream(
-                send, reply, lambda take: self._in(self._threads, take), with_body=request.method != "HEAD"
-            )
-        else:
-            await send_reply(send, reply, with_body=request.method != "HEAD")
+        await send_reply(send, reply, with_body=request.method != "HEAD")
         log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
 
     def _address_of(self, scope: Scope, request: HttpRequest) -> str:

@@ -1,6 +1,6 @@
 """What the gateway serves beside the API: pages found by their path, for programs that sign nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .http_messages import HttpReply, HttpRequest
@@ -15,22 +15,11 @@ class RouteRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamedReply:
-    """A reply too large for memory: its parts are taken one by one, each in a thread that may block."""
-
-    http_status: int
-    content_type: str
-    length_bytes: int
-    parts: Iterator[bytes]
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Route:
     """What answers one path. It may block, having a thread to itself; what it raises is taken for a mistake of ours."""
 
     methods: tuple[str, ...]
-    answer: Callable[[RouteRequest], HttpReply | StreamedReply]
+    answer: Callable[[RouteRequest], HttpReply]
     #: Largest body that is read; a larger one is refused.
     body_bytes: int = 0
 

@@ -12,10 +12,13 @@ from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
 from ..security.access_keys import AccessKeys, RoleAuthorization
+from . import registration_page
 from .access_keys import AccessKey
 from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication, create_app
+from .client_address import ClientAddresses
 from .file_serving import FileServing
+from .routes import Routes
 from .used_nonces import UsedNonces
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,8 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
         files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis)),
+        routes=Routes({registration_page.PATH: registration_page.RegistrationPage(assistant).route()}),
+        client_addresses=ClientAddresses(settings.gateway.trusted_proxies),
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))
 

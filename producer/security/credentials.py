@@ -7,6 +7,8 @@ from pathlib import Path
 from ...broker_config.errors import Refused
 from ...broker_config.redis_url import parse_url
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
@@ -22,6 +24,14 @@ class Credentials:
     def instance_key(self) -> str:
         """The key as settings carry it."""
         return f"{self.key_id}:{self.key.hex()}"
+
+    def settings(self) -> dict[str, str]:
+        """The settings of the agent, by their dotted names."""
+        return {
+            "redis_url": self.redis_url,
+            "instance_id": self.instance_id,
+            "security.instance_key": self.instance_key,
+        }
 
     def to_toml(self) -> str:
         """The settings file for ``assist-agent run --config FILE``."""
@@ -46,8 +56,7 @@ class Credentials:
     def reaches_this_machine_only(self) -> bool:
         """Whether the Redis address means nothing on another machine."""
         address = parse_url(self.redis_url)
-        loopback = {"127.0.0.1", "localhost", "::1"}
-        return address.kind == "unix" or any(host in loopback for host, _ in address.hosts)
+        return address.kind == "unix" or any(host in LOOPBACK for host, _ in address.hosts)
 
 
 def write_secret_file(path: Path, text: str) -> None:

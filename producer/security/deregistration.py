@@ -4,7 +4,7 @@ from ...broker_config import keys
 from ...broker_config.functions.executions import close_released_command
 from ...broker_config.functions.function_library import run_all
 from ...broker_config.redis_client import Redis
-from .. import instances
+from .. import activations, instances
 from ..instances import StoredInstance
 from .identities import revoke
 
@@ -23,6 +23,8 @@ def deregister(redis: Redis, instance_id: str) -> StoredInstance:
     revoke(redis, instance_id)
     instances.remove(redis, instance_id)
     close_open_executions(redis, instance_id)
+    if stored.activation_id:
+        activations.let_go(redis, stored.activation_id, stored.activation_machine)
     redis.pipeline_or_raise(
         [
             ("DEL", keys.quarantine(instance_id), keys.refusals(instance_id)),

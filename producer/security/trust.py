@@ -1,5 +1,7 @@
 """The verbs of identity and trust: what ``Assistant.trust`` offers."""
 
+import threading
+
 from ...broker_config import keys
 from ...broker_config.ledger import load_invocation
 from ...broker_config.master_key import find_master_keys, master_key_path
@@ -21,6 +23,7 @@ class Trust:
         self._redis = redis
         self._settings = settings
         self._master: MasterKeys | None = None
+        self._lock = threading.Lock()
 
     @property
     def master(self) -> MasterKeys:
@@ -30,14 +33,16 @@ class Trust:
             SettingsInvalid: the key file cannot be used.
             Refused: this installation's master key is elsewhere, or ours is another one.
         """
-        if self._master is None:
-            found = find_master_keys(self._settings)
-            if found is None:
-                found = make_master_keys(self._redis, self._settings)
-            else:
-                check_master_keys(self._redis, found)
-            self._master = found
-        return self._master
+        # One thread at a time: two first keys would be one too many.
+        with self._lock:
+            if self._master is None:
+                found = find_master_keys(self._settings)
+                if found is None:
+                    found = make_master_keys(self._redis, self._settings)
+                else:
+                    check_master_keys(self._redis, found)
+                self._master = found
+            return self._master
 
     def issue_credentials(self, instance_id: str) -> Issued:
         """Give a registered instance credentials; those it had before are worthless from now on.

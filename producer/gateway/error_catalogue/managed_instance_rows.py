@@ -17,7 +17,9 @@ ROWS: Mapping[str, ErrorRow] = {
     "ActivationCount.ExceedLimit": ErrorRow(
         400, "There are too many activations.", "Delete activations that nobody needs."
     ),
-    "ActivationTTL.ExceedLimit": ErrorRow(400, "The time to live is not valid.", "Give 1 to 4 hours."),
+    "ActivationTTL.ExceedLimit": ErrorRow(
+        400, "The time to live is not valid.", "Give a number of hours within the limit."
+    ),
     "AddressRange.InvalidPattern": ErrorRow(400, "The address range is not valid.", _RANGE),
     "ManagedInstanceCountExceedLimit": ErrorRow(
         403, "There are too many managed instances.", "Deregister instances that are gone."

@@ -56,9 +56,11 @@ class WholeGateway:
 
 
 @contextmanager
-def whole_gateway(redis_url: str, home: Path) -> Iterator[WholeGateway]:
+def whole_gateway(redis_url: str, home: Path, *, trusted_proxies: str = "") -> Iterator[WholeGateway]:
     """Serve until the block ends."""
-    gateway = GatewaySettings(host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET)
+    gateway = GatewaySettings(
+        host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET, trusted_proxies=trusted_proxies
+    )
     with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway)) as assistant:
         server = GatewayServer(gateway_application(assistant), gateway)
         thread = threading.Thread(target=server.serve_until_stopped)

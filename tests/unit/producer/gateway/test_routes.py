@@ -1,8 +1,7 @@
-"""Pages beside the API: how they are found, limited, sent whole or in parts, and what happens when one fails."""
+"""Pages beside the API: how they are found, limited, and what happens when one fails."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ from cloud_assistant.producer.gateway.actions import ActionRegistry
 from cloud_assistant.producer.gateway.app import Dependencies, create_app
 from cloud_assistant.producer.gateway.authentication import time_of
 from cloud_assistant.producer.gateway.http_messages import HttpReply
-from cloud_assistant.producer.gateway.routes import Route, RouteRequest, Routes, StreamedReply
+from cloud_assistant.producer.gateway.routes import Route, RouteRequest, Routes
 
 
 def echo(asked: RouteRequest) -> HttpReply:
@@ -24,18 +23,15 @@ def failing(_asked: RouteRequest) -> HttpReply:
     raise RuntimeError("the password is hunter2")
 
 
-def large(_asked: RouteRequest) -> StreamedReply:
-    def parts() -> Iterator[bytes]:
-        yield from (b"one,", b"two,", b"three")
-
-    return StreamedReply(200, "application/octet-stream", 13, parts(), {})
+def deep(_asked: RouteRequest) -> HttpReply:
+    return HttpReply(200, "text/plain", b"deep", {})
 
 
 ROUTES = Routes(
     {
         "/echo": Route(("GET", "HEAD", "POST"), echo, body_bytes=10),
         "/below/": Route(("GET",), echo),
-        "/below/deep/": Route(("GET",), large),
+        "/below/deep/": Route(("GET",), deep),
         "/fails": Route(("GET",), failing),
     }
 )
@@ -76,7 +72,7 @@ def test_a_route_answers_its_path_and_its_methods_only() -> None:
 
 def test_a_folder_answers_all_below_it_and_the_longest_one_counts() -> None:
     assert ask("GET", "/below/x/y").text == "/below/x/y"
-    assert ask("GET", "/below/deep/x").text == "one,two,three"
+    assert ask("GET", "/below/deep/x").text == "deep"
     assert ask("GET", "/below").status_code == 404
 
 

@@ -1,0 +1,39 @@
+"""Typed calls for activations."""
+
+from dataclasses import dataclass
+
+from .. import keys
+from ..redis_client import Redis
+from .function_library import fcall, run
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of asking for a use: ``taken`` or ``again`` with the instance id, else the reason against it."""
+
+    word: str
+    instance_id: str
+    number: int
+
+
+def take_activation(
+    redis: Redis,
+    activation_id: str,
+    *,
+    machine: str,
+    proof: str,
+    instance_id: str,
+    uses_count: int,
+    ends_ms: int,
+    another: bool,
+) -> Taken:
+    """Give one use to a machine, never more than there are; a machine that proves to have one gets the same again."""
+    word, given, number = run(
+        redis,
+        fcall(
+            "ca_take_activation",
+            [keys.activation(activation_id), keys.activation_machines(activation_id)],
+            [machine, proof, instance_id, uses_count, ends_ms, int(another)],
+        ),
+    )
+    return Taken(word.decode(), given.decode(), number)

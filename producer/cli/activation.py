@@ -1,0 +1,171 @@
+"""``assist activation …``: codes that let machines register themselves."""
+
+from collections.abc import Mapping
+
+import click
+
+from ...broker_config.clock import iso_seconds, now_ms
+from .. import activations
+from ..activations import ActivationFilter, StoredActivation
+from ..paging import PageRequest
+from ..shapes import Shape
+from .argument_types import Pair, mapping
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .request_options import LIMIT_COUNT
+from .tables import properties, table
+from .terminal import terminal_columns
+from .text_cells import clean, counted, tags_text
+
+group = AssistGroup("activation", help="Make and manage codes that let machines register.")
+
+
+@assist_command(
+    "create",
+    examples=(
+        "assist activation create",
+        "assist activation create --uses 20 --hours 2 --name-prefix web --address-range 10.0.0.0/8 --tag env=prod",
+    ),
+)
+@click.option("--uses", type=int, default=10, show_default=True, help="How many machines may register with it.")
+@click.option("--hours", type=int, default=None, help="How long it is good; 4 unless set.")
+@click.option("--address-range", default="", metavar="RANGE", help="Only for machines from here, as 10.0.0.0/8.")
+@click.option("--name-prefix", default="", metavar="TEXT", help="Names of the instances: web gives web-001, web-002 ….")
+@click.option("--description", default="", metavar="TEXT", help="What it is for.")
+@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag of it and of its instances.")
+def create(
+    call: Call,
+    *,
+    uses: int,
+    hours: int | None,
+    address_range: str,
+    name_prefix: str,
+    description: str,
+    tags: Mapping[str, str],
+) -> None:
+    """Make an activation. Its code is shown this once.
+
+    On each machine then: assist-agent register --gateway URL --activation-id ID --activation-code CODE
+    """
+    hours_max = call.loaded.settings.limits.activation_hours_max
+    activation_id, code = activations.create(
+        call.assistant.redis,
+        instance_name=name_prefix,
+        instance_count=uses,
+        hours=min(activations.HOURS_MAX, hours_max) if hours is None else hours,
+        address_range=address_range,
+        description=description,
+        tags=tags,
+        hours_max=hours_max,
+    )
+    stored = activations.load(call.assistant.redis, activation_id)
+    if call.wants_json:
+        call.print_json({**_shape(stored), "ActivationCode": code})
+        return
+    call.print(f"ActivationId    {activation_id}")
+    call.print(f"ActivationCode  {code}")
+    call.say(
+        f"good for {counted(uses, 'machine')} until {iso_seconds(stored.activation.ends_ms)}; "
+        "the code is not shown again. On each machine, with the URL of a gateway:"
+    )
+    call.say(f"  assist-agent register --gateway URL --activation-id {activation_id} --activation-code CODE")
+
+
+@assist_command("list", examples=("assist activation list", "assist activation list --tag env=prod --output json"))
+@click.option("--name-prefix", default="", metavar="TEXT", help="Only with this prefix; * stands for anything.")
+@click.option("--tag", "tags", multiple=True, type=Pair(bare_key=True), callback=mapping, help="Only with this tag.")
+@click.option("--limit", type=click.IntRange(1, LIMIT_COUNT), default=50, show_default=True, help="How many at most.")
+def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | None], limit: int) -> None:
+    """List activations, newest first."""
+    wanted = ActivationFilter(instance_name=name_prefix, tags=tags)
+    page = activations.describe(call.assistant.redis, wanted, PageRequest(max_results=limit, size_max=LIMIT_COUNT))
+    if call.wants_json:
+        call.print_json([_shape(one) for one in page.items])
+        return
+    if not page.items:
+        call.say("no activation matches" if name_prefix or tags else "no activation yet")
+        return
+    headers = ("ACTIVATION", "STATE", "USED", "ENDS", "FROM", "NAMES", "TAGS", "FOR")
+    for line in table(headers, [_row(one) for one in page.items], terminal_columns()):
+        call.print(line)
+
+
+@assist_command("show", examples=("assist activation show 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
+@click.argument("activation_id", metavar="ID")
+def show(call: Call, *, activation_id: str) -> None:
+    """Show an activation; its code cannot be shown, because only a digest of it is kept."""
+    stored = activations.load(call.assistant.redis, activation_id)
+    if call.wants_json:
+        call.print_json(_shape(stored))
+        return
+    one = stored.activation
+    pairs = [
+        ("Activation", one.activation_id),
+        ("State", _state(stored)),
+        ("Used", f"{stored.registered_count} of {one.instance_count}"),
+        ("Deregistered", str(stored.deregistered_count)),
+        ("Made", iso_seconds(one.created_ms)),
+        ("Ends", iso_seconds(one.ends_ms)),
+        ("Only from", one.address_range),
+        ("Names", f"{one.instance_name}-…" if one.instance_name else ""),
+        ("Tags", tags_text(one.tags)),
+        ("Description", clean(one.description)),
+    ]
+    for line in properties(pairs):
+        call.print(line)
+
+
+@assist_command("disable", examples=("assist activation disable 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
+@click.argument("activation_id", metavar="ID")
+def disable(call: Call, *, activation_id: str) -> None:
+    """Let nobody register with it any more; instances that did stay."""
+    _done(call, activations.disable(call.assistant.redis, activation_id), "is disabled")
+
+
+@assist_command("delete", examples=("assist activation delete 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
+@click.argument("activation_id", metavar="ID")
+def delete(call: Call, *, activation_id: str) -> None:
+    """Delete an activation that nobody registered with."""
+    _done(call, activations.delete(call.assistant.redis, activation_id), "is deleted")
+
+
+for _command in (create, list_activations, show, disable, delete):
+    group.add_command(_command)
+
+
+def _done(call: Call, stored: StoredActivation, what: str) -> None:
+    if call.wants_json:
+        call.print_json(_shape(stored))
+    else:
+        call.say(f"activation {stored.activation.activation_id} {what}")
+
+
+def _state(stored: StoredActivation) -> str:
+    if stored.disabled:
+        return "disabled"
+    if stored.activation.ends_ms <= now_ms():
+        return "ended"
+    return "used up" if stored.registered_count >= stored.activation.instance_count else "open"
+
+
+def _row(stored: StoredActivation) -> tuple[str, ...]:
+    one = stored.activation
+    return (
+        one.activation_id,
+        _state(stored),
+        f"{stored.registered_count} of {one.instance_count}",
+        iso_seconds(one.ends_ms),
+        one.address_range,
+        one.instance_name,
+        tags_text(one.tags),
+        one.description,
+    )
+
+
+def _shape(stored: StoredActivation) -> Shape:
+    """The API's own fields, and two that it has not."""
+    return {
+        **activations.shape_of(stored),
+        "State": _state(stored),
+        "EndTime": iso_seconds(stored.activation.ends_ms),
+    }

@@ -1,0 +1,48 @@
+"""Count wrong guesses by the address they come from, for all gateways together."""
+
+import ipaddress
+
+from ...broker_config import keys
+from ...broker_config.redis_client import Redis
+from .api_errors import api_error
+
+WINDOW_SECONDS = 60
+#: Whoever has one address of IPv6 has a network of this size.
+_IPV6_NETWORK_BITS = 64
+
+
+class GuessLimit:
+    """Lets an address guess wrong so often within a minute, and no more."""
+
+    def __init__(self, redis: Redis, what: str, most_count: int) -> None:
+        self._redis = redis
+        self._what = what
+        self._most_count = most_count
+
+    def require(self, address: str) -> None:
+        """Return if this address may try.
+
+        Raises:
+            ApiError: ``Throttling.User``, with the time to wait.
+        """
+        if not self._most_count:
+            return
+        key = keys.rate(self._what, _who(address))
+        count, left_seconds = self._redis.pipeline_or_raise([("GET", key), ("TTL", key)])
+        if int(count or 0) >= self._most_count:
+            raise api_error(
+                "Throttling.User",
+                "Too many wrong attempts came from this address.",
+                retry_after_seconds=max(1, left_seconds),
+            )
+
+    def note_wrong(self, address: str) -> None:
+        """Count one wrong guess."""
+        key = keys.rate(self._what, _who(address))
+        self._redis.pipeline_or_raise([("INCR", key), ("EXPIRE", key, WINDOW_SECONDS, "NX")])
+
+
+def _who(address: str) -> str:
+    if ":" not in address:
+        return address or "unknown"
+    return str(ipaddress.ip_network(f"{address}/{_IPV6_NETWORK_BITS}", strict=False))

@@ -1,0 +1,118 @@
+"""``POST /register``: a machine with an activation code becomes an instance."""
+
+from dataclasses import replace
+
+import msgspec
+
+from ...broker_config.errors import CloudAssistantError, RedisRefused
+from ...broker_config.program_log import logger
+from ...broker_config.redis_url import parse_url
+from ..api import Assistant
+from ..registration import Registered, RegistrationRequest, WrongCode, register
+from ..security.credentials import LOOPBACK
+from .api_errors import ApiError, api_error
+from .domain_errors import api_error_of
+from .exchange import Exchange, safe_in_log
+from .guess_limit import GuessLimit
+from .http_messages import HttpReply
+from .routes import Route, RouteRequest
+
+PATH = "/register"
+_BODY_BYTES = 16 * 1024
+
+_log = logger("gateway")
+_decoder = msgspec.json.Decoder(RegistrationRequest)
+
+
+class RegistrationPage:
+    """Answers registrations."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+        self._guesses = GuessLimit(
+            assistant.redis, "registration", assistant.settings.gateway.registration_failures_count
+        )
+
+    def route(self) -> Route:
+        """The page as the gateway serves it."""
+        return Route(("POST",), self.answer, body_bytes=_BODY_BYTES)
+
+    def answer(self, asked: RouteRequest) -> HttpReply:
+        """Register a machine, or say which rule is against it; either is a line in the log."""
+        exchange = Exchange(asked.request)
+        activation_id = "-"
+        try:
+            self._guesses.require(asked.client_address)
+            request = _read(asked.request.body)
+            activation_id = safe_in_log(request.activation_id)
+            registered = register(
+                self._assistant.redis,
+                self._assistant.trust,
+                request,
+                address=asked.client_address,
+                before_use=lambda: self._require_reachable(asked.client_address),
+            )
+        except ApiError as error:
+            return self._refused(exchange, error, activation_id, asked.client_address)
+        except CloudAssistantError as error:
+            if isinstance(error, WrongCode):
+                self._guesses.note_wrong(asked.client_address)
+            if isinstance(error, RedisRefused):
+                _log.error("registration failed request_id=%s reason=%s", exchange.request_id, error)
+            return self._refused(exchange, api_error_of(error), activation_id, asked.client_address)
+        _log.info(
+            "instance registered instance_id=%s activation_id=%s again=%s client=%s request_id=%s",
+            registered.instance_id,
+            activation_id,
+            str(registered.again).lower(),
+            asked.client_address or "-",
+            exchange.request_id,
+        )
+        if not registered.issued.is_saved:
+            _log.warning(
+                "Redis has no ACL file: it forgets the user of %s when it restarts; see aclfile in its configuration",
+                registered.instance_id,
+            )
+        reply = exchange.succeeded(_shape(registered))
+        return replace(reply, headers={**reply.headers, "cache-control": "no-store"})
+
+    def _require_reachable(self, client_address: str) -> None:
+        """Refuse to give a machine an address of Redis that means nothing there, before a use is lost for it."""
+        settings = self._assistant.settings
+        address = parse_url(settings.security.agent_redis_url or settings.redis_url)
+        is_local = address.kind == "unix" or any(name in LOOPBACK for name, _ in address.hosts)
+        if is_local and not settings.security.agent_redis_url and client_address and client_address not in LOOPBACK:
+            raise ApiError(
+                "AgentRedisUrl.Missing",
+                503,
+                f"Agents would be told to reach Redis at {address.shown()}, which is this gateway's own machine. The "
+                "operator of the gateway has to set security.agent_redis_url to the address that agents can reach.",
+            )
+
+    @staticmethod
+    def _refused(exchange: Exchange, error: ApiError, activation_id: str, client_address: str) -> HttpReply:
+        _log.warning(
+            "registration refused code=%s activation_id=%s client=%s request_id=%s",
+            error.code,
+            activation_id,
+            client_address or "-",
+            exchange.request_id,
+        )
+        return exchange.refused(error)
+
+
+def _read(body: bytes) -> RegistrationRequest:
+    try:
+        return _decoder.decode(body)
+    except msgspec.MsgspecError as exc:
+        # What msgspec says names fields and types, never values.
+        raise api_error("InvalidParameter", f"The body is not a registration: {exc}.") from exc
+
+
+def _shape(registered: Registered) -> dict[str, object]:
+    return {
+        "InstanceId": registered.instance_id,
+        "InstanceName": registered.instance_name,
+        "Again": registered.again,
+        "Settings": registered.issued.credentials.settings(),
+    }

@@ -1,0 +1,187 @@
+"""Let a machine that has an activation code in: an instance with an id, a Redis user and a key of its own."""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.functions.activations import Taken, take_activation
+from ..broker_config.ids import new_id
+from ..broker_config.redis_client import Redis
+from . import activations, instances
+from .activations import Activation, StoredActivation
+from .security.identities import Issued
+from .security.trust import Trust
+
+INSTANCE_ID_PREFIX = "mi"
+_NAME_CHARACTERS = (2, 128)
+#: Names a machine and proves that a request comes from it: long enough not to be guessed.
+_MARK = re.compile(r"[A-Za-z0-9._-]{16,128}")
+#: How long one machine's registration may take before another request of it is let through.
+_TURN_MS = 60_000
+_REFUSALS = {
+    "gone": ("ActivationCode.Invalid", "this activation was deleted a moment ago"),
+    "disabled": ("Activation.Disabled", "this activation is disabled; ask for another one"),
+    "expired": ("Activation.Expired", "the time of this activation is over; ask for another one"),
+    "used_up": ("Activation.UsedUp", "this activation has no use left; ask for another one"),
+    "known": (
+        "Machine.AlreadyRegistered",
+        "this machine was registered with this activation before, and this request does not come from the same home; "
+        "run it where it was registered, or take another use on purpose with --force-new (a copied machine has the "
+        "machine-id of its original)",
+    ),
+}
+
+
+class WrongCode(Refused):
+    """No activation has this id and this code; which of both is wrong is not told."""
+
+    code = "ActivationCode.Invalid"
+
+
+class RegistrationRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What a machine sends."""
+
+    activation_id: str
+    activation_code: str
+    #: The same for every request of this machine.
+    machine_id: str
+    #: A secret of the machine: who repeats a request with it gets the same instance, and no second use is taken.
+    client_token: str
+    name: str = ""
+    #: Take another use although this machine has one.
+    force_new: bool = False
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a registration."""
+
+    instance_id: str
+    instance_name: str
+    issued: Issued
+    #: Whether this machine had the use already.
+    again: bool
+
+
+def register(
+    redis: Redis, trust: Trust, request: RegistrationRequest, *, address: str, before_use: Callable[[], None]
+) -> Registered:
+    """Register a machine.
+
+    Everything is checked before a use is taken; a request that broke off after that is completed by its repetition.
+    ``before_use`` is called when only the use itself is left to be asked for, and may refuse.
+
+    Raises:
+        WrongCode: a guess, or a code mistyped.
+        Refused, RequestInvalid: with a code that says which rule is against it.
+        RedisRefused: our Redis user may not manage users.
+    """
+    stored = _proven(redis, request)
+    activation = stored.activation
+    _check_words(request, activation)
+    _check_address(activation, address)
+    before_use()
+    machine = _digest("machine", request.machine_id)
+    turn = keys.client_token("register", _digest(activation.activation_id, machine))
+    # The master key is asked for first: without one nothing can be given, and no use should be lost for that.
+    trust.master  # noqa: B018
+    if redis.call("SET", turn, "1", "NX", "PX", _TURN_MS) is None:
+        raise Refused(
+            "another registration of this machine is under way; try again in a moment", code="IdempotentProcessing"
+        )
+    try:
+        taken = take_activation(
+            redis,
+            activation.activation_id,
+            machine=machine,
+            proof=_digest("proof", request.client_token),
+            instance_id=new_id(INSTANCE_ID_PREFIX),
+            uses_count=activation.instance_count,
+            ends_ms=activation.ends_ms,
+            another=request.force_new,
+        )
+        if taken.word in _REFUSALS:
+            code, text = _REFUSALS[taken.word]
+            raise Refused(text, code=code)
+        return _completed(redis, trust, request, activation, taken, machine)
+    finally:
+        redis.call("DEL", turn)
+
+
+def _completed(
+    redis: Redis,
+    trust: Trust,
+    request: RegistrationRequest,
+    activation: Activation,
+    taken: Taken,
+    machine: str,
+) -> Registered:
+    found = instances.load_all(redis, [taken.instance_id])[0]
+    if found is None:
+        came_by = {"activation_id": activation.activation_id, "activation_machine": machine}
+        name = request.name or _numbered(activation, taken.number)
+        instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
+    else:
+        name = found.name
+    issued = trust.issue_credentials(taken.instance_id)
+    return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
+
+
+def _proven(redis: Redis, request: RegistrationRequest) -> StoredActivation:
+    """Find the activation; an unknown id costs the same as a wrong code and gets the same answer."""
+    given = activations.code_digest(request.activation_code)
+    try:
+        stored = activations.load(redis, request.activation_id[:64])
+    except NotFound:
+        stored = None
+    kept = stored.activation.code_digest if stored is not None else "0" * len(given)
+    if not hmac.compare_digest(kept.encode(), given.encode()) or stored is None:
+        raise WrongCode("the activation id or its code is wrong; copy both again, or ask for another activation")
+    return stored
+
+
+def _check_words(request: RegistrationRequest, activation: Activation) -> None:
+    for word, value in (("MachineId", request.machine_id), ("ClientToken", request.client_token)):
+        if not _MARK.fullmatch(value):
+            raise RequestInvalid(
+                f"{word} must be 16 to 128 letters, digits, '.', '_' or '-'", code=f"Invalid{word}.Malformed"
+            )
+    if not request.name:
+        return
+    if not _NAME_CHARACTERS[0] <= len(request.name) <= _NAME_CHARACTERS[1]:
+        raise RequestInvalid(f"the name has {len(request.name)} characters", code="InstanceName.ExceedLimit")
+    activations.check_name(request.name)
+    if not request.name.startswith(activation.instance_name):
+        raise RequestInvalid(
+            f"this activation is for instances whose names begin with {activation.instance_name!r}; leave the name out "
+            "to be given one",
+            code="InstanceName.InvalidPattern",
+        )
+
+
+def _check_address(activation: Activation, address: str) -> None:
+    if not activation.address_range:
+        return
+    network = ipaddress.ip_network(activation.address_range, strict=False)
+    if not address or ipaddress.ip_address(address) not in network:
+        raise Refused(
+            f"this activation is for machines in {activation.address_range}, and this request comes from "
+            f"{address or 'an unknown address'}",
+            code="Activation.AddressNotAllowed",
+        )
+
+
+def _numbered(activation: Activation, number: int) -> str:
+    """The name of one instance of an activation; ``""`` lets the machine's own name stand."""
+    if not activation.instance_name:
+        return ""
+    return f"{activation.instance_name}-{number:0{max(3, len(str(activation.instance_count)))}d}"
+
+
+def _digest(kind: str, value: str) -> str:
+    return hashlib.sha256(f"cloud-assistant registration\0{kind}\0{value}".encode()).hexdigest()

@@ -1,0 +1,257 @@
+"""Registration over HTTP, and everything that somebody with a stolen or guessed code may try."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RedisRefused
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer import activations, instances
+from harness.redis_server import RedisServer
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    """A gateway that believes the proxy on loopback, so that a test can come from anywhere."""
+    with whole_gateway(redis_server.url(), tmp_path, trusted_proxies="127.0.0.1") as running:
+        yield running
+
+
+@pytest.fixture
+def plain_gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    """A gateway that believes no proxy."""
+    with whole_gateway(redis_server.url(), tmp_path) as running:
+        yield running
+
+
+def register(gateway: WholeGateway, given: tuple[str, str], address: str = "", **more: object) -> tuple[int, Any]:
+    """Register a machine; answers status and body."""
+    machine = str(more.pop("machine", "machine-one-0001"))
+    body = {
+        "ActivationId": given[0],
+        "ActivationCode": given[1],
+        "MachineId": machine,
+        "ClientToken": f"secret-of-{machine}",
+        **more,
+    }
+    headers = {"Content-Type": "application/json", **({"X-Forwarded-For": address} if address else {})}
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    try:
+        connection.request("POST", "/register", json.dumps(body), headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def refusal(gateway: WholeGateway, given: tuple[str, str], address: str = "", **more: object) -> tuple[int, str]:
+    """Register in vain; answers status and code."""
+    status, body = register(gateway, given, address, **more)
+    assert status != 200, body
+    assert "Settings" not in body
+    return status, body["Code"]
+
+
+def used(gateway: WholeGateway, activation_id: str) -> int:
+    """How many uses of an activation are gone."""
+    return activations.load(gateway.assistant.redis, activation_id).registered_count
+
+
+def end(gateway: WholeGateway, activation_id: str) -> None:
+    """Let an activation's time be over."""
+    redis = gateway.assistant.redis
+    stored = activations.load(redis, activation_id).activation
+    older = msgspec.structs.replace(stored, created_ms=stored.created_ms - stored.hours * 3_600_000)
+    redis.call("HSET", keys.activation(activation_id), "record", msgspec.json.encode(older))
+
+
+def test_a_machine_becomes_an_instance_with_credentials_that_open_its_branch_only(gateway: WholeGateway) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, instance_name="web", instance_count=20, tags={"env": "test"})
+    status, body = register(gateway, given)
+    assert status == 200, body
+    assert (body["InstanceName"], body["Again"]) == ("web-001", False)
+    instance_id = body["InstanceId"]
+    assert instance_id.startswith("mi-")
+    assert set(body["Settings"]) == {"redis_url", "instance_id", "security.instance_key"}
+    stored = instances.load(redis, instance_id)
+    assert (stored.name, stored.tags, stored.activation_id) == ("web-001", {"env": "test"}, given[0])
+    mine = Redis(body["Settings"]["redis_url"])
+    assert mine.call("HGET", keys.profile(instance_id), "name") == b"web-001"
+    with pytest.raises(RedisRefused, match="NOPERM"):
+        mine.call("HGETALL", keys.profile("mi-another"))
+    with pytest.raises(RedisRefused, match="NOPERM"):
+        mine.call("HGETALL", keys.activation(given[0]))
+    mine.close()
+    (listed,) = gateway.call("DescribeManagedInstances", {"ActivationId": given[0]})[1]["Instances"]
+    assert listed["InstanceId"] == instance_id
+
+
+def test_the_code_is_kept_as_a_digest_only(gateway: WholeGateway) -> None:
+    redis = gateway.assistant.redis
+    activation_id, code = activations.create(redis)
+    assert register(gateway, (activation_id, code))[0] == 200
+    for name in redis.call("KEYS", "*"):
+        assert code.encode() not in redis.call("DUMP", name)
+
+
+def test_who_repeats_a_registration_gets_the_same_instance_and_takes_no_second_use(gateway: WholeGateway) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, instance_count=1)
+    first, again = register(gateway, given)[1], register(gateway, given)[1]
+    assert (again["InstanceId"], again["Again"]) == (first["InstanceId"], True)
+    assert used(gateway, given[0]) == 1
+    assert again["Settings"]["redis_url"] != first["Settings"]["redis_url"]
+    with pytest.raises(RedisRefused, match="WRONGPASS"):
+        Redis(first["Settings"]["redis_url"]).call("PING")
+
+
+def test_a_registration_that_broke_off_after_its_use_was_taken_is_completed(gateway: WholeGateway) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, instance_count=1)
+    first = register(gateway, given)[1]["InstanceId"]
+    instances.remove(redis, first)
+    assert register(gateway, given)[1]["InstanceId"] == first
+    assert used(gateway, given[0]) == 1
+
+
+def test_who_only_knows_the_fingerprint_of_a_machine_does_not_get_its_instance(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    mine = register(gateway, given)[1]["InstanceId"]
+    assert refusal(gateway, given, ClientToken="another-secret-0001") == (403, "Machine.AlreadyRegistered")
+    assert used(gateway, given[0]) == 1
+    forced = register(gateway, given, ClientToken="another-secret-0001", ForceNew=True)[1]
+    assert forced["InstanceId"] != mine
+    # Repeated after its answer was lost, a forced one takes no further use either.
+    assert register(gateway, given, ClientToken="another-secret-0001", ForceNew=True)[1]["Again"] is True
+    assert used(gateway, given[0]) == 2
+
+
+def test_a_deregistered_machine_needs_another_use(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, instance_count=2)
+    first = register(gateway, given)[1]["InstanceId"]
+    gateway.assistant.trust.deregister(first)
+    second = register(gateway, given)[1]
+    assert second["InstanceId"] != first
+    stored = activations.load(gateway.assistant.redis, given[0])
+    assert (stored.registered_count, stored.deregistered_count) == (2, 1)
+
+
+def test_a_code_is_never_used_more_often_than_allowed_however_many_come_at_once(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, instance_count=5)
+    with ThreadPoolExecutor(24) as threads:
+        answers = list(threads.map(lambda number: register(gateway, given, machine=f"machine-{number:012}"), range(24)))
+    accepted = [body["InstanceId"] for status, body in answers if status == 200]
+    assert len(accepted) == len(set(accepted)) == 5
+    assert {(status, body["Code"]) for status, body in answers if status != 200} == {(403, "Activation.UsedUp")}
+    assert gateway.assistant.redis.call("ZCARD", keys.INSTANCES) == 5
+
+
+def test_one_machine_that_asks_many_times_at_once_takes_one_use(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: register(gateway, given), range(8)))
+    assert {body["Code"] for status, body in answers if status != 200} <= {"IdempotentProcessing"}
+    assert len({body["InstanceId"] for status, body in answers if status == 200}) == 1
+    assert used(gateway, given[0]) == 1
+
+
+def test_an_ended_code_lets_nobody_in_not_even_a_machine_that_was_in(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, hours=1)
+    assert register(gateway, given)[0] == 200
+    end(gateway, given[0])
+    assert refusal(gateway, given) == (403, "Activation.Expired")
+    assert refusal(gateway, given, machine="machine-two-0002") == (403, "Activation.Expired")
+
+
+def test_a_disabled_code_lets_nobody_in(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    activations.disable(gateway.assistant.redis, given[0])
+    assert refusal(gateway, given) == (403, "Activation.Disabled")
+
+
+def test_a_deleted_code_is_as_unknown_as_one_that_never_was(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    activations.delete(gateway.assistant.redis, given[0])
+    assert refusal(gateway, given) == (403, "ActivationCode.Invalid")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "unknown"])
+def test_a_code_for_one_network_is_no_good_in_another(gateway: WholeGateway, address: str) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, address_range="127.0.0.0/8")
+    assert refusal(gateway, given, address) == (403, "Activation.AddressNotAllowed")
+    assert used(gateway, given[0]) == 0
+    assert register(gateway, given)[0] == 200
+
+
+def test_a_header_does_not_move_a_client_to_another_network(plain_gateway: WholeGateway) -> None:
+    given = activations.create(plain_gateway.assistant.redis, address_range="10.0.0.0/8")
+    assert refusal(plain_gateway, given, "10.0.0.1") == (403, "Activation.AddressNotAllowed")
+
+
+def test_a_wrong_code_and_an_unknown_id_cannot_be_told_apart(gateway: WholeGateway) -> None:
+    activation_id, _ = activations.create(gateway.assistant.redis)
+    wrong, unknown = (register(gateway, (one, "a-guess"))[1] for one in (activation_id, "F" * 36))
+    assert {key: wrong[key] for key in ("Code", "Message")} == {key: unknown[key] for key in ("Code", "Message")}
+
+
+def test_who_guesses_has_to_wait_and_others_do_not(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    guesses = [refusal(gateway, (given[0], f"a-guess{number}"), "198.51.100.9") for number in range(12)]
+    assert guesses[:10] == [(403, "ActivationCode.Invalid")] * 10
+    assert guesses[10:] == [(400, "Throttling.User")] * 2
+    assert refusal(gateway, given, "198.51.100.9") == (400, "Throttling.User")
+    assert register(gateway, given)[0] == 200
+
+
+def test_addresses_of_one_ipv6_network_guess_together(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    codes = [refusal(gateway, (given[0], "a-guess"), f"2001:db8::{number:x}")[1] for number in range(1, 12)]
+    assert codes[-1] == "Throttling.User"
+
+
+def test_a_name_must_begin_as_the_activation_says(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, instance_name="web")
+    assert refusal(gateway, given, Name="db-1") == (400, "InstanceName.InvalidPattern")
+    assert refusal(gateway, given, Name="web <b>") == (400, "InstanceName.InvalidPattern")
+    assert used(gateway, given[0]) == 0
+    assert register(gateway, given, Name="web-blue")[1]["InstanceName"] == "web-blue"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"ActivationId": 1}', b'{"ActivationId": "x"}', b"\xff\xfe", b"[" * 5_000]
+)
+def test_what_is_no_registration_is_refused_as_such(gateway: WholeGateway, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    connection.request("POST", "/register", body)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["Code"]) == (400, "InvalidParameter")
+    connection.close()
+
+
+def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis)
+    assert refusal(gateway, given, "192.0.2.1") == (503, "AgentRedisUrl.Missing")
+    assert used(gateway, given[0]) == 0
+
+
+def test_the_oldest_ended_activations_make_room_for_new_ones(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = gateway.assistant.redis
+    monkeypatch.setattr(activations, "ACTIVATIONS_COUNT", 2)
+    first, second = (activations.create(redis, hours=1)[0] for _ in range(2))
+    with pytest.raises(ValueError, match="2 activations already"):
+        activations.create(redis)
+    end(gateway, first)
+    third = activations.create(redis)[0]
+    assert {one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, -1)} == {second, third}

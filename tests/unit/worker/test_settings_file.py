@@ -1,0 +1,70 @@
+"""The identity of an instance is put into its settings file, and nothing else in it is touched."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.worker.settings_file import registered_instance, write_identity
+
+GIVEN = {"redis_url": 'redis://u:p"\\@h/0', "instance_id": "mi-1", "security.instance_key": "k1:ab"}
+
+
+def written(path: Path, before: str | None = None) -> dict[str, object]:
+    """The file's settings after the identity was put in."""
+    if before is not None:
+        path.write_text(before)
+    write_identity(path, GIVEN, heading="ours")
+    return tomllib.loads(path.read_text())
+
+
+def test_a_new_file_holds_the_identity_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "config.toml"
+    parsed = written(path)
+    assert parsed == {
+        "redis_url": GIVEN["redis_url"],
+        "instance_id": "mi-1",
+        "security": {"instance_key": "k1:ab"},
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().startswith("# ours\n")
+    assert registered_instance(path) == "mi-1"
+
+
+def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    before = (
+        "# by hand\nhome = '/srv'\n\n[agent]\nslots = 3  # few\n\n[security] # keys\nmaster_key_file = 'm'\n[beat]\n"
+    )
+    parsed = written(path, before)
+    assert parsed["home"] == "/srv"
+    assert parsed["agent"] == {"slots": 3}
+    assert parsed["security"] == {"instance_key": "k1:ab", "master_key_file": "m"}
+    assert "# by hand" in path.read_text()
+    assert "slots = 3  # few" in path.read_text()
+
+
+def test_an_earlier_identity_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    written(path, "instance_id = 'i-old'\n[security]\ninstance_key = 'k0:00'\n")
+    once = path.read_text()
+    written(path)
+    assert path.read_text() == once
+    assert once.count("instance_id") == once.count("instance_key") == 1
+
+
+@pytest.mark.parametrize(
+    "before", ["not toml", "security = { instance_key = 'x' }\n", "[security]\n'instance_key' = 'x'\n"]
+)
+def test_a_file_that_cannot_be_changed_safely_is_left_alone(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "config.toml"
+    with pytest.raises(SettingsInvalid, match=str(path)):
+        written(path, before)
+    assert path.read_text() == before
+
+
+def test_a_file_without_a_key_belongs_to_no_instance(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("instance_id = 'i-1'\n")
+    assert registered_instance(path) == ""

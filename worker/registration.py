@@ -1,0 +1,107 @@
+"""Register this machine: prove who asks, ask the gateway, keep what it gives."""
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..broker_config.errors import Refused, SettingsInvalid
+from .identity import machine_id
+from .registration_request import Granted, RegistrationClient
+from .settings_file import registered_instance, write_identity
+
+#: In the home: what proves that a repeated registration comes from here, by activation id.
+_PROOFS_FILE = "registration.json"
+_PROOF_BYTES = 24
+_HEADING = "Written by assist-agent register: whoever has this file can be this instance."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What was asked for on the command line."""
+
+    activation_id: str
+    activation_code: str = field(repr=False)
+    name: str = ""
+    force_new: bool = False
+
+
+def already_registered(config: Path) -> str:
+    """The instance that this machine is by now; ``""`` when it is none."""
+    return registered_instance(config) if config.exists() else ""
+
+
+def register_machine(client: RegistrationClient, wanted: Wanted, *, home: Path, config: Path) -> Granted:
+    """Register with the gateway and write the settings file.
+
+    A run that broke off anywhere may be repeated: it gets the same instance, and no second use is taken.
+
+    Raises:
+        GatewayUnreachable, Refused: from the gateway.
+        SettingsInvalid, Refused: a file cannot be read or written.
+    """
+    if wanted.force_new:
+        _forget_proof(home, wanted.activation_id)
+    granted = client.register(
+        {
+            "ActivationId": wanted.activation_id,
+            "ActivationCode": wanted.activation_code,
+            "MachineId": fingerprint(),
+            "ClientToken": _proof(home, wanted.activation_id),
+            "Name": wanted.name,
+            "ForceNew": wanted.force_new,
+        }
+    )
+    write_identity(config, granted.settings, heading=_HEADING)
+    return granted
+
+
+def fingerprint() -> str:
+    """A name for this machine that tells nobody its machine-id, which other programs rely on as a secret."""
+    return hashlib.sha256(f"cloud-assistant registration {machine_id()}".encode()).hexdigest()
+
+
+def _proof(home: Path, activation_id: str) -> str:
+    """The secret for this activation, on disk before anybody is told of it."""
+    proofs = _read(home)
+    if activation_id not in proofs:
+        proofs[activation_id] = secrets.token_hex(_PROOF_BYTES)
+        _write(home, proofs)
+    return proofs[activation_id]
+
+
+def _forget_proof(home: Path, activation_id: str) -> None:
+    proofs = _read(home)
+    if proofs.pop(activation_id, None):
+        _write(home, proofs)
+
+
+def _read(home: Path) -> dict[str, str]:
+    path = home / _PROOFS_FILE
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        raise SettingsInvalid(f"{path}: {exc}; remove it, or give another --home") from exc
+    if not isinstance(parsed, dict):
+        raise SettingsInvalid(f"{path} is not ours; remove it, or give another --home")
+    return {str(name): str(value) for name, value in parsed.items()}
+
+
+def _write(home: Path, proofs: dict[str, str]) -> None:
+    path = home / _PROOFS_FILE
+    fresh = path.with_name(path.name + ".new")
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(proofs, file)
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(path)
+    except OSError as exc:
+        raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc

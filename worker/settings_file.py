@@ -1,0 +1,112 @@
+"""Put this instance's identity into its settings file, without touching what a person wrote there."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from ..broker_config.errors import Refused, SettingsInvalid
+
+_SYSTEM_FILE = Path("/etc/cloud-assistant/config.toml")
+
+
+def default_settings_file() -> Path:
+    """Where ``assist-agent run`` looks without being told: for root the system's file, else the user's."""
+    if os.name == "posix" and os.geteuid() == 0:
+        return _SYSTEM_FILE
+    return Path.home() / ".config" / "cloud-assistant" / "config.toml"
+
+
+def registered_instance(path: Path) -> str:
+    """The id of the instance that a settings file belongs to; ``""`` when it holds no credentials.
+
+    Raises:
+        SettingsInvalid: it cannot be read.
+    """
+    parsed = _parsed(path, _text(path))
+    security = parsed.get("security")
+    has_key = isinstance(security, dict) and security.get("instance_key")
+    return str(parsed.get("instance_id", "")) if has_key else ""
+
+
+def write_identity(path: Path, settings: Mapping[str, str], *, heading: str) -> None:
+    """Write settings, given by dotted names, into the file: mode 0600, in one step, forced to disk.
+
+    Other settings and comments that are there stay; the same settings are replaced.
+
+    Raises:
+        SettingsInvalid: what is there is no TOML, or sets one of these in a way that cannot be replaced.
+        Refused: the file cannot be written.
+    """
+    before = _text(path)
+    _parsed(path, before)
+    text = before if heading in before else f"# {heading}\n{before}"
+    for name, value in settings.items():
+        text = _with_setting(text, name, value)
+    after = _parsed(path, text)
+    for name, value in settings.items():
+        section, _, inner = name.rpartition(".")
+        found = (after.get(section) or {}) if section else after
+        if not isinstance(found, dict) or found.get(inner) != value:
+            raise SettingsInvalid(f"{path} sets {name} in a form that cannot be replaced; move that file away first")
+    _write(path, text)
+
+
+def _with_setting(text: str, name: str, value: str) -> str:
+    section, _, inner = name.rpartition(".")
+    line = f"{inner} = {json.dumps(value)}"
+    lines = text.splitlines()
+    start, end = _range_of(lines, section)
+    if start < 0:
+        return "\n".join([*lines, "", f"[{section}]", line, ""])
+    for number in range(start, end):
+        if re.match(rf"\s*{re.escape(inner)}\s*=", lines[number]):
+            lines[number] = line
+            return "\n".join([*lines, ""])
+    return "\n".join([*lines[:start], line, *lines[start:], ""])
+
+
+def _range_of(lines: list[str], section: str) -> tuple[int, int]:
+    """The lines of a section, without its header; (-1, -1) when there is none."""
+    headers = [number for number, line in enumerate(lines) if re.match(r"\s*\[", line)] + [len(lines)]
+    if not section:
+        comments = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+        return min(comments, headers[0]), headers[0]
+    for number, following in pairwise(headers):
+        if re.match(rf"\s*\[\s*{re.escape(section)}\s*\]\s*(#.*)?$", lines[number]):
+            return number + 1, following
+    return -1, -1
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid(f"{path} cannot be read: {exc}") from exc
+
+
+def _parsed(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsInvalid(f"{path} is no TOML: {exc}") from exc
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(path)
+    except OSError as exc:
+        raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc

@@ -1,0 +1,87 @@
+"""``assist-agent register``: make this machine an instance, with an activation code."""
+
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_REFUSED = 4
+
+_EPILOG = """\b
+Examples:
+  assist-agent register --gateway https://assist.example:8177 --activation-id ID --activation-code CODE
+  assist-agent register --gateway https://assist.example:8177 --activation-id ID --activation-code - < code.txt
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--gateway", required=True, metavar="URL", help="The gateway: https://NAME:PORT.")
+@click.option(
+    "--activation-id", required=True, envvar="CLOUD_ASSISTANT_ACTIVATION_ID", metavar="ID", help="Which activation."
+)
+@click.option(
+    "--activation-code",
+    required=True,
+    envvar="CLOUD_ASSISTANT_ACTIVATION_CODE",
+    metavar="CODE",
+    help="Its code; - reads it from standard input.  [CLOUD_ASSISTANT_ACTIVATION_CODE]",
+)
+@click.option("--name", default="", metavar="TEXT", help="A name for people; must begin as the activation says.")
+@click.option("--ca-file", default="", metavar="FILE", help="Certificates (PEM) that vouch for the gateway.")
+@click.option("--allow-http", is_flag=True, help="Send secrets in clear to a gateway that is not on this machine.")
+@click.option("--config", metavar="FILE", help="Settings file to write; `assist-agent run` finds the default.")
+@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--force-new", is_flag=True, help="Take another use although this machine is registered: a copy is.")
+def verb(
+    gateway: str,
+    activation_id: str,
+    activation_code: str,
+    name: str,
+    ca_file: str,
+    allow_http: bool,
+    config: str | None,
+    home: str | None,
+    force_new: bool,
+) -> None:
+    """Make this machine an instance, and write the settings that the agent runs with (mode 0600).
+
+    It may be repeated: the same machine gets the same instance, and no second use is taken.
+
+    Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
+    """
+    from ...broker_config.errors import CloudAssistantError, SettingsInvalid  # lazy: help does without it
+    from ...broker_config.settings import default_home  # lazy: help does without it
+    from ..registration import Wanted, already_registered, register_machine  # lazy: help does without it
+    from ..registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
+    from ..settings_file import default_settings_file  # lazy: help does without it
+
+    file = Path(config) if config else default_settings_file()
+    if activation_code == "-":
+        activation_code = sys.stdin.readline().strip()
+    try:
+        known = "" if force_new else already_registered(file)
+        if known:
+            click.echo(
+                f"assist-agent: this machine is {known} already ({file}); --force-new makes it another", err=True
+            )
+            return
+        client = RegistrationClient(gateway, ca_file=ca_file, allow_http=allow_http, pause=threading.Event().wait)
+        wanted = Wanted(activation_id=activation_id, activation_code=activation_code, name=name, force_new=force_new)
+        granted = register_machine(client, wanted, home=Path(home or default_home()), config=file)
+    except CloudAssistantError as exc:
+        click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
+        if isinstance(exc, SettingsInvalid):
+            sys.exit(EXIT_USAGE)
+        sys.exit(EXIT_UNREACHABLE if isinstance(exc, GatewayUnreachable) else EXIT_REFUSED)
+    click.echo(granted.instance_id)
+    named = f" ({granted.instance_name})" if granted.instance_name else ""
+    click.echo(f"registered {granted.instance_id}{named}; its credentials are in {file}. Next:", err=True)
+    options = "".join(
+        f" {option} {value}"
+        for option, value in (("--config", file if config else ""), ("--home", home or ""))
+        if value
+    )
+    click.echo(f"  assist-agent run{options}", err=True)
