@@ -38,10 +38,11 @@ def start_crashing_agent(
     redis_url: str = "",
     boot_file: Path | None = None,
     ready: str | None = READY,
+    credentials: Path | None = None,
 ) -> Program:
     """Start an agent that kills itself when it comes to this point; wait until it takes work, unless told not to."""
     argv = in_boot(boot_file, [sys.executable, _CRASHING_AGENT, point, "run"])
-    return start(system, argv, instance_id, redis_url=redis_url, ready=ready)
+    return start(system, argv, instance_id, redis_url=redis_url, ready=ready, credentials=credentials)
 
 
 def start_crashing_beat(system: System, point: str) -> Program:
@@ -119,21 +120,29 @@ def _kill(pid: int) -> None:
 
 
 def start(
-    system: System, argv: Sequence[str | Path], instance_id: str, *, redis_url: str = "", ready: str | None = READY
+    system: System,
+    argv: Sequence[str | Path],
+    instance_id: str,
+    *,
+    redis_url: str = "",
+    ready: str | None = READY,
+    credentials: Path | None = None,
 ) -> Program:
-    """Start a program as the agent of an instance, and wait until it takes work, unless told not to."""
+    """Start a program as the agent of an instance, and wait until it takes work, unless told not to.
+
+    With a file of credentials it has nothing else to know who it is and where Redis is.
+    """
     home = system.folder / instance_id
+    known = {"CLOUD_ASSISTANT_HOME": str(home), **system.environment}
+    if credentials is None:
+        known["CLOUD_ASSISTANT_REDIS_URL"] = redis_url or system.redis_url
+        known["CLOUD_ASSISTANT_INSTANCE_ID"] = instance_id
+    else:
+        del known["CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED"]
+        argv = [*argv, "--config", credentials]
     program = Program(
         argv,
-        env=clean_environment(
-            home,
-            {
-                "CLOUD_ASSISTANT_REDIS_URL": redis_url or system.redis_url,
-                "CLOUD_ASSISTANT_HOME": str(home),
-                "CLOUD_ASSISTANT_INSTANCE_ID": instance_id,
-                **system.environment,
-            },
-        ),
+        env=clean_environment(home, known),
         cwd=home,
         log_path=home / "agent.log",
         name=f"agent {instance_id}",

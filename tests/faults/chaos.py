@@ -43,7 +43,7 @@ def main() -> int:
         rig.scene.register(*instance_ids, OFFLINE)
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         injector = Injector(rig)
-        timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS)
+        timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS, master_file=rig.master_file)
         lanes = plan(asked.seed, asked.minutes * 60, instance_ids)
         _run(asked.minutes * 60, workload, injector, lanes)
         rig.heal()

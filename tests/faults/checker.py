@@ -21,6 +21,7 @@ class Line(StrEnum):
 
     STARTED_ONCE = "a script starts at most once"
     ASKED_FOR = "nothing runs that nobody asked for"
+    NOT_FORGED = "what no producer signed never starts"
     NOT_LOST = "an accepted request has a row"
     FINAL = "past its deadline a row is final"
     REASON = "an end that is no success says why"
@@ -28,6 +29,7 @@ class Line(StrEnum):
     RESULT_KEPT = "a script that ran to its end is reported as it ended"
     EXIT_CODE = "the exit code is the script's"
     OUTPUT = "the output is what the script wrote"
+    SIGNED = "an agent's word carries the signature of its instance"
     STOPPED = "only what was to be stopped was, and nothing of it survives"
     DUE_ONCE = "each due time has one row"
     NO_PROCESS = "no process of a script is left"
@@ -46,6 +48,8 @@ class Request:
     is_accepted: bool = True
     is_stop_asked: bool = False
     is_to_time_out: bool = False
+    #: Written into Redis by somebody who has no key.
+    is_forged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,8 @@ class Evidence:
     firings: Mapping[str, Sequence[Firing]] = field(default_factory=dict)
     #: Executions whose supervisor was killed, or whose machine was restarted: nobody can know how they ended.
     broken_on_purpose: frozenset[str] = frozenset()
+    #: Executions whose end an agent wrote without the signature of its instance.
+    unsigned: Sequence[str] = ()
     processes: Sequence[str] = ()
     spool_entries: Sequence[str] = ()
     keys: Sequence[str] = ()
@@ -122,6 +128,8 @@ def _checked_traces(evidence: Evidence) -> Iterator[Violation]:
 
 def _checked_request(request: Request, evidence: Evidence) -> Iterator[Violation]:
     row = evidence.rows.get(request.execution_id)
+    if request.is_forged and evidence.traces.get(request.execution_id, Traces()).start_count:
+        yield Violation(Line.NOT_FORGED, request.execution_id)
     if row is None:
         if request.is_accepted:
             yield Violation(Line.NOT_LOST, request.execution_id)
@@ -209,6 +217,7 @@ def _checked_firings(evidence: Evidence) -> Iterator[Violation]:
 
 def _checked_leftovers(evidence: Evidence) -> Iterator[Violation]:
     for line, found in (
+        (Line.SIGNED, evidence.unsigned),
         (Line.NO_PROCESS, evidence.processes),
         (Line.NO_SPOOL, evidence.spool_entries),
         (Line.NO_KEY, evidence.keys),

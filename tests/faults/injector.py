@@ -12,6 +12,7 @@ from faults.crashing_agent import POINTS
 from faults.plan import Fault, PlannedFault
 from faults.rig import Rig
 from faults.scene import REDIS_TROUBLE
+from faults.scripts import QUICK
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.worker.execution.record import load_exit, load_start
@@ -48,6 +49,7 @@ class Injector:
             Fault.MESSAGES_SHUFFLED: self._shuffle_messages,
             Fault.MESSAGES_LOST: self._lose_messages,
             Fault.MESSAGE_DAMAGED: self._damage_message,
+            Fault.REQUEST_FORGED: self._forge_request,
             Fault.BEAT_KILLED: self._kill_beat,
         }
 
@@ -189,6 +191,10 @@ class Injector:
     def _damage_message(self, one: PlannedFault) -> None:
         with contextlib.suppress(*REDIS_TROUBLE):
             self._rig.scene.redis.call("LPUSH", keys.queue(one.instance_id), _NOISE[one.seed % len(_NOISE)])
+
+    def _forge_request(self, one: PlannedFault) -> None:
+        with contextlib.suppress(*REDIS_TROUBLE):
+            self._rig.scene.forge(QUICK, one.instance_id)
 
     def _kill_beat(self, one: PlannedFault) -> None:
         self._rig.kill_beat(one.seed)

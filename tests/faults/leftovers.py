@@ -12,7 +12,7 @@ _MARKER = b"CA_EXECUTION_ID="
 #: Keys of finished work that stay for the history, and those of agents that live.
 _STAYING = re.compile(
     r"ca:i:\{[^}]+\}:(exec:.+|history|info|profile|refusals|keys|boot|quarantine)|ca:instances|ca:invocations(:timed)?"
-    r"|ca:invocation:.+|ca:command:.+:invocations|ca:timed:.+|ca:firing:.+|ca:beat:turn:.+|ca:audit.*|ca:tag.*"
+    r"|ca:invocation:.+|ca:command:.+:invocations|ca:timed:.+|ca:firing:.+|ca:beat:turn:.+|ca:audit.*|ca:tag.*|ca:key-ids|ca:credentials"
 )
 #: Keys that vanish by themselves must say when.
 _EXPIRING = re.compile(r"ca:i:\{[^}]+\}:(out:.+|control)|ca:payload:.+|ca:token:.+")

@@ -26,6 +26,7 @@ class Fault(StrEnum):
     MESSAGES_SHUFFLED = "messages reordered"
     MESSAGES_LOST = "messages lost"
     MESSAGE_DAMAGED = "damaged message"
+    REQUEST_FORGED = "request that nobody signed"
     BEAT_KILLED = "beat killed"
 
 
@@ -51,6 +52,7 @@ _OF_ALL = {
     Fault.MESSAGES_SHUFFLED: 4,
     Fault.MESSAGES_LOST: 3,
     Fault.MESSAGE_DAMAGED: 4,
+    Fault.REQUEST_FORGED: 3,
     Fault.BEAT_KILLED: 3,
 }
 _LONGEST_HOLD_SECONDS = 3.0

@@ -9,6 +9,8 @@ import redis
 from faults.agents import QUICK, in_boot, kill_machine, make_boot, start, start_crashing_agent
 from faults.scene import Scene
 
+from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.producer.security.identities import issue
 from harness.eventually import eventually
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
@@ -27,12 +29,18 @@ class Rig:
 
     def __init__(self, folder: Path, instance_ids: list[str], *, beat_count: int) -> None:
         self.instance_ids = instance_ids
+        users = folder / "users.acl"
+        users.write_text("user default on nopass ~* &* +@all\n")
         # "always": what Redis has confirmed is on its disk, which the checker relies on.
-        self.server = RedisServer(folder / "redis", config={"appendfsync": "always"})
+        self.server = RedisServer(folder / "redis", config={"appendfsync": "always", "aclfile": str(users)})
         self.system = System.on(self.server, folder / "system")
+        self.master = new_master_keys()
+        self.master_file = folder / "master-key.json"
+        write_master_keys(self.master_file, self.master)
         self.system.environment.update(_SETTINGS)
         self.lines = {one: TcpProxy(self.server.port) for one in instance_ids}
-        self.scene = Scene(folder / "traces", self.server.url(), self.system.folder)
+        self.scene = Scene(folder / "traces", self.server.url(), self.system.folder, self.master)
+        self._credentials: dict[str, Path] = {}
         self._agents: dict[str, Program] = {}
         self._boot_files: dict[str, Path] = {}
         self.beats: list[Program] = []
@@ -43,6 +51,7 @@ class Rig:
         for line in self.lines.values():
             line.start()
         for one in self.instance_ids:
+            self._credentials[one] = self._issue(one)
             self.start_agent(one)
         self.start_beats()
         return self
@@ -58,6 +67,13 @@ class Rig:
 
     # Agents
 
+    def _issue(self, instance_id: str) -> Path:
+        """Give an instance a Redis user and a key of its own, and its line for the way to Redis."""
+        line_url = f"redis://127.0.0.1:{self.lines[instance_id].port}/0"
+        file = self.system.folder / f"{instance_id}.toml"
+        issue(self.scene.redis, self.master, instance_id, agent_redis_url=line_url).credentials.write(file)
+        return file
+
     def agent(self, instance_id: str) -> Program:
         """The latest agent of an instance, running or not."""
         return self._agents[instance_id]
@@ -67,14 +83,14 @@ class Rig:
         if new_boot:
             self._boot_files[instance_id] = make_boot(self.system.folder)
         boot_file = self._boot_files.get(instance_id)
-        url = f"redis://127.0.0.1:{self.lines[instance_id].port}/0"
+        file = self._credentials[instance_id]
         if crash_point:
             agent = start_crashing_agent(
-                self.system, crash_point, instance_id, redis_url=url, boot_file=boot_file, ready=None
+                self.system, crash_point, instance_id, boot_file=boot_file, ready=None, credentials=file
             )
         else:
             argv = in_boot(boot_file, [installed_program("assist-agent"), "run"])
-            agent = start(self.system, argv, instance_id, redis_url=url, ready=None)
+            agent = start(self.system, argv, instance_id, ready=None, credentials=file)
         self._agents[instance_id] = agent
         return agent
 
@@ -105,6 +121,7 @@ class Rig:
                 {
                     "CLOUD_ASSISTANT_REDIS_URL": self.server.url(),
                     "CLOUD_ASSISTANT_HOME": str(home),
+                    "CLOUD_ASSISTANT_SECURITY_MASTER_KEY_FILE": str(self.master_file),
                     **self.system.environment,
                 },
             ),

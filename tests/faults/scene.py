@@ -19,8 +19,10 @@ from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.result_signing import FIELD, is_signed_result, signing_key_id
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
-from cloud_assistant.broker_config.states import is_final
+from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
+from cloud_assistant.broker_config.states import OUTCOMES, is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually
 
@@ -74,9 +76,12 @@ class TimedAsked:
 class Scene:
     """Asks as a producer does, remembers what it asked, and collects the evidence."""
 
-    def __init__(self, folder: Path, redis_url: str, homes: Path) -> None:
+    def __init__(self, folder: Path, redis_url: str, homes: Path, master: MasterKeys | None = None) -> None:
+        """Ask on this server; with master keys every request is signed, and every result is to be."""
         self.redis = Redis(redis_url, name="faults", timeout_seconds=5.0)
-        self.dispatcher = Dispatcher(self.redis, None, queue_count=10_000)
+        self.dispatcher = Dispatcher(self.redis, master, queue_count=10_000)
+        self._master = master
+        self._forger = Dispatcher(self.redis, new_master_keys(), queue_count=10_000)
         self.traces = TraceFolder(folder)
         self.requests: dict[str, Request] = {}
         self.timed: list[TimedAsked] = []
@@ -124,6 +129,19 @@ class Scene:
         for name in names:
             self._remember(name, script, is_accepted=True)
         return names
+
+    def forge(self, script: Script, instance_id: str) -> str:
+        """Write one execution as somebody does who has Redis and no key; it is to be refused.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis did not take it, or did and could not say so.
+        """
+        invoke_id = ids.new_id("t")
+        name = ids.execution_id(invoke_id, 0, instance_id)
+        self.requests[name] = Request(execution_id=name, is_accepted=False, is_forged=True)
+        invocation, order = self._invocation(invoke_id, script, 1, 60)
+        self._forger.create(invocation, order, [instance_id])
+        return name
 
     def stop(self, execution_id: str) -> None:
         """Ask for the end of one execution."""
@@ -266,12 +284,14 @@ class Scene:
         wanted = [request.execution_id for request in requests]
         instances = sorted({_instance_of(one) for one in wanted})
         found: dict[str, ExecutionRow | None] = {}
+        unsigned: list[str] = []
         for first in range(0, len(wanted), _ROWS_COUNT):
             some = wanted[first : first + _ROWS_COUNT]
             replies = self.redis.pipeline_or_raise(
                 [("HGETALL", keys.execution(_instance_of(one), one)) for one in some]
             )
             found.update({one: read_row(one, reply) for one, reply in zip(some, replies, strict=True)})
+            unsigned += [one for one, reply in zip(some, replies, strict=True) if not self._is_signed(one, reply)]
         return Evidence(
             requests=requests,
             rows={one: row for one, row in found.items() if row is not None},
@@ -280,11 +300,22 @@ class Scene:
             planned=[one.planned(now) for one in self.timed],
             firings=firings,
             broken_on_purpose=frozenset(self.broken_on_purpose),
+            unsigned=unsigned,
             processes=processes_left(wanted),
             spool_entries=spool_entries(self._homes),
             keys=keys_left(self.redis, [one.invoke_id for one in self.timed]),
             messages=messages_left(self.redis, instances),
         )
+
+    def _is_signed(self, execution_id: str, reply: Sequence[bytes]) -> bool:
+        row = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+        if self._master is None or row.get("state", b"").decode() not in OUTCOMES:
+            return True
+        made = row.get(FIELD, b"")
+        if not made:
+            return False
+        key = self._master.instance_key(_instance_of(execution_id), signing_key_id(made))
+        return is_signed_result(key, execution_id, row)
 
     def violations(self) -> list[Violation]:
         """What does not hold now; while scripts run, what they leave behind counts."""

@@ -176,6 +176,14 @@ def test_what_was_broken_off_shows_the_beginning_of_what_was_written() -> None:
     assert lines(evidence(wrong, request=request, traces=traces)) == {Line.OUTPUT}
 
 
+def test_what_nobody_signed_must_not_start() -> None:
+    forged = Request(execution_id=ID, is_accepted=False, is_forged=True)
+    refused = outcome(S.INVALID, error_code="SignatureInvalid")
+    assert lines(evidence(refused, request=forged, traces=Traces())) == set()
+    assert Line.NOT_FORGED in lines(evidence(refused, request=forged))
+    assert Line.NOT_FORGED in lines(evidence(request=forged))
+
+
 def test_a_stop_that_nobody_asked_for_or_that_left_something_alive_is_seen() -> None:
     asked, traces = Request(execution_id=ID, is_stop_asked=True), Traces(start_count=1)
     assert lines(evidence(outcome(S.TERMINATED), traces=traces)) == {Line.STOPPED}
@@ -203,6 +211,7 @@ def test_each_due_time_has_one_row(rows: list[Firing], is_right: bool) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
+        ("unsigned", Line.SIGNED),
         ("processes", Line.NO_PROCESS),
         ("spool_entries", Line.NO_SPOOL),
         ("keys", Line.NO_KEY),

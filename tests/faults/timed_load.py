@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from faults.scene import Scene, TimedAsked
 from faults.scripts import QUICK
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.settings_table import BeatSettings, Settings
+from cloud_assistant.broker_config.settings_table import BeatSettings, SecuritySettings, Settings
 from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from harness.eventually import eventually
@@ -17,9 +18,11 @@ from harness.eventually import eventually
 _CATCH_UP_SECONDS = 30
 
 
-def begin(scene: Scene, instance_ids: Sequence[str], periods_seconds: Sequence[int]) -> None:
+def begin(
+    scene: Scene, instance_ids: Sequence[str], periods_seconds: Sequence[int], *, master_file: Path | None = None
+) -> None:
     """Have a script run on these instances every so many seconds, which must divide a minute."""
-    with _assistant(scene) as assistant:
+    with _assistant(scene, master_file) as assistant:
         for seconds in periods_seconds:
             invoked = assistant.run_command(
                 scene.traces.text(QUICK),
@@ -52,5 +55,10 @@ def _waiting_count(scene: Scene) -> int:
     return count
 
 
-def _assistant(scene: Scene) -> Assistant:
-    return Assistant(scene.redis.url, settings=replace(Settings(), beat=BeatSettings(minimum_interval_seconds=1)))
+def _assistant(scene: Scene, master_file: Path | None = None) -> Assistant:
+    settings = replace(
+        Settings(),
+        beat=BeatSettings(minimum_interval_seconds=1),
+        security=SecuritySettings(master_key_file=str(master_file or "")),
+    )
+    return Assistant(scene.redis.url, settings=settings)
