@@ -14,17 +14,15 @@ with a row for each due time; when there are very many, with one row for all of 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..broker_config.due_stretch import count_due, first_due, last_due
-from ..broker_config.functions.timed import ROWS_OF_ONE_REASON_COUNT, SkippedDue
+from ..broker_config.due_stretch import last_due
+from ..broker_config.functions.timed import SkippedDue
+from ..broker_config.left_out import INFO, end_reason, left_out_rows
 from ..broker_config.schedule import DueTime
 from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.timed import Timed, TimedStatus, next_due
 
 #: A due time that is decided about later than this counts as missed: beats take over from one another faster.
 MISSED_AFTER_MS = 5_000
-
-END_TIME = "end_time"
-LAST_DUE_TIME = "last_due_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +67,21 @@ def decide(timed: Timed, calendar: Callable[[], Calendar], policies: Policies, n
     is_missed = now_ms - due.utc_ms > MISSED_AFTER_MS or (following is not None and following.utc_ms <= now_ms)
     if is_missed:
         return _make_up(timed, calendar(), policies, now_ms)
-    end_reason = "" if following else _end_reason(timed, calendar)
+    ends = "" if following else end_reason(timed.schedule, calendar)
     reason = "paused" if timed.status == TimedStatus.PAUSED else due.skipped
     if reason:
-        row = SkippedDue(due.utc_ms, due.utc_ms, 1, reason, _INFO.get(reason, ""))
-        return Skip([row], following, end_reason)
+        row = SkippedDue(due.utc_ms, due.utc_ms, 1, reason, INFO.get(reason, ""))
+        return Skip([row], following, ends)
     start_ms = max(now_ms, due.utc_ms)
     deadline_ms = following.utc_ms - 1 if following else start_ms + _within_ms(timed, policies)
     if timed.deliver_within_ms:
         deadline_ms = min(deadline_ms, start_ms + timed.deliver_within_ms)
-    return Fire(due, following, end_reason, deadline_ms, timed.schedule.overlap)
+    return Fire(due, following, ends, deadline_ms, timed.schedule.overlap)
 
 
 def refuse(fire: Fire) -> Skip:
     """Leave out what would have been fired: nobody with the producers' key asked for it as it now stands."""
-    row = SkippedDue(fire.due.utc_ms, fire.due.utc_ms, 1, "refused", _INFO["refused"])
+    row = SkippedDue(fire.due.utc_ms, fire.due.utc_ms, 1, "refused", INFO["refused"])
     return Skip([row], fire.following, fire.end_reason)
 
 
@@ -96,10 +94,10 @@ def _make_up(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int) 
         return _late_fire(timed, calendar, policies, now_ms)
     last_ms = running[0].utc_ms - 1 if running else until_ms
     following = running[0] if running else next_due(calendar, timed.schedule, until_ms)
-    end_reason = "" if following else _end_reason(timed, lambda: calendar)
+    ends = "" if following else end_reason(timed.schedule, lambda: calendar)
     policy = _misfire(timed, policies)
-    info = _INFO.get(reason) or f"decided about {(now_ms - due.utc_ms) / 1000:.0f} s late; misfire policy {policy}"
-    return Skip(_rows(calendar, due.utc_ms - 1, last_ms, reason, info), following, end_reason)
+    info = INFO.get(reason) or f"decided about {(now_ms - due.utc_ms) / 1000:.0f} s late; misfire policy {policy}"
+    return Skip(left_out_rows(calendar, due, last_ms, reason, info), following, ends)
 
 
 def _still_to_run(
@@ -137,29 +135,10 @@ def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int
         deadline_ms = max(deadline_ms, now_ms + _within_ms(timed, policies) + wait_ms)
     elif timed.deliver_within_ms:
         deadline_ms = min(deadline_ms, now_ms + timed.deliver_within_ms)
-    end_reason = "" if following else _end_reason(timed, lambda: calendar)
+    ends = "" if following else end_reason(timed.schedule, lambda: calendar)
     late_ms = now_ms - due.utc_ms
     note = f"fired {late_ms / 1000:.1f} s late" if late_ms > MISSED_AFTER_MS else ""
-    return Fire(due, following, end_reason, deadline_ms, overlap, note)
-
-
-def _rows(calendar: Calendar, after_ms: int, until_ms: int, reason: str, info: str) -> list[SkippedDue]:
-    """One row per due time of a stretch, or one for all when they are too many."""
-    few = first_due(calendar, after_ms, until_ms, ROWS_OF_ONE_REASON_COUNT + 1)
-    if len(few) <= ROWS_OF_ONE_REASON_COUNT:
-        return [
-            SkippedDue(one.utc_ms, one.utc_ms, 1, one.skipped or reason, _INFO.get(one.skipped, info)) for one in few
-        ]
-    last = last_due(calendar, after_ms, until_ms, 1)[0]
-    return [SkippedDue(few[0].utc_ms, last.utc_ms, count_due(calendar, after_ms, until_ms), reason, info)]
-
-
-_INFO = {
-    "paused": "the timed invocation was paused",
-    "dst_gap": "this time of day did not come: the clock was put forward over it",
-    "refused": "the stored invocation is not sealed with the producers' key, or was changed without it",
-    "ended": "no beat ran at that time, and now the end time has passed",
-}
+    return Fire(due, following, ends, deadline_ms, overlap, note)
 
 
 def _due(timed: Timed) -> DueTime:
@@ -170,10 +149,6 @@ def _due(timed: Timed) -> DueTime:
 
 def _following(timed: Timed, calendar: Callable[[], Calendar]) -> DueTime | None:
     return timed.following if timed.is_planned else next_due(calendar(), timed.schedule, _due(timed).utc_ms)
-
-
-def _end_reason(timed: Timed, calendar: Callable[[], Calendar]) -> str:
-    return END_TIME if timed.schedule.end_ms and calendar().next_after(timed.schedule.end_ms) else LAST_DUE_TIME
 
 
 def _misfire(timed: Timed, policies: Policies) -> str:

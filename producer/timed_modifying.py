@@ -12,10 +12,9 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import bind
-from ..broker_config.due_stretch import count_due, last_due
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.functions.function_library import run
-from ..broker_config.functions.timed import SkippedDue, TimedChange, modify_timed_command
+from ..broker_config.functions.timed import TimedChange, modify_timed_command
 from ..broker_config.ids import new_token
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
 from ..broker_config.messages import WorkOrder, encode
@@ -25,12 +24,13 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.schedule import DueTime
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys, digest
-from ..broker_config.timed import Timed, TimedStatus, calendar_of, load_timed, next_due, server_ms, timed_fields
+from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, server_ms, timed_fields
 from . import command_library
 from .invoking import RunOptions, prepare
 from .targets import Targets, resolve
 from .timed import check_schedule
 from .timed_stopping import refuse_if_over
+from .timed_undecided import leave_out_undecided, too_busy
 
 #: A due time that is just being decided about is waited for before its schedule is taken away from under it.
 _SETTLE_TRIES_COUNT = 20
@@ -92,12 +92,14 @@ def modify(
         if is_new_in_library and redis.call("ZCARD", keys.COMMANDS) >= settings.limits.commands_count:
             raise Refused("the library is full (limits.commands_count); delete commands", code="CommandLimitExceeded")
         if changed.is_rescheduled:
-            timed = _let_settle(redis, timed)
+            _let_settle(redis, timed)
+            timed, _ = leave_out_undecided(redis, invoke_id, "misfire", "its schedule was changed")
+            refuse_if_over(timed)
         if _store(redis, stored, timed, targets, changed, master):
             if is_new_in_library:
                 command_library.create(redis, changed.invocation.command, settings.limits, master)
             return changed.invocation.command.command_id
-    raise Refused(f"{invoke_id} is being changed by somebody else; try again", code="IdempotentProcessing")
+    raise too_busy(invoke_id)
 
 
 def _change(
@@ -204,15 +206,13 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         raise
 
 
-def _let_settle(redis: Redis, timed: Timed) -> Timed:
+def _let_settle(redis: Redis, timed: Timed) -> None:
     """Give beats the time to decide about a due time that has just come."""
     for _ in range(_SETTLE_TRIES_COUNT):
         if timed.due is None or timed.due.utc_ms > server_ms(redis):
-            break
+            return
         sleep(_SETTLE_SECONDS)
         timed = load_timed(redis, timed.invoke_id)
-    refuse_if_over(timed)
-    return timed
 
 
 def _store(
@@ -246,7 +246,6 @@ def _store(
                 old_command_id=before.command.command_id,
                 due_ms=due.utc_ms if due else 0,
                 due_skipped=due.skipped if due else "",
-                left_behind=_left_behind(redis, timed) if due else None,
                 new_targets=changed.new_targets,
             )
         ),
@@ -260,24 +259,13 @@ def _store(
 
 
 def _new_due(redis: Redis, timed: Timed, after: Invocation) -> DueTime:
-    """The first due time of a new schedule."""
-    due = next_due(calendar_of(after.schedule, timed.anchor_ms), after.schedule, server_ms(redis))
+    """The first due time of a new schedule that has no row yet, even if Redis' clock was put back."""
+    latest = redis.call("ZREVRANGE", keys.firings(timed.invoke_id), 0, 0, "WITHSCORES")
+    after_ms = max(server_ms(redis), int(float(latest[1])) if latest else 0)
+    due = next_due(calendar_of(after.schedule, timed.anchor_ms), after.schedule, after_ms)
     if due is None:
         raise RequestInvalid("the new frequency is never due", code="InvalidParameter.Frequency")
     return due
-
-
-def _left_behind(redis: Redis, timed: Timed) -> SkippedDue | None:
-    """Due times that no beat has decided about: a new schedule must not make them vanish."""
-    now_ms = server_ms(redis)
-    if timed.due is None or timed.due.utc_ms > now_ms:
-        return None
-    calendar = calendar_of(timed.schedule, timed.anchor_ms)
-    after_ms = timed.due.utc_ms - 1
-    last = last_due(calendar, after_ms, now_ms, 1)[0]
-    reason = "paused" if timed.status == TimedStatus.PAUSED else "misfire"
-    info = "no beat ran at that time, and then the schedule was changed"
-    return SkippedDue(timed.due.utc_ms, last.utc_ms, count_due(calendar, after_ms, last.utc_ms), reason, info)
 
 
 def _bind_again(

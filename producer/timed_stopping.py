@@ -13,6 +13,7 @@ from ..broker_config.messages import StopMessage, encode
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
+from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
 #: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
 _CONTROL_TTL_MS = 24 * 3600 * 1000
@@ -79,9 +80,30 @@ def _move(redis: Redis, invoke_id: str, before: TimedStatus, after: TimedStatus)
             f"{invoke_id} runs when machines start ({timed.schedule.repeat_mode}): it cannot be paused, only stopped",
             code="InvalidOperation.RepeatModeUnsupported",
         )
-    moved, current = run(redis, move_timed_command(invoke_id, [before, after], after))
+    if timed.status == after:
+        return
+    what_happened = "it was resumed" if after == TimedStatus.ACTIVE else "it was paused"
+    moved, current = _move_decided(redis, invoke_id, [before, after], after, "paused", what_happened)
     if not moved:
         raise Refused(f"{invoke_id} is over: {current.decode()}", code="InvalidOperation.InvokeAlreadyFinished")
+
+
+def _move_decided(
+    redis: Redis, invoke_id: str, before: Sequence[str], after: TimedStatus, reason: str, what_happened: str
+) -> tuple[int, bytes]:
+    """Change the status once all that has passed is decided about; answers whether, and the status before or instead.
+
+    Raises:
+        Refused: it changes all the time.
+    """
+    for _ in range(TRIES_COUNT):
+        # What cannot be decided about here must be possible to stop all the same.
+        _, is_decided = leave_out_undecided(redis, invoke_id, reason, what_happened)
+        reply = run(redis, move_timed_command(invoke_id, before, after, reason=reason, only_decided=is_decided))
+        if reply[1] != b"undecided":
+            moved, status = reply
+            return moved, status
+    raise too_busy(invoke_id)
 
 
 def _end_for(redis: Redis, timed: Timed, chosen: Sequence[str], *, is_all: bool) -> None:
@@ -97,7 +119,7 @@ def _end_for(redis: Redis, timed: Timed, chosen: Sequence[str], *, is_all: bool)
     if is_all:
         # One that has ended may still have targets to dispatch to.
         before = [*GOING_ON, *((TimedStatus.ENDED,) if timed.open_due_ms else ())]
-        run(redis, move_timed_command(invoke_id, before, TimedStatus.STOPPED, reason="stopped"))
+        _move_decided(redis, invoke_id, before, TimedStatus.STOPPED, "stopped", "it was stopped")
     if timed.is_boot_bound:
         unbind(redis, invoke_id, chosen)
 

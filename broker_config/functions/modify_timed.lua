@@ -1,45 +1,45 @@
 -- Change what a timed invocation runs, when, and where, if it is still as it was read.
 --
--- KEYS  1 timed (hash)   2 due (zset)   3 invocation (hash)   4 targets (list)   5 instances (zset)   6 firings (zset)
---       7 new work order (string)   8 old work order (string)
---       9 old command's unfinished invocations (set)   10 new command's unfinished invocations (set)
---      11 new command's invocations (zset)   12 firing (hash) for due times the old schedule had left behind
+-- KEYS  1 timed (hash)   2 due (zset)   3 invocation (hash)   4 targets (list)   5 instances (zset)
+--       6 new work order (string)   7 old work order (string)
+--       8 old command's unfinished invocations (set)   9 new command's unfinished invocations (set)
+--      10 new command's invocations (zset)
 -- ARGV  1 invocation id   2 revision as it was read   3 new record (JSON)   4 new work order, '' = unchanged
 --       5 life of the old work order in ms   6 '1' when the schedule changes   7 new due ms   8 why it is skipped, ''
 --       9 channel of changes   10 created ms   11 number of fields of timed to set   12... fields and values,
---       then due ms, last due ms, count, info of what was left behind ('' when nothing was), then new targets
--- Returns {'ok'} | {'changed'} | {'unknown', instance id, ...}
+--       then new targets
+-- Returns {'ok'} | {'changed'} | {'undecided'} | {'unknown', instance id, ...}
+-- A schedule is not taken away from under a due time that has passed and that nobody has decided about.
 local function modify_timed(keys, args)
-  local timed = redis.call('HMGET', keys[1], 'revision', 'status')
+  local timed = redis.call('HMGET', keys[1], 'revision', 'status', 'due_ms')
   if timed[1] ~= args[2] or (timed[2] ~= 'active' and timed[2] ~= 'paused') then return { 'changed' } end
-  local left = 12 + 2 * tonumber(args[11])
+  if args[6] == '1' then
+    local time = redis.call('TIME')
+    local due = tonumber(timed[3] or 0)
+    if due > 0 and due <= time[1] * 1000 + math.floor(time[2] / 1000) then return { 'undecided' } end
+  end
+  local targets = 12 + 2 * tonumber(args[11])
   local unknown = { 'unknown' }
-  for place = left + 4, #args do
+  for place = targets, #args do
     if not redis.call('ZSCORE', keys[5], args[place]) then unknown[#unknown + 1] = args[place] end
   end
   if #unknown > 1 then return unknown end
   redis.call('HSET', keys[3], 'record', args[3])
   redis.call('HINCRBY', keys[1], 'revision', 1)
-  if left > 12 then redis.call('HSET', keys[1], unpack(args, 12, left - 1)) end
+  if targets > 12 then redis.call('HSET', keys[1], unpack(args, 12, targets - 1)) end
   if args[4] ~= '' then
-    redis.call('SET', keys[7], args[4])
-    redis.call('PEXPIRE', keys[8], args[5])
-    redis.call('SREM', keys[9], args[1])
-    redis.call('SADD', keys[10], args[1])
-    redis.call('ZADD', keys[11], args[10], args[1])
-  end
-  if args[left] ~= '' then
-    redis.call('HSET', keys[12], 'status', 'skipped', 'reason', 'misfire', 'due_ms', args[left], 'until_ms', args[left + 1],
-      'count', args[left + 2], 'info', args[left + 3], 'decided_ms', redis.call('TIME')[1] .. '000')
-    redis.call('ZADD', keys[6], args[left + 1], args[left])
-    redis.call('HINCRBY', keys[1], 'skipped_count', args[left + 2])
+    redis.call('SET', keys[6], args[4])
+    redis.call('PEXPIRE', keys[7], args[5])
+    redis.call('SREM', keys[8], args[1])
+    redis.call('SADD', keys[9], args[1])
+    redis.call('ZADD', keys[10], args[10], args[1])
   end
   if args[6] == '1' then
     redis.call('HSET', keys[1], 'due_ms', args[7], 'due_skip', args[8])
     redis.call('HDEL', keys[1], 'next_ms', 'next_skip', 'run_reason', 'run_count', 'run_due_ms')
     redis.call('ZADD', keys[2], args[7], args[1])
   end
-  for place = left + 4, #args do redis.call('RPUSH', keys[4], args[place]) end
+  for place = targets, #args do redis.call('RPUSH', keys[4], args[place]) end
   redis.call('PUBLISH', args[9], args[1])
   return { 'ok' }
 end

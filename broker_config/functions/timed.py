@@ -55,8 +55,6 @@ class TimedChange:
     #: The new schedule's first due time, 0 when the schedule stays.
     due_ms: int = 0
     due_skipped: str = ""
-    #: Due times of the old schedule that no beat has decided about.
-    left_behind: SkippedDue | None = None
     new_targets: Sequence[str] = ()
 
 
@@ -70,9 +68,22 @@ def begin_timed_command(invoke_id: str, *, now_ms: int, due_ms: int | None, fiel
     return fcall("ca_begin_timed", _state_keys(invoke_id), [invoke_id, now_ms, due, keys.TIMED_CHANGED_CHANNEL, *pairs])
 
 
-def move_timed_command(invoke_id: str, allowed: Sequence[str], status: str, *, reason: str = "") -> Command:
-    """Build a change of status, with every beat told; answers ``[1, previous]`` or ``[0, current or b""]``."""
-    arguments: list[Argument] = [invoke_id, f",{','.join(allowed)},", status, keys.TIMED_CHANGED_CHANNEL, reason]
+def move_timed_command(
+    invoke_id: str, allowed: Sequence[str], status: str, *, reason: str = "", only_decided: bool = False
+) -> Command:
+    """Build a change of status, with every beat told; answers ``[1, previous]`` or ``[0, current or b""]``.
+
+    With ``only_decided`` it answers ``[0, b"undecided"]`` when a due time has passed that nobody has decided about.
+    """
+    from_states = f",{','.join(allowed)},"
+    arguments: list[Argument] = [
+        invoke_id,
+        from_states,
+        status,
+        keys.TIMED_CHANGED_CHANNEL,
+        reason,
+        int(only_decided),
+    ]
     return fcall("ca_move_timed", _state_keys(invoke_id), arguments)
 
 
@@ -142,21 +153,21 @@ def skip_due_command(
 
 
 def modify_timed_command(change: TimedChange) -> Command:
-    """Build a change; answers ``[b"ok"]``, or without effect ``[b"changed"]`` or ``[b"unknown", instance id, …]``."""
-    left = change.left_behind
+    """Build a change; answers ``[b"ok"]``, or without effect ``[b"changed"]`` or ``[b"unknown", instance id, …]``.
+
+    A new schedule is answered with ``[b"undecided"]`` when a due time has passed that nobody has decided about.
+    """
     touched = [
         keys.timed(change.invoke_id),
         keys.TIMED_DUE,
         keys.invocation(change.invoke_id),
         keys.invocation_targets(change.invoke_id),
         keys.INSTANCES,
-        keys.firings(change.invoke_id),
         keys.payload(change.payload_token),
         keys.payload(change.old_payload_token),
         keys.command_open(change.old_command_id),
         keys.command_open(change.command_id),
         keys.command_invocations(change.command_id),
-        keys.firing(change.invoke_id, left.due_ms if left else 0),
     ]
     pairs: list[Argument] = [part for pair in change.fields.items() for part in pair]
     arguments: list[Argument] = [
@@ -172,7 +183,6 @@ def modify_timed_command(change: TimedChange) -> Command:
         change.created_ms,
         len(change.fields),
         *pairs,
-        *((left.due_ms, left.until_ms, left.count, left.info) if left else ("", "", "", "")),
         *change.new_targets,
     ]
     return fcall("ca_modify_timed", touched, arguments)

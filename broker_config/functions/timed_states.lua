@@ -23,14 +23,16 @@ end
 
 -- ca_move_timed
 -- ARGV  1 invocation id   2 statuses it may come from, comma separated with a comma at both ends   3 new status
---       4 channel of changes   5 reason, for an end
--- Returns {1, previous status} | {0, current status or ''}
+--       4 channel of changes   5 reason, for an end   6 '1': not while a due time has passed undecided
+-- Returns {1, previous status} | {0, current status or ''} | {0, 'undecided'}
 local function move_timed(keys, args)
   local status = redis.call('HGET', keys[1], 'status')
   if not status then return { 0, '' } end
   if not string.find(args[2], ',' .. status .. ',', 1, true) then return { 0, status } end
   local time = redis.call('TIME')
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local due = tonumber(redis.call('HGET', keys[1], 'due_ms') or 0)
+  if args[6] == '1' and due > 0 and due <= tonumber(now) then return { 0, 'undecided' } end
   redis.call('HSET', keys[1], 'status', args[3])
   redis.call('HINCRBY', keys[1], 'revision', 1)
   if args[3] == 'stopped' or args[3] == 'ended' then

@@ -1,11 +1,14 @@
 """A timed invocation is paused, resumed, stopped and modified while beats run."""
 
+import msgspec
 import pytest
 from integration.beat.conftest import EVERY_SECOND, Timing
 
 from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
 from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.timed import move_timed_command
 from cloud_assistant.producer import Targets
 from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import always, eventually
@@ -145,3 +148,86 @@ def test_due_times_that_no_beat_saw_do_not_vanish_with_a_new_frequency(timing: T
     (left,) = timing.firings(invoke_id)
     assert (left.status, left.reason, left.due_ms) == ("skipped", "misfire", first_ms - 3_600_000)
     assert left.count == (left.until_ms - left.due_ms) // 1000 + 1 >= 3600
+
+
+def undecided(timing: Timing, seconds: int = 20) -> tuple[str, int]:
+    """A schedule due every ten seconds that no beat has looked at for so long, and its first undecided due time."""
+    invoke_id = timing.invoke(frequency="*/10 * * * * *")
+    due = timing.timed(invoke_id).due
+    assert due is not None
+    first_ms = due.utc_ms - seconds * 1000
+    timing.set_back(invoke_id, first_ms)
+    return invoke_id, first_ms
+
+
+def test_due_times_that_no_beat_saw_have_rows_when_it_is_stopped(timing: Timing) -> None:
+    invoke_id, first_ms = undecided(timing)
+    timing.assistant.stop_invocation(invoke_id)
+    rows = timing.firings(invoke_id)
+    assert [(row.due_ms, row.status, row.reason) for row in rows[:2]] == [
+        (first_ms, "skipped", "stopped"),
+        (first_ms + 10_000, "skipped", "stopped"),
+    ]
+    timed = timing.timed(invoke_id)
+    assert (timed.status, timed.skipped_count, timed.due) == ("stopped", len(rows), None)
+    assert "no beat" in rows[0].info
+
+
+@pytest.mark.parametrize("verb", ["pause", "stop"])
+def test_a_due_time_that_passes_in_the_moment_of_a_change_is_not_lost(timing: Timing, verb: str) -> None:
+    invoke_ids = [timing.invoke() for _ in range(5)]
+    start_ms = max(timing.timed(one).due.utc_ms for one in invoke_ids)  # type: ignore[union-attr]
+    for one in invoke_ids:
+        # As near to a due time as can be, again and again.
+        eventually(lambda: timing.server_ms() % 1000 > 990, 3, every_seconds=0.001)
+        timing.assistant.timed.pause(one) if verb == "pause" else timing.assistant.stop_invocation(one)
+    for one in invoke_ids:
+        timed, rows = timing.timed(one), timing.firings(one)
+        decided_until_ms = timed.due.utc_ms - 1000 if timed.due else timed.ended_ms // 1000 * 1000
+        covered = [row.due_ms for row in rows if row.due_ms >= start_ms]
+        assert covered == list(range(start_ms, decided_until_ms + 1, 1000))
+
+
+def test_redis_itself_refuses_a_change_over_a_due_time_that_has_just_passed(timing: Timing) -> None:
+    invoke_id, _ = undecided(timing, seconds=10)
+    command = move_timed_command(invoke_id, ["active"], "stopped", reason="stopped", only_decided=True)
+    assert run(timing.redis, command) == [0, b"undecided"]
+    assert timing.timed(invoke_id).status == "active"
+
+
+def test_a_pause_that_no_beat_saw_runs_nothing_of_it_after_resume(timing: Timing) -> None:
+    invoke_id, first_ms = undecided(timing)
+    timing.assistant.timed.pause(invoke_id)
+    timing.set_back(invoke_id, first_ms)
+    timing.assistant.timed.resume(invoke_id)
+    assert {(row.status, row.reason) for row in timing.firings(invoke_id)} == {("skipped", "paused")}
+    assert timing.firings(invoke_id)[0].due_ms == first_ms
+    timed = timing.timed(invoke_id)
+    assert timed.status == "active"
+    assert timed.due is not None
+    assert timed.due.utc_ms > timing.server_ms() - 1000
+
+
+def test_resuming_what_was_never_paused_takes_nothing_away(timing: Timing) -> None:
+    invoke_id, _ = undecided(timing)
+    timing.assistant.timed.resume(invoke_id)
+    assert timing.firings(invoke_id) == []
+
+
+def test_a_schedule_that_cannot_be_read_here_can_still_be_stopped(timing: Timing) -> None:
+    invoke_id, _ = undecided(timing)
+    schedule = msgspec.structs.replace(timing.timed(invoke_id).schedule, timezone="Mars/Base")
+    timing.redis.call("HSET", keys.timed(invoke_id), "schedule", msgspec.json.encode(schedule))
+    timing.assistant.stop_invocation(invoke_id)
+    assert timing.timed(invoke_id).status == "stopped"
+
+
+def test_a_new_schedule_never_comes_back_to_a_due_time_that_has_its_row(timing: Timing) -> None:
+    invoke_id = timing.invoke()
+    # As if Redis' clock had been put back by an hour since the last decision.
+    later_ms = timing.server_ms() // 1000 * 1000 + 3_600_000
+    timing.redis.call("ZADD", keys.firings(invoke_id), later_ms, later_ms)
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency="*/2 * * * * *"))
+    due = timing.timed(invoke_id).due
+    assert due is not None
+    assert due.utc_ms > later_ms

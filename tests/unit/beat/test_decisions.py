@@ -194,7 +194,7 @@ def test_up_to_a_hundred_missed_ones_have_a_row_each_and_more_share_one() -> Non
 def test_in_a_spring_night_the_gap_is_named_among_the_missed() -> None:
     # Berlin, 2026-03-29: 02:30 does not come; the gap ends at 01:00 UTC.
     gap_ms = 1_774_746_000_000
-    one = timed(gap_ms - 86_400_000, frequency="0 30 2 * * * Europe/Berlin", dst_gap="skip")
+    one = timed(gap_ms - 84_600_000, frequency="0 30 2 * * * Europe/Berlin", dst_gap="skip")
     decision = decide(one, lambda: calendar_of(one.schedule, 0), POLICIES, gap_ms + 60_000)
     assert isinstance(decision, Skip)
     assert [row.reason for row in decision.rows] == ["misfire", "dst_gap"]
@@ -204,3 +204,12 @@ def test_what_nobody_with_the_key_asked_for_is_left_out() -> None:
     decision = refuse(fire(timed()))
     assert [row.reason for row in decision.rows] == ["refused"]
     assert decision.following == DueTime(MIDNIGHT_MS + 600_000)
+
+
+def test_a_stored_due_time_that_the_calendar_does_not_have_is_left_out_like_any_other() -> None:
+    # As after a change of a zone's rules between producer and beat.
+    stored_ms = 1_774_746_001_000
+    one = timed(stored_ms, frequency="0 */10 * * * *", misfire="skip")
+    decision = decide(one, lambda: calendar_of(one.schedule, 0), POLICIES, stored_ms + 700_000)
+    assert isinstance(decision, Skip)
+    assert [row.due_ms for row in decision.rows] == [stored_ms, 1_774_746_600_000]
