@@ -15,8 +15,8 @@ from .errors import RedisRefused, RedisUnreachable
 from .redis_connection import Argument, Command, RedisConnection
 from .redis_url import RedisAddress, parse_url
 
-#: Idle connections kept for the next caller.
-_IDLE_LIMIT = 8
+#: Idle connections kept for the next caller, unless a program with more threads says otherwise.
+_IDLE_COUNT = 8
 
 
 class Redis:
@@ -29,6 +29,7 @@ class Redis:
         timeout_seconds: float = 15.0,
         connect_timeout_seconds: float = 2.0,
         name: str = "assist",
+        idle_count: int = _IDLE_COUNT,
     ) -> None:
         """Take the address; nothing is connected yet.
 
@@ -40,6 +41,7 @@ class Redis:
         self.name = name
         self.timeout_seconds = timeout_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
+        self._idle_count = idle_count
         self._idle: list[tuple[float, RedisConnection]] = []
         self._lock = threading.Lock()
 
@@ -117,7 +119,7 @@ class Redis:
 
     def _give_back(self, connection: RedisConnection) -> None:
         with self._lock:
-            if len(self._idle) < _IDLE_LIMIT:
+            if len(self._idle) < self._idle_count:
                 self._idle.append((monotonic_seconds(), connection))
                 return
         connection.close()

@@ -75,7 +75,8 @@ class Assistant:
         if redis_url is not None:
             chosen = replace(chosen, redis_url=redis_url)
         self.settings = chosen
-        self.redis = Redis(chosen.redis_url, name="assist")
+        # As many as the gateway may use at once; a program with fewer threads never has that many.
+        self.redis = Redis(chosen.redis_url, name="assist", idle_count=max(8, chosen.gateway.threads))
         self._limits = chosen.limits
         self._master = find_master_keys(chosen)
         self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)

@@ -228,7 +228,7 @@ def _results_over_invocations(
     redis: Redis, index: str, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
     """Results of one invocation after another, newest invocation first, targets in their order."""
-    page.check()
+    page.check().check_walk()
     matches = _result_matcher(wanted)
     skip = 0 if page.by_token else (page.number - 1) * page.size
     start, inside = _read_result_position(page.next_token, wanted)

@@ -20,6 +20,8 @@ PAGE_SIZE = 10
 PAGE_SIZE_MAX = 50
 #: Under a filter, matches are counted no further, so that a page over a long history stays quick.
 FILTERED_COUNT_MAX = 1_000
+#: Where a page number means reading all that comes before, it reaches so far; a token reaches everything.
+WALKED_COUNT_MAX = 10_000
 _BATCH_COUNT = 100
 
 
@@ -56,6 +58,20 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
             raise RequestInvalid(f"PageSize must be between 1 and {self.size_max}", code="InvalidParam.PageSize")
         return self
 
+    def check_walk(self) -> "PageRequest":
+        """Refuse a page so deep that all before it would have to be read anew for each request.
+
+        Raises:
+            RequestInvalid: ``InvalidParam.PageNumber``.
+        """
+        if not self.by_token and self.number * self.size > WALKED_COUNT_MAX:
+            raise RequestInvalid(
+                f"with these filters, pages by number reach {WALKED_COUNT_MAX:,} items; go on with MaxResults and "
+                "NextToken, which cost the same at any depth",
+                code="InvalidParam.PageNumber",
+            )
+        return self
+
 
 class Page(msgspec.Struct, Generic[Item], frozen=True):
     """One page of items."""
@@ -89,6 +105,7 @@ def read_page(
         names = [one.decode() for one in redis.call("ZREVRANGE", index, first, first + request.size - 1)]
         found = [item for item in load(names) if item is not None] if names else []
         return Page(found, redis.call("ZCARD", index), "", request.number, request.size)
+    request.check_walk()
     matching = walk(redis, index, load, keep=keep, start=read_token(request.next_token, filters))
     if request.by_token:
         items: list[Item] = []

@@ -121,3 +121,22 @@ def test_the_library_is_loaded_when_it_is_missing_and_survives_a_restart(redis_s
 
     assert eventually(names, 5, "the library is there after a restart") == [LIBRARY_NAME.encode()]
     redis.close()
+
+
+def test_as_many_connections_stay_open_as_a_program_has_threads(redis_server: RedisServer) -> None:
+    for idle_count in (2, 12):
+        redis = Redis(redis_server.url(), name=f"idle-{idle_count}", idle_count=idle_count)
+        together = threading.Barrier(12)
+
+        def call(client: Redis = redis, start: threading.Barrier = together) -> None:
+            start.wait(10)
+            client.call("BLPOP", "nothing", 0.2)
+
+        threads = [threading.Thread(target=call) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = redis.call("CLIENT", "LIST").decode()
+        assert names.count(f"name=idle-{idle_count} ") == idle_count
+        redis.close()

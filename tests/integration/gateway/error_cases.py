@@ -48,6 +48,7 @@ _PAGING: Cases = (
     ({"MaxResults": "0"}, "InvalidParameter.MaxResults"),
     ({"NextToken": "made-up"}, "InvalidParameter.NextToken"),
 )
+_DEEP = {"PageNumber": "1001", "PageSize": "10"}
 _MANY_TAGS = {f"Tag.{number}.Key": f"k{number}" for number in range(1, 22)}
 _TAGS: Cases = (
     (_MANY_TAGS, "NumberExceed.Tags"),
@@ -220,8 +221,8 @@ CASES: Mapping[str, Cases] = {
             "InvalidInstanceId.CountLimitExceeded",
         ),
     ),
-    "DescribeInvocations": (*_PAGING, *_TAGS),
-    "DescribeInvocationResults": (*_PAGING, *_TAGS),
+    "DescribeInvocations": (*_PAGING, *_TAGS, ({"CommandName": "x", **_DEEP}, "InvalidParam.PageNumber")),
+    "DescribeInvocationResults": (*_PAGING, *_TAGS, (_DEEP, "InvalidParam.PageNumber")),
     "DescribeCloudAssistantStatus": (
         *_PAGING,
         ({"InstanceId.1": "i-absent"}, "InvalidInstance.NotFound"),

@@ -93,3 +93,26 @@ def test_any_signature_headers_and_body(
 ) -> None:
     form = {**v1_parameters("DescribeRegions", {}, secret=SECRET, AccessKeyId=KEY_ID), **changed}
     check(*whole.post(urlencode(form).encode() + (b"&" + body if body else b""), headers))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    registration=st.dictionaries(
+        st.sampled_from(["ActivationId", "ActivationCode", "MachineId", "ClientToken", "Name", "ForceNew", "More"]),
+        VALUES | st.booleans() | st.none() | st.integers() | st.lists(st.text(max_size=3), max_size=2),
+    )
+    | st.lists(st.integers(), max_size=2)
+    | st.text(max_size=20),
+    address=VALUES,
+)
+def test_any_registration(whole: WholeGateway, registration: object, address: str) -> None:
+    forwarded = address.encode("latin-1", "ignore").decode("latin-1").translate(dict.fromkeys((0, 10, 13)))
+    check(*whole.post(json.dumps(registration), {"X-Forwarded-For": forwarded}, path="/register"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200), path=st.sampled_from(["/register", "/register/", "/files/x", "/healthz", "/%00"]))
+def test_any_bytes_to_any_page(whole: WholeGateway, body: bytes, path: str) -> None:
+    status, answer = whole.post(body, path=path)
+    assert status < 500
+    assert b"Traceback" not in answer

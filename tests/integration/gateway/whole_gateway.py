@@ -28,11 +28,13 @@ class WholeGateway:
     assistant: Assistant
     port: int
 
-    def post(self, form: str | bytes, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+    def post(
+        self, form: str | bytes, headers: Mapping[str, str] | None = None, *, path: str = "/"
+    ) -> tuple[int, bytes]:
         """Send one request and give status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("POST", "/", form, {**FORM, **(headers or {})})
+            connection.request("POST", path, form, {**FORM, **(headers or {})})
             response = connection.getresponse()
             return response.status, response.read()
         finally:
