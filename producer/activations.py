@@ -92,10 +92,13 @@ def create(
     if redis.call("ZCARD", keys.ACTIVATIONS) >= ACTIVATIONS_COUNT and not _forget_ended(redis):
         raise RequestInvalid(f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit")
     if not 1 <= instance_count <= INSTANCES_COUNT_MAX:
-        raise RequestInvalid(f"{instance_count} instances", code="ActivationLimitation.Invalid")
+        raise RequestInvalid(
+            f"1 to {INSTANCES_COUNT_MAX} machines may register with one activation, not {instance_count}",
+            code="ActivationLimitation.Invalid",
+        )
     if not 1 <= hours <= hours_max:
         raise RequestInvalid(
-            f"{hours} hours; 1 to {hours_max} are allowed (limits.activation_hours_max)",
+            f"an activation is good for 1 to {hours_max} hours (limits.activation_hours_max), not {hours}",
             code="ActivationTTL.ExceedLimit",
         )
     if len(description) > DESCRIPTION_CHARACTERS:

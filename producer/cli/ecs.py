@@ -60,7 +60,7 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
     action = registry.find(asked.action)
     if action is None:
         raise RequestInvalid(
-            f"there is no action {asked.action!r}; there are: {', '.join(registry)}", code="InvalidAction.NotFound"
+            f"{registry.unknown(asked.action)} There are: {', '.join(registry)}", code="InvalidAction.NotFound"
         )
     caller = AccessKey("", "", active=True, principal=getpass.getuser())
     values = with_todays_names(asked.action, asked.parameters)

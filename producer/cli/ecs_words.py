@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...broker_config.errors import RequestInvalid
 
 _NAME = re.compile(r"--([A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*)(?:=(.*))?", re.DOTALL)
-_ACTION = re.compile(r"[A-Z][A-Za-z]+")
+_ACTION = re.compile(r"[A-Za-z]+")
 #: Lists whose plural the older clients use, with the name that the API has.
 _PLURALS = {"InstanceIds": "InstanceId", "ResourceIds": "ResourceId", "SettingTypes": "SettingType"}
 #: The one action where the plural is the API's own name, of a JSON list.
@@ -29,8 +29,13 @@ def read_words(words: Sequence[str]) -> EcsCall:
     A parameter without a value is a truth value; several values are a list, ``InstanceId.1``, ``InstanceId.2`` ….
 
     Raises:
-        RequestInvalid: there is no action, or a value has no parameter before it.
+        RequestInvalid: there is no action, a value has no parameter before it, or a word is no UTF-8.
     """
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise RequestInvalid(
+                f"{word[:40]!r} holds bytes that are not UTF-8; give such content as Base64", code="InvalidParameter"
+            )
     if not words or not _ACTION.fullmatch(words[0]):
         raise RequestInvalid(
             "name an action first, as in: assist ecs DescribeInvocations --InvokeId t-…", code="InvalidUsage"

@@ -61,5 +61,14 @@ class ActionRegistry:
         """Find an action; names are case-sensitive."""
         return self._actions.get(name)
 
+    def unknown(self, name: str) -> str:
+        """Say that there is no such action, and which one may have been meant."""
+        import difflib  # lazy: only a mistake needs it
+
+        by_lower = {one.lower(): one for one in self._actions}
+        near = difflib.get_close_matches(name[:64].lower(), by_lower, 1, 0.6)
+        hint = f"; did you mean {by_lower[near[0]]}?" if near else "."
+        return f"There is no action {name[:64]!r} here{hint}"
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._actions))

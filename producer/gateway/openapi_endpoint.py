@@ -57,7 +57,7 @@ class OpenApiEndpoint:
         caller = self._authenticator.caller_of(signed)
         action = self._actions.find(signed.action)
         if action is None:
-            raise api_error("InvalidAction.NotFound", f"There is no action {signed.action[:64]!r} here.")
+            raise api_error("InvalidAction.NotFound", self._actions.unknown(signed.action))
         if signed.version != VERSION:
             raise api_error("InvalidVersion")
         self._authorization.require(caller, signed.action)

@@ -34,7 +34,12 @@ def test_words(line: str, parameters: dict[str, str] | None) -> None:
     assert (call.action, call.parameters) == (words[0], parameters)
 
 
-@pytest.mark.parametrize("line", ["", "--Name x", "CreateCommand x", "describe", "InvokeCommand --InstanceIds '[x'"])
+@pytest.mark.parametrize("line", ["", "--Name x", "CreateCommand x", "desc1be", "InvokeCommand --InstanceIds '[x'"])
 def test_words_that_make_no_call(line: str) -> None:
     with pytest.raises(RequestInvalid):
         read_words(shlex.split(line))
+
+
+def test_bytes_that_are_no_text_are_refused_with_the_way_to_send_them() -> None:
+    with pytest.raises(RequestInvalid, match="Base64"):
+        read_words(["RunCommand", "--CommandContent", b"\xff".decode("utf-8", "surrogateescape")])
