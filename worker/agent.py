@@ -49,7 +49,7 @@ _FLUSH_SECONDS = 1.0
 #: The longest that all of its goodbyes may take.
 _LEAVE_SECONDS = 1.8
 #: Every so many beats one is announced to monitors as well.
-_EVENT_BEATS = 2
+_EVENT_BEATS = 3
 #: Longer than a connection to nowhere takes to be given up by itself.
 _LEAST_PATIENCE_SECONDS = 30.0
 #: Tells the service manager to start us again; scripts go on meanwhile.

@@ -63,15 +63,20 @@ class EventOutbox:
 
     def flush(self, *_: Any) -> None:
         """Publish what is in the box; what Redis does not take is dropped."""
+        command = self.emptied()
+        if command is None:
+            return
+        try:
+            self._redis.call(*command)
+        except REDIS_TROUBLE:
+            return
+
+    def emptied(self) -> Command | None:
+        """Empty the box; return the publishing of what was in it, ``None`` for nothing."""
         events = []
         while self._events:
             events.append(self._events.popleft())
-        if not events:
-            return
-        try:
-            self._redis.call(*self._publish("task.multi", events))
-        except REDIS_TROUBLE:
-            return
+        return self._publish("task.multi", events) if events else None
 
     def worker_event(self, type: str, *, interval_seconds: float, active_count: int) -> Command:
         """Build the publishing of ``worker-online``, ``worker-heartbeat`` or ``worker-offline``, for a pipeline."""

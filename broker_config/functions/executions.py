@@ -59,6 +59,34 @@ def claim_reply(reply: list[Any]) -> Claimed | NotClaimed:
     return NotClaimed(reply[1].decode(), reply[2].decode())
 
 
+def finish_command(
+    instance_id: str,
+    execution_id: str,
+    state: ExecutionState,
+    fields: Mapping[str, Argument],
+    *,
+    live_output_ttl_ms: int,
+    retention_ms: int,
+) -> Command:
+    """Build the move of an execution to its final state; read its reply with ``finish_reply``."""
+    pairs: list[Argument] = [part for pair in fields.items() for part in pair]
+    return fcall(
+        "ca_finish",
+        [
+            keys.execution(instance_id, execution_id),
+            keys.open_executions(instance_id),
+            keys.live_output(instance_id, execution_id),
+            keys.instance_history(instance_id),
+        ],
+        [execution_id, state, _csv(allowed_from(state)), live_output_ttl_ms, retention_ms, *pairs],
+    )
+
+
+def finish_reply(reply: list[Any]) -> Moved | Unmoved:
+    """Read what the move to a final state answered."""
+    return _move_reply(reply)
+
+
 def finish(
     redis: Redis,
     instance_id: str,
@@ -70,21 +98,10 @@ def finish(
     retention_ms: int,
 ) -> Moved | Unmoved:
     """Move an execution to its final state. Safe to repeat: a final row refuses the second report."""
-    pairs: list[Argument] = [part for pair in fields.items() for part in pair]
-    reply = run(
-        redis,
-        fcall(
-            "ca_finish",
-            [
-                keys.execution(instance_id, execution_id),
-                keys.open_executions(instance_id),
-                keys.live_output(instance_id, execution_id),
-                keys.instance_history(instance_id),
-            ],
-            [execution_id, state, _csv(allowed_from(state)), live_output_ttl_ms, retention_ms, *pairs],
-        ),
+    command = finish_command(
+        instance_id, execution_id, state, fields, live_output_ttl_ms=live_output_ttl_ms, retention_ms=retention_ms
     )
-    return _move_reply(reply)
+    return finish_reply(run(redis, command))
 
 
 def request_stop_command(
@@ -107,6 +124,25 @@ def stop_reply(reply: list[Any]) -> Moved | Unmoved:
     return _move_reply(reply)
 
 
+def append_output_command(
+    instance_id: str,
+    execution_id: str,
+    *,
+    offset_bytes: int,
+    skipped_bytes: int,
+    streams: str,
+    data: bytes,
+    keep_count: int,
+    ttl_ms: int,
+) -> Command:
+    """Build the publishing of a piece of live output; the reply is 0 when the execution is not running any more."""
+    return fcall(
+        "ca_append_output",
+        [keys.execution(instance_id, execution_id), keys.live_output(instance_id, execution_id)],
+        [execution_id, offset_bytes, skipped_bytes, streams, data, keep_count, ttl_ms],
+    )
+
+
 def append_output(
     redis: Redis,
     instance_id: str,
@@ -120,15 +156,17 @@ def append_output(
     ttl_ms: int,
 ) -> bool:
     """Publish a piece of live output; false when the execution is not running any more."""
-    reply = run(
-        redis,
-        fcall(
-            "ca_append_output",
-            [keys.execution(instance_id, execution_id), keys.live_output(instance_id, execution_id)],
-            [execution_id, offset_bytes, skipped_bytes, streams, data, keep_count, ttl_ms],
-        ),
+    command = append_output_command(
+        instance_id,
+        execution_id,
+        offset_bytes=offset_bytes,
+        skipped_bytes=skipped_bytes,
+        streams=streams,
+        data=data,
+        keep_count=keep_count,
+        ttl_ms=ttl_ms,
     )
-    return bool(reply)
+    return bool(run(redis, command))
 
 
 def settle_lost_command(instance_id: str, execution_id: str, *, seen: str, error_code: str, error_info: str) -> Command:

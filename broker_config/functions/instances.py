@@ -1,13 +1,14 @@
 """Typed calls for instances: register one, and its agent's heartbeat."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from .. import keys
 from ..redis_client import Redis
-from ..redis_connection import Argument
-from .function_library import fcall, run, run_all
+from ..redis_connection import Argument, Command
+from .function_library import fcall, run
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -45,6 +46,36 @@ def register_instance(
     return bool(reply == b"ok")
 
 
+def heartbeat_command(
+    instance_id: str, epoch: str, fields: Mapping[str, Argument], *, ttl_ms: int, take_over: bool
+) -> Command:
+    """Build the heartbeat of an agent, for a pipeline; read its reply with ``beat_reply``."""
+    pairs: list[Argument] = [part for pair in fields.items() for part in pair]
+    read = [keys.profile(instance_id), keys.quarantine(instance_id), keys.key_bundle(instance_id)]
+    return fcall(
+        "ca_heartbeat",
+        [keys.info(instance_id), keys.open_executions(instance_id), keys.queue(instance_id)],
+        [epoch, ttl_ms, int(take_over), *read, *pairs],
+    )
+
+
+def beat_reply(reply: list[Any]) -> Beat:
+    """Read what the heartbeat answered."""
+    now, epoch, boot_id, machine_id, open_count, queue_count, name, account_id, quarantine, bundle = reply
+    return Beat(
+        server_ms=int(now),
+        epoch=epoch.decode(),
+        boot_id=boot_id.decode(),
+        machine_id=machine_id.decode(),
+        open_count=open_count,
+        queue_count=queue_count,
+        name=name.decode(),
+        account_id=account_id.decode(),
+        quarantine=quarantine.decode(),
+        key_bundle=bundle,
+    )
+
+
 def heartbeat(
     redis: Redis,
     instance_id: str,
@@ -55,27 +86,4 @@ def heartbeat(
     take_over: bool,
 ) -> Beat:
     """Refresh an agent's info key; a different living epoch is left alone unless ``take_over``."""
-    pairs: list[Argument] = [part for pair in fields.items() for part in pair]
-    touched = [keys.info(instance_id), keys.open_executions(instance_id), keys.queue(instance_id)]
-    reply, profile, quarantine, bundle = run_all(
-        redis,
-        [
-            fcall("ca_heartbeat", touched, [epoch, ttl_ms, int(take_over), *pairs]),
-            # Beside the function: an agent may only read these, and a function's keys count as written.
-            ("HMGET", keys.profile(instance_id), "name", "account_id"),
-            ("HGET", keys.quarantine(instance_id), "reason"),
-            ("GET", keys.key_bundle(instance_id)),
-        ],
-    )
-    return Beat(
-        server_ms=int(reply[0]),
-        epoch=reply[1].decode(),
-        boot_id=reply[2].decode(),
-        machine_id=reply[3].decode(),
-        open_count=reply[4],
-        queue_count=reply[5],
-        name=(profile[0] or b"").decode(),
-        account_id=(profile[1] or b"").decode(),
-        quarantine=(quarantine or b"").decode(),
-        key_bundle=bundle or b"",
-    )
+    return beat_reply(run(redis, heartbeat_command(instance_id, epoch, fields, ttl_ms=ttl_ms, take_over=take_over)))

@@ -21,7 +21,8 @@ from cloud_assistant.broker_config.functions.executions import (
     states_reply,
     stop_reply,
 )
-from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.function_library import run, run_all
+from cloud_assistant.broker_config.functions.instances import beat_reply, heartbeat_command
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState as S
@@ -286,3 +287,20 @@ def test_states_of_many_rows_are_read_in_order_with_gaps(ledger: Ledger) -> None
 def test_a_broken_envelope_is_an_error_and_not_a_guess(broken: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         messages.decode_envelope(broken)
+
+
+def test_a_heartbeat_brings_in_one_command_all_that_concerns_an_idle_agent(ledger: Ledger) -> None:
+    instance_id = "i-1"
+    ledger.dispatch(instance_id)
+    ledger.redis.call("HSET", keys.profile(instance_id), "name", "web", "account_id", "7")
+    ledger.redis.call("HSET", keys.quarantine(instance_id), "reason", "cloned")
+    ledger.redis.call("SET", keys.key_bundle(instance_id), "new keys")
+
+    command = heartbeat_command(instance_id, "e", {"slots": 10}, ttl_ms=60_000, take_over=False)
+    first, second = run_all(ledger.redis, [command, command])
+
+    assert (beat_reply(first).epoch, beat_reply(second).epoch) == ("", "e")
+    beat = beat_reply(second)
+    assert (beat.name, beat.account_id, beat.quarantine, beat.key_bundle) == ("web", "7", "cloned", b"new keys")
+    assert (beat.open_count, beat.queue_count) == (1, 1)
+    assert ledger.redis.call("HGET", keys.info(instance_id), "slots") == b"10"
