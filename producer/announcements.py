@@ -35,7 +35,10 @@ class Announcement(msgspec.Struct, frozen=True):
 MISSED = Announcement("missed", "")
 
 
-class _Box(msgspec.Struct):
+class Box(msgspec.Struct, eq=False):
+    """What was announced to one listener and not taken by it yet."""
+
+    invoke_id: str
     channel: str
     messages: deque[Announcement] = msgspec.field(default_factory=deque)
 
@@ -48,16 +51,17 @@ class Announcements:
         #: Invocations made by this process announce their ends here.
         self.own_channel = keys.done_channel(new_token())
         self._subscription: Subscription | None = None
-        self._boxes: dict[str, _Box] = {}
+        self._boxes: dict[str, list[Box]] = {}
         self._channels: dict[str, int] = {}
         self._state = threading.Condition()
         self._reading = False
 
     @contextmanager
-    def listen(self, invoke_id: str, channel: str) -> Iterator[None]:
+    def listen(self, invoke_id: str, channel: str) -> Iterator[Box]:
         """Collect the announcements of an invocation; from the moment this is entered none is lost unnoticed."""
+        box = Box(invoke_id, channel)
         with self._state:
-            self._boxes[invoke_id] = _Box(channel)
+            self._boxes.setdefault(invoke_id, []).append(box)
             if self._subscription is None:
                 self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
             if channel != self.own_channel:
@@ -67,18 +71,19 @@ class Announcements:
                     self._redis.call("PING")
                 self._channels[channel] = self._channels.get(channel, 0) + 1
         try:
-            yield
+            yield box
         finally:
             with self._state:
-                self._boxes.pop(invoke_id, None)
+                self._boxes[invoke_id].remove(box)
+                if not self._boxes[invoke_id]:
+                    del self._boxes[invoke_id]
                 self._leave(channel)
 
-    def next(self, invoke_id: str, timeout_seconds: float) -> Announcement | None:
-        """Wait for the next announcement about an invocation; ``None`` when there was none in time."""
+    def next(self, box: Box, timeout_seconds: float) -> Announcement | None:
+        """Wait for the next announcement to a listener; ``None`` when there was none in time."""
         deadline = monotonic_seconds() + timeout_seconds
         while True:
             with self._state:
-                box = self._boxes[invoke_id]
                 if box.messages:
                     return box.messages.popleft()
                 remaining = deadline - monotonic_seconds()
@@ -103,7 +108,7 @@ class Announcements:
                 self._subscription = None
 
     def _read_once(self, timeout_seconds: float) -> None:
-        """Read one message and hand it to its box; after a lost connection everybody is told that some were missed."""
+        """Read one message and hand it to its boxes; after a lost connection all are told that some were missed."""
         try:
             if self._subscription is None:
                 self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
@@ -118,13 +123,13 @@ class Announcements:
         kind, _, rest = received[1].decode("utf-8", "replace").partition(" ")
         execution, _, state = rest.partition(" ")
         with self._state:
-            box = self._boxes.get(execution.partition(".")[0])
-            if box is None or box.channel != received[0]:
-                return
-            if len(box.messages) >= _BOX_COUNT:
-                box.messages.clear()
-                box.messages.append(MISSED)
-            box.messages.append(Announcement(kind, execution, state))
+            for box in self._boxes.get(execution.partition(".")[0], ()):
+                if box.channel != received[0]:
+                    continue
+                if len(box.messages) >= _BOX_COUNT:
+                    box.messages.clear()
+                    box.messages.append(MISSED)
+                box.messages.append(Announcement(kind, execution, state))
 
     def _drop_subscription(self) -> None:
         with self._state:
@@ -134,8 +139,9 @@ class Announcements:
 
     def _tell_all_missed(self) -> None:
         with self._state:
-            for box in self._boxes.values():
-                box.messages.append(MISSED)
+            for boxes in self._boxes.values():
+                for box in boxes:
+                    box.messages.append(MISSED)
 
     def _leave(self, channel: str) -> None:
         if channel not in self._channels:

@@ -14,7 +14,7 @@ from ..broker_config.ledger import StoredInvocation, execution_states, latest_ex
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.states import is_final
-from .announcements import Announcements
+from .announcements import Announcements, Box
 
 #: The ledger is looked at this often although nothing was announced: an agent may have died, a message been lost.
 _LOOK_SECONDS = 2.0
@@ -83,7 +83,7 @@ class Follower:
         """
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
         record = self._stored.record
-        with self._announcements.listen(record.invoke_id, record.done_channel):
+        with self._announcements.listen(record.invoke_id, record.done_channel) as box:
             yield from self._patiently(self._look, deadline)
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
@@ -94,18 +94,17 @@ class Follower:
                         f"after {timeout_seconds:g} s; they go on"
                     )
                 until = min(look_at, deadline) if deadline is not None else look_at
-                heard = self._hear(max(0.0, until - now), deadline)
+                heard = self._hear(box, max(0.0, until - now), deadline)
                 if heard:
                     yield from self._patiently(partial(self._react, heard), deadline)
                 if monotonic_seconds() >= look_at:
                     yield from self._patiently(self._look, deadline)
                     look_at = monotonic_seconds() + _LOOK_SECONDS
 
-    def _hear(self, timeout_seconds: float, deadline: float | None) -> list[tuple[str, str]]:
+    def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[tuple[str, str]]:
         """Collect what was announced: at least one, and all that are there already."""
-        invoke_id = self._stored.record.invoke_id
         try:
-            first = self._announcements.next(invoke_id, timeout_seconds)
+            first = self._announcements.next(box, timeout_seconds)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
             return [("missed", "")]
@@ -116,7 +115,7 @@ class Follower:
                 self._shown.pop(first.execution_id, None)
             if len(heard) >= _ROWS_COUNT:
                 break
-            first = self._announcements.next(invoke_id, 0)
+            first = self._announcements.next(box, 0)
         return heard
 
     def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:

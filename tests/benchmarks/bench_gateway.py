@@ -19,8 +19,7 @@ from statistics import median
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.measures import Figure, quantile  # noqa: E402
-from benchmarks.run import as_table, keep  # noqa: E402
+from benchmarks.figures import Figure, Scale, as_table, at_most, quantile, times_floor  # noqa: E402
 from unit.producer.gateway.signing import v1_query  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
@@ -107,42 +106,42 @@ def read_replies(connection: socket.socket) -> Iterator[bytes]:
         yield head.split(b" ")[1]
 
 
-def throughput(gateway: Gateway, invoke_id: str) -> list[Figure]:
+def throughput(gateway: Gateway, invoke_id: str, scale: Scale) -> list[Figure]:
     """Rates and latencies by number of clients."""
-    figures = []
-    for clients in CLIENTS:
-        constant = load(gateway, [CONSTANT] * REQUESTS, clients, b"404")
+    found = []
+    requests = scale.of(REQUESTS, 64)
+    for clients in CLIENTS if not scale.is_quick else (1, 4):
+        constant = load(gateway, [CONSTANT] * requests, clients, b"404")
         describe = load(
-            gateway, [signed("DescribeInvocationResults", InvokeId=invoke_id) for _ in range(REQUESTS)], clients
+            gateway, [signed("DescribeInvocationResults", InvokeId=invoke_id) for _ in range(requests)], clients
         )
         run = load(
             gateway,
             [
                 signed("RunCommand", **{"InstanceId.1": "i-bench", "Type": "RunShellScript", "CommandContent": "true"})
-                for _ in range(REQUESTS)
+                for _ in range(requests)
             ],
             clients,
         )
         for name, ours in (("DescribeInvocationResults", describe), ("RunCommand", run)):
             what = f"{name}, {clients} clients"
-            figures += [
-                Figure(what, "/s", ours.rate, constant.rate, ""),
-                Figure(f"{what}, p50", "ms", median(ours.latencies) * 1e3, median(constant.latencies) * 1e3, ""),
+            found += [
+                Figure(what, "/s", ours.rate, constant.rate),
+                Figure(f"{what}, p50", "ms", median(ours.latencies) * 1e3, median(constant.latencies) * 1e3),
                 Figure(
                     f"{what}, p99",
                     "ms",
                     quantile(list(ours.latencies), 0.99) * 1e3,
                     quantile(list(constant.latencies), 0.99) * 1e3,
-                    "",
                 ),
             ]
             if clients == 1:
-                spent, least = ours.cpu_seconds / REQUESTS * 1e3, constant.cpu_seconds / REQUESTS * 1e3
-                figures.append(Figure(f"{name}, the gateway's CPU", "ms", spent, least, "≤ 3 ms"))
-    return figures
+                spent, least = ours.cpu_seconds / requests * 1e3, constant.cpu_seconds / requests * 1e3
+                found.append(Figure(f"{name}, the gateway's CPU", "ms", spent, least, goal=at_most(3)))
+    return found
 
 
-def history(gateway: Gateway, assistant: Assistant, invoke_id: str) -> list[Figure]:
+def history(gateway: Gateway, assistant: Assistant, invoke_id: str, scale: Scale) -> list[Figure]:
     """One page before and after 100,000 results were stored; here the floor is the page before."""
     queries = {
         "of one invocation": {"InvokeId": invoke_id},
@@ -158,35 +157,31 @@ def history(gateway: Gateway, assistant: Assistant, invoke_id: str) -> list[Figu
         return [median(one.latencies) * 1e3 for one in loads]
 
     before = pages()
-    fleet = [f"i-fleet-{number}" for number in range(HISTORY_TARGETS)]
+    fleet = [f"i-fleet-{number}" for number in range(scale.of(HISTORY_TARGETS, 200))]
     assistant.redis.pipeline_or_raise([("ZADD", keys.INSTANCES, now_ms(), one) for one in fleet])
-    for _ in range(HISTORY_RUNS):
+    for _ in range(scale.of(HISTORY_RUNS, 2)):
         assistant.run_command("true", Targets(instance_ids=fleet))
-    stored = f"{HISTORY_RUNS * HISTORY_TARGETS:,} more results"
+    stored = f"{scale.of(HISTORY_RUNS * HISTORY_TARGETS, 400):,} more results"
     return [
-        Figure(f"page {name}, with {stored}", "ms", ours, base, "flat")
+        Figure(f"page {name}, with {stored}", "ms", ours, base, goal=times_floor(1.5))
         for name, ours, base in zip(queries, pages(), before, strict=True)
     ]
 
 
-def main() -> None:
-    """Measure, print and keep."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        with RedisServer(folder / "redis") as server, ExitStack() as ending:
-            system = System.on(server, folder / "system")
-            ending.callback(system.stop)
-            assistant = Assistant(settings=Settings(redis_url=server.url(), home=str(folder)))
-            ending.callback(assistant.close)
-            assistant.add_instance("i-bench")
-            gateway = system.start_gateway(environment=KEY)
-            invoke_id = assistant.run_command("true", Targets(instance_ids=["i-bench"])).invoke_id
-            load(gateway, [CONSTANT] * 200, 4, b"404")
-            figures = [*throughput(gateway, invoke_id), *history(gateway, assistant, invoke_id)]
-    table = as_table(figures)
-    print(table)
-    keep(figures, table)
+def figures(scale: Scale, folder: Path) -> list[Figure]:
+    """Throughput, then pages over a long history."""
+    with RedisServer(folder / "redis") as server, ExitStack() as ending:
+        system = System.on(server, folder / "system")
+        ending.callback(system.stop)
+        assistant = Assistant(settings=Settings(redis_url=server.url(), home=str(folder)))
+        ending.callback(assistant.close)
+        assistant.add_instance("i-bench")
+        gateway = system.start_gateway(environment=KEY)
+        invoke_id = assistant.run_command("true", Targets(instance_ids=["i-bench"])).invoke_id
+        load(gateway, [CONSTANT] * scale.of(200, 20), 4, b"404")
+        return [*throughput(gateway, invoke_id, scale), *history(gateway, assistant, invoke_id, scale)]
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        print(as_table(figures(Scale(), Path(name))))

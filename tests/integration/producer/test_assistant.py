@@ -209,6 +209,26 @@ def test_a_wait_survives_a_restart_of_the_server(
     assert states == ["Success"]
 
 
+def test_several_waiters_for_one_invocation_all_hear_of_its_end(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoked = assistant.run_command("echo 123", ON_1)
+    agent.claim(invoked.invoke_id, "i-1")
+    states: list[str] = []
+    started = threading.Barrier(4)
+
+    def wait() -> None:
+        started.wait()
+        states.append(assistant.wait(invoked.invoke_id, timeout_seconds=10).status.state)
+
+    waiters = [threading.Thread(target=wait) for _ in range(3)]
+    for waiter in waiters:
+        waiter.start()
+    started.wait()
+    agent.finish(invoked.invoke_id, "i-1")
+    for waiter in waiters:
+        waiter.join()
+    assert states == ["Success"] * 3
+
+
 def test_what_is_overdue_is_shown_with_its_reason_before_any_sweeper_wrote_it(
     assistant: Assistant, agent: AgentStandIn
 ) -> None:
