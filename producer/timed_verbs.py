@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..broker_config.clock import now_ms
 from ..broker_config.ledger import StoredInvocation
 from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Invocation, Schedule
@@ -67,12 +68,12 @@ class TimedVerbs:
         return timed_showing.show_timed(self._redis, invoke_id)
 
     def preview(self, schedule: Schedule, *, after_ms: int | None = None, count: int = 10) -> Preview:
-        """Tell when a schedule would be due, from now on unless given.
+        """Tell when a schedule would be due, from now on (by this machine's clock) unless given. Needs no Redis.
 
         Raises:
             RequestInvalid: it cannot be read.
         """
-        start_ms = server_ms(self._redis) if after_ms is None else after_ms
+        start_ms = now_ms() if after_ms is None else after_ms
         zone = self._settings.beat.timezone
         return timed_showing.preview(schedule, default_zone=zone, after_ms=start_ms, count=count)
 

@@ -62,4 +62,4 @@ class Schedule(ABC):
     def local_text(self, due: DueTime) -> str:
         """Render a due time in the schedule's zone: ISO 8601 with the offset of that moment."""
         moment = EPOCH + timedelta(milliseconds=due.utc_ms)
-        return moment.astimezone(zone_named(self.zone)).isoformat(timespec="auto")
+        return moment.astimezone(zone_named(self.zone)).isoformat(timespec="seconds")

@@ -109,7 +109,7 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
     for line in table(("UTC", shape["TimeZone"], ""), rows, terminal_columns()):
         call.print(line)
     if not rows:
-        call.say("it is not due any more")
+        call.say(f"it is never due {'from then on' if start else 'any more'}")
 
 
 @assist_command(
