@@ -1,6 +1,7 @@
 """A TCP proxy that breaks the line between a client and a server in the ways real networks do."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
@@ -10,6 +11,7 @@ from harness.ports import reserve_port
 from harness.proxy_link import Line, Link
 
 T = TypeVar("T")
+_BACKLOG = 128
 
 
 class TcpProxy:
@@ -25,8 +27,9 @@ class TcpProxy:
         self.line = Line()
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listener: asyncio.Server | None = None
-        self._is_cut = False
+        self._listener: socket.socket | None = None
+        #: Counts the resets, for connections that were taken in and are not carried yet.
+        self._drop_count = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"tcp-proxy:{self.port}", daemon=True)
         #: How many connections clients have opened through it so far.
@@ -95,27 +98,38 @@ class TcpProxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(15)
 
     async def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        if self._listener is not None:
+            return
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=_BACKLOG)
+        self._listener.setblocking(False)
+        # Not asyncio's server: one that is closed leaves what it has just taken in to the garbage collector.
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            taken, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        taken.setblocking(False)
+        task = self._loop.create_task(self._serve(taken, self._drop_count))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, taken: socket.socket, drop_count: int) -> None:
+        reader, writer = await asyncio.open_connection(sock=taken)
         link = Link(self.line, reader, writer)
-        if self._is_cut:  # taken in just before the port was closed
+        if drop_count != self._drop_count:  # taken in just before all were reset
             link.reset()
             return
         self.connection_count += 1
         self._links.add(link)
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
         try:
             await link.carry(self.upstream)
         finally:
             self._links.discard(link)
-            if task is not None:
-                self._tasks.discard(task)
 
     async def _drop_connections(self) -> None:
+        self._drop_count += 1
         for link in list(self._links):
             link.reset()
         tasks = list(self._tasks)
@@ -123,8 +137,8 @@ class TcpProxy:
             await asyncio.wait(tasks, timeout=5)
 
     async def _cut(self) -> None:
-        self._is_cut = True
         if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
         await self._drop_connections()
@@ -135,7 +149,6 @@ class TcpProxy:
             link.is_open.clear()
 
     async def _heal(self) -> None:
-        self._is_cut = False
         self.line.starts_silent = False
         for link in self._links:
             link.is_open.set()

@@ -1,4 +1,8 @@
+import contextlib
+import gc
+import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -7,6 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from harness import proc
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.tcp_proxy import TcpProxy
@@ -142,3 +147,26 @@ def test_a_server_that_does_not_listen_looks_like_that_through_the_proxy(
     redis_server.stop()
     with pytest.raises(ConnectionResetError), connected(proxy) as link:
         link.recv(1)
+
+
+def test_connections_that_come_while_the_line_is_cut_again_and_again_are_all_closed(proxy: TcpProxy) -> None:
+    ending = threading.Event()
+
+    def knock() -> None:
+        while not ending.is_set():
+            with contextlib.suppress(OSError), connected(proxy, 1) as link:
+                ask(link)
+
+    before = proc.fd_count(os.getpid())
+    knocking = [threading.Thread(target=knock) for _ in range(4)]
+    for thread in knocking:
+        thread.start()
+    for _ in range(60):
+        proxy.cut()
+        proxy.heal()
+    ending.set()
+    for thread in knocking:
+        thread.join()
+    eventually(lambda: proc.fd_count(os.getpid()) <= before, 5, "every socket is closed")
+    # What only the collector closes is a warning, and so a failure of this test.
+    gc.collect()
