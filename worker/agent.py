@@ -42,6 +42,9 @@ from .slots import Slots
 from .spool import Spool
 from .start_report import report_policy, report_rights, report_security
 from .tasks import register
+from .upgrade.handing_over import StartedAs, become_guard
+from .upgrade.installation import Installation
+from .upgrade.upgrader import Upgrader
 from .verification import Verifier
 
 #: How long an ending agent waits for results that are on their way to Redis.
@@ -61,7 +64,9 @@ _log = logger("agent")
 class Agent:
     """One agent; made and run in the main thread."""
 
-    def __init__(self, settings: Settings, identity: Identity, launcher: Launcher) -> None:
+    def __init__(
+        self, settings: Settings, identity: Identity, launcher: Launcher, started_as: StartedAs | None = None
+    ) -> None:
         """Put the parts together; Redis is not needed yet.
 
         Raises:
@@ -69,6 +74,7 @@ class Agent:
             OSError: the home cannot be written.
         """
         self._settings = settings
+        self._started_as = started_as or StartedAs()
         self._identity = identity
         self._home = Path(settings.home)
         self._keys = KeyRing(self._home, identity.instance_id, settings.security.instance_key)
@@ -94,6 +100,13 @@ class Agent:
             EventOutbox(self._redis, identity.instance_id, version=identity.agent_version, tick=self._queue.tick)
             if settings.agent.events
             else None
+        )
+        self._upgrader = Upgrader(
+            settings,
+            instance_id=identity.instance_id,
+            version=identity.agent_version,
+            keys=self._keys,
+            hand_over=self._hand_over,
         )
         self._intake = MessageIntake(self._slots, self._outbox)
         self._wire_execution(launcher)
@@ -212,6 +225,26 @@ class Agent:
             self._say_goodbye()
         _leave(0)
 
+    def _hand_over(self, version: str, probation_seconds: float) -> None:
+        """Become the guard of another version's trial; scripts go on, what is not delivered is on disk.
+
+        Nobody says goodbye: the instance counts as connected while its agent changes.
+
+        Raises:
+            OSError: that could not be; the service manager starts this version again.
+        """
+        _log.info("agent hands over to version=%s running=%d", version, self._in_hand.running_count)
+        self._lane.stop()
+        self._queue.leave()
+        self._reporter.flush(_FLUSH_SECONDS)
+        try:
+            become_guard(
+                Installation(Path(self._settings.agent.install_folder)), self._started_as, version, probation_seconds
+            )
+        except OSError as exc:
+            _log.error("the guard cannot be started (%s); ending with code %d to be started again", exc, EXIT_RESTART)
+            _leave(EXIT_RESTART)
+
     def _join_redis(self) -> None:
         """Make the first heartbeat and look at the ledger, however long Redis stays away."""
         backoff = Backoff()
@@ -251,6 +284,7 @@ class Agent:
     def _on_beat(self, beat: Beat) -> None:
         self._beat_count += 1
         self._keys.take_up(beat.key_bundle)
+        self._upgrader.look_at(beat.upgrade_order)
         self._spool.trim()
         if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(self._outbox, "worker-heartbeat")
@@ -276,6 +310,7 @@ class Agent:
             "unreported_count": self._reporter.waiting_count,
             "disk_free_bytes": self._spool.free_bytes(),
             "key_ids": self._keys.key_ids,
+            **self._upgrader.fields,
         }
 
     def _say_goodbye(self) -> None:

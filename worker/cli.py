@@ -18,7 +18,10 @@ VERBS: dict[str, Row] = {
     "run": Row("run", "Run the agent in the foreground."),
     "status": Row("status", "Tell whether the agent of this machine runs."),
     "policy": Row("policy", "Show or check the local policy of this machine."),
+    "upgrade": Row("upgrade", "Install another version of the agent and try it."),
 }
+#: Verbs that programs of ours call; the help does not show them.
+HIDDEN = {"supervise-version": "supervise_version"}
 
 
 class VerbGroup(click.Group):
@@ -31,11 +34,12 @@ class VerbGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         row = VERBS.get(cmd_name)
-        if row is None:
+        module = row.module if row is not None else HIDDEN.get(cmd_name)
+        if module is None:
             return None
         from importlib import import_module  # lazy: the help needs it not
 
-        command = import_module(f".verbs.{row.module}", __package__).verb
+        command = import_module(f".verbs.{module}", __package__).verb
         assert isinstance(command, click.Command)
         return command
 

@@ -6,7 +6,7 @@ Celery is imported while the fork server gets ready: together they are the time 
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +15,7 @@ from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.settings_table import Settings, Value
 from .execution.launcher import Launcher
 from .home_lock import Holder, HomeLock
+from .upgrade.handing_over import StartedAs
 
 EXIT_USAGE = 2
 EXIT_REFUSED = 4
@@ -23,11 +24,15 @@ _LOG_FILES = 5
 _log = program_log.logger("agent")
 
 
-def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
-    """Run the agent of this machine; returns an exit code only when it could not start."""
+def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: Sequence[str] = ()) -> int:
+    """Run the agent of this machine; returns an exit code only when it could not start.
+
+    ``arguments`` are the words after ``run``: another version is started with the same.
+    """
     program_log.set_up(debug=debug)
     try:
-        _start(settings.load(overrides, config=config).settings, debug=debug)
+        started_as = StartedAs(overrides, config, arguments)
+        _start(settings.load(overrides, config=config).settings, started_as, debug=debug)
     except Refused as exc:
         _log.error("%s", exc)
         return EXIT_REFUSED
@@ -40,7 +45,7 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
     return 0
 
 
-def _start(loaded: Settings, *, debug: bool) -> None:
+def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
     """Start and run; returns when a start is refused by an exception only.
 
     Raises:
@@ -72,7 +77,7 @@ def _start(loaded: Settings, *, debug: bool) -> None:
         )
     )
     preparing.wait()
-    agent = Agent(loaded, identity, launcher)
+    agent = Agent(loaded, identity, launcher, started_as)
     _end_on_signals(agent.end)
     agent.run()
 

@@ -28,6 +28,8 @@ class Beat(msgspec.Struct, frozen=True):
     quarantine: str
     #: New keys of this instance, encrypted with one that it holds; empty when there are none.
     key_bundle: bytes
+    #: The order to become another version; empty when there is none.
+    upgrade_order: bytes = b""
 
 
 def register_instance(
@@ -61,7 +63,8 @@ def heartbeat_command(
 
 def beat_reply(reply: list[Any]) -> Beat:
     """Read what the heartbeat answered."""
-    now, epoch, boot_id, machine_id, open_count, queue_count, name, account_id, quarantine, bundle = reply
+    # A function library of a later release may say more.
+    now, epoch, boot_id, machine_id, open_count, queue_count, name, account_id, quarantine, bundle, order = reply[:11]
     return Beat(
         server_ms=int(now),
         epoch=epoch.decode(),
@@ -73,6 +76,7 @@ def beat_reply(reply: list[Any]) -> Beat:
         account_id=account_id.decode(),
         quarantine=quarantine.decode(),
         key_bundle=bundle,
+        upgrade_order=order,
     )
 
 

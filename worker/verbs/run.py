@@ -23,4 +23,8 @@ def verb(config: str, debug: bool, **given: Any) -> None:
 
     names = {"instance_id": "instance_id", "redis_url": "redis_url", "home": "home", "slots": "agent.slots"}
     overrides = {names[name]: value for name, value in given.items() if value is not None}
-    sys.exit(run_program(overrides, config=config, debug=debug))
+    # As they were given, for the one that takes this agent's place in an upgrade.
+    words = {"config": config, **given}
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in words.items() if value]
+    arguments += ["--debug"] if debug else []
+    sys.exit(run_program(overrides, config=config, debug=debug, arguments=arguments))

@@ -1,0 +1,94 @@
+"""Put a signed bundle of the agent beside the versions that are there, whole or not at all."""
+
+import hashlib
+import platform
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from ...broker_config.errors import Refused
+from ...broker_config.publisher_signing import AGENT_NAME, Statement
+from .installation import PROGRAM, Installation
+from .unpacking import remove, unpack
+
+_SYSTEMS = {"Linux": "linux", "Windows": "windows", "FreeBSD": "freebsd", "Darwin": "darwin"}
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
+
+
+class _File(msgspec.Struct):
+    sha256: str
+    size: int
+    mode: str | int
+
+
+class _Manifest(msgspec.Struct):
+    name: str
+    version: str
+    os: str
+    arch: str
+    files: dict[str, _File]
+
+
+def this_system() -> tuple[str, str]:
+    """The system and the processor of this machine, as bundles name them."""
+    machine = platform.machine().lower()
+    return _SYSTEMS.get(platform.system(), platform.system().lower()), _ARCHITECTURES.get(machine, machine)
+
+
+def check_fits(statement: Statement) -> None:
+    """Check that a statement is about an agent for this machine.
+
+    Raises:
+        Refused: it is not (``WrongArchive``).
+    """
+    system, arch = this_system()
+    if statement.name != AGENT_NAME or (statement.os, statement.arch) != (system, arch):
+        raise Refused(f"{statement} is not an agent for {system}/{arch}", code="WrongArchive")
+
+
+def install_bundle(archive: Path, statement: Statement, installation: Installation) -> None:
+    """Unpack a verified archive beside the others; a version that is there already is checked and kept.
+
+    Raises:
+        Refused: the archive is unsafe, broken, or not what its manifest says.
+        OSError: the disk does not take it.
+    """
+    target = installation.version_folder(statement.version)
+    if target.is_dir():
+        try:
+            _check_manifest(target, statement)
+        except Refused:
+            if installation.current() == statement.version:
+                raise
+            remove(target)
+        else:
+            return
+    fresh = target.with_name(f".{statement.version}.{secrets.token_hex(4)}")
+    try:
+        unpack(archive, fresh, strip_top=f"{AGENT_NAME}-{statement.version}")
+        _check_manifest(fresh, statement)
+        fresh.rename(target)
+    finally:
+        remove(fresh)
+
+
+def _check_manifest(folder: Path, statement: Statement) -> None:
+    try:
+        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Manifest)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise Refused(f"the bundle of {statement} has no readable manifest: {exc}", code="ArchiveBroken") from exc
+    said = (manifest.name, manifest.version, manifest.os, manifest.arch)
+    if said != (statement.name, statement.version, statement.os, statement.arch):
+        raise Refused(f"the bundle says it is {' '.join(said)}, signed was {statement}", code="ArchiveBroken")
+    if str(PROGRAM) not in manifest.files:
+        raise Refused(f"the bundle of {statement} has no {PROGRAM}", code="ArchiveBroken")
+    for name, told in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+            raise Refused(f"the bundle of {statement} lacks {name[:200]!r}", code="ArchiveBroken")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != told.sha256:
+                raise Refused(
+                    f"the bundle of {statement} holds another {name[:200]!r} than listed", code="ArchiveBroken"
+                )

@@ -1,0 +1,126 @@
+"""Fetch a signed archive from the gateway: resumed where it broke off, believed only when it is what was signed."""
+
+import http.client
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ...broker_config.clock import monotonic_seconds
+from ...broker_config.errors import CloudAssistantError, Refused
+from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
+from ..backoff import Backoff
+
+_TIMEOUT_SECONDS = 30.0
+_READ_BYTES = 256 * 1024
+#: A gateway that is away for longer than this, in the middle of a download, is asked again by a later order.
+PATIENCE_SECONDS = 900.0
+
+
+class DownloadFailed(CloudAssistantError):
+    """The archive could not be fetched; nothing on this machine has changed."""
+
+    code = "DownloadFailed"
+
+
+def fetch_archive(
+    url: str,
+    statement: Statement,
+    target: Path,
+    *,
+    go_on: Callable[[], bool] = lambda: True,
+    wait: Callable[[float], object],
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> None:
+    """Fetch the archive of a statement into a file, whose beginning may be there from an earlier try.
+
+    ``go_on`` is asked now and then whether it is still wanted; ``wait`` waits between tries.
+
+    Raises:
+        DownloadFailed: the gateway did not give it, or it is not wanted any more.
+        Refused: what came is not what was signed; the file is gone.
+        OSError: the disk does not take it.
+    """
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = monotonic_seconds() + patience_seconds
+    backoff = Backoff()
+    while True:
+        there_bytes = target.stat().st_size if target.exists() else 0
+        if there_bytes >= statement.size:
+            break
+        try:
+            _fetch_rest(url, statement, target, there_bytes, go_on)
+            backoff.reset()
+        except (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError, _TryLater) as exc:
+            if monotonic_seconds() > deadline:
+                raise DownloadFailed(f"{url} did not give {statement}: {exc or type(exc).__name__}") from exc
+            wait(backoff.next_seconds())
+        if not go_on():
+            raise DownloadFailed(f"{statement} is not wanted any more")
+    with target.open("rb") as file:
+        try:
+            check_file(file, statement)
+        except Refused:
+            target.unlink()
+            raise
+
+
+def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str) -> str:
+    """Ask the gateway for the publisher's signature of a version; ``latest`` is one too.
+
+    Raises:
+        DownloadFailed: the gateway has none, or does not answer.
+    """
+    try:
+        connection, base = _connection_to(url)
+        try:
+            connection.request("GET", f"{base}/packages/{name}/{version}/{os}/{arch}")
+            response = connection.getresponse()
+            text = response.read(LIMIT_BYTES).decode("utf-8", "replace")
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as exc:
+        raise DownloadFailed(f"the gateway at {url} does not answer ({exc}); set gateway.url") from exc
+    if response.status != 200:
+        raise DownloadFailed(f"the gateway at {url} has no {name} {version} for {os}/{arch} ({response.status})")
+    return text
+
+
+class _TryLater(Exception):
+    """The gateway answered that it cannot serve now."""
+
+
+def _fetch_rest(url: str, statement: Statement, target: Path, there_bytes: int, go_on: Callable[[], bool]) -> None:
+    connection, base = _connection_to(url)
+    try:
+        headers = {}
+        if there_bytes:
+            headers = {"Range": f"bytes={there_bytes}-", "If-Range": f'"{statement.sha256}"'}
+        connection.request("GET", f"{base}/files/{statement.sha256}", headers=headers)
+        response = connection.getresponse()
+        if response.status in (429, 500, 502, 503, 504):
+            raise _TryLater(f"status {response.status}")
+        if response.status not in (200, 206):
+            raise DownloadFailed(f"{url} answers {response.status} when asked for {statement}")
+        left_bytes = statement.size - (there_bytes if response.status == 206 else 0)
+        with target.open("ab" if response.status == 206 else "wb") as file:
+            while left_bytes > 0 and (data := response.read(min(_READ_BYTES, left_bytes))):
+                file.write(data)
+                left_bytes -= len(data)
+                if not go_on():
+                    return
+        if left_bytes > 0:
+            raise _TryLater(f"the connection ended {left_bytes} bytes too early")
+    finally:
+        connection.close()
+
+
+def _connection_to(url: str) -> tuple[http.client.HTTPConnection, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise DownloadFailed(f"{url!r} is not the address of a gateway; set gateway.url to http://… or https://…")
+    base = parts.path.rstrip("/")
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS), base
+    context = ssl.create_default_context()
+    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS, context=context), base

@@ -1,0 +1,223 @@
+"""Obey orders to become another version: check, wait for the window, fetch, unpack, hand over to the trial.
+
+A thread of its own does what takes time; the lane tells it with every heartbeat what lies in the profile.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ...broker_config.clock import now_ms
+from ...broker_config.errors import CloudAssistantError, Refused
+from ...broker_config.program_log import logger
+from ...broker_config.publisher_keys import read_publishers
+from ...broker_config.publisher_signing import Statement, verify
+from ...broker_config.redis_connection import Argument
+from ...broker_config.settings_table import Settings
+from ...broker_config.upgrade_order import UpgradeOrder, read_order, read_signed
+from ...broker_config.upgrade_window import parse_window
+from ..key_ring import KeyRing
+from .bundle import check_fits, install_bundle
+from .download import fetch_archive
+from .installation import Installation
+from .local_request import take_request
+from .upgrade_state import Stage, UpgradeState, read_state, write_state
+
+#: How often a window is looked at.
+_WINDOW_SECONDS = 20.0
+#: A machine that failed in the middle of a trial tries so often altogether.
+TRIALS_COUNT = 2
+
+_log = logger("upgrade")
+
+
+class Upgrader:
+    """The upgrades of one agent."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        instance_id: str,
+        version: str,
+        keys: KeyRing,
+        hand_over: Callable[[str, float], None],
+    ) -> None:
+        """``hand_over`` ends this agent for the trial of a version; it does not return."""
+        self._settings = settings
+        self._home = Path(settings.home)
+        self._instance_id = instance_id
+        self._version = version
+        self._keys = keys
+        self._hand_over = hand_over
+        self._installation = Installation(Path(settings.agent.install_folder))
+        self._state = self._after_restart(read_state(self._home))
+        self._seen = b""
+        self._wanted: UpgradeOrder | None = None
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def fields(self) -> Mapping[str, Argument]:
+        """What the heartbeat says of it; nothing where there never was an upgrade."""
+        return self._state.fields() if self._state.serial else {}
+
+    def look_at(self, raw: bytes) -> None:
+        """Take note of what lies in the profile, and of what somebody on this machine asked for. Returns at once."""
+        request = take_request(self._home)
+        if request is not None:
+            self._begin(lambda: self._try(request.version, request.serial, request.probation_seconds))
+            return
+        if raw == self._seen:
+            return
+        self._seen = raw
+        if not raw:
+            self._withdraw()
+            return
+        try:
+            order = self._checked(raw)
+        except CloudAssistantError as exc:
+            _log.error("an order to upgrade was refused: %s", exc)
+            return
+        if order is not None:
+            self._wanted = order
+            self._begin(lambda: self._obey(order))
+
+    def _checked(self, raw: bytes) -> UpgradeOrder | None:
+        """Verify an order; ``None`` when it was carried out before.
+
+        Raises:
+            Refused: it is not signed for this instance, or is too late.
+        """
+        signed = read_signed(raw)
+        if not self._keys.accepts("", signed.message, signed.signature.encode()):
+            raise Refused("it is not signed with a key of this instance", code="SignatureInvalid")
+        order = read_order(signed)
+        if order.instance_id != self._instance_id:
+            raise Refused(f"it was made for {order.instance_id}", code="SignatureInvalid")
+        if now_ms() > order.expires_ms + int(self._settings.agent.clock_tolerance_seconds * 1000):
+            raise Refused("it has expired; roll the version out again", code="EnvelopeExpired")
+        state = self._state
+        is_over = state.stage in (Stage.SUCCEEDED, Stage.FAILED, Stage.REFUSED)
+        if order.serial < state.serial or (order.serial == state.serial and is_over):
+            return None
+        return order
+
+    def _withdraw(self) -> None:
+        """The order is gone: stop what has not begun."""
+        if self._wanted is not None:
+            _log.info("the order to upgrade was withdrawn version=%s", self._wanted.version)
+        self._wanted = None
+        self._changed.set()
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        self._changed.set()
+        previous = self._thread
+
+        def run() -> None:
+            if previous is not None:
+                previous.join()
+            self._changed.clear()
+            self._guarded(work)
+
+        self._thread = threading.Thread(target=run, name="upgrade", daemon=True)
+        self._thread.start()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do the work; what goes wrong ends this upgrade and nothing else.
+
+        It says nothing about the version, which was never tried: only a trial makes one bad.
+        """
+        try:
+            work()
+        except CloudAssistantError as exc:
+            self._move(Stage.REFUSED, f"{exc} ({exc.code})")
+        except OSError as exc:
+            self._move(Stage.REFUSED, f"{exc.strerror or exc}: {exc.filename or self._installation.folder}")
+        except Exception as exc:  # noqa: BLE001  # outermost: of this thread; the agent goes on without the upgrade
+            _log.exception("the upgrade failed")
+            self._move(Stage.REFUSED, f"a defect: {type(exc).__name__}")
+
+    def _obey(self, order: UpgradeOrder) -> None:
+        """Carry out an order, up to the trial.
+
+        Raises:
+            CloudAssistantError, OSError: it ends here, and the version that runs goes on.
+        """
+        if order.serial != self._state.serial:
+            self._state = UpgradeState(serial=order.serial, version=order.version, bad=self._state.bad)
+        if order.version == self._version:
+            # While the link leads elsewhere this very version is on trial, and who watches it will say so.
+            if self._installation.current() in ("", self._version):
+                self._move(Stage.SUCCEEDED, "this version runs already")
+            return
+        if not self._settings.agent.self_update:
+            raise Refused("agent.self_update is off on this instance", code="SelfUpdateOff")
+        known_bad = self._state.bad.get(order.version)
+        if known_bad and not order.again:
+            raise Refused(f"this version failed here before: {known_bad}", code="VersionIsBad")
+        self._installation.require_running(self._version)
+        statement = verify(order.signature, read_publishers(Path(self._settings.agent.publishers_folder)))
+        check_fits(statement)
+        if statement.version != order.version:
+            raise Refused(f"the order is for {order.version} and the signature for {statement}", code="WrongArchive")
+        if not self._in_window(order):
+            return
+        self._fetch(order, statement)
+        if self._in_window(order):
+            self._try(order.version, order.serial, order.probation_seconds)
+
+    def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
+        self._move(Stage.DOWNLOADING)
+        archive = self._installation.folder / "downloads" / f"{statement.sha256}.part"
+        url = self._settings.gateway.url or order.url
+        fetch_archive(url, statement, archive, go_on=lambda: self._is_wanted(order), wait=self._changed.wait)
+        try:
+            install_bundle(archive, statement, self._installation)
+        finally:
+            archive.unlink(missing_ok=True)
+
+    def _in_window(self, order: UpgradeOrder) -> bool:
+        """Wait until the window is open; false when the order is not wanted any more."""
+        window = parse_window(order.window)
+        while window is not None and not window.holds(now_ms()):
+            self._move(Stage.WAITING, f"the window is {order.window}")
+            self._changed.wait(_WINDOW_SECONDS)
+            if now_ms() > order.expires_ms:
+                raise Refused("it has expired before its window opened", code="EnvelopeExpired")
+            if not self._is_wanted(order):
+                break
+        return self._is_wanted(order)
+
+    def _is_wanted(self, order: UpgradeOrder) -> bool:
+        return self._wanted is not None and self._wanted.serial == order.serial
+
+    def _try(self, version: str, serial: int, probation_seconds: float) -> None:
+        if serial != self._state.serial:
+            self._state = UpgradeState(serial=serial, version=version, bad=self._state.bad)
+        self._installation.require_running(self._version)
+        if self._state.trials_count >= TRIALS_COUNT:
+            raise Refused(f"its trial was cut off {TRIALS_COUNT} times", code="TrialCutOff")
+        trials_count = self._state.trials_count + 1
+        self._state = UpgradeState(serial=serial, version=version, bad=self._state.bad, trials_count=trials_count)
+        self._move(Stage.PROBATION)
+        self._hand_over(version, probation_seconds)
+
+    def _move(self, stage: Stage, reason: str = "") -> None:
+        if (stage, reason) == (self._state.stage, self._state.reason):
+            return
+        self._state = self._state.moved(stage, reason)
+        _log.info("upgrade version=%s stage=%s %s", self._state.version, stage, reason)
+        write_state(self._home, self._state)
+
+    def _after_restart(self, state: UpgradeState) -> UpgradeState:
+        """Settle a trial whose watcher died with the machine: the link says whether it was over."""
+        current = self._installation.current()
+        if state.stage is not Stage.PROBATION or current != self._version:
+            return state
+        if state.version == self._version:
+            state = state.moved(Stage.SUCCEEDED)
+        else:
+            state = state.moved(Stage.UNDECIDED, "its trial was cut off")
+        write_state(self._home, state)
+        return state

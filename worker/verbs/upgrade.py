@@ -1,0 +1,48 @@
+"""``assist-agent upgrade``: another version, by hand and on trial."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="Examples: assist-agent upgrade --version latest;"
+    " assist-agent upgrade --file cloud-assistant-agent-1.2.0-linux-x86_64.tar.gz"
+)
+@click.option("--version", "version", default="", metavar="VERSION", help="Fetch it from the gateway; or `latest`.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take this archive; FILE.sig is beside it.",
+)
+@click.option(
+    "--probation", default=180.0, show_default=True, type=float, metavar="SECONDS", help="Time to show it works."
+)
+@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+def verb(version: str, file: Path | None, probation: float, config: str, home: str | None) -> None:
+    """Install another version beside this one and try it; scripts that run go on.
+
+    A publisher whose key is in agent.publishers_folder must have signed it. The agent that runs begins the trial with
+    its next heartbeat; when the new version does not heartbeat, take work and report a result in time, the old one
+    runs again by itself. Where no agent runs, the next start is of the new version, without a trial.
+    """
+    from ...broker_config import program_log, settings  # lazy: help does without it
+    from ...broker_config.errors import CloudAssistantError  # lazy: help does without it
+    from ..upgrade.by_hand import upgrade_by_hand  # lazy: help does without it
+
+    if bool(version) == (file is not None):
+        raise click.UsageError("give either --version or --file")
+    program_log.set_up()
+    try:
+        loaded = settings.load({"home": home} if home else {}, config=config).settings
+        click.echo(upgrade_by_hand(loaded, version=version, file=file, probation_seconds=probation))
+    except CloudAssistantError as exc:
+        click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
+        sys.exit(4)
+    except OSError as exc:
+        click.echo(f"assist-agent: {exc.filename or loaded.agent.install_folder}: {exc.strerror}", err=True)
+        sys.exit(4)
