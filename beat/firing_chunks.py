@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from ..broker_config.envelope_signing import key_ids
+from ..broker_config.envelope_signing import key_ids, seal_secrets
+from ..broker_config.errors import Refused
 from ..broker_config.functions.firings import FiringChunk, FiringTarget
 from ..broker_config.functions.timed import TimedReading
 from ..broker_config.ids import execution_id
@@ -15,6 +16,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
 from ..broker_config.task_message import template
 from ..broker_config.timed import TARGETS_PER_DIGEST_COUNT, Timed, is_sealed, targets_digest
+from ..broker_config.timed_secrets import FIELD, open_timed_secrets
 from .decisions import Fire
 
 #: Targets written by one call: bounds how long Redis is busy with it.
@@ -81,8 +83,9 @@ class ChunkBuilder:
                 nonce=secrets.token_hex(12),
             )
         )
+        values = self._secrets(timed.invoke_id, reading)
         targets = [
-            self._target(timed, due_ms, instance_id, latest_ms, self._sign(instance_id, envelope, held_keys))
+            self._target(timed, due_ms, instance_id, latest_ms, self._sign(instance_id, envelope, held_keys, values))
             for instance_id, latest_ms, is_stopped in zip(
                 reading.targets[: end_place - first_place], reading.latest_ms, reading.stopped, strict=False
             )
@@ -115,12 +118,26 @@ class ChunkBuilder:
             targets=targets,
         )
 
-    def _sign(self, instance_id: str, envelope: bytes, held_keys: Mapping[str, str]) -> bytes:
+    def _secrets(self, invoke_id: str, reading: TimedReading) -> Mapping[str, str]:
+        try:
+            return open_timed_secrets(self.master, invoke_id, reading.fields.get(FIELD, ""))
+        except Refused as exc:
+            # The agent misses them, runs nothing, and says so in the result.
+            _log.error("cannot open the secret parameters of a timed invocation invocation=%s: %s", invoke_id, exc)
+            return {}
+
+    def _sign(
+        self, instance_id: str, envelope: bytes, held_keys: Mapping[str, str], values: Mapping[str, str]
+    ) -> bytes:
         if self.master is None:
             return b""
         key_id = held_keys.get(instance_id, "")
         try:
-            return self.master.sign(instance_id, envelope, key_id)
+            sealed = b""
+            if values:
+                key = self.master.instance_key(instance_id, key_id)
+                sealed = seal_secrets(key, instance_id, envelope, values)
+            return self.master.sign(instance_id, envelope, key_id, sealed)
         except KeyError:
             # The agent refuses what is not signed, and says so in the result.
             _log.error("cannot sign: the master key is not here instance=%s key=%s", instance_id, key_id)

@@ -5,7 +5,7 @@ envelope does not expire. It is worth nothing as an ordinary execution: no firin
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -49,6 +49,7 @@ def bind(
     master: MasterKeys | None,
     *,
     created_ms: int,
+    secret_values: Mapping[str, str] | None = None,
 ) -> None:
     """Hand an invocation to its instances, or hand it to them anew; repeated calls do no harm.
 
@@ -72,7 +73,9 @@ def bind(
     for chunk in _chunks(targets):
         boots = redis.pipeline_or_raise([("HGET", keys.info(one), "boot_id") for one in chunk])
         commands: list[Command] = []
-        for instance_id, boot_id, mac in zip(chunk, boots, signer.signatures(chunk, envelope), strict=True):
+        for instance_id, boot_id, mac in zip(
+            chunk, boots, signer.signatures(chunk, envelope, secret_values), strict=True
+        ):
             entry = BootEntry(
                 envelope=envelope.decode(),
                 mac=mac.decode(),

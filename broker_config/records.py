@@ -42,6 +42,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     enable_parameter: bool = False
     #: Names found in the content, in order of first use; built-ins (``acs::…``) included.
     parameter_names: tuple[str, ...] = ()
+    #: Parameters whose values are encrypted to each instance; never among the names above.
+    secret_names: tuple[str, ...] = ()
     resource_group_id: str = ""
     tags: dict[str, str] = {}
     #: False for the command of a `run`, which goes with its invocation and is not listed.

@@ -99,6 +99,11 @@ def child_environment(**values: str) -> dict[str, str]:
     return {**kept, **values}
 
 
+def environment_value(variable: str) -> str | None:
+    """One variable of this process that is no setting: where an operator keeps a secret, for instance."""
+    return os.environ.get(variable)
+
+
 def _known() -> dict[str, tuple[type, bool, str]]:
     """Dotted name -> (type, secret, help)."""
     known: dict[str, tuple[type, bool, str]] = {}

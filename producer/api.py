@@ -27,6 +27,7 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settings import Loaded, load
 from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle
+from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, describing, file_delivery, instances, stopping
 from .announcements import Announcements
 from .command_library import CommandFilter, StoredCommand
@@ -34,7 +35,7 @@ from .command_seal import check_seal
 from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
 from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
-from .invoking import RunOptions, prepare
+from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
 from .targets import Targets, resolve
 from .timed_modes import is_timed
@@ -117,11 +118,12 @@ class Assistant:
         launcher: str = "",
         enable_parameter: bool = False,
         declared_parameters: Sequence[str] = (),
+        secret_parameters: Sequence[str] = (),
         resource_group_id: str = "",
         tags: Mapping[str, str] | None = None,
         client_token: str = "",
     ) -> str:
-        """Store a command and answer its id (``c-…``)."""
+        """Store a command and answer its id (``c-…``); ``secret_parameters`` names those whose values are secret."""
         command = command_library.build_command(
             self._limits,
             name=name,
@@ -134,6 +136,7 @@ class Assistant:
             launcher=launcher,
             enable_parameter=enable_parameter,
             declared_parameters=declared_parameters,
+            secret_parameters=secret_parameters,
             resource_group_id=resource_group_id,
             tags=tags,
         )
@@ -164,12 +167,19 @@ class Assistant:
     # Invocations
 
     def invoke_command(
-        self, command_id: str, targets: Targets, options: RunOptions | None = None, *, client_token: str = ""
+        self,
+        command_id: str,
+        targets: Targets,
+        options: RunOptions | None = None,
+        *,
+        secret_parameters: Mapping[str, str] | None = None,
+        client_token: str = "",
     ) -> Invoked:
         """Invoke a stored command on instances; answers as soon as it is dispatched."""
         command = command_library.load(self.redis, command_id)
         check_seal(command_id, command, self._master)
-        return self._invoke(command, targets, options or RunOptions(), "InvokeCommand", client_token, stored=True)
+        chosen = with_secrets(options or RunOptions(), secret_parameters)
+        return self._invoke(command, targets, chosen, "InvokeCommand", client_token, stored=True)
 
     def run_command(
         self,
@@ -182,11 +192,16 @@ class Assistant:
         description: str = "",
         enable_parameter: bool = False,
         declared_parameters: Sequence[str] = (),
+        secret_parameters: Mapping[str, str] | None = None,
         keep_command: bool = False,
         client_token: str = "",
     ) -> Invoked:
-        """Run a script that is not in the library; ``keep_command`` puts it there."""
-        chosen = options or RunOptions()
+        """Run a script that is not in the library; ``keep_command`` puts it there.
+
+        ``secret_parameters`` are encrypted to each instance, reach the script as ``CA_PARAM_<NAME>`` and are masked in
+        its output.
+        """
+        chosen = with_secrets(options or RunOptions(), secret_parameters)
         command = command_library.build_command(
             self._limits,
             name=name or "run",
@@ -199,6 +214,7 @@ class Assistant:
             launcher=chosen.launcher,
             enable_parameter=enable_parameter,
             declared_parameters=declared_parameters,
+            secret_parameters=tuple(chosen.secret_parameters),
             resource_group_id=chosen.resource_group_id,
             kept=keep_command,
         )
@@ -331,11 +347,13 @@ class Assistant:
             invocation, order = prepared.invocation, prepared.order
             timed = self.timed if is_timed(options.schedule) else None
             if timed is not None:
+                if prepared.secrets:
+                    require_master(self._master)
                 within_given = bool(options.deliver_within_seconds)
                 invocation, order = timed.check(invocation, order, is_within_given=within_given)
-            self._dispatcher.create(invocation, order, chosen)
+            self._dispatcher.create(invocation, order, chosen, prepared.secrets)
             if timed is not None:
-                timed.begin(invocation, order, chosen)
+                timed.begin(invocation, order, chosen, prepared.secrets)
             self._remember(invocation.invoke_id, StoredInvocation(record=invocation))
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 

@@ -18,6 +18,7 @@ from ..broker_config.signing import MasterKeys
 from . import script_parameters, tagging, validation
 from .command_seal import check_seal, sealed
 from .paging import Page, PageRequest, read_page
+from .secret_parameters import check_declared
 
 KIND = "command"
 
@@ -53,6 +54,7 @@ def build_command(
     launcher: str = "",
     enable_parameter: bool = False,
     declared_parameters: Sequence[str] = (),
+    secret_parameters: Sequence[str] = (),
     resource_group_id: str = "",
     tags: Mapping[str, str] | None = None,
     kept: bool = True,
@@ -60,6 +62,7 @@ def build_command(
     """Check every part of a command and make its record; nothing is stored.
 
     ``declared_parameters`` reach the script as environment variables alone and need no braces in its text.
+    ``secret_parameters`` too, and must have none: their values are encrypted to each instance.
 
     Raises:
         RequestInvalid, NotFound, Refused: with the API's code.
@@ -69,8 +72,10 @@ def build_command(
     spelled = {one.lower() for one in in_text}
     for one in declared_parameters:
         script_parameters.check_name(one)
+    secret = check_declared(secret_parameters, in_text)
+    spelled.update(one.lower() for one in secret)
     declared = tuple(one for one in dict.fromkeys(declared_parameters) if one.lower() not in spelled)
-    if len(in_text) + len(declared) > script_parameters.NAMES_COUNT:
+    if len(in_text) + len(declared) + len(secret) > script_parameters.NAMES_COUNT:
         raise Refused(
             f"more than {script_parameters.NAMES_COUNT} parameters are declared", code="CmdParamCount.ExceedLimit"
         )
@@ -87,6 +92,7 @@ def build_command(
         launcher=validation.launcher(launcher),
         enable_parameter=enable_parameter,
         parameter_names=in_text + declared,
+        secret_names=secret,
         resource_group_id=resource_group_id,
         tags=validation.tags(tags or {}),
         kept=kept,

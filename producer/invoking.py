@@ -11,13 +11,16 @@ from ..broker_config.ids import new_id, new_token
 from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Command, Invocation, RepeatMode, Schedule
 from ..broker_config.settings_table import LimitSettings
-from . import script_parameters, validation
+from . import script_parameters, secret_parameters, validation
+from .secret_parameters import SecretValues
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What one request may say beyond the command; empty fields leave the command's own value."""
 
     parameters: Mapping[str, str] = {}
+    #: Values of the command's secret parameters; shown and stored nowhere.
+    secret_parameters: Mapping[str, str] = {}
     timeout_seconds: int = 0
     working_directory: str = ""
     username: str = ""
@@ -32,12 +35,25 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule = Schedule()
     requested_by: str = ""
 
+    def __post_init__(self) -> None:
+        if self.secret_parameters:
+            # Options are logged and compared by their text.
+            msgspec.structs.force_setattr(self, "secret_parameters", SecretValues(self.secret_parameters))
+
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A checked invocation and the work order that goes with it."""
+    """A checked invocation, the work order that goes with it, and the values that are in neither."""
 
     invocation: Invocation
     order: WorkOrder
+    secrets: Mapping[str, str] = {}
+
+
+def with_secrets(options: RunOptions, values: Mapping[str, str] | None) -> RunOptions:
+    """Add secret values to options."""
+    if not values:
+        return options
+    return msgspec.structs.replace(options, secret_parameters={**options.secret_parameters, **values})
 
 
 def prepare(
@@ -49,8 +65,11 @@ def prepare(
     done_channel: str = "",
     region_id: str = "",
     stored: bool,
+    secrets_are_sealed: bool = False,
 ) -> Prepared:
     """Check the options against the command and make the records; nothing is stored.
+
+    ``secrets_are_sealed`` says that the values of its secret parameters are stored already, sealed, and stay.
 
     Raises:
         RequestInvalid, NotFound, Refused: with the API's code.
@@ -60,6 +79,9 @@ def prepare(
             "running inside a container is not supported; run the container's own client in the script",
             code="InvalidContainerId.Malformed" if options.container_id else "InvalidContainerName.Malformed",
         )
+    secrets: Mapping[str, str] = {}
+    if not secrets_are_sealed and (command.secret_names or options.secret_parameters):
+        secrets = secret_parameters.check_values(command, options.secret_parameters, options.parameters)
     enabled = command.enable_parameter or bool(command.parameter_names)
     values = script_parameters.check_values(command.parameter_names, options.parameters, enabled=enabled)
     content = script_parameters.substitute(command.content, values) if command.enable_parameter else command.content
@@ -80,6 +102,7 @@ def prepare(
         username=validation.username(options.username or command.username),
         launcher=validation.launcher(options.launcher or command.launcher),
         parameters=dict(values),
+        secret_names=command.secret_names,
         termination_mode=validation.termination_mode(options.termination_mode),
         schedule=options.schedule,
         resource_group_id=options.resource_group_id,
@@ -88,7 +111,7 @@ def prepare(
         grace_seconds=options.grace_seconds,
         command_is_stored=stored,
     )
-    return Prepared(invocation, work_order(invocation, content, region_id))
+    return Prepared(invocation, work_order(invocation, content, region_id), secrets)
 
 
 def work_order(invocation: Invocation, content: bytes, region_id: str = "") -> WorkOrder:
@@ -109,4 +132,5 @@ def work_order(invocation: Invocation, content: bytes, region_id: str = "") -> W
         grace_seconds=invocation.grace_seconds,
         dry_run=invocation.schedule.repeat_mode == RepeatMode.DRY_RUN,
         region_id=region_id,
+        secret_names=invocation.secret_names,
     )

@@ -17,6 +17,11 @@ VALUES_COUNT = 10
 NAME_BYTES = 64
 
 
+def variable_of(name: str) -> str:
+    """The environment variable in which a script finds a parameter."""
+    return "CA_PARAM_" + name.upper().replace("-", "_")
+
+
 def is_built_in(name: str) -> bool:
     """Tell whether a name belongs to the reserved ``acs::`` family."""
     return name.lower().startswith("acs::")

@@ -40,17 +40,9 @@ def tags_shape(tags: Mapping[str, str]) -> Shape:
 def command_shape(stored: StoredCommand, content_as: Encoding) -> Shape:
     """One command of DescribeCommands."""
     command = stored.command
-    definitions = [
-        {
-            "ParameterName": name,
-            "Description": "",
-            "Required": False,
-            "DefaultValue": "",
-            "PatternRegex": "",
-            "PossibleValues": {"PossibleValue": []},
-        }
-        for name in command.parameter_names
-    ]
+    definitions = [_definition(name) for name in command.parameter_names]
+    # A field of our own: the service has no secret parameters.
+    definitions += [{**_definition(name), "Required": True, "Secret": True} for name in command.secret_names]
     return {
         "CommandId": command.command_id,
         "Name": command.name,
@@ -70,6 +62,17 @@ def command_shape(stored: StoredCommand, content_as: Encoding) -> Shape:
         "Category": "",
         "ResourceGroupId": command.resource_group_id,
         "Tags": tags_shape(command.tags),
+    }
+
+
+def _definition(name: str) -> Shape:
+    return {
+        "ParameterName": name,
+        "Description": "",
+        "Required": False,
+        "DefaultValue": "",
+        "PatternRegex": "",
+        "PossibleValues": {"PossibleValue": []},
     }
 
 

@@ -1,6 +1,6 @@
 """Let a stored timed invocation begin: enter it where beats, or its instances, find it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..broker_config.boot_bound import bind
 from ..broker_config.errors import RequestInvalid
@@ -13,10 +13,16 @@ from ..broker_config.redis_connection import Argument
 from ..broker_config.schedule import DueTime
 from ..broker_config.signing import MasterKeys, digest
 from ..broker_config.timed import calendar_of, next_due, server_ms, timed_fields
+from ..broker_config.timed_secrets import FIELD, require_master, seal_timed_secrets
 
 
 def begin(
-    redis: Redis, invocation: Invocation, order: Order, targets: Sequence[str], master: MasterKeys | None
+    redis: Redis,
+    invocation: Invocation,
+    order: Order,
+    targets: Sequence[str],
+    master: MasterKeys | None,
+    secrets: Mapping[str, str],
 ) -> DueTime | None:
     """Enter an invocation whose record, targets and work order are stored; answer its first due time.
 
@@ -29,12 +35,14 @@ def begin(
     order_digest = digest(encode(order))
     fields = timed_fields(invocation, order_digest, targets, master)
     fields["anchor_ms"] = now_ms
+    if secrets:
+        fields[FIELD] = seal_timed_secrets(require_master(master), invocation.invoke_id, secrets)
     due = None
     if invocation.schedule.repeat_mode == RepeatMode.PERIOD:
         due, more = _first_due(invocation, now_ms)
         fields |= more
     else:
-        bind(redis, invocation, order_digest, targets, master, created_ms=now_ms)
+        bind(redis, invocation, order_digest, targets, master, created_ms=now_ms, secret_values=secrets)
     due_ms = None if due is None else due.utc_ms
     run(redis, begin_timed_command(invocation.invoke_id, now_ms=now_ms, due_ms=due_ms, fields=fields))
     return due

@@ -25,6 +25,7 @@ from ..broker_config.schedule import DueTime
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys, digest
 from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, server_ms, timed_fields
+from ..broker_config.timed_secrets import FIELD, open_timed_secrets
 from . import command_library
 from .invoking import RunOptions, prepare
 from .targets import Targets, resolve
@@ -138,6 +139,7 @@ def _change(
         target_count=len(targets) + len(new_targets),
         region_id=settings.gateway.region_id,
         stored=before.command_is_stored,
+        secrets_are_sealed=True,
     )
     schedule = _schedule(redis, timed, change, settings)
     is_reordered = command is not before.command or change.parameters is not None
@@ -171,6 +173,7 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
         enable_parameter=enabled,
         # Names that only the environment knows are not found in the new text.
         declared_parameters=() if before.enable_parameter else before.parameter_names,
+        secret_parameters=before.secret_names,
         resource_group_id=before.resource_group_id,
         tags=before.tags,
         kept=before.kept,
@@ -283,4 +286,6 @@ def _bind_again(
         waiting = [one for one, is_there in zip(targets, replies, strict=True) if is_there]
     bound = [*waiting, *changed.new_targets]
     if bound:
-        bind(redis, after, order_digest, bound, master, created_ms=server_ms(redis))
+        sealed = redis.call("HGET", keys.timed(after.invoke_id), FIELD) or b""
+        secrets = open_timed_secrets(master, after.invoke_id, sealed.decode())
+        bind(redis, after, order_digest, bound, master, created_ms=server_ms(redis), secret_values=secrets)

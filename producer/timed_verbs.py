@@ -1,6 +1,6 @@
 """The verbs for timed invocations, as ``Assistant.timed``. Imported by the first call that needs them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -41,9 +41,11 @@ class TimedVerbs:
         )
         return checked, msgspec.structs.replace(order, dry_run=False)
 
-    def begin(self, invocation: Invocation, order: WorkOrder, targets: Sequence[str]) -> None:
-        """Let an invocation that is stored come due from now on."""
-        begin(self._redis, invocation, order, targets, self._master)
+    def begin(
+        self, invocation: Invocation, order: WorkOrder, targets: Sequence[str], secrets: Mapping[str, str]
+    ) -> None:
+        """Let an invocation that is stored come due from now on; its secret parameters are sealed until then."""
+        begin(self._redis, invocation, order, targets, self._master, secrets)
 
     def stop(self, stored: StoredInvocation, instance_ids: Sequence[str]) -> dict[str, str]:
         """Let there be no further execution and stop what is unfinished; answers the new state of each that changed.

@@ -4,7 +4,7 @@ The order is the promise: claim in the ledger, verify, write the journal to disk
 between is found again by the reconciler, and the journal says whether the script may have started.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..broker_config import keys
@@ -150,7 +150,7 @@ class Executor:
         envelope, remember_until_ms = self.verifier.envelope(
             execution_id, claim, forgotten_until_ms=self.journal.forgotten_until_ms
         )
-        return self._carry_out(execution_id, envelope, payload or self._fetch(envelope), remember_until_ms)
+        return self._carry_out(execution_id, claim, envelope, payload or self._fetch(envelope), remember_until_ms)
 
     def _perform_boot(self, execution_id: str, claim: Claimed, payload: bytes) -> Outcome:
         """Verify and run what is owed to the start of the machine.
@@ -166,17 +166,20 @@ class Executor:
             raise NotStarted(ErrorCode.ENVELOPE_EXPIRED, "refused: this was run at a start of the machine before")
         if not payload:
             raise _without_order()
-        return self._carry_out(execution_id, envelope, payload, remember_until_ms)
+        return self._carry_out(execution_id, claim, envelope, payload, remember_until_ms)
 
     def _refuse_in_quarantine(self) -> None:
         if self.facts.quarantine:
             raise NotStarted(ErrorCode.INSTANCE_QUARANTINED, f"this instance is in quarantine: {self.facts.quarantine}")
 
-    def _carry_out(self, execution_id: str, envelope: Envelope, payload: bytes, remember_until_ms: int) -> Outcome:
+    def _carry_out(
+        self, execution_id: str, claim: Claimed, envelope: Envelope, payload: bytes, remember_until_ms: int
+    ) -> Outcome:
         order = self.verifier.order(envelope, payload)
         match order:
             case WorkOrder():
-                return self._run_script(execution_id, order, envelope, remember_until_ms)
+                secrets = self.verifier.secrets(claim, order)
+                return self._run_script(execution_id, order, envelope, secrets, remember_until_ms)
             case FileOrder():
                 return self._deliver_file(execution_id, order, remember_until_ms)
 
@@ -193,12 +196,19 @@ class Executor:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this file was being written before on this instance")
         return write_file(order)
 
-    def _run_script(self, execution_id: str, order: WorkOrder, envelope: Envelope, remember_until_ms: int) -> Outcome:
+    def _run_script(
+        self,
+        execution_id: str,
+        order: WorkOrder,
+        envelope: Envelope,
+        secrets: Mapping[str, str],
+        remember_until_ms: int,
+    ) -> Outcome:
         if order.built_ins:
             order = with_built_ins(order, self._built_ins(order, envelope))
         # In the form in which it would run: what was put into the text here is part of it.
         self.policy.check_script(order)
-        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings)
+        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets)
         if not order.dry_run and not self._record_start(execution_id, remember_until_ms):
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         plan = prepare(script, self.spool.folder(execution_id))

@@ -1,5 +1,6 @@
 """Turn a work order into the script that the execution package runs."""
 
+from collections.abc import Mapping
 from typing import cast
 
 from ..broker_config.error_codes import ErrorCode
@@ -10,7 +11,12 @@ from .execution.script import Script, ScriptType, TerminationMode
 
 
 def script_of(
-    order: WorkOrder, envelope: Envelope, execution_id: str, instance_id: str, settings: AgentSettings
+    order: WorkOrder,
+    envelope: Envelope,
+    execution_id: str,
+    instance_id: str,
+    settings: AgentSettings,
+    secrets: Mapping[str, str],
 ) -> Script:
     """Build the script of one execution.
 
@@ -33,6 +39,7 @@ def script_of(
         working_directory=order.working_directory,
         username=order.username,
         parameters=order.parameters,
+        secrets=secrets,
         timeout_seconds=order.timeout_seconds,
         grace_seconds=order.grace_seconds or settings.grace_seconds,
         termination_mode=cast(TerminationMode, order.termination_mode or "ProcessTree"),

@@ -3,14 +3,17 @@
 Nothing of a work order is written to disk before all of this has passed.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ..broker_config.boot_bound import is_boot_bound
 from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
+from ..broker_config.errors import Refused
 from ..broker_config.functions.executions import Claimed
 from ..broker_config.ids import split_execution_id
-from ..broker_config.messages import WIRE_VERSION, Envelope, Order, decode_envelope, decode_order
+from ..broker_config.messages import WIRE_VERSION, Envelope, Order, WorkOrder, decode_envelope, decode_order
 from ..broker_config.signing import digest, parse_signature
 from .execution.not_started import NotStarted
 from .key_ring import KeyRing
@@ -91,6 +94,25 @@ class Verifier:
             raise _unreadable("work order", payload, exc) from exc
         _check_version(order.v)
         return order
+
+    def secrets(self, claimed: Claimed, order: WorkOrder) -> Mapping[str, str]:
+        """Decrypt the secret parameters of a work order that was checked.
+
+        Raises:
+            NotStarted: they are missing, or were not encrypted to this instance for this execution.
+        """
+        if not order.secret_names:
+            return {}
+        try:
+            values = self._keys.open_secrets(claimed.envelope, claimed.mac)
+        except Refused as exc:
+            raise NotStarted(ErrorCode.SIGNATURE_INVALID, f"refused: {exc}") from exc
+        if set(values) != set(order.secret_names):
+            raise NotStarted(
+                ErrorCode.SIGNATURE_INVALID,
+                f"refused: the values of the secret parameters {', '.join(order.secret_names)} did not come along",
+            )
+        return values
 
 
 def _check_version(version: int) -> None:

@@ -48,6 +48,13 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
     metavar="KEY",
     help="A parameter that the script finds in the environment as CA_PARAM_<KEY>; may be repeated.",
 )
+@click.option(
+    "--secret-parameter",
+    "secret_parameters",
+    multiple=True,
+    metavar="KEY",
+    help="A parameter whose value is secret: encrypted to each instance, masked in output; may be repeated.",
+)
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the text by the parameters of a run.")
 @click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
 @click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
@@ -63,6 +70,7 @@ def create(
     user: str,
     launcher: str,
     parameters: tuple[str, ...],
+    secret_parameters: tuple[str, ...],
     enable_parameter: bool,
     tags: Mapping[str, str],
     client_token: str,
@@ -79,6 +87,7 @@ def create(
         launcher=launcher,
         enable_parameter=enable_parameter,
         declared_parameters=parameters,
+        secret_parameters=secret_parameters,
         tags=tags,
         client_token=client_token,
     )
@@ -149,6 +158,7 @@ def show(call: Call, *, command_id: str) -> None:
         ("Runs in", command.working_directory),
         ("Launcher", command.launcher),
         ("Parameters", ", ".join(command.parameter_names)),
+        ("Secrets", ", ".join(command.secret_names)),
         ("Tags", tags_text(command.tags)),
         ("Invoked", f"{stored.invoke_count:,} times"),
     ]

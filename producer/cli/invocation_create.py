@@ -1,5 +1,7 @@
 """``assist invocation create``, also known as ``assist invoke``."""
 
+from collections.abc import Mapping
+
 import click
 
 from ..invoking import RunOptions
@@ -10,6 +12,7 @@ from .command_named import command_id_of
 from .dispatched import after_dispatch
 from .request_options import Waiting, takes_run_options, takes_targets, takes_waiting
 from .schedule_options import schedule_options
+from .secret_values import takes_secret_values
 
 _VERBS = ("invocation create", "invoke")
 
@@ -26,18 +29,26 @@ def _examples(verb: str) -> tuple[str, ...]:
 @click.argument("command_id", metavar="ID_OR_NAME")
 @takes_targets
 @takes_run_options
+@takes_secret_values
 @schedule_options
 @click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
 @takes_waiting(default=True)
 def _invoke(
-    call: Call, *, command_id: str, targets: Targets, options: RunOptions, waiting: Waiting, client_token: str
+    call: Call,
+    *,
+    command_id: str,
+    targets: Targets,
+    options: RunOptions,
+    secret_values: Mapping[str, str],
+    waiting: Waiting,
+    client_token: str,
 ) -> int:
     """Invoke a stored command on instances and show what came of it.
 
     What is not given here is taken from the command. Output and exit code are those of `assist run`.
     """
     invoked = call.assistant.invoke_command(
-        command_id_of(call, command_id), targets, options, client_token=client_token
+        command_id_of(call, command_id), targets, options, secret_parameters=secret_values, client_token=client_token
     )
     return after_dispatch(call, invoked, waiting, options)
 

@@ -1,5 +1,7 @@
 """``assist run``."""
 
+from collections.abc import Mapping
+
 import click
 
 from ..invoking import RunOptions
@@ -10,12 +12,14 @@ from .dispatched import after_dispatch
 from .request_options import SCRIPT_TYPES, Waiting, script_type_option, takes_run_options, takes_targets, takes_waiting
 from .schedule_options import schedule_options
 from .script_source import takes_script
+from .secret_values import takes_secret_values
 
 _EXAMPLES = (
     "assist run 'echo 123' --instance i-web1",
     "assist run 'uptime' --all --output json",
     "assist run --file check.sh --tag env=test --timeout 10m",
     "echo 'echo \"hello $CA_PARAM_WHO\"' | assist run - --instance i-web1 --parameter 'WHO=my world'",
+    "assist run 'test -n \"$CA_PARAM_TOKEN\"' --instance i-web1 --secret-parameter TOKEN=@token.txt",
     "assist run 'sleep 1' --all --no-wait",
     "assist run 'df -h' --all --frequency '0 0 4 * * *' --timezone Europe/Berlin",
 )
@@ -27,6 +31,7 @@ _EXAMPLES = (
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--name", default="", help="A name for the command.")
 @takes_run_options
+@takes_secret_values
 @schedule_options
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")
 @click.option("--keep-command", is_flag=True, help="Store the script as a command as well.")
@@ -38,6 +43,7 @@ def run(
     content: bytes,
     targets: Targets,
     options: RunOptions,
+    secret_values: Mapping[str, str],
     waiting: Waiting,
     script_type: str,
     name: str,
@@ -58,6 +64,7 @@ def run(
         name=name,
         enable_parameter=enable_parameter,
         declared_parameters=tuple(options.parameters),
+        secret_parameters=secret_values,
         keep_command=keep_command,
         client_token=client_token,
     )

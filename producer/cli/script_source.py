@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..validation import decode_base64
+from .secret_values import refuse_second_use_of_stdin
 
 Answer = TypeVar("Answer")
 
@@ -25,6 +26,7 @@ def takes_script(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option("--base64", "encoded", metavar="TEXT", help="Take the script in Base64.")
     @functools.wraps(function)
     def collect(*arguments: Any, script: str | None, file: str | None, encoded: str | None, **rest: Any) -> Answer:
+        refuse_second_use_of_stdin(script, file)
         return function(*arguments, content=_content(script, file, encoded), **rest)
 
     return collect

@@ -63,6 +63,7 @@ class CommandActions:
                     timeout_seconds=timeout_seconds,
                     launcher=given.text("Launcher"),
                     enable_parameter=enable_parameter,
+                    secret_parameters=given.list_of("SecretParameterName"),
                     resource_group_id=given.text("ResourceGroupId"),
                     tags=tags,
                 )

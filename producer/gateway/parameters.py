@@ -20,6 +20,9 @@ PROTOCOL_NAMES = frozenset(
     )
 )
 
+#: Values that are encrypted to each instance; a field of our own, which is compared and shown nowhere.
+SECRET_PARAMETERS = "SecretParameters"
+
 _INDEX = re.compile(r"([0-9]{1,9})(?:\.(.+))?", re.DOTALL)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}
@@ -42,8 +45,12 @@ class Parameters:
 
     @property
     def business_values(self) -> dict[str, str]:
-        """All that the caller asked for, without the protocol's own parameters (to compare two requests)."""
-        return {name: value for name, value in self._values.items() if name not in PROTOCOL_NAMES}
+        """All that the caller asked for, to compare two requests: neither the protocol's own parameters nor secrets.
+
+        What two requests are compared by is kept for a day, and a digest of a short secret can be guessed.
+        """
+        left_out = {*PROTOCOL_NAMES, SECRET_PARAMETERS}
+        return {name: value for name, value in self._values.items() if name not in left_out}
 
     def text(self, name: str, default: Default | str = "") -> Default | str:
         """Give the value as it came, which may be empty, or the default if the parameter is absent."""

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 
+import msgspec
+
 from ...broker_config.records import RepeatMode, Schedule
 from .. import script_parameters
 from ..invoking import RunOptions
 from .actions import Call
 from .api_errors import api_error
-from .parameters import Parameters
+from .parameters import SECRET_PARAMETERS, Parameters
 from .request_values import tags_of, timeout_of
 
 _CONTAINER_ID = re.compile(r"(?:(?:docker|containerd|cri-o)://)?[0-9a-f]{64}")
@@ -34,6 +36,7 @@ def run_options_of(call: Call) -> RunOptions:
         )
     return RunOptions(
         parameters=passed_parameters(given),
+        secret_parameters=_secret_parameters(given),
         timeout_seconds=timeout_seconds,
         working_directory=given.text("WorkingDir"),
         username=given.text("Username"),
@@ -87,6 +90,23 @@ def passed_parameters(
         if len(key) > script_parameters.NAME_BYTES:
             raise api_error("ParameterKey.ExceedLimit", f"The parameter name {key[:64]!r}… is too long.")
     return {key: str(value) for key, value in found.items()}
+
+
+def _secret_parameters(given: Parameters) -> Mapping[str, str]:
+    """Read ``SecretParameters``, a field of our own: a JSON object of strings, of which no answer repeats a part.
+
+    Raises:
+        ApiError: it is no such object.
+    """
+    text = given.text(SECRET_PARAMETERS)
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.MsgspecError:
+        raise api_error(
+            "InvalidParameter.SecretParameters", 'SecretParameters is no JSON object of strings such as {"token": "…"}.'
+        ) from None
 
 
 def _check_container(given: Parameters) -> None:

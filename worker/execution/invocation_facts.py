@@ -28,6 +28,7 @@ def facts_of(script: Script, *, now_ms: int) -> dict[str, str]:
         "CA_ATTEMPT": str(script.attempt),
         **({"CA_DEADLINE": str(deadline_ms // 1000)} if deadline_ms else {}),
         **{parameter_variable(name): value for name, value in script.parameters.items()},
+        **{parameter_variable(name): value for name, value in script.secrets.items()},
     }
 
 

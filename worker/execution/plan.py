@@ -27,7 +27,7 @@ class Plan:
     folder: str
     arguments: list[str]
     script_path: str
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     working_directory: str
     working_directory_is_default: bool
     credentials: Credentials | None
@@ -37,6 +37,8 @@ class Plan:
     kills_tree: bool
     output_limit_bytes: int
     keep_script: bool
+    #: What is hidden wherever the script writes it.
+    masked: list[bytes] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     script_fd: int | None = None
 

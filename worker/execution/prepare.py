@@ -10,6 +10,7 @@ from pathlib import Path
 from .account import Account, account_of
 from .environment import clean_environment
 from .interpreter import find_program, interpreter_arguments, launcher_arguments, launcher_extension
+from .masking import patterns_of
 from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Credentials, Plan
 from .script import Script
@@ -56,6 +57,7 @@ def prepare(script: Script, folder: Path) -> Plan:
         kills_tree=script.termination_mode == "ProcessTree",
         output_limit_bytes=script.output_limit_bytes,
         keep_script=script.keep_script,
+        masked=patterns_of(script.secrets.values()),
         notes=[*notes, *content_notes, *file.notes],
         script_fd=file.memory_fd,
     )

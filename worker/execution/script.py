@@ -35,6 +35,8 @@ class Script:
     working_directory: str = ""
     username: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    #: Like parameters, and masked in the output.
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_seconds: float = 60.0
     grace_seconds: float = GRACE_SECONDS
     termination_mode: TerminationMode = "ProcessTree"

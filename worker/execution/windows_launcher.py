@@ -14,6 +14,7 @@ from typing import IO
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
+from .masking import Mask
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .output import KeptOutput
 from .plan import Plan
@@ -143,10 +144,14 @@ class WindowsScript(RunningScript):
             return None
 
     def _read(self, stream: int, pipe: IO[bytes]) -> None:
+        mask = Mask(self._plan.masked) if self._plan.masked else None
         with pipe:
             while data := pipe.read(_READ_BYTES):
                 with self._kept_lock:
-                    self._kept.feed(stream, data)
+                    self._kept.feed(stream, mask.feed(data) if mask else data)
+            if mask:
+                with self._kept_lock:
+                    self._kept.feed(stream, mask.finish())
 
     def _watch(self) -> None:
         reason: Reason = "exited"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .interpreter import launcher_extension, launcher_words
 from .invocation_facts import checked, facts_of
+from .masking import patterns_of
 from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .script import Script
@@ -60,6 +61,7 @@ def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str
         kills_tree=script.termination_mode == "ProcessTree",
         output_limit_bytes=script.output_limit_bytes,
         keep_script=script.keep_script,
+        masked=patterns_of(script.secrets.values()),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..channel import Channel, Kind
 from ..frame_log import STDERR, STDOUT
+from ..masking import Mask
 from ..output import KeptOutput
 from ..plan import Plan
 from ..record import ExitRecord
@@ -52,6 +53,7 @@ class ScriptRun:
         self._clock = clock
         self._channel: Channel | None = channel
         self._wakeups = wakeups
+        self._masks = {stream: Mask(plan.masked) for stream in (STDOUT, STDERR)} if plan.masked else {}
         self._streams = {child.stdout_fd: STDOUT, child.stderr_fd: STDERR}
         self._enlarged: set[int] = set()
         self._ending: Termination | None = None
@@ -81,6 +83,8 @@ class ScriptRun:
                 self._announce()
             self._end_when_due(now)
             self._outlets.serve(now, self._channel)
+        for stream, mask in self._masks.items():
+            self._kept.feed(stream, mask.finish())
         self._kept.finish()
         return self._record()
 
@@ -129,7 +133,8 @@ class ScriptRun:
             if count >= _FULL_PIPE_BYTES and fd not in self._enlarged:
                 self._enlarged.add(fd)
                 _enlarge(fd)
-            self._kept.feed(stream, buffer[:count])
+            mask = self._masks.get(stream)
+            self._kept.feed(stream, buffer[:count] if mask is None else mask.feed(buffer[:count]))
             self._outlets.note_output(self._clock.elapsed_seconds())
         else:
             self._poll.unregister(fd)

@@ -1,0 +1,64 @@
+"""``SecretParameters`` of the gateway: our own field, repeated by no answer and kept nowhere in clear."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+
+from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from harness.redis_server import RedisServer
+
+VALUE = "canary-of-the-gateway"
+RUN = {"Type": "RunShellScript", "CommandContent": "true", "ContentEncoding": "PlainText", "InstanceId.1": "i-one"}
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    home = tmp_path / "home"
+    write_master_keys(home / "master-key.json", new_master_keys())
+    with whole_gateway(redis_server.url(), home) as running:
+        running.assistant.add_instance("i-one")
+        yield running
+
+
+def values_in(server: RedisServer) -> bytes:
+    with server.client() as client:
+        client.execute_command("BGREWRITEAOF")
+    return b"\0".join(one.read_bytes() for one in server.folder.rglob("*") if one.is_file())
+
+
+def test_a_value_goes_into_the_envelope_only(
+    gateway: WholeGateway, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = {"SecretParameters": f'{{"token":"{VALUE}"}}', "ClientToken": "once"}
+    with caplog.at_level(0):
+        status, answer = gateway.call("RunCommand", {**RUN, **secret})
+    assert (status, VALUE in str(answer)) == (200, False)
+    assert gateway.call("RunCommand", {**RUN, **secret})[1]["InvokeId"] == answer["InvokeId"]
+    _, shown = gateway.call("DescribeInvocations", {"InvokeId": answer["InvokeId"]})
+    assert VALUE not in str(shown)
+    assert VALUE not in caplog.text
+    assert VALUE.encode() not in values_in(redis_server)
+
+
+@pytest.mark.parametrize("text", [f'{{"token":["{VALUE}"]}}', f"{{'token':'{VALUE}'}}", f'["{VALUE}"]', VALUE])
+def test_a_malformed_field_is_refused_without_its_text(gateway: WholeGateway, text: str) -> None:
+    status, answer = gateway.call("RunCommand", {**RUN, "SecretParameters": text})
+    assert (status, answer["Code"]) == (400, "InvalidParameter.SecretParameters")
+    assert VALUE[:10] not in str(answer)
+
+
+def test_a_stored_command_names_its_secrets_and_wants_them(gateway: WholeGateway) -> None:
+    _, made = gateway.call(
+        "CreateCommand",
+        {"Name": "n", "Type": "RunShellScript", "CommandContent": "dHJ1ZQ==", "SecretParameterName.1": "token"},
+    )
+    _, shown = gateway.call("DescribeCommands", {"CommandId": made["CommandId"]})
+    [definition] = shown["Commands"]["Command"][0]["ParameterDefinitions"]["ParameterDefinition"]
+    assert (definition["ParameterName"], definition["Secret"]) == ("token", True)
+    invoke = {"CommandId": made["CommandId"], "InstanceId.1": "i-one"}
+    status, answer = gateway.call("InvokeCommand", invoke)
+    assert (status, answer["Code"]) == (400, "InvalidParameter.SecretMissing")
+    status, _ = gateway.call("InvokeCommand", {**invoke, "SecretParameters": f'{{"token":"{VALUE}"}}'})
+    assert status == 200
