@@ -112,6 +112,9 @@ class GatewaySettings:
     registration_failures_count: int = setting(
         10, "Wrong activation codes from one address within a minute before it has to wait; 0 means no limit."
     )
+    public_url: str = setting(
+        "", "Where machines reach this gateway, for the install scripts; default is what a request was sent to."
+    )
     trusted_proxies: str = setting(
         "", "Proxies whose X-Forwarded-For is believed: addresses and ranges, separated by commas; `unix` for a socket."
     )

@@ -35,7 +35,7 @@ class ClientAddresses:
         address that is not a trusted proxy's is the client.
         """
         address = parsed(peer)
-        if not (self._trusts_unix if address is None else self._trusts(address)):
+        if not self.is_proxy(peer):
             return "" if address is None else str(address)
         hops = [hop.strip() for line in forwarded_for for hop in line.split(",")]
         for hop in reversed(hops):
@@ -43,6 +43,11 @@ class ClientAddresses:
             if address is None or not self._trusts(address):
                 return "" if address is None else str(address)
         return "" if address is None else str(address)
+
+    def is_proxy(self, peer: str) -> bool:
+        """Tell whether what a peer says of its clients is believed."""
+        address = parsed(peer)
+        return self._trusts_unix if address is None else self._trusts(address)
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)

@@ -72,7 +72,12 @@ class OtherPaths:
         address = self._address_of(scope, request)
         try:
             content = await body.read()
-            asked = RouteRequest(HttpRequest(request.method, path, request.query, headers, content), address)
+            asked = RouteRequest(
+                HttpRequest(request.method, path, request.query, headers, content),
+                address,
+                scheme=scope.get("scheme", "http"),
+                through_proxy=self._client_addresses.is_proxy(_peer_of(scope)),
+            )
             reply = await self._in(self._threads, lambda: route.answer(asked))
         except ClientLeft:
             log_page(request, 499, (perf_counter() - started) * 1000, address)
@@ -88,7 +93,7 @@ class OtherPaths:
 
     def _address_of(self, scope: Scope, request: HttpRequest) -> str:
         forwarded_for = [value.decode("latin-1") for value in request.header_values(b"x-forwarded-for")]
-        return self._client_addresses.address_of((scope.get("client") or ("",))[0], forwarded_for)
+        return self._client_addresses.address_of(_peer_of(scope), forwarded_for)
 
     async def _probe_reply(self, path: str) -> HttpReply:
         try:
@@ -105,6 +110,10 @@ class OtherPaths:
     @staticmethod
     async def _in(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _peer_of(scope: Scope) -> str:
+    return (scope.get("client") or ("",))[0] or ""
 
 
 def _plain(http_status: int, text: bytes) -> HttpReply:

@@ -12,6 +12,10 @@ class RouteRequest:
 
     request: HttpRequest
     client_address: str
+    #: ``http`` or ``https``, as the request reached this program.
+    scheme: str = "http"
+    #: Whether a trusted proxy passed it on, so that its headers may be believed.
+    through_proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

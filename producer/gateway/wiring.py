@@ -18,6 +18,8 @@ from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication, create_app
 from .client_address import ClientAddresses
 from .file_serving import FileServing
+from .install_pages import InstallPages
+from .registration_page import RegistrationPage
 from .routes import Routes
 from .used_nonces import UsedNonces
 
@@ -68,7 +70,7 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
         files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis)),
-        routes=Routes({registration_page.PATH: registration_page.RegistrationPage(assistant).route()}),
+        routes=Routes({registration_page.PATH: RegistrationPage(assistant).route(), **InstallPages(settings).routes()}),
         client_addresses=ClientAddresses(settings.gateway.trusted_proxies),
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))

@@ -11,7 +11,7 @@ from typing import Any
 
 from unit.producer.gateway.signing import v1_query
 
-from cloud_assistant.broker_config.settings_table import GatewaySettings, Settings
+from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, Settings
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.gateway.server import GatewayServer
 from cloud_assistant.producer.gateway.wiring import gateway_application
@@ -40,11 +40,11 @@ class WholeGateway:
         finally:
             connection.close()
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Get a path."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=dict(headers or {}))
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -58,12 +58,15 @@ class WholeGateway:
 
 
 @contextmanager
-def whole_gateway(redis_url: str, home: Path, *, trusted_proxies: str = "") -> Iterator[WholeGateway]:
+def whole_gateway(
+    redis_url: str, home: Path, *, trusted_proxies: str = "", publishers: Path = Path("/nowhere")
+) -> Iterator[WholeGateway]:
     """Serve until the block ends."""
     gateway = GatewaySettings(
         host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET, trusted_proxies=trusted_proxies
     )
-    with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway)) as assistant:
+    agent = AgentSettings(publishers_folder=str(publishers))
+    with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway, agent=agent)) as assistant:
         server = GatewayServer(gateway_application(assistant), gateway)
         thread = threading.Thread(target=server.serve_until_stopped)
         thread.start()
