@@ -19,6 +19,8 @@ _REMEDIES = {
     "WRONGPASS": "; check user and password in CLOUD_ASSISTANT_REDIS_URL",
     "NOAUTH": "; put the password into CLOUD_ASSISTANT_REDIS_URL",
     "NOPERM": "; give this agent's Redis user the rights of its own branch, or have a producer load the functions",
+    "OLDFUNCTIONS": "",
+    "NEWFUNCTIONS": "",
     "OOM": "; results wait on this disk until Redis has memory again",
     "MISCONF": "; Redis cannot write to its disk",
     "READONLY": "; the address names a replica",

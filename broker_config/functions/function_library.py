@@ -1,4 +1,10 @@
-"""Load the function library into Redis and call it."""
+"""Load the function library into Redis and call it.
+
+Programs of different releases work on one Redis while an upgrade is under way. The name by which a function is called
+therefore ends with the version of the text that its caller needs: ``ca_claim_1``. A text registers every function
+under its own version and all before it, so a newer text serves older callers, and an older one is found wanting before
+anything is done. Whoever may load functions then puts its own text in; an agent, which may not, says who has to.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,35 +16,56 @@ from ..errors import RedisRefused
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 
-#: The library's name carries the version of the calling convention: two versions may live side by side.
 LIBRARY_NAME = "cloud_assistant_1"
+#: Raised with every change of the text that its callers must have: another argument, key, field or answer.
+TEXT_VERSION = 1
+#: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
+OLDEST_VERSION = 1
+
 _MISSING = "Function not found"
+_VERSION_FUNCTION = "ca_text_version"
+_REGISTER = "redis.register_function"
+_PROLOGUE = """
+local function register(first, callback)
+  local wanted = callback and {{ function_name = first, callback = callback }} or first
+  for version = {oldest}, {version} do
+    local name = wanted.function_name .. '_' .. version
+    redis.register_function {{ function_name = name, callback = wanted.callback, flags = wanted.flags or {{}} }}
+  end
+end
+redis.register_function {{
+  function_name = '{version_function}', callback = function() return {version} end, flags = {{ 'no-writes' }} }}
+"""
 
 
 @cache
-def library_source() -> str:
+def library_source(version: int = TEXT_VERSION, oldest: int = OLDEST_VERSION) -> str:
     """The library's source: every ``.lua`` file of this package, each closed in a scope of its own."""
     from importlib.resources import files  # lazy: 5 ms, and only a Redis without the library needs it
 
     sources = sorted(
         (path for path in files(__package__).iterdir() if path.name.endswith(".lua")), key=lambda path: path.name
     )
-    bodies = (f"do\n{path.read_text(encoding='utf-8')}end\n" for path in sources)
-    return f"#!lua name={LIBRARY_NAME}\n" + "".join(bodies)
+    bodies = (f"do\n{path.read_text(encoding='utf-8').replace(_REGISTER, 'register')}end\n" for path in sources)
+    prologue = _PROLOGUE.format(oldest=oldest, version=version, version_function=_VERSION_FUNCTION)
+    return f"#!lua name={LIBRARY_NAME}{prologue}" + "".join(bodies)
 
 
 def load_library(redis: Redis) -> None:
-    """Put the library into Redis, replacing an older text of the same version.
+    """Put the library into Redis, unless what is there is newer.
 
     Raises:
         RedisRefused: the user may not load functions; a control-side program has to do it.
     """
+    found = redis.pipeline([("FCALL", _VERSION_FUNCTION, 0)])[0]
+    if isinstance(found, int) and found > TEXT_VERSION:
+        return
     redis.call("FUNCTION", "LOAD", "REPLACE", library_source())
 
 
 def fcall(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
     """Build the command that calls a function of the library."""
-    return ("FCALL", name, len(keys), *keys, *arguments)
+    return ("FCALL", f"{name}_{TEXT_VERSION}", len(keys), *keys, *arguments)
 
 
 def run(redis: Redis, command: Command) -> Any:
@@ -55,12 +82,38 @@ def run_all(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     """Run commands in one round trip, and once more after loading the library where Redis did not have it.
 
     Every function is a compare-and-set or adds what is not there yet, so the second run repeats nothing.
+
+    Raises:
+        RedisUnreachable: no answer.
+        RedisRefused: the server's own error; ``OLDFUNCTIONS`` and ``NEWFUNCTIONS`` when the library there is of another
+            release than this program can work with.
     """
     replies = redis.pipeline(commands)
-    if any(isinstance(reply, hiredis.ReplyError) and _MISSING in str(reply) for reply in replies):
-        load_library(redis)
+    if any(map(_is_missing, replies)):
+        _load_missing(redis)
         replies = redis.pipeline(commands)
     for reply in replies:
+        if _is_missing(reply):
+            raise RedisRefused(
+                "NEWFUNCTIONS the functions in Redis are of a newer release that serves this one no more; "
+                "upgrade this program"
+            )
         if isinstance(reply, hiredis.ReplyError):
             raise RedisRefused(str(reply))
     return replies
+
+
+def _is_missing(reply: Any) -> bool:
+    return isinstance(reply, hiredis.ReplyError) and _MISSING in str(reply)
+
+
+def _load_missing(redis: Redis) -> None:
+    try:
+        load_library(redis)
+    except RedisRefused as exc:
+        if exc.kind != "NOPERM":
+            raise
+        raise RedisRefused(
+            "OLDFUNCTIONS Redis does not have the functions that this release needs, and this Redis user may not load "
+            "them; start assist-beat or assist-gateway of this release, or run any assist command on the control side"
+        ) from exc

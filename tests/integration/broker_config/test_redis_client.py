@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
-from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, run_all
+from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, fcall, run_all
 from cloud_assistant.broker_config.redis_client import Redis
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
@@ -108,7 +108,7 @@ def test_a_subscription_hears_what_is_published_after_it_was_made(redis_server: 
 def test_the_library_is_loaded_when_it_is_missing_and_survives_a_restart(redis_server: RedisServer) -> None:
     redis = Redis(redis_server.url())
     assert redis.call("FUNCTION", "LIST") == []
-    command = ("FCALL", "ca_delete_command", 4, "a", "b", "c", "d", "c-1")
+    command = fcall("ca_delete_command", ["a", "b", "c", "d"], ["c-1"])
     assert run_all(redis, [command]) == [b"unknown"]
     redis_server.kill()
     redis_server.start()

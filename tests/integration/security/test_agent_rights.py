@@ -27,7 +27,7 @@ from cloud_assistant.broker_config.functions.executions import (
     claim_reply,
     finish,
 )
-from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.function_library import fcall, run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, encode
@@ -242,28 +242,21 @@ def attacks() -> dict[str, Callable[[Stage], Attack]]:
         "claim B's execution": lambda s: tuple(
             claim_command("i-b", s.executions["i-b"], epoch="e", boot_id="b", report_margin_ms=1)
         ),
-        "finish B's execution": lambda s: (
-            "FCALL",
-            "ca_finish",
-            4,
-            s.row("i-b"),
-            keys.open_executions("i-b"),
-            keys.live_output("i-b", s.executions["i-b"]),
-            keys.instance_history("i-b"),
-            s.executions["i-b"],
-            "Success",
-            ",Running,",
-            1,
-            1,
+        "finish B's execution": lambda s: tuple(
+            fcall(
+                "ca_finish",
+                [
+                    s.row("i-b"),
+                    keys.open_executions("i-b"),
+                    keys.live_output("i-b", s.executions["i-b"]),
+                    keys.instance_history("i-b"),
+                ],
+                [s.executions["i-b"], "Success", ",Running,", 1, 1],
+            )
         ),
-        "read B's states by a function": lambda s: ("FCALL", "ca_execution_states", 1, s.row("i-b")),
-        "dispatch to itself": lambda s: (
-            "FCALL",
-            "ca_create_executions",
-            2,
-            keys.invocation(s.invocation.invoke_id),
-            keys.DEADLINES,
-            *[""] * 13,
+        "read B's states by a function": lambda s: tuple(fcall("ca_execution_states", [s.row("i-b")], [])),
+        "dispatch to itself": lambda s: tuple(
+            fcall("ca_create_executions", [keys.invocation(s.invocation.invoke_id), keys.DEADLINES], [""] * 13)
         ),
     }
 
