@@ -18,8 +18,15 @@ def logger(part: str) -> logging.Logger:
     return logging.getLogger(f"{LOGGER_NAME}.{part}")
 
 
-def set_up(*, debug: bool = False, file: Path | None = None, file_limit_bytes: int = 0, file_count: int = 5) -> None:
-    """Send our lines, and warnings of libraries, to stderr and to an optional rotated file."""
+def set_up(
+    *,
+    debug: bool = False,
+    file: Path | None = None,
+    file_limit_bytes: int = 0,
+    file_count: int = 5,
+    file_days: float = 30.0,
+) -> None:
+    """Send our lines, and warnings of libraries, to stderr and to an optional file that is bounded in size and age."""
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -28,13 +35,54 @@ def set_up(*, debug: bool = False, file: Path | None = None, file_limit_bytes: i
     root.addHandler(to_stderr)
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        to_file = logging.handlers.RotatingFileHandler(
-            file, maxBytes=file_limit_bytes // max(1, file_count), backupCount=file_count - 1, encoding="utf-8"
+        to_file = BoundedLogFile(
+            file, limit_bytes=file_limit_bytes // max(1, file_count), count=file_count, days=file_days
         )
         to_file.setFormatter(_JsonFormatter())
         root.addHandler(to_file)
     root.setLevel(logging.WARNING)
     logging.getLogger(LOGGER_NAME).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+class BoundedLogFile(logging.handlers.RotatingFileHandler):
+    """A log of ``count`` files, of which none gets larger than ``limit_bytes`` or is kept much longer than ``days``."""
+
+    def __init__(self, path: Path, *, limit_bytes: int, count: int, days: float) -> None:
+        super().__init__(path, maxBytes=limit_bytes, backupCount=count - 1, encoding="utf-8", delay=True)
+        self._path = path
+        self._keep_seconds = days * 86_400
+        #: A file that covers more than its share of the time is closed, however small it is.
+        self._span_seconds = self._keep_seconds / max(1, count)
+        self._begun_seconds: float | None = None
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name is the library's
+        """Whether the file is full or has been written to for long enough."""
+        if self._begun_seconds is None:
+            self._begun_seconds = _first_moment(self._path) or record.created
+            self._remove_old(record.created)
+        is_old = record.created - self._begun_seconds > self._span_seconds and self._path.exists()
+        if is_old or super().shouldRollover(record):
+            self._begun_seconds = record.created
+            self._remove_old(record.created)
+            return True
+        return False
+
+    def _remove_old(self, now_seconds: float) -> None:
+        for path in self._path.parent.glob(self._path.name + ".*"):
+            try:
+                if now_seconds - path.stat().st_mtime > self._keep_seconds:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+
+def _first_moment(path: Path) -> float | None:
+    """When the first line of a log was written; ``None`` when there is none that says so."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return datetime.fromisoformat(json.loads(file.readline())["time"]).timestamp()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class _LineFormatter(logging.Formatter):

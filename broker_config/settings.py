@@ -104,6 +104,11 @@ def environment_value(variable: str) -> str | None:
     return os.environ.get(variable)
 
 
+def service_manager() -> str:
+    """Where the service manager wants to hear that we live; '' for nowhere."""
+    return os.environ.get("NOTIFY_SOCKET", "")
+
+
 def _known() -> dict[str, tuple[type, bool, str]]:
     """Dotted name -> (type, secret, help)."""
     known: dict[str, tuple[type, bool, str]] = {}

@@ -38,6 +38,17 @@ class AgentSettings:
         256 * 1024 * 1024, "Disk for scripts and unreported results; oldest kept files go first."
     )
     log_limit_bytes: int = setting(20 * 1024 * 1024, "Size of one log file of the agent; five are kept.")
+    log_days: float = setting(30.0, "Log files of the agent that are older than so many days are removed.")
+    log_folder: str = setting(
+        "", "Folder of the agent's log; default is /var/log/cloud-assistant for the system's own home, else <home>/log."
+    )
+    memory_limit_bytes: int = setting(
+        256 * 1024 * 1024,
+        "Memory of the agent itself, without its scripts: past it, it starts anew while scripts go on. 0: no limit.",
+    )
+    cpu_limit_percent: int = setting(
+        50, "Share of one processor that the agent itself may use for minutes on end before it steps back. 0: no limit."
+    )
     clock_tolerance_seconds: float = setting(
         300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
     )

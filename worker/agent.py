@@ -28,6 +28,7 @@ from .executor import Executor, Facts
 from .heartbeat import Heartbeat
 from .identity import Identity
 from .in_hand import InHand
+from .inventory import Inventory
 from .journal import Journal
 from .key_ring import KeyRing
 from .lane import Lane
@@ -38,6 +39,9 @@ from .policy_file import PolicyFile, PolicyGuard
 from .queue_watch import Advice, QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter
+from .self_watch import Advice as OwnUse
+from .self_watch import SelfWatch, step_back
+from .service.notifier import ServiceNotifier
 from .slots import Slots
 from .spool import Spool
 from .start_report import report_policy, report_rights, report_security
@@ -65,7 +69,12 @@ class Agent:
     """One agent; made and run in the main thread."""
 
     def __init__(
-        self, settings: Settings, identity: Identity, launcher: Launcher, started_as: StartedAs | None = None
+        self,
+        settings: Settings,
+        identity: Identity,
+        launcher: Launcher,
+        started_as: StartedAs | None = None,
+        notifier: ServiceNotifier | None = None,
     ) -> None:
         """Put the parts together; Redis is not needed yet.
 
@@ -76,6 +85,7 @@ class Agent:
         self._settings = settings
         self._started_as = started_as or StartedAs()
         self._identity = identity
+        self._notifier = notifier or ServiceNotifier("")
         self._home = Path(settings.home)
         self._keys = KeyRing(self._home, identity.instance_id, settings.security.instance_key)
         report_security(settings, has_key=bool(self._keys))
@@ -177,6 +187,10 @@ class Agent:
             facts=self._facts,
             load=self._load,
             has_identity=bool(self._keys),
+            inventory=Inventory(self._settings.redis_url),
+        )
+        self._self_watch = SelfWatch(
+            memory_limit_bytes=agent.memory_limit_bytes, cpu_limit_percent=agent.cpu_limit_percent
         )
         self._watch = QueueWatch(max(2 * agent.reconcile_seconds, _LEAST_PATIENCE_SECONDS))
         self._interval_seconds = min(agent.heartbeat_seconds, agent.reconcile_seconds)
@@ -189,6 +203,7 @@ class Agent:
             link=self._link,
             interval_seconds=self._interval_seconds,
             on_beat=self._on_beat,
+            on_turn=self._notifier.alive,
         )
 
     def run(self) -> None:
@@ -198,6 +213,7 @@ class Agent:
             Refused: another agent lives with this instance id.
         """
         report_rights()
+        self._notifier.ready()
         self._reporter.start()
         if self._outbox is not None:
             self._outbox.start()
@@ -216,6 +232,7 @@ class Agent:
         # A Redis that hangs must not hold up a shutdown of the machine; what is not delivered is on disk.
         threading.Timer(_LEAVE_SECONDS, _leave, [0]).start()
         _log.info("agent ends running=%d", self._in_hand.running_count)
+        self._notifier.stopping()
         self._lane.stop()
         self._queue.leave()
         left_count = self._reporter.flush(_FLUSH_SECONDS)
@@ -248,7 +265,9 @@ class Agent:
     def _join_redis(self) -> None:
         """Make the first heartbeat and look at the ledger, however long Redis stays away."""
         backoff = Backoff()
+        self._notifier.status("waits for Redis")
         while True:
+            self._notifier.alive()
             try:
                 self._keys.take_up(self._heartbeat.first().key_bundle)
                 self._link.note_success()
@@ -266,6 +285,7 @@ class Agent:
     def _announce_ready(self) -> None:
         if not self._is_ready:
             self._is_ready = True
+            self._notifier.status(f"takes work as {self._identity.instance_id}")
             _log.info(
                 "agent ready instance_id=%s version=%s slots=%d",
                 self._identity.instance_id,
@@ -286,6 +306,7 @@ class Agent:
         self._keys.take_up(beat.key_bundle)
         self._upgrader.look_at(beat.upgrade_order)
         self._spool.trim()
+        self._watch_self()
         if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(self._outbox, "worker-heartbeat")
         advice = self._watch.advise(
@@ -297,6 +318,22 @@ class Agent:
         elif advice is Advice.RESTART:
             _log.error("the queue does not recover: ending with code %d to be started again", EXIT_RESTART)
             _leave(EXIT_RESTART)
+
+    def _watch_self(self) -> None:
+        """Keep within what an agent may use of the machine."""
+        advice, watch = self._self_watch.look(), self._self_watch
+        if advice is OwnUse.RESTART:
+            _log.error(
+                "the agent uses too much memory: ending with code %d to be started again; scripts go on"
+                " memory_bytes=%d agent.memory_limit_bytes=%d",
+                EXIT_RESTART,
+                watch.memory_bytes,
+                self._settings.agent.memory_limit_bytes,
+            )
+            _leave(EXIT_RESTART)
+        elif advice is OwnUse.STEP_BACK:
+            _log.warning("the agent uses much of a processor: it steps back cpu_percent=%.0f", watch.cpu_percent)
+            step_back()
 
     def _send_worker_event(self, outbox: EventOutbox, type: str) -> None:
         interval_seconds = self._interval_seconds * _EVENT_BEATS
@@ -311,6 +348,8 @@ class Agent:
             "disk_free_bytes": self._spool.free_bytes(),
             "key_ids": self._keys.key_ids,
             **self._upgrader.fields,
+            "agent_memory_bytes": self._self_watch.memory_bytes,
+            "agent_cpu_percent": round(self._self_watch.cpu_percent),
         }
 
     def _say_goodbye(self) -> None:

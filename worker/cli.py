@@ -19,6 +19,11 @@ VERBS: dict[str, Row] = {
     "status": Row("status", "Tell whether the agent of this machine runs."),
     "policy": Row("policy", "Show or check the local policy of this machine."),
     "upgrade": Row("upgrade", "Install another version of the agent and try it."),
+    "install": Row("install", "Make the agent a service of this machine."),
+    "uninstall": Row("uninstall", "Remove the service; state and settings stay."),
+    "start": Row("start", "Start the service."),
+    "stop": Row("stop", "Stop the service; scripts that run go on."),
+    "restart": Row("restart", "Restart the service; scripts that run go on."),
 }
 #: Verbs that programs of ours call; the help does not show them.
 HIDDEN = {"supervise-version": "supervise_version"}

@@ -14,6 +14,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
 from .executor import Facts
 from .identity import Identity, earlier_epochs, refuse_second_agent, remember_epoch
+from .inventory import Inventory
 from .refusal_report import CLONE, SECOND_AGENT, quarantine, report
 
 _log = logger("heartbeat")
@@ -33,6 +34,7 @@ class Heartbeat:
     load: Callable[[], Mapping[str, Argument]]
     #: Whether the instance has credentials: then a second machine with them is a clone or a thief, not a mistake.
     has_identity: bool = False
+    inventory: Inventory | None = None
     _is_known: bool = False
     _intruder: str = ""
     _clock_offset_ms: int = 0
@@ -99,6 +101,8 @@ class Heartbeat:
         fields["clock_offset_ms"] = self._clock_offset_ms
         if not self._is_known:
             fields.update(self._constant)
+        if self.inventory is not None:
+            fields.update(self.inventory.changed() if self._is_known else self.inventory.all())
         sent_ms = now_ms()
         beat = heartbeat(
             self.redis,

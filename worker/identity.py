@@ -44,7 +44,7 @@ class Identity:
             "wire_version": WIRE_VERSION,
             "hostname": socket.gethostname(),
             "os_type": platform.system(),
-            "os_name": _os_name(),
+            "os_name": os_name(),
             "kernel": platform.release(),
             "arch": platform.machine(),
             "boot_id": self.boot_id,
@@ -135,7 +135,8 @@ def refuse_second_agent(instance_id: str, *, instance_name: str, pid: str, ttl_s
     )
 
 
-def _os_name() -> str:
+def os_name() -> str:
+    """The system in words, with its version."""
     if sys.platform == "linux":
         try:
             return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")

@@ -27,6 +27,8 @@ _JITTER = 0.2
 #: A reply that is this late means that the connection is dead.
 _LATE_SECONDS = 5.0
 _CLOSE_IDLE_SECONDS = 30.0
+#: A turn ends at least so often, however far apart the beats are, so that a watchdog sees us live.
+_TURN_SECONDS = 60.0
 
 _log = logger("lane")
 
@@ -44,6 +46,8 @@ class Lane:
     interval_seconds: float
     #: Told of each beat, after the look at the ledger.
     on_beat: Callable[[Beat], None]
+    #: Called in each turn, whether Redis is there or not: proof that this thread does not hang.
+    on_turn: Callable[[], None] = lambda: None
     _stopping: threading.Event = field(default_factory=threading.Event)
     #: The second look comes soon after the first, which cannot tell a lost message from one on its way.
     _look_wanted: bool = True
@@ -65,10 +69,11 @@ class Lane:
         backoff = Backoff()
         next_beat = monotonic_seconds() + MISSED_AFTER_SECONDS
         while not self._stopping.is_set():
+            self.on_turn()
             try:
                 if monotonic_seconds() >= next_beat or not self.link.is_up:
                     next_beat = self._beat()
-                self._wait_for_control(max(0.01, next_beat - monotonic_seconds()))
+                self._wait_for_control(max(0.01, min(next_beat - monotonic_seconds(), _TURN_SECONDS)))
                 backoff.reset()
             except REDIS_TROUBLE as exc:
                 self.link.note_failure(exc)

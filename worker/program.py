@@ -15,11 +15,14 @@ from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.settings_table import Settings, Value
 from .execution.launcher import Launcher
 from .home_lock import Holder, HomeLock
+from .service.notifier import ServiceNotifier
 from .upgrade.handing_over import StartedAs
 
 EXIT_USAGE = 2
 EXIT_REFUSED = 4
 _LOG_FILES = 5
+_SYSTEM_HOME = "/var/lib/cloud-assistant"
+_SYSTEM_LOG_FOLDER = "/var/log/cloud-assistant"
 
 _log = program_log.logger("agent")
 
@@ -57,9 +60,10 @@ def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
     lock = HomeLock(home)
     program_log.set_up(
         debug=debug,
-        file=home / "log" / "agent.log",
+        file=log_folder(loaded) / "agent.log",
         file_limit_bytes=loaded.agent.log_limit_bytes * _LOG_FILES,
         file_count=_LOG_FILES,
+        file_days=loaded.agent.log_days,
     )
     launcher = Launcher()
     preparing = _Preparing(launcher)
@@ -77,9 +81,16 @@ def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
         )
     )
     preparing.wait()
-    agent = Agent(loaded, identity, launcher, started_as)
+    agent = Agent(loaded, identity, launcher, started_as, ServiceNotifier(settings.service_manager()))
     _end_on_signals(agent.end)
     agent.run()
+
+
+def log_folder(loaded: Settings) -> Path:
+    """Where the agent's log is: as set, else beside the system's other logs, else in a home of one's own."""
+    if loaded.agent.log_folder:
+        return Path(loaded.agent.log_folder)
+    return Path(_SYSTEM_LOG_FOLDER) if loaded.home == _SYSTEM_HOME else Path(loaded.home) / "log"
 
 
 class _Preparing:

@@ -19,8 +19,10 @@ from typing import NoReturn
 from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.program_log import logger
 from ...broker_config.redis_client import Redis
+from ...broker_config.settings import service_manager
 from ...broker_config.settings_table import Settings
 from ..instance_key import read_instance_keys
+from ..service.notifier import ServiceNotifier
 from .installation import Installation
 from .trial import Trial, Verdict
 from .upgrade_state import Stage, read_state, write_state
@@ -87,7 +89,11 @@ class Guard:
             redis.close()
 
     def _watch(self, child: "subprocess.Popen[bytes]", trial: Trial) -> tuple[Verdict, str]:
+        # The child's own word does not count while this process is the service's main one.
+        notifier = ServiceNotifier(service_manager())
+        notifier.status(f"tries version {self.version}")
         while True:
+            notifier.alive()
             if self._asked_to_end:
                 return Verdict.UNDECIDED, "the service was stopped during its trial"
             code = child.poll()

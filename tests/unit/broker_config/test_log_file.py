@@ -1,0 +1,66 @@
+"""A log has an end, in size and in time."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+from cloud_assistant.broker_config.program_log import BoundedLogFile
+
+DAY_SECONDS = 86_400
+
+
+def log_file(path: Path, *, limit_bytes: int = 1000, count: int = 5, days: float = 10) -> BoundedLogFile:
+    handler = BoundedLogFile(path, limit_bytes=limit_bytes, count=count, days=days)
+    handler.setFormatter(_Lines())
+    return handler
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = f"{logging.Formatter().formatTime(record, '%Y-%m-%dT%H:%M:%S')}+00:00"
+        return json.dumps({"time": moment, "message": record.getMessage()})
+
+
+def write(handler: BoundedLogFile, text: str, at_seconds: float) -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, text, None, None)
+    record.created = at_seconds
+    handler.emit(record)
+
+
+def test_its_files_stay_under_their_limits_whatever_is_written(tmp_path: Path) -> None:
+    handler = log_file(tmp_path / "a.log")
+    for number in range(1000):
+        write(handler, f"line {number} " + "x" * 50, time.time() + number)
+    handler.close()
+
+    files = list(tmp_path.iterdir())
+    assert len(files) == 5
+    assert sum(path.stat().st_size for path in files) <= 5000
+    assert "line 999" in (tmp_path / "a.log").read_text(encoding="utf-8")
+
+
+def test_a_small_log_is_closed_when_it_covers_its_share_of_the_time(tmp_path: Path) -> None:
+    handler = log_file(tmp_path / "a.log", limit_bytes=10**6)
+    begun = time.time()
+    write(handler, "first", begun)
+    write(handler, "second", begun + 1.9 * DAY_SECONDS)
+    write(handler, "third", begun + 2.1 * DAY_SECONDS)
+    handler.close()
+
+    assert "third" in (tmp_path / "a.log").read_text(encoding="utf-8")
+    assert "second" in (tmp_path / "a.log.1").read_text(encoding="utf-8")
+
+
+def test_files_older_than_the_limit_are_removed(tmp_path: Path) -> None:
+    now = time.time()
+    for number, age_days in ((1, 3), (2, 9), (3, 11)):
+        path = tmp_path / f"a.log.{number}"
+        path.write_text("old\n", encoding="utf-8")
+        os.utime(path, (now - age_days * DAY_SECONDS,) * 2)
+    handler = log_file(tmp_path / "a.log")
+    write(handler, "now", now)
+    handler.close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1", "a.log.2"]

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.worker.cli import main
+from cloud_assistant.worker.service.catalogue import SYSTEMS
+from cloud_assistant.worker.service.installing import control
+from cloud_assistant.worker.service.plan import SERVICE_NAME
+
+
+def files_below(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_symlink() or path.is_file())
+
+
+@pytest.mark.parametrize("name", ["systemd", "sysv", "openrc", "upstart", "freebsd", "launchd"])
+def test_an_image_gets_the_service_and_loses_it_again(tmp_path: Path, name: str) -> None:
+    runner = CliRunner()
+    installed = runner.invoke(main, ["install", "--system", name, "--root", str(tmp_path)])
+
+    assert installed.exit_code == 0, installed.output
+    wanted = set(SYSTEMS[name].links)
+    assert wanted <= set(files_below(tmp_path))
+    assert files_below(tmp_path)
+    assert oct((tmp_path / "var/lib/cloud-assistant").stat().st_mode & 0o777) == "0o700"
+
+    removed = runner.invoke(main, ["uninstall", "--system", name, "--root", str(tmp_path)])
+
+    assert removed.exit_code == 0, removed.output
+    assert files_below(tmp_path) == []
+    assert (tmp_path / "var/lib/cloud-assistant").is_dir()
+
+
+def test_the_service_manager_of_the_image_is_used_when_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "etc/init.d").mkdir(parents=True)
+
+    outcome = CliRunner().invoke(main, ["install", "--root", str(tmp_path)])
+
+    assert outcome.exit_code == 0, outcome.output
+    assert (tmp_path / "etc/init.d" / SERVICE_NAME).stat().st_mode & 0o111
+    assert (tmp_path / f"etc/rc2.d/S95{SERVICE_NAME}").resolve() == tmp_path / "etc/init.d" / SERVICE_NAME
+
+
+def test_an_image_without_a_service_manager_is_refused_with_the_names_of_those_known(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(main, ["install", "--root", str(tmp_path)])
+
+    assert outcome.exit_code == 4
+    assert "systemd" in outcome.output
+
+
+def test_the_file_of_a_package_is_not_written_a_second_time(tmp_path: Path) -> None:
+    unit = tmp_path / f"usr/lib/systemd/system/{SERVICE_NAME}.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+
+    outcome = CliRunner().invoke(main, ["install", "--system", "systemd", "--root", str(tmp_path)])
+
+    assert outcome.exit_code == 0, outcome.output
+    assert not (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").exists()
+    assert (tmp_path / f"etc/systemd/system/multi-user.target.wants/{SERVICE_NAME}.service").is_symlink()
+
+
+def test_printing_writes_nothing(tmp_path: Path) -> None:
+    arguments = ["install", "--print", "--system", "systemd", "--root", str(tmp_path), "--config", "/etc/other.toml"]
+    outcome = CliRunner().invoke(main, arguments)
+
+    assert "run --config /etc/other.toml" in outcome.output
+    assert files_below(tmp_path) == []
+
+
+def test_what_the_service_manager_says_is_passed_on() -> None:
+    with pytest.raises(Refused, match="ended with 3: no such service"):
+        control(("sh", "-c", "echo no such service >&2; exit 3"), print)
+    with pytest.raises(Refused, match="not-there"):
+        control(("not-there",), print)

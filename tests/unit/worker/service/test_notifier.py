@@ -1,0 +1,32 @@
+import socket
+from pathlib import Path
+
+from cloud_assistant.worker.service.notifier import ServiceNotifier
+
+
+def test_the_service_manager_hears_each_message(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        notifier = ServiceNotifier(str(tmp_path / "notify"))
+        notifier.ready()
+        notifier.status("takes work")
+        notifier.alive()
+        notifier.stopping()
+
+        assert [manager.recv(100) for _ in range(4)] == [b"READY=1", b"STATUS=takes work", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_an_abstract_socket_is_reached() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("")
+        manager.settimeout(5)
+        name = manager.getsockname()
+        ServiceNotifier("@" + name[1:].decode()).alive()
+
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def test_without_a_service_manager_nothing_happens(tmp_path: Path) -> None:
+    ServiceNotifier("").ready()
+    ServiceNotifier(str(tmp_path / "gone")).alive()

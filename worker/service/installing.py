@@ -1,0 +1,120 @@
+"""Put the agent's service on a machine, or into an image of one, and take it away again."""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ...broker_config.errors import Refused
+from .catalogue import ServiceSystem
+from .plan import ServicePlan
+
+Say = Callable[[str], None]
+_COMMAND_SECONDS = 90
+
+
+def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> None:
+    """Write the files and have the service start with the machine; where it runs, nothing is disturbed.
+
+    With another root than ``/`` nothing is executed: the links that a live machine's commands would make are made.
+
+    Raises:
+        Refused: no right to write there, or the service manager does not want it.
+    """
+    packaged = next((path for path in system.packaged if (root / path).exists()), None)
+    if packaged:
+        say(f"the package's own file is used: {root / packaged}")
+    for file in system.files(plan) if packaged is None else ():
+        _write(root / file.path, file.text, file.mode)
+        say(f"wrote {root / file.path}")
+    for folder in (plan.home, plan.log_folder, str(Path(plan.config).parent)):
+        _make_folder(root / folder.lstrip("/"))
+    if root == Path("/") and system.enable:
+        for command in system.enable:
+            _run(command, say)
+        return
+    for path, target in system.links.items():
+        _link(root / path, target)
+        say(f"linked {root / path}")
+
+
+def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> None:
+    """Stop the agent, and remove what ``install`` wrote; settings, keys, results and scripts that run stay.
+
+    Raises:
+        Refused: no right to do so, or the service manager does not obey.
+    """
+    files = [root / file.path for file in system.files(plan)]
+    if root == Path("/") and any(path.exists() for path in files):
+        for command in (system.stop, *system.disable):
+            _run(command, say)
+    for path in [*files, *(root / link for link in system.links)]:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise _not_written(path, exc) from exc
+        say(f"removed {path}")
+    if root == Path("/") and system.name == "systemd":
+        _run(("systemctl", "daemon-reload"), say)
+
+
+def control(command: Sequence[str], say: Say) -> None:
+    """Tell the service manager to start, stop or restart the agent.
+
+    Raises:
+        Refused: it did not; the text has what it said.
+    """
+    _run(command, say)
+
+
+def _run(command: Sequence[str], say: Say) -> None:
+    say(f"ran {' '.join(command)}")
+    try:
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise Refused(f"{' '.join(command)}: {exc}", code="ServiceManagerFailed") from exc
+    said = "\n".join(text for text in (outcome.stdout.strip(), outcome.stderr.strip()) if text)
+    if outcome.returncode != 0:
+        raise Refused(
+            f"{' '.join(command)} ended with {outcome.returncode}: {said or 'it said nothing'}",
+            code="ServiceManagerFailed",
+        )
+    if said:
+        say(said)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Write a file in one step, so that a service manager never reads half of it."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.chmod(mode)
+        fresh.replace(path)
+    except OSError as exc:
+        raise _not_written(path, exc) from exc
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    try:
+        path.mkdir(mode=0o700, parents=True)
+    except OSError as exc:
+        raise _not_written(path, exc) from exc
+
+
+def _link(path: Path, target: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    except OSError as exc:
+        raise _not_written(path, exc) from exc
+
+
+def _not_written(path: Path, exc: OSError) -> Refused:
+    rights = "; run it as root" if hasattr(os, "geteuid") and os.geteuid() != 0 else ""
+    return Refused(f"{path}: {exc.strerror}{rights}", code="FileNotWritten")

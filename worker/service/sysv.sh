@@ -1,0 +1,101 @@
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          @NAME@
+# Required-Start:    $remote_fs $network
+# Required-Stop:     $remote_fs $network
+# Should-Start:      $time $named
+# Default-Start:     2 3 4 5
+# Default-Stop:      0 1 6
+# Short-Description: @DESCRIPTION@
+# Description:       Runs commands of Cloud Assistant on this machine. Scripts that run go on when it stops.
+### END INIT INFO
+# chkconfig: 2345 95 05
+# description: @DESCRIPTION@
+
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+program=@PROGRAM@
+config=@CONFIG@
+home=@HOME@
+log_folder=@LOG_FOLDER@
+pid_file=${CLOUD_ASSISTANT_PID_FILE:-/var/run/@NAME@.pid}
+
+# The process that starts the agent again whenever it ends; prints its id while it lives.
+living_keeper() {
+  [ -s "$pid_file" ] || return 1
+  read -r keeper < "$pid_file" || return 1
+  kill -0 "$keeper" 2>/dev/null || return 1
+  # After a reboot the number may be somebody else's.
+  if [ -r "/proc/$keeper/cmdline" ]; then tr '\0' ' ' < "/proc/$keeper/cmdline" | grep -q ' keep' || return 1; fi
+  echo "$keeper"
+}
+
+# Be the keeper. The agent gets the signal, its scripts do not.
+keep() {
+  echo $$ > "$pid_file"
+  agent=
+  leave() {
+    trap '' TERM INT
+    [ -z "$agent" ] || { kill -TERM "$agent" 2>/dev/null; wait "$agent"; }
+    exit 0
+  }
+  trap leave TERM INT
+  @EXPORTS@
+  if [ -r @ENVIRONMENT_FILE@ ]; then
+    set -a
+    # shellcheck source=/dev/null
+    . @ENVIRONMENT_FILE@
+    set +a
+  fi
+  while :; do
+    "$program" run --config "$config" &
+    agent=$!
+    wait "$agent"
+    # 2: a setting is wrong, which no further start would mend.
+    [ $? -ne 2 ] || exit 2
+    agent=
+    sleep @RESTART_SECONDS@ &
+    wait $!
+  done
+}
+
+start() {
+  if keeper=$(living_keeper); then echo "@NAME@ runs already (pid $keeper)"; return 0; fi
+  # Without credentials there is nobody to be; registration makes this file.
+  if [ ! -e "$config" ]; then echo "@NAME@ is not started: there is no $config"; return 0; fi
+  mkdir -p "$home" "$log_folder" && chmod 0700 "$home" "$log_folder" || return 1
+  detached='nohup'
+  if command -v setsid >/dev/null 2>&1; then detached='setsid'; fi
+  # Its own lines are in the agent's log; this file holds the few of a start that failed before there was one.
+  $detached "$0" keep < /dev/null > "$log_folder/service.log" 2>&1 &
+  waited=0
+  until living_keeper >/dev/null; do
+    waited=$((waited + 1))
+    if [ "$waited" -gt 10 ]; then echo "@NAME@ does not start; see $log_folder/service.log"; return 1; fi
+    sleep 1
+  done
+  echo "@NAME@ started"
+}
+
+stop() {
+  if ! keeper=$(living_keeper); then rm -f "$pid_file"; echo "@NAME@ does not run"; return 0; fi
+  kill -TERM "$keeper"
+  waited=0
+  while kill -0 "$keeper" 2>/dev/null; do
+    waited=$((waited + 1))
+    if [ "$waited" -gt @STOP_SECONDS@ ]; then echo "@NAME@ (pid $keeper) does not end"; return 1; fi
+    sleep 1
+  done
+  rm -f "$pid_file"
+  echo "@NAME@ stopped; scripts that run go on"
+}
+
+case "${1:-}" in
+  start) start ;;
+  stop) stop ;;
+  restart | force-reload) stop && start ;;
+  try-restart | condrestart) if living_keeper >/dev/null; then stop && start; fi ;;
+  status)
+    if keeper=$(living_keeper); then echo "@NAME@ runs (pid $keeper)"; else echo "@NAME@ does not run"; exit 3; fi ;;
+  keep) keep ;;
+  *) echo "usage: $0 {start|stop|restart|try-restart|status}" >&2; exit 2 ;;
+esac

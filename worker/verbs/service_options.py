@@ -1,0 +1,66 @@
+"""What the verbs about the service share: which service manager, which plan, and how a refusal is told."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ...broker_config.errors import Refused
+from ..service.catalogue import SYSTEMS, ServiceSystem, detect
+from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME, DEFAULT_LOG_FOLDER, ServicePlan, own_program
+
+EXIT_REFUSED = 4
+
+system_option = click.option(
+    "--system", "name", type=click.Choice(sorted(SYSTEMS)), help="The service manager; default is the one found here."
+)
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("/"),
+    help="Work in an image of a machine at this folder; nothing is started.",
+)
+
+
+def plan_of(
+    *, program: str | None, config: str | None, home: str | None, log_folder: str | None, harden: bool = False
+) -> ServicePlan:
+    """The plan that the options ask for."""
+    return ServicePlan(
+        program=program or own_program(),
+        config=config or DEFAULT_CONFIG,
+        home=home or DEFAULT_HOME,
+        log_folder=log_folder or DEFAULT_LOG_FOLDER,
+        is_hardened=harden,
+    )
+
+
+def chosen(name: str | None, root: Path = Path("/")) -> ServiceSystem:
+    """The service manager that is named, else the one of the machine.
+
+    Raises:
+        Refused: none is named, and the machine has none that we know.
+    """
+    found = SYSTEMS[name] if name else detect(root)
+    if found is None:
+        raise Refused(
+            f"no service manager that we know is at {root}; name one with --system ({', '.join(sorted(SYSTEMS))}), or"
+            " run `assist-agent run` under what this machine has",
+            code="NoServiceManager",
+        )
+    return found
+
+
+def telling(action: Callable[[], None]) -> None:
+    """Do it, or say why not and end with exit code 4."""
+    try:
+        action()
+    except Refused as exc:
+        click.echo(f"assist-agent: {exc}", err=True)
+        sys.exit(EXIT_REFUSED)
+
+
+def say(text: str) -> None:
+    """Tell what was done; results are on standard output, this is talk."""
+    click.echo(text, err=True)
