@@ -18,7 +18,10 @@ function Install-CloudAssistant {
   function Stop-With([string] $text) { throw "install: $text" }
 
   # The arithmetic of RFC 8032: .NET has no Ed25519.
-  $P = [bigint]::Pow(2, 255) - 19
+  # Only methods of BigInteger and its own operators, between numbers of that type: the shell's rules for others differ
+  # from version to version.
+  $one, $two, $halved = [bigint]1, [bigint]2, [bigint]::Pow(2, 255)
+  $P = $halved - [bigint]19
   $order = [bigint]::Pow(2, 252) + [bigint]::Parse('27742317777372353535851937790883648493')
   function Get-Mod([bigint] $value, [bigint] $modulus) {
     $rest = [bigint]::Remainder($value, $modulus)
@@ -26,37 +29,40 @@ function Install-CloudAssistant {
     return $rest
   }
   function Get-Power([bigint] $base, [bigint] $exponent) { return [bigint]::ModPow((Get-Mod $base $P), $exponent, $P) }
-  $D = Get-Mod (-121665 * (Get-Power 121666 ($P - 2))) $P
+  $D = Get-Mod ([bigint]::Parse('-121665') * (Get-Power ([bigint]121666) ($P - $two))) $P
   # A zero byte behind it: the number is positive whatever its highest bit.
   function Get-Number([byte[]] $data) { return [bigint]::new([byte[]]($data + [byte]0)) }
   function Get-Point([byte[]] $data) {
     $whole = Get-Number $data
-    $sign = $whole -shr 255
-    $y = $whole - ($sign -shl 255)
-    $u = Get-Mod ($y * $y - 1) $P
-    $v = Get-Mod ($D * $y * $y + 1) $P
-    $x = Get-Mod ($u * (Get-Power $v 3) * (Get-Power ($u * (Get-Power $v 7)) (($P - 5) / 8))) $P
-    if ((Get-Mod ($v * $x * $x - $u) $P) -ne 0) { $x = Get-Mod ($x * (Get-Power 2 (($P - 1) / 4))) $P }
-    if ($y -ge $P -or (Get-Mod ($v * $x * $x - $u) $P) -ne 0 -or ($x -eq 0 -and $sign -ne 0)) {
+    $isOdd = $whole -ge $halved
+    $y = [bigint]::Remainder($whole, $halved)
+    $u = Get-Mod ($y * $y - $one) $P
+    $v = Get-Mod ($D * $y * $y + $one) $P
+    $root = Get-Power ($u * (Get-Power $v ([bigint]7))) ([bigint]::Divide($P - [bigint]5, [bigint]8))
+    $x = Get-Mod ($u * (Get-Power $v ([bigint]3)) * $root) $P
+    if (-not (Get-Mod ($v * $x * $x - $u) $P).IsZero) {
+      $x = Get-Mod ($x * (Get-Power $two ([bigint]::Divide($P - $one, [bigint]4)))) $P
+    }
+    if ($y -ge $P -or -not (Get-Mod ($v * $x * $x - $u) $P).IsZero -or ($x.IsZero -and $isOdd)) {
       Stop-With 'a key or a signature is malformed'
     }
-    if (($x -band 1) -ne $sign) { $x = $P - $x }
-    return , @($x, $y, [bigint]1, (Get-Mod ($x * $y) $P))
+    if ($x.IsEven -eq $isOdd) { $x = $P - $x }
+    return , @($x, $y, $one, (Get-Mod ($x * $y) $P))
   }
   function Add-Point($a, $b) {
     $e = Get-Mod (($a[1] - $a[0]) * ($b[1] - $b[0])) $P
     $f = Get-Mod (($a[1] + $a[0]) * ($b[1] + $b[0])) $P
-    $g = Get-Mod (2 * $a[3] * $b[3] * $D) $P
-    $h = Get-Mod (2 * $a[2] * $b[2]) $P
+    $g = Get-Mod ($two * $a[3] * $b[3] * $D) $P
+    $h = Get-Mod ($two * $a[2] * $b[2]) $P
     return , @((Get-Mod (($f - $e) * ($h - $g)) $P), (Get-Mod (($h + $g) * ($f + $e)) $P),
       (Get-Mod (($h - $g) * ($h + $g)) $P), (Get-Mod (($f - $e) * ($f + $e)) $P))
   }
   function Get-Multiple([bigint] $factor, $a) {
-    $total = @([bigint]0, [bigint]1, [bigint]1, [bigint]0)
-    while ($factor -gt 0) {
-      if (($factor -band 1) -eq 1) { $total = Add-Point $total $a }
+    $total = @([bigint]::Zero, $one, $one, [bigint]::Zero)
+    while (-not $factor.IsZero) {
+      if (-not $factor.IsEven) { $total = Add-Point $total $a }
       $a = Add-Point $a $a
-      $factor = $factor -shr 1
+      $factor = [bigint]::Divide($factor, $two)
     }
     return , $total
   }
@@ -70,7 +76,7 @@ function Install-CloudAssistant {
     $left = Get-Multiple $s (Get-Point $base)
     $right = Add-Point (Get-Point $signature[0..31]) (Get-Multiple $challenge (Get-Point $key))
     foreach ($axis in 0, 1) {
-      if ((Get-Mod ($left[$axis] * $right[2] - $right[$axis] * $left[2]) $P) -ne 0) { return $false }
+      if (-not (Get-Mod ($left[$axis] * $right[2] - $right[$axis] * $left[2]) $P).IsZero) { return $false }
     }
     return $true
   }
@@ -89,7 +95,7 @@ function Install-CloudAssistant {
   try {
     $answer = Invoke-WebRequest -UseBasicParsing "$gateway/packages/$name/latest/windows/$arch"
     $text = [Text.Encoding]::UTF8.GetString($answer.RawContentStream.ToArray())
-    if ($text -cnotmatch '^cloud-assistant signature 1\nkey ([0-9a-f]{16})\nsignature ([A-Za-z0-9+/=]+)\nstatement ([^\n]+)\n?$') {
+    if (-not ($text -cmatch '^cloud-assistant signature 1\nkey ([0-9a-f]{16})\nsignature ([A-Za-z0-9+/=]+)\nstatement ([^\n]+)\n?$')) {
       Stop-With 'what the gateway calls a signature is none'
     }
     $keyId, $signature, $message = $Matches[1], [Convert]::FromBase64String($Matches[2]), $Matches[3]
