@@ -26,6 +26,7 @@ from .maintenance import Maintenance, Work
 from .preparing import Preparer
 from .releasing import Releases
 from .retention import Retention
+from .rollout_steps import RolloutSteps
 from .sweeper import Sweeper
 from .unfinished import Unfinished
 
@@ -131,6 +132,7 @@ def _works(redis: Redis, settings: Settings, builder: ChunkBuilder) -> list[Work
         Work("sweep", sweep_seconds, Sweeper(redis).work),
         Work("notice boots", sweep_seconds, BootNotes(redis).work),
         Work("settle", sweep_seconds, Unfinished(redis, builder.master, settings.limits.queue_count).work),
+        Work("roll out", sweep_seconds, RolloutSteps(redis, builder.master).work),
         Work("retire", settings.beat.retention_seconds, Retention(redis, settings.limits).work),
     ]
 

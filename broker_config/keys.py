@@ -50,6 +50,9 @@ ca:activations                  zset    control side                         mem
 ca:rate:<what>:<who>            string  gateway                              one window
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:packages                     hash    producer                             until deleted
+ca:rollouts                     hash    producer                             the last twenty
+ca:rollout:<id>                 hash    scheduler                            as long as its roll-out
+ca:rollout:<id>:members         hash    scheduler                            as long as its roll-out
 ca:timed:due                    zset    producer, scheduler                  members until ended
 ca:timed:<id>                   hash    producer, scheduler                  history retention
 ca:timed:<id>:latest            hash    scheduler                            history retention
@@ -89,6 +92,8 @@ ACTIVATIONS = "ca:activations"
 ACCESS_KEYS = "ca:access-keys"
 #: What publishers signed and the file store holds: ``<name>/<version>/<os>/<arch>`` -> the signature.
 PACKAGES = "ca:packages"
+#: Roll-outs of versions of the agent, by id: what was asked for, sealed.
+ROLLOUTS = "ca:rollouts"
 TIMED_DUE = "ca:timed:due"
 TIMED_CHANGED_CHANNEL = "ca:timed:changed"
 #: Invocations bound to the start of machines, while they go on.
@@ -252,6 +257,16 @@ def timed_latest(invoke_id: str) -> str:
 def timed_stopped(invoke_id: str) -> str:
     """Targets of a timed invocation that get no further execution."""
     return f"ca:timed:{invoke_id}:stopped"
+
+
+def rollout(rollout_id: str) -> str:
+    """What came of a roll-out."""
+    return f"ca:rollout:{rollout_id}"
+
+
+def rollout_members(rollout_id: str) -> str:
+    """How far each instance of a roll-out is."""
+    return f"ca:rollout:{rollout_id}:members"
 
 
 def firings(invoke_id: str) -> str:

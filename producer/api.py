@@ -42,6 +42,7 @@ from .timed_modes import is_timed
 from .waiting import Ended, Event, Follower
 
 if TYPE_CHECKING:
+    from .agent_versions import AgentVersions
     from .security.trust import Trust
     from .timed_verbs import TimedVerbs
 
@@ -315,6 +316,15 @@ class Assistant:
         from .timed_verbs import TimedVerbs  # lazy: most calls need no calendar
 
         return TimedVerbs(self.redis, self.settings, self._master)
+
+    # Versions of the agent
+
+    @cached_property
+    def agent_versions(self) -> "AgentVersions":
+        """Roll published versions of the agent out."""
+        from .agent_versions import AgentVersions  # lazy: most calls need none of it
+
+        return AgentVersions(self.redis, self.settings, self._master)
 
     # Identity and trust
 

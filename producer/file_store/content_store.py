@@ -33,7 +33,7 @@ class ContentStore:
     """The files of one folder; several processes may use it at the same time."""
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._limit_bytes = limit_bytes
 
     @classmethod
@@ -134,7 +134,7 @@ class ContentStore:
 
     def list(self) -> list[StoredFile]:
         """List all files, by digest."""
-        names = sorted(path.name for path in self._folder.glob("??/*") if SHA256.fullmatch(path.name))
+        names = sorted(path.name for path in self.folder.glob("??/*") if SHA256.fullmatch(path.name))
         return [self.find(name) for name in names]
 
     def delete(self, sha256: str) -> bool:
@@ -147,7 +147,7 @@ class ContentStore:
     def remove_leftovers(self) -> int:
         """Throw away what uploads left that ended in the middle; answers how many there were."""
         removed_count = 0
-        for path in self._folder.glob(f"??/*{_PART_SUFFIX}"):
+        for path in self.folder.glob(f"??/*{_PART_SUFFIX}"):
             if now_ms() - path.stat().st_mtime * 1000 > PART_LIFE_MS:
                 path.unlink(missing_ok=True)
                 removed_count += 1
@@ -157,10 +157,10 @@ class ContentStore:
         # The digest's form is checked here, once, and so no name leads out of the folder.
         if not SHA256.fullmatch(sha256):
             raise RequestInvalid(f"{sha256[:80]!r} is not a SHA-256 in hexadecimal", code="InvalidDigest")
-        return self._folder / sha256[:2] / sha256
+        return self.folder / sha256[:2] / sha256
 
     def _make_folder(self, path: Path) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
 
     def _require_room(self, size_bytes: int) -> None:

@@ -5,12 +5,13 @@ then the child ends, the link is moved if it passed, and this process becomes th
 while, under their supervisors. Whatever happens to the machine meanwhile, the link leads to a version that works.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from .trial import Trial, Verdict
 from .upgrade_state import Stage, read_state, write_state
 
 _LOOK_SECONDS = 0.25
+_PR_SET_PDEATHSIG = 1
 #: A child that was asked to end is killed after this; an agent takes two seconds.
 _END_SECONDS = 8.0
 
@@ -69,7 +71,10 @@ class Guard:
         began_ms = now_ms()
         try:
             # A group of its own, so that all of it can be ended; supervisors and scripts are in groups of theirs.
-            child = subprocess.Popen([self._installation.program(self.version), *self.arguments], process_group=0)
+            program = self._installation.program(self.version)
+            dying_with_us = _dying_with_us()
+            # This process has no other threads, which is what could go wrong here.
+            child = subprocess.Popen([program, *self.arguments], process_group=0, preexec_fn=dying_with_us)  # noqa: PLW1509
         except OSError as exc:
             return Verdict.FAILED, f"it cannot be started: {exc.strerror}"
         redis = Redis(self.settings.redis_url, name=f"guard:{self.settings.instance_id}", connect_timeout_seconds=5.0)
@@ -142,6 +147,18 @@ class Guard:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_end = True
+
+
+def _dying_with_us() -> Callable[[], None] | None:
+    """What has the kernel kill a version on trial when its guard is killed, so that the service can start anew."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
 
 
 def _reap() -> None:

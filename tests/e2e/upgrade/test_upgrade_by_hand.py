@@ -1,5 +1,7 @@
 """A new version has to show that it works; else the old one runs again, unattended, and scripts go on all the while."""
 
+import os
+import signal
 from pathlib import Path
 
 from e2e.upgrade.conftest import Machine
@@ -31,6 +33,17 @@ def test_a_good_version_takes_over_while_a_script_goes_on(machine: Machine) -> N
     # The service manager still watches the same process.
     assert machine.agent.is_running
     assert machine.agent.pid == process_id
+
+
+def test_a_machine_that_fails_during_a_trial_comes_back_with_the_old_version(machine: Machine) -> None:
+    machine.upgrade("--file", machine.archive("2.0.0", "takes nothing"), "--probation", "600").must_succeed()
+    eventually(lambda: machine.reported() == ("2.0.0", "Probation"), within_seconds=30)
+    os.kill(machine.agent.pid, signal.SIGKILL)
+    eventually(lambda: not machine.agent.is_running, within_seconds=10)
+    # What the service manager does next.
+    machine.agent.start(ready=r"agent ready.*version=1\.0\.0", within_seconds=60)
+    assert (machine.state.stage, machine.current) == ("Undecided", "1.0.0")
+    assert machine.runs("1.0.0")
 
 
 #: What is wrong with a version, how it is told, and how many seconds it gets.

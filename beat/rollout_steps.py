@@ -1,0 +1,247 @@
+"""Carry out roll-outs step by step: give orders to a few instances, see how they fare, stop when too many fail.
+
+Each step looks at everything anew, so it may be cut off anywhere and several beats may do it: an instance that gets two
+orders for one version carries out the later one, or none of them again.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.envelope_signing import key_ids
+from ..broker_config.errors import Refused
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
+from ..broker_config.rollouts import (
+    FAILURES,
+    FINAL,
+    FINISHED,
+    HALTED,
+    LOST,
+    NOT_BEGUN,
+    ORDERED,
+    SUCCEEDED,
+    Member,
+    Progress,
+    Rollout,
+    Wish,
+    load_rollouts,
+)
+from ..broker_config.signing import MasterKeys
+from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, signed_order
+
+#: An order may wait so long for its window.
+_ORDER_LIFE_MS = 7 * 86_400_000
+#: An instance that was on its way and is not heard of for so long, beyond its probation, counts as failed.
+_LOST_AFTER_MS = 600_000
+_REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
+
+_log = logger("beat")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an instance's agent says of itself."""
+
+    version: str
+    system: str
+    serial: int
+    stage: str
+    reason: str
+
+    @classmethod
+    def of(cls, reply: Sequence[bytes | None]) -> "Report | None":
+        """Read the fields of a heartbeat; ``None`` when there is none."""
+        version, os_type, arch, serial, stage, reason = ((part or b"").decode("utf-8", "replace") for part in reply)
+        if not version:
+            return None
+        machine = arch.lower()
+        return cls(
+            version, f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}", int(serial or 0), stage, reason
+        )
+
+
+class RolloutSteps:
+    """The roll-outs of one installation."""
+
+    def __init__(self, redis: Redis, master: MasterKeys | None) -> None:
+        self._redis = redis
+        self._master = master
+        self._refused = ""
+
+    def work(self) -> None:
+        """Take every open roll-out a step further.
+
+        Raises:
+            RedisUnreachable, RedisRefused: the next step comes later.
+        """
+        try:
+            rollouts = load_rollouts(self._redis, self._master)
+        except Refused as exc:
+            if str(exc) != self._refused:
+                self._refused = str(exc)
+                _log.error("nothing is rolled out: %s", exc)
+            return
+        for progress in rollouts:
+            if progress.is_open or any(member.stage not in FINAL for member in progress.members.values()):
+                self._step(progress)
+
+    def _step(self, progress: Progress) -> None:
+        rollout = progress.rollout
+        chosen = chosen_of(rollout, self._candidates(rollout))
+        looked_at = [one for one in chosen if _stage(progress.members, one) not in FINAL]
+        looked_at += [
+            name for name, member in progress.members.items() if name not in chosen and member.stage not in FINAL
+        ]
+        reports = self._reports(looked_at)
+        members = dict(progress.members)
+        changed: dict[str, Member | None] = {}
+        for name in looked_at:
+            if name in members:
+                fresh = advanced(members[name], reports[name], rollout)
+                if fresh != members[name]:
+                    changed[name] = members[name] = fresh
+        failed_count = sum(member.stage in FAILURES for member in members.values()) - rollout.forgiven_count
+        halted = progress.halted
+        if not halted and failed_count >= most_failures(rollout, len(chosen)):
+            halted = f"{failed_count} of {len(chosen)} chosen instances failed"
+            _log.error("roll-out of version %s stopped: %s", rollout.version, halted)
+            self._redis.call("HSET", keys.rollout(rollout.rollout_id), HALTED, halted)
+        if rollout.wish is Wish.RUN and not halted:
+            self._go_on(rollout, chosen, members, reports, changed)
+        else:
+            changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in NOT_BEGUN))
+        self._write(rollout, changed)
+        is_over = bool(chosen) and all(_stage(members, one) in FINAL for one in chosen)
+        if is_over and not halted and not progress.finished_ms and rollout.share_percent >= 100:
+            self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now_ms())
+            _log.info("roll-out of version %s is finished", rollout.version)
+
+    def _go_on(
+        self,
+        rollout: Rollout,
+        chosen: Sequence[str],
+        members: dict[str, Member],
+        reports: Mapping[str, Report | None],
+        changed: dict[str, Member | None],
+    ) -> None:
+        """Give orders to the next instances, as many as may be on their way at once."""
+        on_the_way_count = sum(member.stage not in FINAL for member in members.values())
+        room_count = (rollout.at_once_count or max(1, math.ceil(len(chosen) / 10))) - on_the_way_count
+        next_ones: list[tuple[str, str]] = []
+        for name in chosen:
+            report = reports.get(name)
+            if name in members or report is None:
+                continue
+            if report.version == rollout.version:
+                changed[name] = members[name] = Member(stage=SUCCEEDED, reason="ran it already", changed_ms=now_ms())
+            elif report.system not in rollout.signatures:
+                reason = f"nothing was published for {report.system}"
+                changed[name] = members[name] = Member(stage="Refused", reason=reason, changed_ms=now_ms())
+            elif len(next_ones) < room_count:
+                next_ones.append((name, report.system))
+        for name, serial in self._order(rollout, next_ones).items():
+            changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=serial)
+
+    def _order(self, rollout: Rollout, instances: Sequence[tuple[str, str]]) -> dict[str, int]:
+        """Write orders into the profiles; answers the serials of those that could be signed."""
+        if not instances:
+            return {}
+        serial = now_ms()
+        commands: list[Command] = []
+        given = {}
+        for (name, system), key_id in zip(instances, key_ids(self._redis, [one for one, _ in instances]), strict=True):
+            order = UpgradeOrder(
+                serial=serial,
+                rollout_id=rollout.rollout_id,
+                instance_id=name,
+                version=rollout.version,
+                signature=rollout.signatures[system],
+                url=rollout.url,
+                window=rollout.window,
+                expires_ms=serial + _ORDER_LIFE_MS,
+                probation_seconds=rollout.probation_seconds,
+                again=rollout.again,
+            )
+            try:
+                signed = signed_order(order, self._master, key_id)
+            except KeyError:
+                _log.error("no order for %s: its key comes from a master key that is not here", name)
+                continue
+            commands.append(("HSET", keys.profile(name), PROFILE_FIELD, signed))
+            given[name] = serial
+        if commands:
+            self._redis.pipeline_or_raise(commands)
+        return given
+
+    def _write(self, rollout: Rollout, changed: Mapping[str, Member | None]) -> None:
+        """Write down how far instances are; those that are through, or shall not begin, keep no order."""
+        name_of_all = keys.rollout_members(rollout.rollout_id)
+        commands: list[Command] = []
+        for name, member in changed.items():
+            if member is None:
+                commands.append(("HDEL", name_of_all, name))
+            else:
+                commands.append(("HSET", name_of_all, name, msgspec.json.encode(member)))
+            if member is None or member.stage in FINAL:
+                commands.append(("HDEL", keys.profile(name), PROFILE_FIELD))
+        if commands:
+            self._redis.pipeline_or_raise(commands)
+
+    def _candidates(self, rollout: Rollout) -> list[str]:
+        if rollout.instance_ids:
+            return list(rollout.instance_ids)
+        if rollout.tags:
+            names = [
+                keys.tag("instance", key, value) if value is not None else keys.tag_key("instance", key)
+                for key, value in rollout.tags.items()
+            ]
+            return [one.decode() for one in self._redis.call("SINTER", *names)]
+        return [one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
+
+    def _reports(self, names: Sequence[str]) -> dict[str, Report | None]:
+        if not names:
+            return {}
+        replies = self._redis.pipeline_or_raise([("HMGET", keys.info(name), *_REPORT) for name in names])
+        return {name: Report.of(reply) for name, reply in zip(names, replies, strict=True)}
+
+
+def chosen_of(rollout: Rollout, candidates: Sequence[str]) -> list[str]:
+    """The share that has its turn; a greater share adds instances and takes none away."""
+    ordered = sorted(candidates, key=lambda one: hashlib.sha256(f"{rollout.rollout_id} {one}".encode()).digest())
+    return ordered[: math.ceil(len(ordered) * rollout.share_percent / 100)]
+
+
+def most_failures(rollout: Rollout, chosen_count: int) -> int:
+    """So many failures stop a roll-out."""
+    return max(1, math.ceil(chosen_count * rollout.failures_percent / 100))
+
+
+def advanced(member: Member, report: Report | None, rollout: Rollout) -> Member:
+    """How far an instance is by what its agent reports."""
+    if report is None:
+        limit_ms = int(rollout.probation_seconds * 1000) + _LOST_AFTER_MS
+        if member.stage == ORDERED or now_ms() - member.changed_ms < limit_ms:
+            return member
+        return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now_ms())
+    if report.serial == member.serial and report.stage:
+        stage, reason = report.stage, report.reason
+    elif report.version == rollout.version:
+        # It got there in another way.
+        stage, reason = SUCCEEDED, "ran it already"
+    else:
+        return member
+    if (stage, reason) == (member.stage, member.reason):
+        return member
+    return Member(serial=member.serial, stage=stage, reason=reason, changed_ms=now_ms())
+
+
+def _stage(members: Mapping[str, Member], name: str) -> str:
+    return members[name].stage if name in members else ""

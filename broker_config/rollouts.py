@@ -1,0 +1,168 @@
+"""The roll-out of a version of the agent, as whoever asks for it writes it down and a beat carries it out.
+
+What was asked for is sealed with the master key, because a beat signs orders for instances by it. A beat writes beside
+it what came of it: why it stopped, and how far each instance is.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from . import keys
+from .errors import Refused
+from .redis_client import Redis
+from .signing import MasterKeys
+
+_PURPOSE = "rollout"
+#: Roll-outs that are remembered; the oldest go first.
+KEPT_COUNT = 20
+HALTED = "halted"
+FINISHED = "finished_ms"
+
+
+class Wish(StrEnum):
+    """What whoever rolls out wants at present."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    rollout_id: str
+    created_ms: int
+    version: str
+    wish: Wish = Wish.RUN
+    #: This share of the instances that it is for, always the same ones first.
+    share_percent: float = 100.0
+    #: It is for these, or for those with all of these tags, or for all.
+    instance_ids: Sequence[str] = ()
+    tags: Mapping[str, str | None] = {}
+    window: str = ""
+    #: So many instances are on their way at once; 0 is a tenth of the chosen ones.
+    at_once_count: int = 0
+    #: It stops by itself when this share of the chosen ones failed, or one where that is less than one.
+    failures_percent: float = 10.0
+    #: Failures before somebody said to go on all the same.
+    forgiven_count: int = 0
+    probation_seconds: float = 180.0
+    #: Try instances again where this version failed before.
+    again: bool = False
+    #: Where agents fetch it.
+    url: str
+    #: The publisher's signature of the archive for each ``<os>/<arch>``.
+    signatures: Mapping[str, str]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one instance is."""
+
+    #: Of the order that it was given; 0 for none.
+    serial: int = 0
+    #: ``Ordered``, then what its agent says.
+    stage: str
+    reason: str = ""
+    changed_ms: int
+
+
+ORDERED = "Ordered"
+SUCCEEDED = "Succeeded"
+#: Not heard of any more since it was given the order.
+LOST = "Lost"
+#: An order can still be taken back from these.
+NOT_BEGUN = frozenset({ORDERED, "Waiting", "Downloading"})
+FAILURES = frozenset({"Failed", "Refused", "Undecided", LOST})
+FINAL = FAILURES | {SUCCEEDED}
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A roll-out with what came of it so far."""
+
+    rollout: Rollout
+    #: Why it stopped by itself; ``""`` when it did not.
+    halted: str = ""
+    finished_ms: int = 0
+    members: Mapping[str, Member] = {}
+
+    @property
+    def state(self) -> str:
+        """One word for it."""
+        if self.rollout.wish is Wish.CANCEL:
+            return "Cancelled"
+        if self.halted:
+            return "Stopped"
+        if self.finished_ms:
+            return "Finished"
+        return "Paused" if self.rollout.wish is Wish.PAUSE else "Running"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on, or may go on."""
+        return self.state in ("Running", "Paused", "Stopped")
+
+    def count(self, *stages: str) -> int:
+        """Count the instances in some stages."""
+        return sum(member.stage in stages for member in self.members.values())
+
+
+class _Stored(msgspec.Struct):
+    record: str
+    seal: str = ""
+
+
+def save_rollout(redis: Redis, rollout: Rollout, master: MasterKeys | None) -> None:
+    """Write down what is asked for; without a master key it carries no seal."""
+    record = msgspec.json.encode(rollout)
+    seal = master.seal(_PURPOSE, record) if master else ""
+    redis.call("HSET", keys.ROLLOUTS, rollout.rollout_id, msgspec.json.encode(_Stored(record.decode(), seal)))
+
+
+def load_rollouts(redis: Redis, master: MasterKeys | None, *, with_members: bool = True) -> list[Progress]:
+    """Read all roll-outs, newest first.
+
+    Raises:
+        Refused: one was changed by somebody without the master key (``SealBroken``).
+    """
+    stored = redis.call("HGETALL", keys.ROLLOUTS)
+    rollouts = [_opened(text, master) for text in stored[1::2]]
+    rollouts.sort(key=lambda one: one.created_ms, reverse=True)
+    commands: list[tuple[str, ...]] = []
+    for one in rollouts:
+        commands.append(("HMGET", keys.rollout(one.rollout_id), HALTED, FINISHED))
+        commands.append(("HGETALL", keys.rollout_members(one.rollout_id)) if with_members else ("PING",))
+    replies = redis.pipeline_or_raise(commands) if commands else []
+    found = []
+    for place, one in enumerate(rollouts):
+        halted, finished_ms = replies[2 * place]
+        pairs = replies[2 * place + 1] if with_members else []
+        members = {
+            name.decode(): msgspec.json.decode(text, type=Member)
+            for name, text in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+        found.append(
+            Progress(rollout=one, halted=(halted or b"").decode(), finished_ms=int(finished_ms or 0), members=members)
+        )
+    return found
+
+
+def forget_rollout(redis: Redis, rollout_id: str) -> None:
+    """Remove a roll-out and all that is known of it."""
+    redis.pipeline_or_raise(
+        [
+            ("HDEL", keys.ROLLOUTS, rollout_id),
+            ("DEL", keys.rollout(rollout_id), keys.rollout_members(rollout_id)),
+        ]
+    )
+
+
+def _opened(text: bytes, master: MasterKeys | None) -> Rollout:
+    stored = msgspec.json.decode(text, type=_Stored)
+    if master is not None and not master.is_sealed(_PURPOSE, stored.record.encode(), stored.seal):
+        raise Refused(
+            "a roll-out in Redis was not written by the holder of the master key; cancel it and roll out again",
+            code="SealBroken",
+        )
+    return msgspec.json.decode(stored.record, type=Rollout)

@@ -1,0 +1,141 @@
+"""Roll versions of the agent out: to whom, how fast, and what to do about it once it is under way."""
+
+import re
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.ids import new_id
+from ..broker_config.publisher_signing import AGENT_NAME
+from ..broker_config.redis_client import Redis
+from ..broker_config.rollouts import (
+    FAILURES,
+    HALTED,
+    KEPT_COUNT,
+    Progress,
+    Rollout,
+    Wish,
+    forget_rollout,
+    load_rollouts,
+    save_rollout,
+)
+from ..broker_config.settings_table import Settings
+from ..broker_config.signing import MasterKeys
+from ..broker_config.upgrade_window import parse_window
+from .file_store.catalogue import Catalogue
+from .targets import Targets
+
+_URL = re.compile(r"https?://[^\s/]+(/[^\s]*)?")
+
+
+class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a version is rolled out."""
+
+    share_percent: float = 100.0
+    window: str = ""
+    at_once_count: int = 0
+    failures_percent: float = 10.0
+    probation_seconds: float = 180.0
+    again: bool = False
+
+
+class AgentVersions:
+    """The roll-outs of one installation; a beat carries them out."""
+
+    def __init__(self, redis: Redis, settings: Settings, master: MasterKeys | None) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._master = master
+
+    def all(self) -> list[Progress]:
+        """The roll-outs that are remembered, newest first."""
+        return load_rollouts(self._redis, self._master)
+
+    def find(self, version: str = "") -> Progress:
+        """The latest roll-out, or the latest of a version.
+
+        Raises:
+            NotFound: there is none (``RolloutNotFound``).
+        """
+        for one in self.all():
+            if version in ("", one.rollout.version):
+                return one
+        what = f"version {version} was never rolled out" if version else "nothing was ever rolled out"
+        raise NotFound(f"{what}; see `assist agent-version rollout --help`", code="RolloutNotFound")
+
+    def begin(self, version: str, targets: Targets, options: RolloutOptions) -> Progress:
+        """Roll a published version out, or widen the roll-out of it that is open.
+
+        Raises:
+            NotFound: no such version was published. RequestInvalid: the window or a share makes no sense.
+            Refused: another version's roll-out is open (``RolloutOpen``).
+        """
+        parse_window(options.window)
+        if not 0 < options.share_percent <= 100 or not 0 < options.failures_percent <= 100:
+            raise RequestInvalid("a share is more than 0 and at most 100 %", code="InvalidParameter.Share")
+        earlier = self.all()
+        is_open = next((one for one in earlier if one.is_open), None)
+        if is_open is not None and is_open.rollout.version != version:
+            raise Refused(
+                f"the roll-out of {is_open.rollout.version} is {is_open.state.lower()};"
+                f" cancel it first: assist agent-version rollout {is_open.rollout.version} --cancel",
+                code="RolloutOpen",
+            )
+        rollout = Rollout(
+            rollout_id=is_open.rollout.rollout_id if is_open else new_id("t"),
+            created_ms=is_open.rollout.created_ms if is_open else now_ms(),
+            version=version,
+            wish=is_open.rollout.wish if is_open else Wish.RUN,
+            forgiven_count=is_open.rollout.forgiven_count if is_open else 0,
+            instance_ids=tuple(targets.instance_ids),
+            tags=targets.tags,
+            url=self.download_url(),
+            signatures=self._signatures(version),
+            **msgspec.structs.asdict(options),
+        )
+        save_rollout(self._redis, rollout, self._master)
+        for one in earlier[KEPT_COUNT - 1 :]:
+            forget_rollout(self._redis, one.rollout.rollout_id)
+        return self.find(version)
+
+    def change(self, version: str, wish: Wish) -> Progress:
+        """Pause, resume or cancel; resuming one that stopped by itself forgives the failures so far.
+
+        Raises:
+            NotFound: it was never rolled out. Refused: it is over (``RolloutOver``).
+        """
+        found = self.find(version)
+        if not found.is_open:
+            raise Refused(f"the roll-out of {version} is {found.state.lower()}; begin a new one", code="RolloutOver")
+        forgiven_count = found.count(*FAILURES) if wish is Wish.RUN else found.rollout.forgiven_count
+        changed = msgspec.structs.replace(found.rollout, wish=wish, forgiven_count=forgiven_count)
+        save_rollout(self._redis, changed, self._master)
+        if wish is Wish.RUN:
+            self._redis.call("HDEL", keys.rollout(changed.rollout_id), HALTED)
+        return self.find(version)
+
+    def download_url(self) -> str:
+        """Where agents fetch what was published.
+
+        Raises:
+            RequestInvalid: it is no address of a gateway.
+        """
+        gateway = self._settings.gateway
+        scheme = "https" if gateway.tls_certificate else "http"
+        url = gateway.agent_url or gateway.url or f"{scheme}://{gateway.host}:{gateway.port}"
+        if not _URL.fullmatch(url):
+            raise RequestInvalid(
+                f"agents cannot download from {url!r}; set gateway.agent_url", code="InvalidGatewayUrl"
+            )
+        return url.rstrip("/")
+
+    def _signatures(self, version: str) -> dict[str, str]:
+        found = [one for one in Catalogue(self._redis).list(AGENT_NAME) if one.version == version]
+        if not found:
+            raise NotFound(
+                f"version {version} of the agent was not published; see `assist agent-version list`",
+                code="PackageNotFound",
+            )
+        return {f"{one.signed.statement.os}/{one.signed.statement.arch}": one.signed.text for one in found}

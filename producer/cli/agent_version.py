@@ -1,0 +1,176 @@
+"""``assist agent-version``: publish versions of the agent and roll them out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.publisher_signing import AGENT_NAME
+from ...broker_config.rollouts import FAILURES, SUCCEEDED, Progress, Wish
+from ..agent_versions import RolloutOptions
+from ..file_store.catalogue import Catalogue, CatalogueEntry
+from ..targets import Targets
+from .argument_types import Duration
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .publishing import publish_archive
+from .request_options import takes_targets
+from .tables import table
+from .terminal import terminal_columns
+
+group = AssistGroup("agent-version", help="Publish versions of the agent and roll them out.")
+
+
+@assist_command("publish", examples=(f"assist agent-version publish dist/{AGENT_NAME}-1.2.0-linux-x86_64.tar.gz",))
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+def publish(call: Call, *, archive: Path) -> None:
+    """Put a signed archive of the agent into the gateway's file store; FILE.sig is beside it.
+
+    Through the gateway when gateway.url and an admin's access key are set, else into the folder of this machine.
+    """
+    signed = publish_archive(call, archive, agent=True)
+    _print_entries(call, [CatalogueEntry(signed)])
+
+
+@assist_command("list", examples=("assist agent-version list",))
+def show(call: Call) -> None:
+    """List the versions that were published."""
+    _print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
+
+
+@assist_command(
+    "rollout",
+    examples=(
+        "assist agent-version rollout 1.2.0 --share 10%",
+        "assist agent-version rollout 1.2.0 --share 100% --window '02:00-04:30'",
+        "assist agent-version rollout 1.2.0 --tag env=test --window 'sat,sun 22:00-06:00 UTC'",
+        "assist agent-version rollout 1.2.0 --pause",
+    ),
+)
+@click.argument("version", metavar="VERSION")
+@click.option("--share", default="100%", show_default=True, help="Only this share of the instances; widen it later.")
+@click.option("--window", default="", metavar="HOURS", help="Only in these hours, in each instance's own local time.")
+@click.option("--at-once", type=click.IntRange(1), metavar="COUNT", help="On their way at once.  [default: a tenth]")
+@click.option("--stop-at", default="10%", show_default=True, help="Stop by itself when this share has failed.")
+@click.option("--probation", type=Duration(), default=180.0, show_default=True, help="Time to show that it works.")
+@click.option("--again", is_flag=True, help="Also where this version failed before.")
+@click.option("--pause", "wish", flag_value=Wish.PAUSE, help="Give no more orders; what has begun goes on.")
+@click.option("--resume", "wish", flag_value=Wish.RUN, help="Go on, with the failures so far forgiven.")
+@click.option("--cancel", "wish", flag_value=Wish.CANCEL, help="End it; instances that have it keep it.")
+@takes_targets
+def rollout(
+    call: Call,
+    *,
+    version: str,
+    share: str,
+    window: str,
+    at_once: int | None,
+    stop_at: str,
+    probation: float,
+    again: bool,
+    wish: Wish | None,
+    targets: Targets,
+) -> None:
+    """Have instances upgrade to a published version, each in its own time, all or those named.
+
+    An agent that does not work returns to its old version by itself and says so. A beat carries the roll-out out; see
+    `assist agent-version status`.
+    """
+    versions = call.assistant.agent_versions
+    if wish is not None:
+        progress = versions.change(version, Wish(wish))
+    else:
+        options = RolloutOptions(
+            share_percent=_percent(share),
+            window=window,
+            at_once_count=at_once or 0,
+            failures_percent=_percent(stop_at),
+            probation_seconds=probation,
+            again=again,
+        )
+        progress = versions.begin(version, targets, options)
+    _print_progress(call, progress)
+
+
+@assist_command("status", examples=("assist agent-version status --output json",))
+@click.argument("version", required=False, default="", metavar="[VERSION]")
+def status(call: Call, *, version: str) -> None:
+    """Show how far the latest roll-out is, or that of a version."""
+    _print_progress(call, call.assistant.agent_versions.find(version))
+
+
+def _percent(text: str) -> float:
+    try:
+        return float(text.removesuffix("%"))
+    except ValueError as exc:
+        raise click.UsageError(f"{text!r} is no share; write 10%", click.get_current_context()) from exc
+
+
+def _print_entries(call: Call, entries: Sequence[CatalogueEntry]) -> None:
+    statements = [one.signed.statement for one in entries]
+    if call.wants_json:
+        call.print_json(
+            [
+                {
+                    "Name": one.signed.statement.name,
+                    "Version": one.version,
+                    "Os": one.signed.statement.os,
+                    "Arch": one.signed.statement.arch,
+                    "Size": one.signed.statement.size,
+                    "Sha256": one.signed.statement.sha256,
+                    "PublisherKeyId": one.signed.key_id,
+                }
+                for one in entries
+            ]
+        )
+        return
+    rows = [
+        (one.version, f"{one.os}/{one.arch}", f"{one.size:,}", entry.signed.key_id)
+        for one, entry in zip(statements, entries, strict=True)
+    ]
+    for line in table(("VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
+        call.print(line)
+
+
+def _print_progress(call: Call, progress: Progress) -> None:
+    rollout = progress.rollout
+    failed_count, done_count = progress.count(*FAILURES), progress.count(SUCCEEDED)
+    if call.wants_json:
+        members = [
+            {
+                "InstanceId": name,
+                "Stage": member.stage,
+                "Reason": member.reason,
+                "Time": iso_seconds(member.changed_ms),
+            }
+            for name, member in sorted(progress.members.items())
+        ]
+        call.print_json(
+            {
+                "Version": rollout.version,
+                "State": progress.state,
+                "Reason": progress.halted,
+                "SharePercent": rollout.share_percent,
+                "Window": rollout.window,
+                "Succeeded": done_count,
+                "Failed": failed_count,
+                "Instances": members,
+            }
+        )
+        return
+    call.say(
+        f"version {rollout.version}: {progress.state.lower()}{': ' if progress.halted else ''}{progress.halted};"
+        f" share {rollout.share_percent:g} %, {done_count} done, {failed_count} failed"
+    )
+    rows = [
+        (name, member.stage, iso_seconds(member.changed_ms), member.reason)
+        for name, member in sorted(progress.members.items())
+    ]
+    if rows:
+        for line in table(("INSTANCE", "STAGE", "SINCE", "REASON"), rows, terminal_columns()):
+            call.print(line)
+
+
+for one in (publish, show, rollout, status):
+    group.add_command(one)

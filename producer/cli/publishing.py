@@ -1,0 +1,39 @@
+"""What `assist agent-version publish` and `assist package publish` have in common: where the archive goes."""
+
+from pathlib import Path
+
+import click
+
+from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Signed, parse
+from ..file_store.publishing import Publishing
+from ..file_store.uploading import upload
+from ..gateway_client import GatewayClient
+from .call import Call
+
+
+def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
+    """Publish an archive with the signature beside it, through the gateway or on this machine.
+
+    Raises:
+        CloudAssistantError: the archive is not what was signed, or the gateway refuses it.
+    """
+    signature = archive.with_name(archive.name + SUFFIX)
+    try:
+        text = signature.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise click.UsageError(
+            f"{archive.name} has no signature beside it; make one: assist publisher sign {archive}",
+            click.get_current_context(),
+        ) from exc
+    signed = parse(text)
+    if (signed.statement.name == AGENT_NAME) != agent:
+        verb = "package" if agent else "agent-version"
+        raise click.UsageError(f"{signed.statement}: use assist {verb} publish", click.get_current_context())
+    gateway = call.loaded.settings.gateway
+    if gateway.url and gateway.access_key_id and gateway.access_key_secret:
+        upload(GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret), archive, signed)
+    else:
+        publishing = Publishing(call.assistant.redis, call.assistant.settings)
+        publishing.publish_file(archive, text)
+        call.say(f"stored in {publishing.store.folder}; the gateway must run on this machine with the same home")
+    return signed

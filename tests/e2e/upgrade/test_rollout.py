@@ -1,0 +1,94 @@
+"""A published version reaches an instance by itself; one that fails there, or was tampered with, stops the roll-out."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from e2e.upgrade.bundles import sign_again
+from e2e.upgrade.conftest import Machine
+
+from harness.eventually import eventually
+
+
+@pytest.fixture
+def served(machine: Machine, tmp_path: Path) -> Machine:
+    """The machine, with a gateway that serves what is published, and a beat."""
+    machine.system.environment["CLOUD_ASSISTANT_GATEWAY_FILES_FOLDER"] = str(tmp_path / "files")
+    master = {"CLOUD_ASSISTANT_SECURITY_MASTER_KEY_FILE": str(tmp_path / "system" / "operator" / "master-key.json")}
+    gateway = machine.system.start_gateway(environment=master)
+    machine.system.environment["CLOUD_ASSISTANT_GATEWAY_AGENT_URL"] = gateway.url
+    machine.system.start_beat(environment={**master, "CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.3"})
+    return machine
+
+
+def status_when(machine: Machine, state: str) -> Any:
+    """The roll-out as an operator sees it, once it is in a state."""
+
+    def reached() -> Any:
+        shown = machine.system.assist("agent-version", "status", "--output", "json").must_succeed().json
+        return shown if shown["State"] == state else None
+
+    return eventually(reached, within_seconds=60)
+
+
+def roll_out(machine: Machine, archive: Path, version: str, *words: str) -> None:
+    machine.system.assist("agent-version", "publish", archive).must_succeed()
+    machine.system.assist("agent-version", "rollout", version, *words).must_succeed()
+
+
+def test_a_version_is_rolled_out_and_a_bad_one_stops_by_itself(served: Machine) -> None:
+    roll_out(served, served.archive("2.0.0", padding_bytes=1_000_000), "2.0.0")
+    shown = status_when(served, "Finished")
+    assert [(one["InstanceId"], one["Stage"]) for one in shown["Instances"]] == [("i-one", "Succeeded")]
+    assert served.current == "2.0.0"
+
+    roll_out(served, served.archive("2.1.0", "crashes"), "2.1.0")
+    shown = status_when(served, "Stopped")
+    (member,) = shown["Instances"]
+    assert (member["Stage"], "exit code 3" in member["Reason"]) == ("Failed", True)
+    assert served.current == "2.0.0"
+    assert served.runs("2.0.0")
+    served.system.assist("agent-version", "rollout", "2.1.0", "--cancel").must_succeed()
+
+    # What failed here once is not tried again, unless somebody says so.
+    served.system.assist("agent-version", "rollout", "2.1.0").must_succeed()
+    (member,) = status_when(served, "Stopped")["Instances"]
+    assert (member["Stage"], "VersionIsBad" in member["Reason"]) == ("Refused", True)
+
+
+def test_what_the_publisher_did_not_sign_is_never_started(served: Machine, tmp_path: Path) -> None:
+    stranger = served.archive("3.0.0")
+    sign_again(stranger, "3.0.0", Ed25519PrivateKey.generate())
+    roll_out(served, stranger, "3.0.0")
+    (member,) = status_when(served, "Stopped")["Instances"]
+    assert "PublisherUnknown" in member["Reason"]
+    served.system.assist("agent-version", "rollout", "3.0.0", "--cancel").must_succeed()
+
+    archive = served.archive("4.0.0")
+    served.system.assist("agent-version", "publish", archive).must_succeed()
+    # Whoever has the gateway's disk puts something else there, of the same length.
+    newest = max((tmp_path / "files").glob("??/*"), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(b"\0" * newest.stat().st_size)
+    served.system.assist("agent-version", "rollout", "4.0.0").must_succeed()
+    (member,) = status_when(served, "Stopped")["Instances"]
+    assert "ArchiveNotSigned" in member["Reason"]
+    assert served.current == "1.0.0"
+    assert sorted(path.name for path in (served.install_folder / "versions").iterdir()) == ["1.0.0"]
+
+
+def test_a_roll_out_waits_for_its_window_and_can_be_called_back(served: Machine) -> None:
+    # Yesterday's window: always closed for the next hours.
+
+    hour = (datetime.datetime.now(datetime.UTC).hour + 12) % 24
+    roll_out(served, served.archive("2.0.0"), "2.0.0", "--window", f"{hour:02}:00-{hour:02}:30 UTC")
+    eventually(lambda: served.state.stage == "Waiting", within_seconds=30)
+    served.system.assist("agent-version", "rollout", "2.0.0", "--pause").must_succeed()
+    eventually(
+        lambda: (
+            served.system.assist("agent-version", "status", "--output", "json").must_succeed().json["Instances"] == []
+        ),
+        within_seconds=30,
+    )
+    assert served.current == "1.0.0"

@@ -1,0 +1,88 @@
+"""A download goes on where it broke off, and what comes is believed only when it was signed."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from e2e.upgrade.bundles import archive_of
+
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.publisher_signing import Statement, parse
+from cloud_assistant.worker.upgrade.bundle import install_bundle
+from cloud_assistant.worker.upgrade.download import DownloadFailed, fetch_archive
+from cloud_assistant.worker.upgrade.installation import Installation
+from harness.disk import fill, small_disk
+
+CONTENT = os.urandom(300_000)
+STATEMENT = Statement(
+    name="tools",
+    version="1",
+    os="any",
+    arch="any",
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size=len(CONTENT),
+)
+
+
+@contextmanager
+def server(content: bytes, *, most_bytes: int) -> Iterator[tuple[str, list[str]]]:
+    """A server that breaks off each answer after some bytes; gives its address and the ranges it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Range", ""))
+            first = int(asked[-1].removeprefix("bytes=").removesuffix("-") or 0)
+            self.send_response(206 if first else 200)
+            self.send_header("Content-Length", str(len(content) - first))
+            self.end_headers()
+            self.wfile.write(content[first : first + most_bytes])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", asked
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_ended(tmp_path: Path) -> None:
+    with server(CONTENT, most_bytes=120_000) as (url, asked):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert asked == ["", "bytes=120000-", "bytes=240000-"]
+
+
+def test_another_file_than_the_signed_one_is_thrown_away(tmp_path: Path) -> None:
+    with server(CONTENT[::-1], most_bytes=10**9) as (url, _), pytest.raises(Refused) as refused:
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert refused.value.code == "ArchiveNotSigned"
+    assert not (tmp_path / "part").exists()
+
+
+def test_a_gateway_that_never_gives_all_of_it_is_given_up(tmp_path: Path) -> None:
+    with server(CONTENT[:1000], most_bytes=10**9) as (url, _), pytest.raises(DownloadFailed):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None, patience_seconds=0.2)
+
+
+def test_a_full_disk_leaves_the_versions_as_they_were(tmp_path: Path) -> None:
+
+    archive = archive_of(tmp_path, "2.0.0", Ed25519PrivateKey.generate(), padding_bytes=3_000_000)
+    statement = parse((tmp_path / f"{archive.name}.sig").read_text()).statement
+    with small_disk(tmp_path / "opt", 2_000_000) as folder:
+        installation = Installation(folder)
+        fill(folder, leave_bytes=500_000)
+        with pytest.raises(OSError, match="No space"):
+            install_bundle(archive, statement, installation)
+        assert list((folder / "versions").iterdir()) == []

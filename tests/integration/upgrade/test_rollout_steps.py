@@ -1,0 +1,127 @@
+"""A roll-out reaches few instances at once, stops when too many fail, and takes back what has not begun."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cloud_assistant.beat.rollout_steps import RolloutSteps
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.publisher_signing import AGENT_NAME
+from cloud_assistant.broker_config.rollouts import Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.settings_table import Settings
+from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
+from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.producer import Assistant
+from harness.redis_server import RedisServer
+
+MASTER = new_master_keys()
+COUNT = 20
+
+
+@pytest.fixture
+def assistant(redis_server: RedisServer, tmp_path: Path) -> Iterator[Assistant]:
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as made:
+        for number in range(COUNT):
+            made.add_instance(f"i-{number}")
+            report(made, f"i-{number}", agent_version="1.0", os_type="Linux", arch="x86_64")
+        yield made
+
+
+def report(assistant: Assistant, instance_id: str, **fields: str | int) -> None:
+    """What the agent of an instance would say."""
+    pairs = [part for pair in fields.items() for part in pair]
+    assistant.redis.call("HSET", keys.info(instance_id), *pairs)
+
+
+def begin(assistant: Assistant, **changes: object) -> RolloutSteps:
+    given = {"rollout_id": "t-1", "created_ms": 1, "version": "2.0", "url": "http://gateway"}
+    rollout = Rollout(**{**given, "signatures": {"linux/x86_64": AGENT_NAME}, **changes})  # type: ignore[arg-type]
+    save_rollout(assistant.redis, rollout, MASTER)
+    steps = RolloutSteps(assistant.redis, MASTER)
+    steps.work()
+    return steps
+
+
+def orders(assistant: Assistant) -> dict[str, int]:
+    """Instances with an order, and its serial."""
+    found = {}
+    for number in range(COUNT):
+        raw = assistant.redis.call("HGET", keys.profile(f"i-{number}"), PROFILE_FIELD)
+        if raw:
+            signed = read_signed(raw)
+            order = read_order(signed)
+            assert order.instance_id == f"i-{number}"
+            assert MASTER.sign(order.instance_id, signed.message).decode() == signed.signature
+            found[order.instance_id] = order.serial
+    return found
+
+
+def answer(assistant: Assistant, instance_id: str, serial: int, stage: str) -> None:
+    version = "2.0" if stage == "Succeeded" else "1.0"
+    report(assistant, instance_id, agent_version=version, upgrade_serial=serial, upgrade_stage=stage)
+
+
+def test_a_bad_version_reaches_no_more_than_the_first_few(assistant: Assistant) -> None:
+    steps = begin(assistant)
+    reached = orders(assistant)
+    assert len(reached) == 2
+    for instance_id, serial in reached.items():
+        answer(assistant, instance_id, serial, "Failed")
+    steps.work()
+    (progress,) = load_rollouts(assistant.redis, MASTER)
+    assert progress.state == "Stopped"
+    assert orders(assistant) == {}
+    assert set(progress.members) == set(reached)
+
+
+def test_a_good_version_reaches_everybody_in_its_turn(assistant: Assistant) -> None:
+    steps = begin(assistant)
+    rounds_count = 0
+    while (reached := orders(assistant)) and rounds_count < COUNT:
+        rounds_count += 1
+        for instance_id, serial in reached.items():
+            answer(assistant, instance_id, serial, "Succeeded")
+        steps.work()
+    assert rounds_count == 10
+    assert load_rollouts(assistant.redis, MASTER)[0].state == "Finished"
+
+
+def test_a_share_is_widened_without_changing_who_had_it(assistant: Assistant) -> None:
+    begin(assistant, share_percent=10.0, at_once_count=COUNT)
+    first = set(orders(assistant))
+    begin(assistant, share_percent=50.0, at_once_count=COUNT)
+    second = set(orders(assistant))
+    assert (len(first), len(second)) == (2, 10)
+    assert first < second
+
+
+def test_a_pause_takes_back_what_has_not_begun(assistant: Assistant) -> None:
+    steps = begin(assistant, at_once_count=3)
+    first, *_ = given = orders(assistant)
+    answer(assistant, first, given[first], "Probation")
+    steps.work()
+    begin(assistant, at_once_count=3, wish=Wish.PAUSE)
+    assert set(orders(assistant)) == {first}
+
+
+def test_machines_that_are_away_or_of_another_kind_do_not_hold_it_up(assistant: Assistant) -> None:
+    for number in range(10):
+        assistant.redis.call("DEL", keys.info(f"i-{number}"))
+    for number in range(10, 15):
+        report(assistant, f"i-{number}", arch="riscv64")
+    begin(assistant, at_once_count=COUNT, failures_percent=100.0)
+    assert set(orders(assistant)) == {f"i-{number}" for number in range(15, 20)}
+
+
+def test_who_can_only_write_to_redis_starts_no_roll_out(assistant: Assistant) -> None:
+    rollout = Rollout(rollout_id="t-2", created_ms=1, version="2.0", url="http://x", signatures={"linux/x86_64": "x"})
+    forger = MasterKeys("k1", {"k1": b"\0" * 32})
+    save_rollout(assistant.redis, rollout, forger)
+    RolloutSteps(assistant.redis, MASTER).work()
+    assert orders(assistant) == {}
+    with pytest.raises(Refused):
+        load_rollouts(assistant.redis, MASTER)
+    assert msgspec.json.decode(assistant.redis.call("HGET", keys.ROLLOUTS, "t-2"))["seal"]

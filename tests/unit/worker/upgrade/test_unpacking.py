@@ -1,0 +1,83 @@
+"""An archive that was signed may still be wrong: nothing of it lands outside its folder."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.worker.upgrade.unpacking import unpack
+
+TOP = "agent-1"
+
+
+def member(name: str, data: bytes = b"x", mode: int = 0o644, kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple:  # type: ignore[type-arg]
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.type, info.linkname = (len(data) if kind == tarfile.REGTYPE else 0), mode, kind, link
+    return info, data
+
+
+def archive(folder: Path, *members: tuple) -> Path:  # type: ignore[type-arg]
+    path = folder / "archive.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_files_come_out_with_modest_modes_and_links_inside(tmp_path: Path) -> None:
+    made = archive(
+        tmp_path,
+        member(TOP, kind=tarfile.DIRTYPE),
+        member(f"{TOP}/bin/run", mode=0o6777),
+        member(f"{TOP}/lib/libx.so.1", mode=0o666),
+        member(f"{TOP}/lib/libx.so", kind=tarfile.SYMTYPE, link="libx.so.1"),
+        member(f"{TOP}/share/run", kind=tarfile.SYMTYPE, link="../bin/run"),
+    )
+    target = tmp_path / "out"
+    unpack(made, target, strip_top=TOP)
+    assert (target / "bin/run").stat().st_mode & 0o7777 == 0o755
+    assert (target / "lib/libx.so.1").stat().st_mode & 0o7777 == 0o644
+    assert (target / "lib/libx.so").resolve() == target / "lib/libx.so.1"
+    assert (target / "share/run").resolve() == target / "bin/run"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("/etc/evil")],
+        [member(f"{TOP}/../evil")],
+        [member("other/file")],
+        [member(f"{TOP}/a", kind=tarfile.SYMTYPE, link="/etc/passwd")],
+        [member(f"{TOP}/a", kind=tarfile.SYMTYPE, link="../../evil")],
+        [member(f"{TOP}/a", kind=tarfile.SYMTYPE, link="b/../../../evil")],
+        [member(f"{TOP}/a", kind=tarfile.LNKTYPE, link="/etc/passwd")],
+        [member(f"{TOP}/a", kind=tarfile.FIFOTYPE)],
+        [member(f"{TOP}/a", kind=tarfile.CHRTYPE)],
+        [member(f"{TOP}/a"), member(f"{TOP}/a")],
+        [member(f"{TOP}/d", kind=tarfile.SYMTYPE, link="e"), member(f"{TOP}/d", kind=tarfile.SYMTYPE, link="f")],
+    ],
+    ids=lambda members: members[-1][0].name + " " + members[-1][0].linkname,
+)
+def test_what_leads_out_or_is_no_file_is_refused(tmp_path: Path, members: list[tuple]) -> None:  # type: ignore[type-arg]
+    with pytest.raises(Refused) as refused:
+        unpack(archive(tmp_path, *members), tmp_path / "out", strip_top=TOP)
+    assert refused.value.code == "ArchiveUnsafe"
+    assert not (tmp_path / "evil").exists()
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    made = archive(
+        tmp_path, member(f"{TOP}/d", kind=tarfile.SYMTYPE, link="elsewhere"), member(f"{TOP}/d/file", b"written")
+    )
+    with pytest.raises(Refused):
+        unpack(made, tmp_path / "out", strip_top=TOP)
+
+
+def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
+    made = archive(tmp_path, member(f"{TOP}/a", b"x" * 100_000))
+    made.write_bytes(made.read_bytes()[:-20])
+    with pytest.raises(Refused) as refused:
+        unpack(made, tmp_path / "out", strip_top=TOP)
+    assert refused.value.code == "ArchiveBroken"
