@@ -52,6 +52,7 @@ def transport_options(address: RedisAddress) -> dict[str, Any]:
 def create_app(redis_url: str, *, name: str = "cloud_assistant") -> Celery:
     """Make the Celery app of a process; nothing is connected yet."""
     address = parse_url(redis_url)
+    options = transport_options(address)
     app = Celery(name, broker=broker_url(address), set_as_current=False)
     app.conf.update(
         # No pickle in either direction, whatever arrives.
@@ -60,7 +61,7 @@ def create_app(redis_url: str, *, name: str = "cloud_assistant") -> Celery:
         # Results live in the ledger.
         task_ignore_result=True,
         result_backend=None,
-        broker_transport_options=transport_options(address),
+        broker_transport_options=options,
         # Redis may be away for days; the default gives up after 100 tries.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
@@ -81,8 +82,13 @@ def create_app(redis_url: str, *, name: str = "cloud_assistant") -> Celery:
 
         app.conf.broker_use_ssl = {
             "ssl_cert_reqs": ssl.CERT_REQUIRED if address.verify else ssl.CERT_NONE,
+            "ssl_check_hostname": address.verify,
             "ssl_ca_certs": address.ca or None,
             "ssl_certfile": address.cert or None,
             "ssl_keyfile": address.key or None,
         }
+        if address.kind == "sentinel":
+            # The sentinels themselves are asked over TLS as well.
+            told = options.setdefault("sentinel_kwargs", {})
+            told.update(app.conf.broker_use_ssl, ssl=True)
     return app

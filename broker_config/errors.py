@@ -2,6 +2,7 @@
 
 CloudAssistantError                 everything below; has ``code`` and, where it helps, a remedy in the text
 ├── RedisUnreachable                no answer from Redis: down, refused, timed out (also ConnectionError)
+│   └── RedisNotTrusted             TLS: a certificate, theirs or ours, is missing or not accepted
 ├── RedisRefused                    Redis answered with an error: out of memory, read-only, no permission
 ├── SettingsInvalid                 a setting is unknown or has a bad value (also ValueError)
 ├── RequestInvalid                  a request breaks a rule of the API; ``code`` is the API's own (also ValueError)
@@ -28,6 +29,10 @@ class RedisUnreachable(CloudAssistantError, ConnectionError):
     """Redis gave no answer; whether the last request took effect is not known."""
 
     code = "ServiceUnavailable"
+
+
+class RedisNotTrusted(RedisUnreachable):
+    """TLS to Redis did not come about; the text says which certificate is the reason and what to do."""
 
 
 class RedisRefused(CloudAssistantError):

@@ -9,15 +9,15 @@ import contextlib
 import select
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from .errors import RedisRefused, RedisUnreachable
+from .errors import RedisNotTrusted, RedisRefused, RedisUnreachable
 from .redis_url import RedisAddress
 
 if TYPE_CHECKING:
-    import ssl
+    from .tls import TlsClient
 
 Argument = str | bytes | int | float
 Command = Sequence[Argument]
@@ -49,13 +49,26 @@ class RedisConnection:
             greeting.append(("SELECT", address.db))
         greeting.append(("CLIENT", "SETNAME", name))
         try:
-            for reply in self.exchange(greeting)[:-1]:
+            for reply in self._greet(greeting, address)[:-1]:
                 if isinstance(reply, hiredis.ReplyError):
                     raise RedisRefused(str(reply))
         except BaseException:
             self.close()
             raise
         self._socket.settimeout(timeout_seconds)
+
+    def _greet(self, greeting: Sequence[Command], address: RedisAddress) -> list[Any]:
+        """Say who we are. Since TLS 1.3 a server says only now that it misses a client certificate."""
+        try:
+            return self.exchange(greeting)
+        except RedisUnreachable as exc:
+            reason, shown = exc.__cause__, address.shown()
+            hung_up = address.tls and isinstance(reason, OSError)
+            if hung_up and (problem := tls_client(address).explain_hang_up(reason)):
+                raise RedisNotTrusted(f"no TLS to Redis at {shown}: {problem}") from exc
+            if not address.tls and isinstance(reason, ConnectionResetError | BrokenPipeError):
+                raise RedisUnreachable(f"{exc}; if it speaks TLS there, the address begins with rediss://") from exc
+            raise
 
     def exchange(self, commands: Sequence[Command], timeout_seconds: float | None = None) -> list[Any]:
         """Send commands and read as many replies; an error reply stands in the list as ``hiredis.ReplyError``.
@@ -85,7 +98,7 @@ class RedisConnection:
         if reply is not False:
             return reply
         try:
-            decrypted = self._tls and cast("ssl.SSLSocket", self._socket).pending()
+            decrypted = self._tls and self._socket.pending()  # type: ignore[attr-defined]  # an SSLSocket
             if not decrypted and not _has_something_to_read(self._socket, timeout_seconds):
                 return None
             return self._read()
@@ -160,21 +173,45 @@ def _connect_tcp(target: tuple[str, int], address: RedisAddress, timeout_seconds
         connection = socket.create_connection(target, timeout_seconds)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return _tls_context(address).wrap_socket(connection, server_hostname=target[0]) if address.tls else connection
+        return _secured(connection, address, target[0]) if address.tls else connection
+    except RedisNotTrusted:
+        raise
     except OSError as exc:
         raise RedisUnreachable(f"no Redis at {address.shown()}: {exc}") from exc
 
 
-def _tls_context(address: RedisAddress) -> "ssl.SSLContext":
-    import ssl  # lazy: 5 ms that only rediss:// needs
+def _secured(connection: socket.socket, address: RedisAddress, server: str) -> socket.socket:
+    """Put TLS on a connection.
 
-    context = ssl.create_default_context(cafile=address.ca or None)
-    if address.cert:
-        context.load_cert_chain(address.cert, address.key or None)
-    if not address.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    Raises:
+        RedisNotTrusted: certificates, theirs or ours, do not allow it.
+        OSError: anything else; the connection is closed.
+    """
+    tls = tls_client(address)
+    try:
+        return tls.context().wrap_socket(connection, server_hostname=server)
+    except TimeoutError as exc:
+        connection.close()
+        raise TimeoutError(f"no answer to the TLS handshake: {server} hangs, or does not speak TLS there") from exc
+    except OSError as exc:
+        connection.close()
+        if problem := tls.explain(exc, server):
+            raise RedisNotTrusted(f"no TLS to Redis at {address.shown()}: {problem}") from exc
+        raise
+
+
+def tls_client(address: RedisAddress) -> "TlsClient":
+    """How an address wants TLS."""
+    from .tls import TlsClient  # lazy: 5 ms that only rediss:// needs
+
+    return TlsClient(
+        ca=address.ca,
+        cert=address.cert,
+        key=address.key,
+        verify=address.verify,
+        ca_option="?ca=FILE in the Redis URL",
+        cert_option="?cert=FILE&key=FILE in the Redis URL",
+    )
 
 
 def _master_of(address: RedisAddress, timeout_seconds: float) -> tuple[str, int]:

@@ -117,6 +117,9 @@ class GatewaySettings:
     unix_socket: str = setting("", "Path of a Unix socket to listen on instead.")
     tls_certificate: str = setting("", "Certificate file (PEM); with tls_key it turns HTTPS on.")
     tls_key: str = setting("", "Private key file (PEM).")
+    ca_file: str = setting(
+        "", "Certificates (PEM) by which a client program checks the gateway; '' means the system's."
+    )
     threads: int = setting(16, "Requests handled at once.")
     request_bytes: int = setting(1024 * 1024, "Largest request line, and largest body.")
     region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")

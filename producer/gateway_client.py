@@ -5,10 +5,9 @@ import hashlib
 import hmac
 import http.client
 import socket
-import ssl
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +15,7 @@ import msgspec
 
 from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid, SettingsInvalid
+from ..broker_config.tls import TlsClient, TlsFilesUnusable
 
 _VERSION = "2014-05-26"
 _UNRESERVED = "-_.~"
@@ -35,7 +35,8 @@ class GatewayClient:
 
     url: str
     access_key_id: str
-    access_key_secret: str
+    access_key_secret: str = field(repr=False)
+    ca_file: str = ""
 
     def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Call an action and give its answer.
@@ -57,13 +58,19 @@ class GatewayClient:
         return body
 
     def _exchange(self, form: bytes) -> tuple[int, bytes]:
-        connection = _connection_to(self.url)
+        tls = TlsClient(ca=self.ca_file, ca_option="gateway.ca_file")
+        try:
+            connection = _connection_to(self.url, tls)
+        except TlsFilesUnusable as exc:
+            raise SettingsInvalid(f"gateway.ca_file: {exc}") from exc
         try:
             connection.request("POST", "/", form, {"Content-Type": "application/x-www-form-urlencoded"})
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as exc:
-            raise GatewayUnreachable(f"the gateway at {self.url} does not answer ({exc})") from exc
+            problem = tls.explain(exc, urlsplit(self.url).hostname or self.url) if isinstance(exc, OSError) else ""
+            how = f"cannot be trusted: {problem}" if problem else f"does not answer ({exc})"
+            raise GatewayUnreachable(f"the gateway at {self.url} {how}") from exc
         finally:
             connection.close()
 
@@ -102,11 +109,12 @@ def _encoded(text: str) -> str:
     return quote(text, safe=_UNRESERVED)
 
 
-def _connection_to(url: str) -> http.client.HTTPConnection:
+def _connection_to(url: str, tls: TlsClient) -> http.client.HTTPConnection:
     """Make a connection, not opened yet.
 
     Raises:
         SettingsInvalid: the URL is not one of a gateway.
+        TlsFilesUnusable: the CA file is none.
     """
     parts = urlsplit(url)
     if parts.scheme == "http+unix" and parts.path:
@@ -119,8 +127,7 @@ def _connection_to(url: str) -> http.client.HTTPConnection:
         raise SettingsInvalid(f"gateway.url: {url!r} is not http://…, https://… or http+unix:///path")
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT_SECONDS)
-    context = ssl.create_default_context()
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=_TIMEOUT_SECONDS, context=context)
+    return http.client.HTTPSConnection(parts.hostname, port, timeout=_TIMEOUT_SECONDS, context=tls.context())
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -39,7 +39,7 @@ def ecs(call: Call, *, words: tuple[str, ...]) -> None:
     gateway = call.loaded.settings.gateway
     asked.parameters.setdefault("RegionId", gateway.region_id)
     if gateway.url and gateway.access_key_id and gateway.access_key_secret:
-        client = GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret)
+        client = GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret, gateway.ca_file)
         call.print_json(client.call(asked.action, asked.parameters))
     else:
         call.print_json(_answer(call, asked))

@@ -5,7 +5,7 @@ import traceback
 
 import click
 
-from ...broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable
+from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
 from . import exit_codes
 from .call import Call
 
@@ -52,6 +52,8 @@ def report(error: Exception, call: Call) -> int:
 def _text_of(error: CloudAssistantError, call: Call) -> str:
     text = _one_line(str(error))
     shown = call.redis_shown()
+    if isinstance(error, RedisNotTrusted):
+        return text
     if isinstance(error, RedisUnreachable):
         where = f" ({shown})" if shown and shown not in text else ""
         return f"{text}{where}; start a local system with `assist up`, or name the Redis to use with --redis-url"

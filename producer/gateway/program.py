@@ -1,5 +1,6 @@
 """Start the gateway's process: settings, log, application, server; and say why where it cannot start."""
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from ...broker_config import program_log, settings
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.functions.function_library import load_library
 from ...broker_config.settings_table import GatewaySettings, Value
+from ...broker_config.tls import TlsFilesUnusable, load_own_certificate
 from ..api import Assistant
 from .server import GatewayServer
 from .wiring import gateway_application
@@ -58,6 +60,11 @@ def check_tls(gateway: GatewaySettings) -> None:
     for name, value in (("tls_certificate", gateway.tls_certificate), ("tls_key", gateway.tls_key)):
         if value and not Path(value).is_file():
             raise SettingsInvalid(f"gateway.{name}: there is no file {value}")
+    if gateway.tls_certificate:
+        try:
+            load_own_certificate(ssl.create_default_context(), gateway.tls_certificate, gateway.tls_key)
+        except TlsFilesUnusable as exc:
+            raise SettingsInvalid(f"gateway.tls_certificate, gateway.tls_key: {exc}") from exc
 
 
 def _place(gateway: GatewaySettings) -> str:
