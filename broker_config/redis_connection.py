@@ -63,9 +63,10 @@ class RedisConnection:
             return self.exchange(greeting)
         except RedisUnreachable as exc:
             reason, shown = exc.__cause__, address.shown()
-            hung_up = address.tls and isinstance(reason, OSError)
-            if hung_up and (problem := tls_client(address).explain_hang_up(reason)):
-                raise RedisNotTrusted(f"no TLS to Redis at {shown}: {problem}") from exc
+            if address.tls and isinstance(reason, OSError):
+                problem = tls_client(address).explain_hang_up(reason)
+                if problem:
+                    raise RedisNotTrusted(f"no TLS to Redis at {shown}: {problem}") from exc
             if not address.tls and isinstance(reason, ConnectionResetError | BrokenPipeError):
                 raise RedisUnreachable(f"{exc}; if it speaks TLS there, the address begins with rediss://") from exc
             raise

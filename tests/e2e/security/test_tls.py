@@ -122,7 +122,9 @@ def test_every_program_says_so_in_its_log_and_goes_on_trying(
         "CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true",
         "CLOUD_ASSISTANT_GATEWAY_PORT": "0",
     }
-    arguments = [installed_program(program), *(["run"] if program == "assist-agent" else [])]
+    arguments: list[str | Path] = [installed_program(program)]
+    if program == "assist-agent":
+        arguments.append("run")
     running = Program(arguments, env=clean_environment(home, environment), cwd=home, log_path=home / "program.log")
     with running:
         eventually(lambda: words in running.log(), 15, f"{program} says {words!r}\n{running.log()}")
@@ -212,7 +214,7 @@ def test_the_script_makes_a_ca_that_works_with_a_server_of_its_own_tls(tmp_path:
         plain = stack.enter_context(RedisServer(tmp_path / "reserve"))
         tls_port = plain.port
         plain.stop()
-        config = {
+        config: dict[str, str | int] = {
             "tls-port": tls_port,
             "tls-cert-file": str(ca / "server.crt"),
             "tls-key-file": str(ca / "server.key"),
