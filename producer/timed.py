@@ -17,7 +17,15 @@ from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.schedule.checks import check_future, check_interval
 from ..broker_config.settings_table import BeatSettings
 from ..broker_config.timed import calendar_of, next_due
-from .timed_modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES, repeat_mode
+from .timed_modes import (
+    DAY_RULES,
+    GAP_POLICIES,
+    MISFIRE_POLICIES,
+    OVERLAP_POLICIES,
+    REPEAT_POLICIES,
+    refuse_other_zone,
+    repeat_mode,
+)
 from .validation import TIMEOUT_SECONDS_MIN
 
 #: A jitter as long as this is no jitter but another schedule.
@@ -66,6 +74,7 @@ def check_schedule(
         )
     except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
         raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
+    refuse_other_zone(schedule, calendar.zone)
     settled = msgspec.structs.replace(asked, timezone=calendar.zone)
     if next_due(calendar, settled, now_ms) is None:
         raise RequestInvalid(

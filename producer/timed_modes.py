@@ -33,3 +33,17 @@ def repeat_mode(text: str, frequency: str) -> RepeatMode:
 def is_timed(schedule: Schedule) -> bool:
     """Tell whether an invocation with this schedule runs later and by itself."""
     return bool(schedule.frequency.strip()) or schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
+
+
+def refuse_other_zone(schedule: Schedule, zone: str) -> None:
+    """Refuse a zone that is asked for and not used, because the frequency has one of its own.
+
+    Raises:
+        RequestInvalid: the two are not the same.
+    """
+    if schedule.timezone and schedule.timezone.upper() != zone.upper():
+        raise RequestInvalid(
+            f"the frequency {schedule.frequency.strip()!r} is read in {zone} and the zone asked for is"
+            f" {schedule.timezone}; name the zone in one place (at(…) without a zone is UTC)",
+            code="InvalidParameter.Timezone",
+        )

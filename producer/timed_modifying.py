@@ -158,7 +158,12 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
     """The command with its new content, under a new id; the same object when nothing of it changes."""
     content = before.content if change.content is None else change.content
     enabled = before.enable_parameter if change.enable_parameter is None else change.enable_parameter
-    if content == before.content and enabled == before.enable_parameter:
+    # Names that only the environment knows are not found in the text; a command of its own takes those that are given.
+    declared = () if before.enable_parameter else before.parameter_names
+    if change.parameters and not enabled and not before.kept:
+        declared = tuple(change.parameters)
+    is_same = content == before.content and enabled == before.enable_parameter
+    if is_same and (before.enable_parameter or set(declared) == set(before.parameter_names)):
         return before
     return command_library.build_command(
         settings.limits,
@@ -171,8 +176,7 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
         username=before.username,
         launcher=before.launcher,
         enable_parameter=enabled,
-        # Names that only the environment knows are not found in the new text.
-        declared_parameters=() if before.enable_parameter else before.parameter_names,
+        declared_parameters=declared,
         secret_parameters=before.secret_names,
         resource_group_id=before.resource_group_id,
         tags=before.tags,
@@ -187,8 +191,8 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         raise RequestInvalid(
             f"{timed.invoke_id} runs when machines start and has no frequency", code="InvalidParameter.Frequency"
         )
-    # The zone that a new frequency names wins over the one that the old frequency had.
-    fresh_zone = settings.beat.timezone if change.frequency else timed.schedule.timezone
+    # A new frequency without a zone is read in the default zone, not in that of the old one.
+    fresh_zone = "" if change.frequency else timed.schedule.timezone
     asked = msgspec.structs.replace(
         timed.schedule,
         frequency=change.frequency or timed.schedule.frequency,

@@ -21,6 +21,7 @@ from ..broker_config.schedule.due_times import utc_ms_of
 from ..broker_config.schedule.zones import zone_named
 from ..broker_config.timed import Timed, calendar_of, due_times, load_timed, load_timed_all, server_ms
 from .paging import Page, PageRequest, read_page
+from .timed_modes import refuse_other_zone
 
 PREVIEW_COUNT_MAX = 1_000
 #: Executions whose states are read by one call.
@@ -109,6 +110,7 @@ def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int)
     )
     try:
         calendar = calendar_of(asked, after_ms)
+        refuse_other_zone(schedule, calendar.zone)
         return Preview(calendar, list(due_times(calendar, asked, after_ms, _checked(count))))
     except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
         raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc

@@ -65,7 +65,7 @@ def resume(redis: Redis, invoke_id: str) -> None:
 def refuse_if_over(timed: Timed) -> None:
     """Raise ``Refused`` for a timed invocation that will never run again."""
     if not timed.goes_on:
-        why = f" ({timed.end_reason})" if timed.end_reason else ""
+        why = f" ({timed.end_reason})" if timed.end_reason not in ("", timed.status) else ""
         raise Refused(
             f"{timed.invoke_id} is over: {timed.status}{why}; make a new one",
             code="InvalidOperation.InvokeAlreadyFinished",

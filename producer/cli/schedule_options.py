@@ -29,7 +29,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     Goes between ``takes_run_options`` and the command.
     """
 
-    @click.option("--frequency", default="", metavar="TEXT", help=_FREQUENCY_HELP)
+    @click.option("--frequency", metavar="TEXT", callback=not_blank, help=_FREQUENCY_HELP)
     @click.option(
         "--repeat-mode",
         type=click.Choice(_MODES),
@@ -56,6 +56,13 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         return function(call, *arguments, options=options, **rest)
 
     return collect
+
+
+def not_blank(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
+    """Refuse an empty frequency, as an unset variable leaves it: what should run later must not run now."""
+    if given is not None and not given.strip():
+        raise click.BadParameter("it is empty; without a schedule leave the option out")
+    return given or ""
 
 
 def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:

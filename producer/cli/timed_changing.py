@@ -12,7 +12,7 @@ from ..timed_shapes import timed_shape
 from .argument_types import Pair, mapping
 from .assist_command import assist_command
 from .call import Call
-from .schedule_options import policy_options
+from .schedule_options import not_blank, policy_options
 
 
 @assist_command("pause", examples=("assist timed pause t-…",))
@@ -51,7 +51,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
     ),
 )
 @click.argument("invoke_id", metavar="ID")
-@click.option("--frequency", default="", metavar="TEXT", help="A new frequency; a rate keeps its grid.")
+@click.option("--frequency", metavar="TEXT", callback=not_blank, help="A new frequency; a rate keeps its grid.")
 @policy_options
 @click.option("--script", metavar="TEXT", help="A new script.")
 @click.option("--file", "file", metavar="FILE", help="A new script, from a file.")

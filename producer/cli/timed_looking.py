@@ -55,7 +55,8 @@ def show(call: Call, *, invoke_id: str) -> None:
     if call.wants_json:
         call.print_json(shape)
         return
-    status = shape["Status"] + (f" ({shape['EndReason']})" if shape["EndReason"] else "")
+    says_more = shape["EndReason"] not in ("", shape["Status"])
+    status = shape["Status"] + (f" ({shape['EndReason']})" if says_more else "")
     pairs = [
         ("Invocation", shape["InvokeId"]),
         ("Status", status),

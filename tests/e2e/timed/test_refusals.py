@@ -25,3 +25,30 @@ def test_a_bad_schedule_is_refused_in_one_line(system: System, options: list[str
     assert outcome.exit_code == 2
     assert told in outcome.stderr
     assert system.assist("timed", "list", "--output", "json").json == []
+
+
+@pytest.mark.parametrize("frequency", ["", "  "])
+def test_an_empty_frequency_does_not_mean_now(system: System, frequency: str) -> None:
+    system.assist("instance", "add", "i-one").must_succeed()
+    outcome = system.assist("run", "true", "--all", "--frequency", frequency)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "empty" in outcome.stderr
+    assert system.assist("invocation", "list", "--output", "json").json == []
+
+
+@pytest.mark.parametrize("frequency", ["0 0 4 * * * Asia/Shanghai", "at(2090-01-01 00:00:00)"])
+def test_a_zone_that_would_not_be_used_is_refused(system: System, frequency: str) -> None:
+    system.assist("instance", "add", "i-one").must_succeed()
+    for verb in (["run", "true", "--all", "--frequency", frequency], ["timed", "preview", frequency]):
+        outcome = system.assist(*verb, "--timezone", "Europe/Berlin")
+        assert outcome.exit_code == 2
+        assert "Europe/Berlin" in outcome.stderr
+    made = system.assist("run", "true", "--all", "--frequency", "0 0 4 * * * Asia/Shanghai").must_succeed()
+    changed = system.assist("timed", "modify", made.stdout.strip(), "--timezone", "Europe/Berlin")
+    assert changed.exit_code == 2
+    both = ("--frequency", "0 0 4 * * *", "--timezone", "Europe/Berlin")
+    system.assist("timed", "modify", made.stdout.strip(), *both).must_succeed()
+    # A zone of the frequency's own again, without a word about the zone.
+    system.assist("timed", "modify", made.stdout.strip(), "--frequency", "0 0 5 * * * Asia/Tokyo").must_succeed()
+    shown = system.assist("timed", "show", made.stdout.strip(), "--output", "json").must_succeed().json
+    assert shown["TimeZone"] == "Asia/Tokyo"

@@ -49,11 +49,12 @@ class Timing:
         deliver_within_seconds: int = 0,
         timeout_seconds: int = 10,
         repeat_mode: RepeatMode = RepeatMode.PERIOD,
+        script: str = "echo 123",
         **schedule: str | float,
     ) -> str:
         """Make a timed invocation, for i-1 unless said otherwise."""
         invoked = self.assistant.run_command(
-            "echo 123",
+            script,
             Targets(instance_ids=targets or ["i-1"]),
             RunOptions(
                 timeout_seconds=timeout_seconds,

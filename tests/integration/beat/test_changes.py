@@ -231,3 +231,16 @@ def test_a_new_schedule_never_comes_back_to_a_due_time_that_has_its_row(timing: 
     due = timing.timed(invoke_id).due
     assert due is not None
     assert due.utc_ms > later_ms
+
+
+def test_new_parameters_reach_the_environment_of_a_script_that_had_none(timing: Timing) -> None:
+    invoke_id = timing.invoke()
+    before = timing.assistant.timed.show(invoke_id).stored.record.command.command_id
+    change = TimedModification(content=b'echo "$CA_PARAM_WHO"', parameters={"WHO": "me"})
+    after = timing.assistant.timed.modify(invoke_id, change)
+    again = timing.assistant.timed.modify(invoke_id, TimedModification(parameters={"WHO": "you", "WHERE": "here"}))
+    assert len({before, after, again}) == 3
+    record = timing.assistant.timed.show(invoke_id).stored.record
+    assert record.parameters == {"WHO": "you", "WHERE": "here"}
+    same = timing.assistant.timed.modify(invoke_id, TimedModification(parameters={"WHO": "me", "WHERE": "there"}))
+    assert same == again, "values alone make no new command"

@@ -79,7 +79,15 @@ def test_the_shortest_timeout_does_not_forbid_intervals_that_the_installation_al
 def test_the_zone_is_settled_when_it_is_stored() -> None:
     assert check().schedule.timezone == "UTC"
     assert check(timezone="Europe/Berlin").schedule.timezone == "Europe/Berlin"
-    assert check("0 0 3 * * * Asia/Shanghai", timezone="Europe/Berlin").schedule.timezone == "Asia/Shanghai"
+    assert check("0 0 3 * * * Asia/Shanghai").schedule.timezone == "Asia/Shanghai"
+    assert check("0 0 3 * * * Asia/Shanghai", timezone="Asia/Shanghai").schedule.timezone == "Asia/Shanghai"
+
+
+def test_a_zone_that_would_not_be_used_is_refused() -> None:
+    for frequency in ("0 0 3 * * * Asia/Shanghai", "at(2090-01-01 00:00:00)"):
+        with pytest.raises(RequestInvalid, match="Europe/Berlin") as refused:
+            check(frequency, timezone="Europe/Berlin")
+        assert refused.value.code == "InvalidParameter.Timezone"
 
 
 @pytest.mark.parametrize(
