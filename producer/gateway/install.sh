@@ -25,6 +25,7 @@ usage: install.sh [--activation-id ID] [--activation-code CODE] [option …]
   --publisher ID          accept this publisher's key only; ID is the beginning of the SHA-256 of the key
   --version VERSION       another version than the latest
   --root FOLDER           work in an image of a machine at this folder; nothing is started
+  --no-service            make no service
   --no-start              install the service and do not start it
   --force-new             take another use of the activation although this machine is registered
   --allow-http            speak to a gateway elsewhere without encryption
@@ -224,13 +225,23 @@ register() {
   CLOUD_ASSISTANT_ACTIVATION_CODE=$activation_code "$agent" register "$@" || exit $?
 }
 
+install_service() {
+  if [ -n "$root" ]; then set -- --root "$root" --no-start --program /opt/cloud-assistant/current/bin/assist-agent
+  elif [ -n "$start" ]; then set --
+  else set -- --no-start; fi
+  if ! "$agent" install "$@"; then
+    fail 4 "all else is done; the service is not made. Have what starts programs on this machine run: $agent run"
+  fi
+}
+
 main() {
   activation_id=${CLOUD_ASSISTANT_ACTIVATION_ID:-} activation_code=${CLOUD_ASSISTANT_ACTIVATION_CODE:-}
-  instance_name='' ca_file='' publisher='' wanted=latest root='' start=yes force_new='' allow_http=''
+  instance_name='' ca_file='' publisher='' wanted=latest root='' start=yes service=yes force_new='' allow_http=''
   while [ $# -gt 0 ]; do
     case $1 in
       --help | -h) usage; return ;;
       --no-start) start='' ;;
+      --no-service) service='' ;;
       --force-new) force_new=yes ;;
       --allow-http) allow_http=yes ;;
       --activation-id | --activation-code | --name | --gateway | --ca-file | --publisher | --version | --root)
@@ -262,10 +273,8 @@ main() {
   fetch_agent
   install_agent
   register
-  if [ -n "$root" ]; then
-    "$agent" install --root "$root" --no-start --program /opt/cloud-assistant/current/bin/assist-agent || exit $?
-  elif [ -n "$start" ]; then "$agent" install || exit $?
-  else "$agent" install --no-start || exit $?; fi
+  if [ -n "$service" ]; then install_service; fi
+  if [ -z "$service$root" ]; then say "no service was made; run: $agent run"; fi
 }
 
 # The last line: a download that was cut off does nothing.

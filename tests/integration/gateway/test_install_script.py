@@ -154,6 +154,12 @@ def test_the_newest_version_takes_the_place_of_an_older_one(site: Site) -> None:
     assert site.link.readlink() == Path("versions/1.9.0")
 
 
+def test_a_service_may_be_left_out(site: Site) -> None:
+    site.publish()
+    assert site.install("--no-service").exit_code == 0
+    assert not (site.folder / "asked").exists()
+
+
 def without_openssl(site: Site, *, python: bool = False) -> str:
     """A search path with no OpenSSL on it."""
     folder = site.folder / "tools"
