@@ -156,7 +156,7 @@ def _pack(command: Command) -> bytes:
 
 def _connect(address: RedisAddress, timeout_seconds: float) -> socket.socket:
     if address.kind == "sentinel":
-        return _connect_tcp(_master_of(address, timeout_seconds), address, timeout_seconds)
+        return _connect_tcp(master_of(address, timeout_seconds), address, timeout_seconds)
     if address.kind == "unix":
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(timeout_seconds)
@@ -215,8 +215,12 @@ def tls_client(address: RedisAddress) -> "TlsClient":
     )
 
 
-def _master_of(address: RedisAddress, timeout_seconds: float) -> tuple[str, int]:
-    """Ask the sentinels in turn who the master is."""
+def master_of(address: RedisAddress, timeout_seconds: float) -> tuple[str, int]:
+    """Ask the sentinels in turn who the master is.
+
+    Raises:
+        RedisUnreachable: none of them says.
+    """
     failures = []
     for host in address.hosts:
         sentinel = RedisAddress(

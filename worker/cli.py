@@ -19,6 +19,7 @@ VERBS: dict[str, Row] = {
     "status": Row("status", "Tell whether the agent of this machine runs."),
     "policy": Row("policy", "Show or check the local policy of this machine."),
     "upgrade": Row("upgrade", "Install another version of the agent and try it."),
+    "doctor": Row("doctor", "Say why this agent is not online, and how to mend it."),
     "install": Row("install", "Make the agent a service of this machine."),
     "uninstall": Row("uninstall", "Remove the service; state and settings stay."),
     "start": Row("start", "Start the service."),

@@ -63,6 +63,21 @@ def load_library(redis: Redis) -> None:
     redis.call("FUNCTION", "LOAD", "REPLACE", library_source())
 
 
+def text_version(redis: Redis) -> int:
+    """The version of the library that Redis has; 0 when it has none.
+
+    Raises:
+        RedisUnreachable: no answer.
+        RedisRefused: the server's own error.
+    """
+    found = redis.pipeline([("FCALL", _VERSION_FUNCTION, 0)])[0]
+    if isinstance(found, hiredis.ReplyError):
+        if _is_missing(found):
+            return 0
+        raise RedisRefused(str(found))
+    return int(found)
+
+
 def fcall(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
     """Build the command that calls a function of the library."""
     return ("FCALL", f"{name}_{TEXT_VERSION}", len(keys), *keys, *arguments)

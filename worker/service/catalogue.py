@@ -47,6 +47,10 @@ def _running(root: Path, *, live: str, installed: tuple[str, ...]) -> bool:
     return any((root / path).exists() for path in installed)
 
 
+def _powershell(command: str) -> tuple[str, ...]:
+    return ("powershell.exe", "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", command)
+
+
 def _systemd_files(plan: ServicePlan) -> list[ServiceFile]:
     return [ServiceFile(systemd.UNIT_FILE, systemd.unit(plan))]
 
@@ -78,11 +82,11 @@ SYSTEMS: dict[str, ServiceSystem] = {
             name="windows",
             files=lambda plan: [ServiceFile(windows.SCRIPT_FILE, windows.install_script(plan))],
             is_present=lambda _: sys.platform == "win32",
-            enable=(("powershell.exe", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", windows.SCRIPT_FILE),),
-            disable=(("sc.exe", "delete", SERVICE_NAME),),
-            start=("sc.exe", "start", SERVICE_NAME),
-            stop=("sc.exe", "stop", SERVICE_NAME),
-            restart=("powershell.exe", "-NoProfile", "-Command", f"Restart-Service {SERVICE_NAME}"),
+            enable=(_powershell(f"& '/{windows.SCRIPT_FILE}'"),),
+            disable=(("schtasks.exe", "/Delete", "/F", "/TN", SERVICE_NAME),),
+            start=("schtasks.exe", "/Run", "/TN", SERVICE_NAME),
+            stop=("schtasks.exe", "/End", "/TN", SERVICE_NAME),
+            restart=_powershell(f"Stop-ScheduledTask {SERVICE_NAME}; Start-ScheduledTask {SERVICE_NAME}"),
         ),
         ServiceSystem(
             name="launchd",

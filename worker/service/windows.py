@@ -1,26 +1,33 @@
-"""The commands that make a Windows service, as a PowerShell script to read and to run.
+"""The agent as a task of Windows' own scheduler, started with the machine, as a PowerShell script to read and to run.
 
-The service manager starts ``assist-agent windows-service``, which speaks its protocol (see ``windows_host.py``) and
-keeps the agent running as a program of its own.
+A service in the narrow sense must speak the protocol of the service control manager, which an ordinary program does
+not. The task scheduler runs ordinary programs as the system, before anybody signs in, and starts them again.
 """
 
-from .plan import DESCRIPTION, RESTART_SECONDS, SERVICE_NAME, ServicePlan
+from .plan import DESCRIPTION, SERVICE_NAME, ServicePlan
 
 SCRIPT_FILE = f"{SERVICE_NAME}-install.ps1"
 
 
 def install_script(plan: ServicePlan) -> str:
     """The script; it needs an administrator's rights."""
-    command = f'"{plan.program}" windows-service --config "{plan.config}"'.replace("'", "''")
-    delay_ms = RESTART_SECONDS * 1000
+    quoted = {name: value.replace("'", "''") for name, value in vars(plan).items() if isinstance(value, str)}
+    arguments = f'run --config "{quoted["config"]}"'
     return f"""\
-# Makes the service of {DESCRIPTION}; run as an administrator. Removing it again: sc.exe delete {SERVICE_NAME}
+# Starts the {DESCRIPTION} with the machine; run as an administrator.
+# Removing it again: Unregister-ScheduledTask -TaskName '{SERVICE_NAME}' -Confirm:$false
 $ErrorActionPreference = 'Stop'
-New-Item -ItemType Directory -Force -Path '{plan.home}' | Out-Null
+New-Item -ItemType Directory -Force -Path '{quoted["home"]}' | Out-Null
 # Nobody but administrators and the system may read the keys in there.
-icacls.exe '{plan.home}' /inheritance:r /grant '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' | Out-Null
-New-Service -Name '{SERVICE_NAME}' -DisplayName '{DESCRIPTION}' -StartupType Automatic -BinaryPathName '{command}'
-sc.exe failure {SERVICE_NAME} reset= 86400 actions= restart/{delay_ms}/restart/{delay_ms}/restart/{delay_ms}
-sc.exe failureflag {SERVICE_NAME} 1
-if (Test-Path '{plan.config}') {{ Start-Service -Name '{SERVICE_NAME}' }}
+icacls.exe '{quoted["home"]}' /inheritance:r /grant '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' | Out-Null
+$action = New-ScheduledTaskAction -Execute '{quoted["program"]}' -Argument '{arguments}'
+$trigger = New-ScheduledTaskTrigger -AtStartup
+$principal = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -RunLevel Highest
+# Once a minute, for ever; no limit on its time, and never two at once.
+$settings = New-ScheduledTaskSettingsSet -RestartCount 999 -RestartInterval (New-TimeSpan -Minutes 1) `
+  -ExecutionTimeLimit (New-TimeSpan) -MultipleInstances IgnoreNew -StartWhenAvailable `
+  -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries
+Register-ScheduledTask -Force -TaskName '{SERVICE_NAME}' -Description '{DESCRIPTION}' `
+  -Action $action -Trigger $trigger -Principal $principal -Settings $settings | Out-Null
+if (Test-Path '{quoted["config"]}') {{ Start-ScheduledTask -TaskName '{SERVICE_NAME}' }}
 """

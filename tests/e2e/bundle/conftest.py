@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from e2e.bundle.installed import InstalledBundle
 
+from cloud_assistant.broker_config.publisher_keys import create_private_key
 from harness.machine_copy import MachineCopy
 from harness.redis_server import RedisServer
 
@@ -35,7 +36,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (out / "done").exists():
             tools = [f"--{kind}" for kind, tool in (("deb", "dpkg-deb"), ("rpm", "rpmbuild")) if shutil.which(tool)]
+            create_private_key(out / "publisher.key")
             command = [sys.executable, str(REPOSITORY / "deploy" / "bundling"), "--out", str(out), *tools]
+            command += ["--sign", str(out / "publisher.key")]
             outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
             assert outcome.returncode == 0, outcome.stdout + outcome.stderr
             (out / "done").write_text(outcome.stderr, encoding="utf-8")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from e2e.bundle.installed import INSTANCE, InstalledBundle
 
+from cloud_assistant.broker_config.publisher_keys import read_private_key
+from cloud_assistant.broker_config.publisher_signing import key_id_of, verify
 from harness.eventually import eventually
 from harness.system import System
 
@@ -67,6 +69,16 @@ def test_the_manifest_names_every_file_with_its_digest(installed: InstalledBundl
     assert manifest["wire_version"] == 1
     assert archive.with_name(archive.name + ".manifest.json").read_bytes() == (root / "manifest.json").read_bytes()
     assert archive.name == f"cloud-assistant-agent-{installed.version}-linux-{manifest['arch']}.tar.gz"
+
+
+def test_the_signature_is_the_publishers_over_this_archive(archive: Path) -> None:
+    key = read_private_key(archive.parent / "publisher.key").public_key()
+    signature = archive.with_name(archive.name + ".sig").read_text(encoding="utf-8")
+
+    statement = verify(signature, {key_id_of(key): key})
+
+    assert statement.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert f"{statement.name}-{statement.version}-{statement.os}-{statement.arch}.tar.gz" == archive.name
 
 
 def test_it_carries_neither_the_control_side_nor_a_scheduler(installed: InstalledBundle) -> None:

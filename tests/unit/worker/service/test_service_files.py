@@ -86,8 +86,8 @@ def test_the_upstart_scripts_can_be_read_by_a_shell() -> None:
 def test_the_windows_script_quotes_the_program() -> None:
     text = SYSTEMS["windows"].files(AWKWARD)[0].text
 
-    assert "\"/opt/with space/$x/it''s\" windows-service --config" in text
-    assert f"sc.exe failure {SERVICE_NAME}" in text
+    assert "-Execute '/opt/with space/$x/it''s' -Argument 'run --config \"/etc/a b.toml\"'" in text
+    assert text.count(f"-TaskName '{SERVICE_NAME}'") == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""What can be said without the network: home, key, disk, programs, and whether an agent runs."""
+
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ...broker_config.errors import SettingsInvalid
+from ...broker_config.ids import is_instance_id
+from ...broker_config.settings_table import Settings
+from ..execution.fork_server import is_supported
+from ..home_lock import holder, is_held
+from ..instance_key import read_instance_keys
+from ..service.catalogue import detect
+from ..service.plan import ServicePlan
+from .finding import Finding, fail, ok, warn
+
+#: Less free space than this, and results may be lost if Redis stays away.
+_LEAST_FREE_BYTES = 64 * 1024 * 1024
+#: What an agent imports, with the releases that it was made for.
+_LIBRARIES = (("celery", (5, 7)), ("kombu", (5, 7)), ("hiredis", (3, 2)), ("msgspec", (0, 21)))
+
+
+def machine_findings(settings: Settings) -> Iterator[Finding]:
+    """Look at this machine."""
+    yield _libraries()
+    yield _system()
+    yield _identity(settings)
+    yield _home(Path(settings.home))
+    yield _key(settings)
+    yield _disk(Path(settings.home))
+    yield _agent(Path(settings.home))
+    yield _service()
+
+
+def _libraries() -> Finding:
+    wrong = []
+    for name, least in _LIBRARIES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+        if numbers < least:
+            wrong.append(f"{name} {found} is older than {'.'.join(map(str, least))}")
+    if wrong:
+        return fail("libraries", "; ".join(wrong), "install the agent anew, best from its bundle")
+    return ok("libraries", f"agent {version('cloud-assistant')}, Python {platform.python_version()}")
+
+
+def _system() -> Finding:
+    if sys.platform == "linux" and not is_supported():
+        return fail(
+            "system",
+            f"Linux {platform.release()} cannot run supervisors",
+            "use Linux 5.3 or later, and mount /proc",
+        )
+    return ok("system", f"{platform.system()} {platform.release()} {platform.machine()}")
+
+
+def _identity(settings: Settings) -> Finding:
+    if not settings.instance_id:
+        return fail("identity", "no instance id is set", "register this machine: assist-agent register --help")
+    if not is_instance_id(settings.instance_id):
+        return fail("identity", f"{settings.instance_id!r} is no instance id", "set instance_id to i-… or mi-…")
+    return ok("identity", settings.instance_id)
+
+
+def _home(home: Path) -> Finding:
+    if not home.is_dir():
+        parent = next((path for path in home.parents if path.is_dir()), Path("/"))
+        if os.access(parent, os.W_OK):
+            return ok("home", f"{home} is not there yet and can be made")
+        return fail(
+            "home", f"{home} is not there and this user may not make it", f"run as root: install -d -m 0700 {home}"
+        )
+    state = home.stat()
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return fail(
+            "home", f"{home} is not writable for this user", f"run as the agent's user, or: chown {_user()} {home}"
+        )
+    if os.name == "posix" and state.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
+        return warn("home", f"{home} is open to other users", f"chmod 0700 {home}")
+    if os.name == "posix" and state.st_uid != os.geteuid():
+        return warn("home", f"{home} belongs to another user (uid {state.st_uid})", "run this as the agent's user")
+    return ok("home", str(home))
+
+
+def _key(settings: Settings) -> Finding:
+    try:
+        keys = read_instance_keys(Path(settings.home), settings.security.instance_key)
+    except SettingsInvalid as exc:
+        return fail(
+            "key", str(exc), "mend the file, or make new credentials: assist instance add ID --credentials FILE"
+        )
+    if keys is not None:
+        return ok("key", f"key {keys.current}")
+    if settings.agent.accept_unsigned:
+        return warn(
+            "key",
+            "there is no key and agent.accept_unsigned is on: whoever writes to Redis runs scripts here",
+            "make credentials on the control side: assist instance add ID --credentials FILE",
+        )
+    return fail(
+        "key",
+        "there is no key, so the agent refuses to run",
+        "register it (assist-agent register), or on the control side: assist instance add ID --credentials FILE",
+    )
+
+
+def _disk(home: Path) -> Finding:
+    place = next(path for path in (home, *home.parents) if path.is_dir())
+    usage = shutil.disk_usage(place)
+    text = f"{usage.free / 1e6:.0f} MB free of {usage.total / 1e6:.0f} MB at {place}"
+    if os.name == "posix":
+        inodes = os.statvfs(place)
+        if inodes.f_files and inodes.f_favail < 1000:
+            return fail("disk", f"{inodes.f_favail} files can still be made at {place}", "remove files there")
+    if usage.free < _LEAST_FREE_BYTES // 8:
+        return fail("disk", text, "make room: nothing can start without its journal")
+    if usage.free < _LEAST_FREE_BYTES:
+        return warn("disk", text, "make room: results wait there while Redis is away")
+    return ok("disk", text)
+
+
+def _agent(home: Path) -> Finding:
+    last = holder(home)
+    if is_held(home):
+        who = f"pid {last.pid}, instance {last.instance_id}, version {last.version}" if last else "starting just now"
+        return ok("agent", f"runs ({who})")
+    text = f"no agent runs with home {home}"
+    return fail("agent", text, "start it: assist-agent start, or assist-agent run in the foreground")
+
+
+def _service() -> Finding:
+    system = detect()
+    if system is None:
+        return ok("service", "this machine has no service manager that we know")
+    places = [file.path for file in system.files(ServicePlan(program=""))]
+    if any((Path("/") / path).exists() for path in (*places, *system.packaged)):
+        return ok("service", f"installed for {system.name}")
+    return warn("service", f"not installed for {system.name}", "assist-agent install")
+
+
+def _user() -> str:
+    return str(os.geteuid()) if hasattr(os, "geteuid") else "the agent's user"

@@ -1,0 +1,34 @@
+"""``assist-agent doctor``: why is this agent not online?"""
+
+import sys
+
+import click
+
+
+@click.command(epilog="Example: assist-agent doctor --config /etc/cloud-assistant/config.toml --output json")
+@click.option("--config", default="", metavar="FILE", help="Settings file (TOML) of the agent.")
+@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+def verb(config: str, home: str | None, output: str) -> None:
+    """Look at everything between this machine and its work, and say what is wrong and how to mend it.
+
+    It changes nothing, here or in Redis. Run it as the user of the agent. Exit codes: 0 nothing fails; 2 a setting is
+    wrong; 3 Redis is not reached; 4 something else fails.
+    """
+    from ...broker_config import settings  # lazy: help does without it
+    from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
+    from ..doctor.examination import as_json, examine, exit_code, line  # lazy: help does without it
+
+    try:
+        loaded = settings.load({"home": home} if home else {}, config=config).settings
+    except SettingsInvalid as exc:
+        click.echo(f"assist-agent: {exc}", err=True)
+        sys.exit(2)
+    findings = []
+    for finding in examine(loaded):
+        findings.append(finding)
+        if output == "text":
+            click.echo(line(finding))
+    if output == "json":
+        click.echo(as_json(findings))
+    sys.exit(exit_code(findings))
