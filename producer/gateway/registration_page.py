@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from ...broker_config.errors import CloudAssistantError, RedisRefused
+from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.program_log import logger
 from ...broker_config.redis_url import parse_url
 from ..api import Assistant
@@ -29,6 +30,14 @@ class RegistrationPage:
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
+        # What this gateway runs is signed with the key that was here when it began, or not at all.
+        self._signs = find_master_keys(assistant.settings) is not None
+        if not self._signs:
+            _log.warning(
+                "no master key in %s: agents with credentials refuse what is run through this gateway, and no machine "
+                "can register; copy the file here and start the gateway again",
+                master_key_path(assistant.settings),
+            )
         self._guesses = GuessLimit(
             assistant.redis, "registration", assistant.settings.gateway.registration_failures_count
         )
@@ -50,7 +59,7 @@ class RegistrationPage:
                 self._assistant.trust,
                 request,
                 address=asked.client_address,
-                before_use=lambda: self._require_reachable(asked.client_address),
+                before_use=lambda: self._require_usable(asked.client_address),
             )
         except ApiError as error:
             return self._refused(exchange, error, activation_id, asked.client_address)
@@ -76,8 +85,19 @@ class RegistrationPage:
         reply = exchange.succeeded(_shape(registered))
         return replace(reply, headers={**reply.headers, "cache-control": "no-store"})
 
-    def _require_reachable(self, client_address: str) -> None:
-        """Refuse to give a machine an address of Redis that means nothing there, before a use is lost for it."""
+    def _require_usable(self, client_address: str) -> None:
+        """Refuse to make an instance that could not work, before a use is lost for it.
+
+        Raises:
+            ApiError: nothing could be signed for it, or the address of Redis means nothing on that machine.
+        """
+        if not self._signs:
+            raise ApiError(
+                "MasterKey.Missing",
+                503,
+                "This gateway was started without the master key of the installation. Its operator has to copy the "
+                "file to it and start it again.",
+            )
         settings = self._assistant.settings
         address = parse_url(settings.security.agent_redis_url or settings.redis_url)
         is_local = address.kind == "unix" or any(name in LOOPBACK for name, _ in address.hosts)

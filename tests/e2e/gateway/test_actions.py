@@ -131,6 +131,8 @@ def test_pages_by_token_and_by_number_are_the_same(real: RealGateway) -> None:
         if not token:
             break
     assert by_number == by_token == list(reversed(ids))
+    mixed = real.call("DescribeCommands", Description="paged", PageNumber="2", PageSize="2", MaxResults="3")
+    assert [one["CommandId"] for one in mixed["Commands"]["Command"]] == by_token[:3], "the newer style counts"
 
 
 def test_a_token_is_good_for_its_query_alone(real: RealGateway) -> None:

@@ -63,7 +63,7 @@ def proxy_to(port: int) -> Iterator[int]:
 
 @pytest.fixture
 def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
-    with whole_gateway(redis_server.url(), tmp_path, trusted_proxies="127.0.0.1") as running:
+    with whole_gateway(redis_server.url(), tmp_path, trusted_proxies="127.0.0.1", has_master_key=True) as running:
         yield running
 
 

@@ -114,7 +114,7 @@ def site(redis_server: RedisServer, tmp_path: Path) -> Iterator[Site]:
     publishers.mkdir(mode=0o755)
     (publishers / "ours.pub").write_text(public_text(key.public_key()))
     (publishers / "ours.pub").chmod(0o644)
-    with whole_gateway(redis_server.url(), tmp_path / "home", publishers=publishers) as gateway:
+    with whole_gateway(redis_server.url(), tmp_path / "home", publishers=publishers, has_master_key=True) as gateway:
         yield Site(gateway, tmp_path, key)
 
 

@@ -21,14 +21,14 @@ from harness.redis_server import RedisServer
 @pytest.fixture
 def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
     """A gateway that believes the proxy on loopback, so that a test can come from anywhere."""
-    with whole_gateway(redis_server.url(), tmp_path, trusted_proxies="127.0.0.1") as running:
+    with whole_gateway(redis_server.url(), tmp_path, trusted_proxies="127.0.0.1", has_master_key=True) as running:
         yield running
 
 
 @pytest.fixture
 def plain_gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
     """A gateway that believes no proxy."""
-    with whole_gateway(redis_server.url(), tmp_path) as running:
+    with whole_gateway(redis_server.url(), tmp_path, has_master_key=True) as running:
         yield running
 
 
@@ -242,6 +242,17 @@ def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway:
     given = activations.create(gateway.assistant.redis)
     assert refusal(gateway, given, "192.0.2.1") == (503, "AgentRedisUrl.Missing")
     assert used(gateway, given[0]) == 0
+
+
+def test_a_gateway_that_cannot_sign_lets_nobody_in(
+    redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with whole_gateway(redis_server.url(), tmp_path) as without:
+        given = activations.create(without.assistant.redis)
+        assert refusal(without, given) == (503, "MasterKey.Missing")
+        assert refusal(without, (given[0], "a-guess")) == (403, "ActivationCode.Invalid")
+        assert used(without, given[0]) == 0
+    assert "no master key" in caplog.text
 
 
 def test_the_oldest_ended_activations_make_room_for_new_ones(

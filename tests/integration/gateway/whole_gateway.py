@@ -11,7 +11,9 @@ from typing import Any
 
 from unit.producer.gateway.signing import v1_query
 
+from cloud_assistant.broker_config.master_key import FILE_NAME
 from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, Settings
+from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.gateway.server import GatewayServer
 from cloud_assistant.producer.gateway.wiring import gateway_application
@@ -59,9 +61,17 @@ class WholeGateway:
 
 @contextmanager
 def whole_gateway(
-    redis_url: str, home: Path, *, trusted_proxies: str = "", publishers: Path = Path("/nowhere")
+    redis_url: str,
+    home: Path,
+    *,
+    trusted_proxies: str = "",
+    publishers: Path = Path("/nowhere"),
+    has_master_key: bool = False,
 ) -> Iterator[WholeGateway]:
-    """Serve until the block ends."""
+    """Serve until the block ends, with a master key unless there should be none."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    if has_master_key and not (home / FILE_NAME).exists():
+        write_master_keys(home / FILE_NAME, new_master_keys())
     gateway = GatewaySettings(
         host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET, trusted_proxies=trusted_proxies
     )
