@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.functions.instances import Beat
 from ..broker_config.program_log import logger
@@ -55,6 +56,8 @@ from .verification import Verifier
 _FLUSH_SECONDS = 1.0
 #: The longest that all of its goodbyes may take.
 _LEAVE_SECONDS = 1.8
+#: A consumer that ran for so long had no lasting trouble: the next wait before a new one is short again.
+_STEADY_SECONDS = 30.0
 #: Every so many beats one is announced to monitors as well.
 _EVENT_BEATS = 3
 #: Longer than a connection to nowhere takes to be given up by itself.
@@ -222,7 +225,10 @@ class Agent:
         self._lane.start()
         backoff = Backoff()
         while True:
+            began_seconds = monotonic_seconds()
             self._queue.run(self._outbox)
+            if monotonic_seconds() - began_seconds > _STEADY_SECONDS:
+                backoff.reset()
             # Celery gives up on errors that it cannot place, such as a right that was taken away for a moment.
             _log.warning("the consumer of the queue ended and is started again")
             time.sleep(backoff.next_seconds())

@@ -21,6 +21,8 @@ from faults.injector import Injector
 from faults.plan import Fault, PlannedFault, plan
 from faults.rig import Rig
 from faults.scene import REDIS_TROUBLE
+from faults.usage import usage
+from faults.watch import Watch
 from faults.workload import OFFLINE, Workload
 
 from cloud_assistant.broker_config.clock import monotonic_seconds
@@ -31,6 +33,8 @@ _RECOVERY_SECONDS = 120.0
 _SHOWN_COUNT = 40
 #: Timed invocations, each on every instance.
 _PERIODS_SECONDS = (10, 10, 15, 20, 30)
+_FEW_AGENTS = 10
+_LOOKING = ("CLOUD_ASSISTANT_AGENT_HEARTBEAT_SECONDS", "CLOUD_ASSISTANT_AGENT_RECONCILE_SECONDS")
 
 
 def main() -> int:
@@ -39,27 +43,36 @@ def main() -> int:
     instance_ids = [f"i-chaos{number}" for number in range(1, asked.agents + 1)]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"chaos: seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, in {folder}", file=sys.stderr)
-    with Rig(folder, instance_ids, beat_count=asked.beats) as rig:
+    with Rig(folder, instance_ids, beat_count=asked.beats, settings=_settings(asked.agents)) as rig:
         rig.scene.register(*instance_ids, OFFLINE)
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         injector = Injector(rig)
         timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS, master_file=rig.master_file)
-        lanes = plan(asked.seed, asked.minutes * 60, instance_ids)
-        _run(asked.minutes * 60, workload, injector, lanes)
+        seconds = _seconds(asked)
+        lanes = plan(asked.seed, seconds, instance_ids)
+        watch = Watch(lambda: usage(rig))
+        watch.start()
+        _run(seconds, asked.executions, workload, injector, lanes)
         rig.heal()
+        watch.stop()
         timed_load.end(rig.scene, has_beat=bool(asked.beats))
         took_seconds = _recover(rig)
         violations = rig.scene.violations()
-        print(f"seed {asked.seed}, {asked.minutes:g} minutes, {asked.agents} agents, {asked.beats} beats:")
+        print(f"seed {asked.seed}, {seconds / 60:.0f} minutes, {asked.agents} agents, {asked.beats} beats:")
         print(f"{len(rig.scene.requests):,} requests, {workload.refused_count:,} of them not confirmed by Redis;")
         print(f"{injector.counts.total():,} faults; all settled {took_seconds:.0f} s after the last one")
-        print("; ".join(f"{name} {size // 2**20} MiB" for name, size in _memory_bytes(rig).items()))
+        # The ledger keeps all of the run, so the server's data grow; nothing else may.
+        growths = [one for one in watch.growths() if not one.name.startswith("server")]
+        print("; ".join(map(str, watch.growths())))
         print(_table(rig, workload, injector, violations))
     for violation in violations[:_SHOWN_COUNT]:
         print(f"VIOLATED: {violation.line}: {violation.what}")
     for failure in injector.failures[:_SHOWN_COUNT]:
         print(f"FAULT FAILED: {failure}")
-    if violations or injector.failures:
+    grown = [one for one in growths if one.is_too_much]
+    for one in grown:
+        print(f"GROWS: {one}")
+    if violations or injector.failures or grown:
         print(f"logs and traces are kept in {folder}", file=sys.stderr)
         return 1
     shutil.rmtree(folder)
@@ -73,10 +86,28 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--agents", type=int, default=4, help="agents, each behind a line of its own")
     parser.add_argument("--beats", type=int, default=2, help="beats: they sweep what is overdue")
     parser.add_argument("--rate", type=float, default=11, help="requests per second")
+    parser.add_argument("--executions", type=int, default=0, help="end after so many requests instead of --minutes")
     return parser.parse_args()
 
 
-def _run(seconds: float, workload: Workload, injector: Injector, lanes: Sequence[Sequence[PlannedFault]]) -> None:
+def _settings(agent_count: int) -> dict[str, str]:
+    """Many agents on few cores look at the ledger less often, so that the load is work and not looking."""
+    return {} if agent_count <= _FEW_AGENTS else dict.fromkeys(_LOOKING, "5")
+
+
+def _seconds(asked: argparse.Namespace) -> float:
+    """How long faults are planned for; requests that are refused while Redis is away count too."""
+    seconds: float = asked.executions / asked.rate * 1.5 if asked.executions else asked.minutes * 60
+    return seconds
+
+
+def _run(
+    seconds: float,
+    executions: int,
+    workload: Workload,
+    injector: Injector,
+    lanes: Sequence[Sequence[PlannedFault]],
+) -> None:
     threads = [
         threading.Thread(target=workload.ask, name="asking"),
         threading.Thread(target=workload.stop, name="stopping"),
@@ -84,7 +115,9 @@ def _run(seconds: float, workload: Workload, injector: Injector, lanes: Sequence
     ]
     for thread in threads:
         thread.start()
-    threading.Event().wait(seconds)
+    ends_at = monotonic_seconds() + seconds
+    while monotonic_seconds() < ends_at and not (executions and workload.asked_count >= executions):
+        threading.Event().wait(min(1.0, max(0.01, ends_at - monotonic_seconds())))
     injector.end()
     for thread in threads[2:]:
         thread.join()
@@ -106,12 +139,6 @@ def _recover(rig: Rig) -> float:
             print(f"Redis does not answer yet: {exc}", file=sys.stderr)
         threading.Event().wait(1.0)
     return monotonic_seconds() - began
-
-
-def _memory_bytes(rig: Rig) -> dict[str, int]:
-    """Resident memory of each agent that runs, and of the server."""
-    programs = [*(rig.agent(one) for one in rig.instance_ids), rig.server.program]
-    return {one.name: one.rss_bytes for one in programs if one.is_running}
 
 
 def _table(rig: Rig, workload: Workload, injector: Injector, violations: list[Violation]) -> str:

@@ -1,6 +1,7 @@
 """A server, agents behind breakable lines, and beats, for a long run of faults."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,14 @@ _SETTINGS = {
 class Rig:
     """All programs of one run; entering starts them, leaving ends them and all that they started."""
 
-    def __init__(self, folder: Path, instance_ids: list[str], *, beat_count: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        instance_ids: list[str],
+        *,
+        beat_count: int,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.instance_ids = instance_ids
         users = folder / "users.acl"
         users.write_text("user default on nopass ~* &* +@all\n")
@@ -37,7 +45,7 @@ class Rig:
         self.master = new_master_keys()
         self.master_file = folder / "master-key.json"
         write_master_keys(self.master_file, self.master)
-        self.system.environment.update(_SETTINGS)
+        self.system.environment.update({**_SETTINGS, **(settings or {})})
         self.lines = {one: TcpProxy(self.server.port) for one in instance_ids}
         self.scene = Scene(folder / "traces", self.server.url(), self.system.folder, self.master)
         self._credentials: dict[str, Path] = {}

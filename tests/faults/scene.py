@@ -1,6 +1,6 @@
 """One run of the product under faults: what was asked for, and the evidence of what came of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -283,18 +283,10 @@ class Scene:
         ]
         wanted = [request.execution_id for request in requests]
         instances = sorted({_instance_of(one) for one in wanted})
-        found: dict[str, ExecutionRow | None] = {}
-        unsigned: list[str] = []
-        for first in range(0, len(wanted), _ROWS_COUNT):
-            some = wanted[first : first + _ROWS_COUNT]
-            replies = self.redis.pipeline_or_raise(
-                [("HGETALL", keys.execution(_instance_of(one), one)) for one in some]
-            )
-            found.update({one: read_row(one, reply) for one, reply in zip(some, replies, strict=True)})
-            unsigned += [one for one, reply in zip(some, replies, strict=True) if not self._is_signed(one, reply)]
+        rows, unsigned = self._read_rows(wanted)
         return Evidence(
             requests=requests,
-            rows={one: row for one, row in found.items() if row is not None},
+            rows=rows,
             traces=self.traces.all(),
             now_ms=now,
             planned=[one.planned(now) for one in self.timed],
@@ -306,6 +298,46 @@ class Scene:
             keys=keys_left(self.redis, [one.invoke_id for one in self.timed]),
             messages=messages_left(self.redis, instances),
         )
+
+    def check_and_forget(self, execution_ids: Collection[str]) -> list[Violation]:
+        """Check some executions that should be over, and forget those that are, with their traces.
+
+        What is not over yet stays, and is checked again another time.
+        """
+        requests = [self.requests[one] for one in sorted(execution_ids) if one in self.requests]
+        rows, unsigned = self._read_rows([one.execution_id for one in requests])
+        over = [one for one, row in rows.items() if is_final(row.state)]
+        evidence = Evidence(
+            requests=requests,
+            rows=rows,
+            traces={one: found for one in over if (found := self.traces.of(one)).start_count},
+            now_ms=now_ms(),
+            unsigned=unsigned,
+            processes=processes_left(over),
+        )
+        # A request that Redis did not confirm may have no row.
+        for one in (*over, *(one.execution_id for one in requests if one.execution_id not in rows)):
+            del self.requests[one]
+            self.traces.remove(one)
+        return check(evidence)
+
+    def _read_rows(self, wanted: Sequence[str]) -> tuple[dict[str, ExecutionRow], list[str]]:
+        """Rows by execution, and those among them that lack their signature."""
+        found: dict[str, ExecutionRow] = {}
+        unsigned: list[str] = []
+        for first in range(0, len(wanted), _ROWS_COUNT):
+            some = wanted[first : first + _ROWS_COUNT]
+            replies = self.redis.pipeline_or_raise(
+                [("HGETALL", keys.execution(_instance_of(one), one)) for one in some]
+            )
+            for one, reply in zip(some, replies, strict=True):
+                row = read_row(one, reply)
+                if row is None:
+                    continue
+                found[one] = row
+                if not self._is_signed(one, reply):
+                    unsigned.append(one)
+        return found, unsigned
 
     def _is_signed(self, execution_id: str, reply: Sequence[bytes]) -> bool:
         row = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}

@@ -69,6 +69,11 @@ class TraceFolder:
             written=_content(self._written / execution_id),
         )
 
+    def remove(self, execution_id: str) -> None:
+        """Remove what one execution has left."""
+        for folder in (self._effects, self._written):
+            (folder / execution_id).unlink(missing_ok=True)
+
     def all(self) -> dict[str, Traces]:
         """Traces by execution, also of executions that nobody knows of."""
         return {path.name: self.of(path.name) for path in self._effects.iterdir()}

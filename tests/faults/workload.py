@@ -34,6 +34,11 @@ class Workload:
         self.counts: Counter[str] = Counter()
         self.refused_count = 0
 
+    @property
+    def asked_count(self) -> int:
+        """How many requests Redis has confirmed."""
+        return self.counts.total()
+
     def end(self) -> None:
         """Ask for nothing more."""
         self._ending.set()
