@@ -36,6 +36,8 @@ from .lane import Lane
 from .link_state import LinkState
 from .live_output import LiveOutput
 from .message_intake import MessageIntake
+from .packages.agent_notes import leave_notes, script_variables
+from .packages.package_index import PackageReport
 from .policy_file import PolicyFile, PolicyGuard
 from .queue_watch import Advice, QueueWatch
 from .reconciler import Reconciler
@@ -114,6 +116,8 @@ class Agent:
             if settings.agent.events
             else None
         )
+        self._packages = PackageReport(self._home)
+        leave_notes(settings, identity.agent_version)
         self._upgrader = Upgrader(
             settings,
             instance_id=identity.instance_id,
@@ -169,6 +173,7 @@ class Agent:
             facts=self._facts,
             live_output=self._live_output,
             settle_known=self._reconciler.settle_known,
+            tells=script_variables(settings, identity.agent_version),
         )
         self._boot_start = BootStart(
             redis=self._redis,
@@ -354,6 +359,7 @@ class Agent:
             "disk_free_bytes": self._spool.free_bytes(),
             "key_ids": self._keys.key_ids,
             **self._upgrader.fields,
+            **self._packages.fields(),
             "agent_memory_bytes": self._self_watch.memory_bytes,
             "agent_cpu_percent": round(self._self_watch.cpu_percent),
         }

@@ -27,7 +27,7 @@ VERBS: dict[str, Row] = {
     "restart": Row("restart", "Restart the service; scripts that run go on."),
 }
 #: Verbs that programs of ours call; the help does not show them.
-HIDDEN = {"supervise-version": "supervise_version"}
+HIDDEN = {"supervise-version": "supervise_version", "package": "package"}
 
 
 class VerbGroup(click.Group):

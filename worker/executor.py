@@ -5,7 +5,7 @@ between is found again by the reconciler, and the journal says whether the scrip
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
@@ -71,6 +71,8 @@ class Executor:
     live_output: Callable[[str], LiveOutput]
     #: Called for an execution that the journal knows: it must be settled, never started.
     settle_known: Callable[[str], None]
+    #: Variables that every script gets.
+    tells: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
         """Run one execution to its end.
@@ -208,7 +210,7 @@ class Executor:
             order = with_built_ins(order, self._built_ins(order, envelope))
         # In the form in which it would run: what was put into the text here is part of it.
         self.policy.check_script(order)
-        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets)
+        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
         if not order.dry_run and not self._record_start(execution_id, remember_until_ms):
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         plan = prepare(script, self.spool.folder(execution_id))

@@ -17,8 +17,9 @@ def script_of(
     instance_id: str,
     settings: AgentSettings,
     secrets: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
 ) -> Script:
-    """Build the script of one execution.
+    """Build the script of one execution; ``environment`` is what this agent tells every script.
 
     Raises:
         NotStarted: the order asks for something that this agent cannot do.
@@ -47,4 +48,5 @@ def script_of(
         drain_seconds=settings.drain_seconds,
         keep_script=settings.keep_scripts,
         attempt=envelope.attempt,
+        environment=environment or {},
     )

@@ -1,12 +1,12 @@
 """Which versions and packages there are, for which systems, and what their publishers signed."""
 
-import re
 from dataclasses import dataclass
 
 from ...broker_config import keys
 from ...broker_config.errors import NotFound
 from ...broker_config.publisher_signing import ANY, Signed, parse
 from ...broker_config.redis_client import Redis
+from ...broker_config.version_order import version_order
 
 LATEST = "latest"
 
@@ -84,10 +84,3 @@ class Catalogue:
         """Remove an entry; answers whether its file is needed by no other entry now."""
         self._redis.call("HDEL", keys.PACKAGES, entry.field)
         return all(one.signed.statement.sha256 != entry.signed.statement.sha256 for one in self.list())
-
-
-def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Order versions as people read them: 1.10 after 1.9, and 2.0rc1 before 2.0."""
-    parts = re.findall(r"[0-9]+|[A-Za-z]+", version)
-    order = tuple((1, int(part), "") if part.isdecimal() else (-1, 0, part.lower()) for part in parts)
-    return (*order, (0, 0, ""))

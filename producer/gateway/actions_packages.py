@@ -1,14 +1,21 @@
-"""UploadFilePart and PublishPackage: our own actions, by which an admin publishes through the gateway."""
+"""ListPluginStatus; and UploadFilePart and PublishPackage, our own, by which an admin publishes through the gateway."""
 
 import base64
 import binascii
 from collections.abc import Mapping
 
+from ...broker_config.clock import iso_seconds
 from ...broker_config.publisher_signing import LIMIT_BYTES
 from ..api import Assistant
 from ..file_store.publishing import Publishing
+from ..packages import InstancePackages, Packages
 from .actions import Action, Call, Fields
 from .api_errors import api_error
+from .request_values import counted_instance_ids_of
+
+#: Instances in one request, as the service allows.
+STATUS_COUNT = 50
+NAME_CHARACTERS = 255
 
 
 class PackageActions:
@@ -16,10 +23,15 @@ class PackageActions:
 
     def __init__(self, assistant: Assistant) -> None:
         self._publishing = Publishing(assistant.redis, assistant.settings)
+        self._packages = Packages(assistant)
 
     def table(self) -> Mapping[str, Action]:
         """The actions by name."""
-        return {"UploadFilePart": self.upload_file_part, "PublishPackage": self.publish_package}
+        return {
+            "UploadFilePart": self.upload_file_part,
+            "PublishPackage": self.publish_package,
+            "ListPluginStatus": self.list_plugin_status,
+        }
 
     def upload_file_part(self, call: Call) -> Fields:
         """Take in one piece of a file; answers how many bytes of the file are there, which is where to go on."""
@@ -39,3 +51,32 @@ class PackageActions:
             raise api_error("InvalidParameter.PublisherSignature", "The signature is too long for one.")
         statement = self._publishing.publish_upload(signature).signed.statement
         return {"Name": statement.name, "Version": statement.version, "Os": statement.os, "Arch": statement.arch}
+
+    def list_plugin_status(self, call: Call) -> Fields:
+        """Tell of each instance which packages it has and how they are; all named come back on one page."""
+        name = call.parameters.text("Name")
+        ids = counted_instance_ids_of(call, most=STATUS_COUNT)
+        if not ids:
+            raise api_error("MissingParam.InstanceId")
+        if not name and len(ids) > 1:
+            raise api_error("PluginName.MissingValue")
+        found = self._packages.status(ids, name[:NAME_CHARACTERS])
+        if name and not self._packages.is_known(name) and not any(one.version for on in found for one in on.packages):
+            raise api_error("InvalidPluginName.NotFound")
+        shapes = [_status_shape(one) for one in found]
+        page = {"TotalCount": len(shapes), "PageNumber": 1, "PageSize": len(shapes), "NextToken": ""}
+        return {**page, "InstancePluginStatusSet": {"InstancePluginStatus": shapes}}
+
+
+def _status_shape(found: InstancePackages) -> dict[str, object]:
+    plugins = [
+        {
+            "PluginName": one.name,
+            "PluginVersion": one.version,
+            "PluginStatus": str(one.status),
+            "FirstHeartbeatTime": iso_seconds(one.first_healthy_ms),
+            "LastHeartbeatTime": iso_seconds(one.last_healthy_ms),
+        }
+        for one in found.packages
+    ]
+    return {"InstanceId": found.instance_id, "PluginStatusSet": {"PluginStatus": plugins}}

@@ -93,6 +93,7 @@ ERRORS_OF_ACTIONS: Mapping[str, frozenset[str]] = {
     "DescribeInvocationResults": _codes("ServiceUnavailable", _PAGING, _TAGS),
     "DescribeCloudAssistantStatus": _codes(_INSTANCES, _PAGING),
     "InstallCloudAssistant": _codes("InvalidInstanceId.OSTypeUnsupported", _INSTANCES),
+    "ListPluginStatus": _codes("PluginName.MissingValue InvalidPluginName.NotFound", _INSTANCES),
     "DescribeCloudAssistantSettings": _codes("InvalidParameter.SettingType"),
     "ModifyCloudAssistantSettings": _codes(
         """InvalidParameter.SettingType InvalidParameter.OssEncryptionType InvalidParameter.OssEncryptionAlgorithm

@@ -12,6 +12,10 @@ _ENCRYPTION = "Use Inherit, OssManaged or KMS, with AES256 or SM4."
 _NOT_HERE = "Leave this setting out: this service keeps results itself."
 
 ROWS: Mapping[str, ErrorRow] = {
+    "PluginName.MissingValue": ErrorRow(400, "A package must be named.", "Name it, or ask for one instance only."),
+    "InvalidPluginName.NotFound": ErrorRow(
+        404, "There is no such package.", "See which were published: assist package list."
+    ),
     "InvalidParameter.SettingType": ErrorRow(400, "There is no such setting type.", _TYPES),
     "InvalidParameter.OssEncryptionType": ErrorRow(400, "The encryption type is not valid.", _ENCRYPTION),
     "InvalidParameter.OssEncryptionAlgorithm": ErrorRow(400, "The encryption algorithm is not valid.", _ENCRYPTION),

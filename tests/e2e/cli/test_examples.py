@@ -22,6 +22,7 @@ ELSEWHERE = {
     "assist access-key disable": "its own test does it",
     "assist access-key enable": "its own test does it",
     "assist access-key delete": "its own test does it",
+    "assist package": "it needs an archive, and a gateway to fetch it from",
     "assist agent-version": "it needs a bundle",
     "assist publisher": "it needs an archive to sign",
     "assist instance release": "it needs a quarantine",

@@ -24,6 +24,7 @@ GOOD: Mapping[str, Parameters] = {
     "DescribeInvocationResults": {},
     "DescribeCloudAssistantStatus": {},
     "InstallCloudAssistant": {"InstanceId.1": "i-one"},
+    "ListPluginStatus": {"InstanceId.1": "i-one"},
     "DescribeCloudAssistantSettings": {"SettingType.1": "SessionManagerConfig"},
     "ModifyCloudAssistantSettings": {"SettingType": "SessionManagerConfig"},
     "SendFile": {"Name": "n", "TargetDir": "/tmp", "Content": "c", "InstanceId.1": "i-one"},
@@ -231,6 +232,13 @@ CASES: Mapping[str, Cases] = {
     "InstallCloudAssistant": (
         ({"InstanceId.1": ""}, "MissingParam.InstanceId"),
         ({"InstanceId.1": "i-absent"}, "InvalidInstance.NotFound"),
+        ({f"InstanceId.{number}": f"i-{number}" for number in range(1, 52)}, "InstanceIds.ExceedLimit"),
+    ),
+    "ListPluginStatus": (
+        ({"InstanceId.1": ""}, "MissingParam.InstanceId"),
+        ({"InstanceId.1": "i-absent"}, "InvalidInstance.NotFound"),
+        ({"InstanceId.2": "i-windows"}, "PluginName.MissingValue"),
+        ({"Name": "nowhere"}, "InvalidPluginName.NotFound"),
         ({f"InstanceId.{number}": f"i-{number}" for number in range(1, 52)}, "InstanceIds.ExceedLimit"),
     ),
     "DescribeCloudAssistantSettings": (({"SettingType.1": "Weather"}, "InvalidParameter.SettingType"),),

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
-from cloud_assistant.producer.file_store.catalogue import version_order
 from cloud_assistant.producer.file_store.content_store import ContentStore
 
 CONTENT = b"some bytes" * 1000
@@ -67,8 +66,3 @@ def test_an_upload_of_something_else_is_thrown_away(store: ContentStore, tmp_pat
         store.finish_parts(DIGEST)
     assert refused.value.code == "DigestMismatch"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_versions_are_ordered_as_people_read_them() -> None:
-    told = ["0.9", "1.0rc1", "1.0", "1.0.1", "1.9", "1.10", "2.0-beta", "2.0"]
-    assert sorted(reversed(told), key=version_order) == told

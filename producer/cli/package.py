@@ -1,0 +1,182 @@
+"""``assist package``: publish packages, and install, update, remove and check them on instances."""
+
+from pathlib import Path
+
+import click
+
+from ...broker_config.clock import iso_seconds
+from ...broker_config.package_order import PackageAction
+from ...broker_config.publisher_signing import AGENT_NAME
+from ..api import Invoked
+from ..file_store.catalogue import LATEST, Catalogue, CatalogueEntry
+from ..packages import TIMEOUT_SECONDS, InstancePackages, PackageRequest, Packages
+from ..targets import Targets, resolve
+from .argument_types import Duration
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .dispatched import after_dispatch
+from .publishing import publish_archive
+from .request_options import Waiting, takes_targets, takes_waiting
+from .tables import table
+from .terminal import terminal_columns
+
+group = AssistGroup("package", help="Publish packages; install, update, remove and check them on instances.")
+
+
+@assist_command("publish", examples=("assist package publish tools-1.2.0-any-any.tar.gz",))
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+def publish(call: Call, *, archive: Path) -> None:
+    """Put a signed package into the gateway's file store; FILE.sig is beside it."""
+    _print_entries(call, [CatalogueEntry(publish_archive(call, archive, agent=False))])
+
+
+@assist_command("list", examples=("assist package list",))
+@click.argument("name", required=False, default="", metavar="[NAME]")
+def show(call: Call, *, name: str) -> None:
+    """List the packages that were published."""
+    found = Catalogue(call.assistant.redis).list(name)
+    _print_entries(call, [one for one in found if one.name != AGENT_NAME])
+
+
+@assist_command(
+    "install",
+    examples=(
+        "assist package install tools --instance i-web1",
+        "assist package install tools --version 1.2.0 --tag env=test",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option("--version", default=LATEST, show_default=True, help="Which version.")
+@click.option("--force", is_flag=True, help="Run its install script although this version is installed.")
+@click.option(
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+)
+@takes_targets
+@takes_waiting(default=True)
+def install(
+    call: Call, *, name: str, version: str, force: bool, timeout: float, targets: Targets, waiting: Waiting
+) -> int:
+    """Install a package. Where its health script fails, what was there before is put back."""
+    request = PackageRequest(
+        action=PackageAction.INSTALL, name=name, version=version, force=force, timeout_seconds=int(timeout)
+    )
+    return _carry_out(call, request, targets, waiting)
+
+
+@assist_command("update", examples=("assist package update tools --all",))
+@click.argument("name", metavar="NAME")
+@click.option("--version", default=LATEST, show_default=True, help="Which version.")
+@click.option(
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+)
+@takes_targets
+@takes_waiting(default=True)
+def update(call: Call, *, name: str, version: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
+    """Install a version where another one is installed; nothing happens elsewhere."""
+    request = PackageRequest(action=PackageAction.UPDATE, name=name, version=version, timeout_seconds=int(timeout))
+    return _carry_out(call, request, targets, waiting)
+
+
+@assist_command("uninstall", examples=("assist package uninstall tools --instance i-web1",))
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+)
+@takes_targets
+@takes_waiting(default=True)
+def uninstall(call: Call, *, name: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
+    """Remove a package, unless another one needs it."""
+    request = PackageRequest(action=PackageAction.UNINSTALL, name=name, timeout_seconds=int(timeout))
+    return _carry_out(call, request, targets, waiting)
+
+
+@assist_command("check", examples=("assist package check tools --all",))
+@click.argument("name", metavar="NAME")
+@takes_targets
+@takes_waiting(default=True)
+def check(call: Call, *, name: str, targets: Targets, waiting: Waiting) -> int:
+    """Run the health script of a package now."""
+    return _carry_out(call, PackageRequest(action=PackageAction.CHECK, name=name), targets, waiting)
+
+
+@assist_command("status", examples=("assist package status", "assist package status tools --instance i-web1"))
+@click.argument("name", required=False, default="", metavar="[NAME]")
+@takes_targets
+def status(call: Call, *, name: str, targets: Targets) -> None:
+    """Show what instances say of their packages; all instances unless some are named."""
+    wanted = targets if targets.instance_ids or targets.tags else Targets(everything=True)
+    chosen = resolve(call.assistant.redis, wanted, call.assistant.settings.limits)
+    _print_status(call, Packages(call.assistant).status(chosen, name))
+
+
+def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: Waiting) -> int:
+    """Dispatch, and wait for each kind of machine in turn; the worst exit code counts."""
+    invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
+    return max(after_dispatch(call, one, waiting) for one in invoked)
+
+
+def _print_entries(call: Call, entries: list[CatalogueEntry]) -> None:
+    if call.wants_json:
+        call.print_json(
+            [
+                {
+                    "Name": one.name,
+                    "Version": one.version,
+                    "Os": one.signed.statement.os,
+                    "Arch": one.signed.statement.arch,
+                    "Size": one.signed.statement.size,
+                    "Sha256": one.signed.statement.sha256,
+                    "PublisherKeyId": one.signed.key_id,
+                }
+                for one in entries
+            ]
+        )
+        return
+    rows = [
+        (
+            one.name,
+            one.version,
+            f"{one.signed.statement.os}/{one.signed.statement.arch}",
+            f"{one.signed.statement.size:,}",
+            one.signed.key_id,
+        )
+        for one in entries
+    ]
+    for line in table(("PACKAGE", "VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
+        call.print(line)
+
+
+def _print_status(call: Call, found: list[InstancePackages]) -> None:
+    if call.wants_json:
+        call.print_json(
+            [
+                {
+                    "InstanceId": one.instance_id,
+                    "Connected": one.connected,
+                    "Packages": [
+                        {
+                            "Name": package.name,
+                            "Version": package.version,
+                            "Status": package.status,
+                            "Reason": package.reason,
+                            "ChangedTime": iso_seconds(package.changed_ms),
+                            "LastHealthyTime": iso_seconds(package.last_healthy_ms),
+                        }
+                        for package in one.packages
+                    ],
+                }
+                for one in found
+            ]
+        )
+        return
+    rows = [
+        (one.instance_id, package.name, package.version, str(package.status), package.reason)
+        for one in found
+        for package in one.packages
+    ]
+    for line in table(("INSTANCE", "PACKAGE", "VERSION", "STATUS", "REASON"), rows, terminal_columns()):
+        call.print(line)
+
+
+for one in (publish, show, install, update, uninstall, check, status):
+    group.add_command(one)

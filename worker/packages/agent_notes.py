@@ -1,0 +1,55 @@
+"""What a running agent leaves for its own program when a script calls that: a script knows none of its settings."""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
+from ...broker_config.settings_table import Settings
+from ..upgrade.installation import Installation
+
+_FILE = "agent-notes.json"
+
+
+class AgentNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of its settings that packages need."""
+
+    publishers_folder: str
+    gateway_url: str = ""
+    agent_version: str = ""
+
+
+def leave_notes(settings: Settings, version: str) -> None:
+    """Write the notes into the home.
+
+    Raises:
+        OSError: the home cannot be written.
+    """
+    notes = AgentNotes(
+        publishers_folder=settings.agent.publishers_folder, gateway_url=settings.gateway.url, agent_version=version
+    )
+    fresh = Path(settings.home) / (_FILE + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(notes))
+    fresh.replace(Path(settings.home) / _FILE)
+
+
+def read_notes(home: Path) -> AgentNotes | None:
+    """Read the notes; ``None`` where no agent left any."""
+    try:
+        return msgspec.json.decode((home / _FILE).read_bytes(), type=AgentNotes)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def script_variables(settings: Settings, version: str) -> dict[str, str]:
+    """What every script is told about the agent: its program and its home."""
+    installation = Installation(Path(settings.agent.install_folder))
+    program = Path(sys.argv[0]).absolute()
+    if installation.current() == version and installation.program(version).is_file():
+        # Through the link: right also for a script that goes on after an upgrade.
+        program = installation.folder / "current" / "bin" / "assist-agent"
+    return {PROGRAM_VARIABLE: str(program), HOME_VARIABLE: str(Path(settings.home).absolute())}

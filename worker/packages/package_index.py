@@ -1,0 +1,83 @@
+"""Which packages are on this machine: one file in the agent's home, and a lock for whoever changes it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
+from ...broker_config.redis_connection import Argument
+
+_INDEX = "packages.json"
+_LOCK = "lock"
+
+
+class PackageIndex:
+    """The packages of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.folder = home / "packages"
+
+    def all(self) -> dict[str, InstalledPackage]:
+        """The packages by name."""
+        try:
+            data = (self._home / _INDEX).read_bytes()
+        except OSError:
+            return {}
+        return {one.name: one for one in decode_report(data)}
+
+    def put(self, package: InstalledPackage) -> None:
+        """Enter a package, in one step and for good.
+
+        Raises:
+            OSError: the home cannot be written.
+        """
+        packages = {**self.all(), package.name: package}
+        fresh = self._home / (_INDEX + ".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(encode_report(list(packages.values())))
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(self._home / _INDEX)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one change packages at a time; others wait."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            if os.name == "posix":
+                import fcntl  # lazy: other systems have none
+
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class PackageReport:
+    """The packages for the heartbeat, read again only when they have changed."""
+
+    def __init__(self, home: Path) -> None:
+        self._index = PackageIndex(home)
+        self._path = home / _INDEX
+        self._seen = (0, 0)
+        self._report = b""
+
+    def fields(self) -> dict[str, Argument]:
+        """The field of the heartbeat; none where there never was a package."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return {}
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
+            self._seen = seen
+            self._report = encode_report(
+                [msgspec.structs.replace(one, requires=()) for one in self._index.all().values()]
+            )
+        return {"packages": self._report}
