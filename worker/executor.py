@@ -4,7 +4,8 @@ The order is the promise: claim in the ledger, verify, write the journal to disk
 between is found again by the reconciler, and the journal says whether the script may have started.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..broker_config import keys
@@ -211,28 +212,28 @@ class Executor:
         # In the form in which it would run: what was put into the text here is part of it.
         self.policy.check_script(order)
         script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
-        if not order.dry_run and not self._record_start(execution_id, remember_until_ms):
+        with _journal_taking_it():
+            is_new = order.dry_run or self.journal.begin_start(execution_id, remember_until_ms)
+        if not is_new:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
+        # While the journal is on its way to the disk.
         plan = prepare(script, self.spool.folder(execution_id))
-        if order.dry_run:
+        try:
+            if order.dry_run:
+                return checked(plan.notes)
+            if self.in_hand.stop_wanted(execution_id):
+                return stopped_before_start()
+            with _journal_taking_it():
+                self.journal.confirm_starts()
+            running = self.launcher.run(plan)
+        finally:
             plan.close()
-            return checked(plan.notes)
-        if self.in_hand.stop_wanted(execution_id):
-            plan.close()
-            return stopped_before_start()
-        running = self.launcher.run(plan)
         self.in_hand.attach(execution_id, running)
         return follow(running, self.live_output(execution_id))
 
-    def _record_start(self, execution_id: str, remember_until_ms: int) -> bool:
-        try:
-            return self.journal.record_start(execution_id, remember_until_ms)
-        except OSError as exc:
-            raise NotStarted(
-                ErrorCode.EXECUTION_EXCEPTION,
-                f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
-                " check the disk of the agent's home",
-            ) from exc
+    def _record_start(self, name: str, remember_until_ms: int) -> bool:
+        with _journal_taking_it():
+            return self.journal.record_start(name, remember_until_ms)
 
     def _built_ins(self, order: WorkOrder, envelope: Envelope) -> dict[str, str]:
         return {
@@ -248,3 +249,16 @@ class Executor:
 
 def _without_order() -> NotStarted:
     return NotStarted(ErrorCode.EXECUTION_EXCEPTION, "the work order is no longer in Redis; invoke the command again")
+
+
+@contextmanager
+def _journal_taking_it() -> Iterator[None]:
+    """Turn a journal that cannot be written into the reason why nothing is started."""
+    try:
+        yield
+    except OSError as exc:
+        raise NotStarted(
+            ErrorCode.EXECUTION_EXCEPTION,
+            f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
+            " check the disk of the agent's home",
+        ) from exc

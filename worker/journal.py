@@ -45,6 +45,7 @@ class Journal:
         self._synced_count = 0
         self._fd = -1
         self._room_bytes = 0
+        self._size_bytes = 0
         self._load()
         self._rewrite()
 
@@ -60,6 +61,19 @@ class Journal:
         Raises:
             OSError: the record could not be written; the script must not be started.
         """
+        if not self.begin_start(execution_id, remember_until_ms):
+            return False
+        self.confirm_starts()
+        return True
+
+    def begin_start(self, execution_id: str, remember_until_ms: int) -> bool:
+        """Write a record and send it on its way to the disk; false when it was recorded before.
+
+        The script may be prepared meanwhile, and must not be started before ``confirm_starts`` has returned.
+
+        Raises:
+            OSError: the record could not be written.
+        """
         line = _line(f"{execution_id} {remember_until_ms}")
         with self._write_lock:
             if execution_id in self._until_ms:
@@ -68,28 +82,34 @@ class Journal:
                 with self._sync_lock:
                     self._rewrite()
             os.write(self._fd, line)
+            if self._fsync:
+                _send_to_disk(self._fd, self._size_bytes - self._room_bytes, len(line))
             self._room_bytes -= len(line)
             self._until_ms[execution_id] = remember_until_ms
             self._written_count += 1
-            mine = self._written_count
-        if self._fsync:
-            self._force_to_disk(mine)
         return True
+
+    def confirm_starts(self) -> None:
+        """Return when every start that was begun so far is on disk; those that wait together share one write.
+
+        Raises:
+            OSError: it cannot be told; nothing that was begun may be started.
+        """
+        if not self._fsync:
+            return
+        begun_count = self._written_count
+        with self._sync_lock:
+            if self._synced_count >= begun_count:
+                return
+            written_count = self._written_count
+            _datasync(self._fd)
+            self._synced_count = written_count
 
     def close(self) -> None:
         """Close the file; twice is harmless."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _force_to_disk(self, count: int) -> None:
-        """Force the first ``count`` lines to disk; starts that wait together share one write to the platter."""
-        with self._sync_lock:
-            if self._synced_count >= count:
-                return
-            written = self._written_count
-            _datasync(self._fd)
-            self._synced_count = written
 
     def _load(self) -> None:
         try:
@@ -135,6 +155,7 @@ class Journal:
             sync_folder(self._path.parent)
         os.lseek(fd, len(content), os.SEEK_SET)
         self._fd = fd
+        self._size_bytes = size_bytes
         self._room_bytes = size_bytes - len(content)
         self._synced_count = self._written_count
 
@@ -147,6 +168,12 @@ def sync_folder(folder: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _send_to_disk(fd: int, offset_bytes: int, size_bytes: int) -> None:
+    """Have the kernel begin to write these bytes; it keeps the page in memory, since they are only a part of one."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, offset_bytes, size_bytes, os.POSIX_FADV_DONTNEED)
 
 
 def _datasync(fd: int) -> None:

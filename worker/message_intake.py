@@ -57,7 +57,12 @@ class MessageIntake:
                 expires=None,
             )
             acknowledge = partial(ack, _log, consumer.connection_errors)
-            self._slots.submit(lambda: self._serve(task, execution_id, payload_token, acknowledge))
+            its_turn = self._slots.has_room
+            if its_turn:
+                # From a slot this would have to wake the thread that we are in, just when the script is to start.
+                acknowledge()
+            later = None if its_turn else acknowledge
+            self._slots.submit(lambda: self._serve(task, execution_id, payload_token, later))
 
         return on_message
 
@@ -65,9 +70,10 @@ class MessageIntake:
         """Tell whether a message of an execution was taken and waits for a slot."""
         return execution_id in self._waiting
 
-    def _serve(self, task: Any, execution_id: str, payload_token: str, acknowledge: Callable[[], Any]) -> None:
-        # Only now, so that Celery takes no more messages than slots from the queue ahead of their turn.
-        acknowledge()
+    def _serve(self, task: Any, execution_id: str, payload_token: str, acknowledge: Callable[[], Any] | None) -> None:
+        if acknowledge:
+            # Only now, so that Celery takes no more messages than slots from the queue ahead of their turn.
+            acknowledge()
         started_seconds = monotonic_seconds()
         self._tell("task-started", execution_id)
         try:

@@ -41,6 +41,11 @@ class Slots:
         return self._waiting.qsize()
 
     @property
+    def has_room(self) -> bool:
+        """Whether what is submitted now would be worked on at once."""
+        return self.free_count > self.waiting_count
+
+    @property
     def free_count(self) -> int:
         """How many slots have nothing to do."""
         return self.count - self._thread_count + self._idle_count

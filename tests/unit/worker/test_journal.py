@@ -106,3 +106,21 @@ def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         journal.record_start(A, LATER_MS)
+
+
+def test_a_start_that_was_begun_is_on_disk_once_it_is_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[bytes] = []
+    path = tmp_path / "journal"
+    monkeypatch.setattr(journal_module, "_datasync", lambda fd: forced.append(path.read_bytes()))
+    journal = Journal(path, fsync=True)
+
+    assert journal.begin_start(A, LATER_MS)
+    assert not journal.begin_start(A, LATER_MS)
+    assert forced == []
+    journal.confirm_starts()
+    assert A.encode() in forced[0]
+    # Nothing was begun since, so there is nothing to wait for.
+    journal.confirm_starts()
+    assert len(forced) == 1

@@ -109,6 +109,28 @@ def test_a_message_is_known_until_its_execution_has_ended() -> None:
     eventually(lambda: not intake.has_message(ID), 5)
 
 
+def test_a_message_is_acknowledged_when_its_turn_comes_and_no_earlier() -> None:
+    gate = threading.Event()
+    intake = MessageIntake(Slots(1), None)
+    on_message = intake.strategy(Task(lambda: assert_set(gate)), None, Consumer())
+    acknowledged_by: dict[str, threading.Thread] = {}
+    for name in ("t-bbbbbbbb.0@i-one", ID):
+
+        def acknowledge(*_: object, name: str = name) -> None:
+            acknowledged_by[name] = threading.current_thread()
+
+        on_message(Message(f'[["{name}", ""], {{}}, null]'), None, acknowledge, None, None)
+
+    # The first has a free slot: at once, by the thread that Celery's loop runs in.
+    assert acknowledged_by == {"t-bbbbbbbb.0@i-one": threading.current_thread()}
+    gate.set()
+    eventually(lambda: ID in acknowledged_by, 5)
+
+
+def assert_set(gate: threading.Event) -> None:
+    assert gate.wait(5)
+
+
 @pytest.mark.parametrize("body", ["", "nonsense", "[]", '[["only one"], {}, null]', "[[1, 2], {}, null]", "[[], {}]"])
 def test_what_is_not_our_message_is_refused(body: str) -> None:
     intake = MessageIntake(Slots(1), None)
