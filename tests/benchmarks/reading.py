@@ -78,7 +78,7 @@ def large_invocation(rig: Rig, scale: Scale) -> list[Figure]:
 
 def long_history(rig: Rig, scale: Scale) -> list[Figure]:
     """The first page, and one by status, among few and among many invocations; the floor is the page among few."""
-    few, many = scale.of(1_000, 100), scale.of(100_000, 500)
+    few, many = scale.of(10_000, 100), scale.of(100_000, 500)
     wanted = {"of all": InvocationFilter(), "of those that failed": InvocationFilter(status="Failed")}
 
     def pages() -> list[Sequence[float]]:
