@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
@@ -51,6 +52,7 @@ def figures(scale: Scale, folder: Path) -> list[Figure]:
             ours.append(_dispatched(rig, count))
             base.append(_raw(redis, ours[-1].invoke_id, count))
         large = _dispatched(rig, most_count)
+        large_base = _raw(redis, large.invoke_id, most_count)
     times = [one.seconds for one in ours]
     grown = [one.grown_bytes / 1e6 for one in ours]
     return [
@@ -62,13 +64,13 @@ def figures(scale: Scale, folder: Path) -> list[Figure]:
             goal=at_most(300),
         ),
         of_runs(f"dispatch to {count:,}, memory of the producer grows by", "MB", grown),
-        Figure(f"dispatch to {most_count:,} targets", "s", large.seconds),
+        Figure(f"dispatch to {most_count:,} targets", "s", large.seconds, large_base, goal=times_floor(2)),
         Figure(
-            f"dispatch to {most_count:,}, per target (floor: {count:,})",
+            f"dispatch to {most_count:,}, our CPU per target (floor: {count:,})",
             "µs",
-            large.seconds / most_count * 1e6,
-            sorted(times)[len(times) // 2] / count * 1e6,
-            goal=times_floor(1.5),
+            large.cpu_seconds / most_count * 1e6,
+            median(one.cpu_seconds for one in ours) / count * 1e6,
+            goal=times_floor(1.25),
         ),
         Figure(
             f"dispatch to {most_count:,}, memory of the producer grows by",
@@ -88,7 +90,7 @@ def fleet(count: int) -> list[str]:
 def _dispatched(rig: Rig, count: int) -> Dispatched:
     key_file = rig.assistant.settings.security.master_key_file
     done = subprocess.run(
-        [sys.executable, __file__, rig.server.url(), key_file, str(count)], capture_output=True, check=True, timeout=120
+        [sys.executable, __file__, rig.server.url(), key_file, str(count)], capture_output=True, check=True, timeout=300
     )
     return Dispatched(*json.loads(done.stdout))
 
