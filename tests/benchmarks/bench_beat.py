@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.figures import Figure, Scale, as_table, at_most, quantile, times_floor  # noqa: E402
+from benchmarks.figures import Figure, Scale, as_table, at_most, of_runs, quantile, times_floor  # noqa: E402
 from integration.beat.bulk import store  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
@@ -64,11 +64,16 @@ def at_once(redis: Redis, server: RedisServer, system: System, scale: Scale) -> 
     fired = due_count * burst_count
     ours_us = [1e6 * (now - before) / fired for now, before in zip(cpu_of(beat, server), cpu, strict=True)]
     beat.stop()
-    late_ms = lateness_ms(redis, invoke_ids)
+    bursts = list(lateness_ms(redis, invoke_ids).values())[1 : 1 + burst_count]
     floor_beat_us, floor_redis_us = floor(redis, server, fired)
     return [
-        Figure(f"{due_count:,} due in one second: late p50", "ms", quantile(late_ms, 0.5)),
-        Figure(f"{due_count:,} due in one second: late p99", "ms", quantile(late_ms, 0.99), goal=at_most(200)),
+        of_runs(f"{due_count:,} due in one second: late p50", "ms", [quantile(one, 0.5) for one in bursts]),
+        of_runs(
+            f"{due_count:,} due in one second: late p99",
+            "ms",
+            [quantile(one, 0.99) for one in bursts],
+            goal=at_most(200),
+        ),
         Figure("CPU of the beat per firing", "µs", ours_us[0], floor_beat_us),
         Figure("CPU of Redis per firing", "µs", ours_us[1], floor_redis_us),
     ]
@@ -95,7 +100,7 @@ def spread(redis: Redis, system: System) -> list[Figure]:
     eventually(lambda: all_fired(redis, due), SPREAD_SECONDS + 60, every_seconds=1)
     rss_many = beat.rss_bytes
     beat.stop()
-    late_ms = lateness_ms(redis, due)
+    late_ms = sorted(late for one in lateness_ms(redis, due).values() for late in one)
     mib = 1024 * 1024
     return [
         Figure("100,000 stored, 1,000 due a minute: late p50", "ms", quantile(late_ms, 0.5)),
@@ -142,13 +147,16 @@ def all_fired(redis: Redis, invoke_ids: Sequence[str]) -> bool:
     return all(redis.pipeline_or_raise([("EXISTS", keys.firings(one)) for one in invoke_ids]))
 
 
-def lateness_ms(redis: Redis, invoke_ids: Sequence[str]) -> list[float]:
-    """How late each firing was decided."""
+def lateness_ms(redis: Redis, invoke_ids: Sequence[str]) -> dict[int, list[float]]:
+    """How late each firing was decided, ascending, by due time, the earliest first."""
     found = redis.pipeline_or_raise([("ZRANGE", keys.firings(one), 0, -1) for one in invoke_ids])
     wanted = [keys.firing(one, int(due)) for one, dues in zip(invoke_ids, found, strict=True) for due in dues]
     rows = redis.pipeline_or_raise([("HMGET", one, "decided_ms", "due_ms", "status") for one in wanted])
     assert all(status == b"fired" for _, _, status in rows)
-    return sorted(float(decided) - float(due) for decided, due, _ in rows)
+    late: dict[int, list[float]] = {}
+    for decided, due, _ in sorted(rows, key=lambda row: int(row[1])):
+        late.setdefault(int(due), []).append(float(decided) - float(due))
+    return {due_ms: sorted(one) for due_ms, one in late.items()}
 
 
 def cpu_of(beat: Program, server: RedisServer) -> tuple[float, float]:
