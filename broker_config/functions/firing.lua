@@ -34,6 +34,12 @@ local function is_unfinished(row_key, now)
   return row[1] and UNFINISHED[row[1]] or false
 end
 
+-- What an execution waited for that never ran: it may still be running, so whoever comes next must wait for it in turn.
+local function waited_for(row_key)
+  local row = redis.call('HMGET', row_key, 'waits_for', 'claimed_ms')
+  return not row[2] and row[1] or ''
+end
+
 local function write_row(keys, at, args, id, mac, state, now)
   redis.call('HSET', keys[at], 'state', state, 'invoke_id', args[1], 'command_id', args[14], 'firing_ms', args[2],
     'attempt', '1', 'created_ms', number(now), 'deadline_ms', args[8], 'timeout_seconds', args[15], 'envelope', args[9],
@@ -52,12 +58,15 @@ local function write_target(keys, at, args, place, now, counts)
   local id, not_before, previous = args[place], tonumber(args[place + 2]), args[place + 3]
   local instance_id = string.sub(id, string.find(id, '@', 1, true) + 1)
   local waits_for = ''
-  if previous ~= '' and args[17] ~= 'allow' and is_unfinished(keys[at + 5], now) then
-    if args[17] == 'skip' then
+  if previous ~= '' and args[17] ~= 'allow' then
+    if not is_unfinished(keys[at + 5], now) then
+      waits_for = waited_for(keys[at + 5])
+    elseif args[17] == 'skip' then
       counts.overlap[#counts.overlap + 1] = instance_id
       return
+    else
+      waits_for = previous
     end
-    waits_for = previous
   end
   counts.latest[#counts.latest + 1] = instance_id
   counts.latest[#counts.latest + 1] = args[2]

@@ -14,17 +14,19 @@ local function release(keys, args)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local code, info
-  local waits = false
+  local waits, waited_for = false, ''
   if keys[4] ~= keys[1] then
-    local before = redis.call('HMGET', keys[4], 'state', 'deadline_ms')
+    local before = redis.call('HMGET', keys[4], 'state', 'deadline_ms', 'waits_for', 'claimed_ms')
     local state = before[1]
     waits = state == 'Running' or state == 'Stopping'
       or ((state == 'Pending' or state == 'Scheduled') and now <= tonumber(before[2]))
+    -- It never ran; what it waited for itself may still be running.
+    if not waits and not before[4] then waited_for = before[3] or '' end
   end
   if now > tonumber(row[2]) then
     code, info = 'DeliveryTimeout', 'the execution before this one had not ended by the delivery deadline; the script did not start. '
       .. 'Give the schedule more time between its runs, or choose another overlap policy'
-  elseif not waits and tonumber(row[3] or 0) <= now and redis.call('LLEN', keys[3]) >= tonumber(args[4]) then
+  elseif not waits and waited_for == '' and tonumber(row[3] or 0) <= now and redis.call('LLEN', keys[3]) >= tonumber(args[4]) then
     code, info = 'TaskConcurrencyLimit',
       'the queue of this instance already holds ' .. args[4] .. ' messages; wait for it or raise limits.queue_count'
   end
@@ -35,6 +37,11 @@ local function release(keys, args)
     redis.call('ZREM', keys[5], args[1])
     if row[5] then redis.call('PUBLISH', row[5], 'end ' .. args[1] .. ' Aborted') end
     return { 'expired' }
+  end
+  if waited_for ~= '' then
+    redis.call('HSET', keys[1], 'waits_for', waited_for)
+    redis.call('ZADD', keys[5], string.format('%.0f', now), args[1])
+    return { 'waits', '' }
   end
   if tonumber(row[3] or 0) > now then
     redis.call('ZADD', keys[5], row[3], args[1])

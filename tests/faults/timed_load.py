@@ -40,7 +40,7 @@ def begin(
 def end(scene: Scene, *, has_beat: bool = True) -> None:
     """Stop all of them once no due time waits for a beat; nothing is due from then on.
 
-    A due time that has passed without a decision gets no row when its invocation is stopped (see README.md).
+    What has passed undecided would be left out by the stop: beats get the time to decide about it themselves.
     """
     if has_beat:
         eventually(lambda: not _waiting_count(scene), _CATCH_UP_SECONDS, "beats have caught up", every_seconds=0.2)

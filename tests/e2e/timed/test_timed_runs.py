@@ -122,6 +122,35 @@ def test_an_instance_that_comes_back_runs_the_present_due_time_and_no_backlog(
     assert len(trace.read_text().splitlines()) <= len(rows) - len(expired)
 
 
+@pytest.mark.timeout(120)
+def test_each_overlap_policy_does_with_real_scripts_what_it_says(operator: Operator, tmp_path: Path) -> None:
+    operator.system.start_agent("i-one")
+    operator.system.start_beat()
+    made = {}
+    for policy in ("skip", "queue", "cancel", "allow"):
+        # Longer than the time between two due times, shorter than that between three.
+        script = f"echo + >> {tmp_path}/{policy}; sleep 3; echo - >> {tmp_path}/{policy}"
+        made[policy] = operator.invoke(script, "--overlap", policy, frequency="*/2 * * * * *")
+    eventually(lambda: len(operator.history(made["allow"], "fired")) >= 6, 40, every_seconds=0.3)
+    states = {name: in_order(operator.history(invoke_id)) for name, invoke_id in made.items()}
+    for invoke_id in made.values():
+        operator.run("timed", "stop", invoke_id).must_succeed()
+    assert "overlap" in states["skip"]
+    assert "SuccessSuccess" not in "".join(states["skip"])
+    assert states["cancel"].count("Terminated") >= 3
+    assert set(states["allow"][:3]) == {"Success"}
+    traces = {name: "".join((tmp_path / name).read_text().split()) for name in made}
+    assert "++" in traces["allow"]
+    assert "++" not in traces["skip"]
+    assert "++" not in traces["queue"]
+    assert "-" not in traces["cancel"], "each was ended by the next"
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[str]:
+    """What became of each due time with one target."""
+    return [row["Reason"] or next(iter(row["Counts"]), "") for row in rows]
+
+
 @pytest.mark.timeout(60)
 def test_what_was_stopped_without_any_beat_still_explains_its_due_times(operator: Operator) -> None:
     operator.run("instance", "add", "i-one").must_succeed()

@@ -1,10 +1,14 @@
 """What happens to an instance whose last execution has not ended when the next is due."""
 
+import pytest
 from integration.beat.conftest import Timing
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.firing_rows import Firing
-from harness.eventually import eventually
+from cloud_assistant.broker_config.functions.executions import request_stop_command
+from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.ids import execution_id
+from harness.eventually import always, eventually
 
 
 def first_running(timing: Timing, invoke_id: str, *instance_ids: str) -> Firing:
@@ -89,3 +93,37 @@ def test_allow_runs_both(timing: Timing) -> None:
     second = after(timing, invoke_id, first)
     assert timing.state(invoke_id, second) in ("Pending", "Aborted")
     assert timing.state(invoke_id, first) == "Running"
+
+
+@pytest.mark.parametrize("policy", ["queue", "cancel"])
+def test_what_comes_after_one_that_waited_in_vain_waits_for_the_same_end(timing: Timing, policy: str) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", overlap=policy)
+    first = first_running(timing, invoke_id, "i-1")
+    later = timing.wait_for_firings(invoke_id, 5)[1:]
+    states = {timing.state(invoke_id, one) for one in later}
+    assert states <= {"Scheduled", "Aborted"}, "nothing starts beside what runs"
+    assert timing.state(invoke_id, first) in ("Running", "Stopping")
+    timing.finish(invoke_id, first, state="Success" if policy == "queue" else "Terminated")
+    eventually(lambda: is_any_pending(timing, invoke_id), 4, "the wait is over")
+
+
+def is_any_pending(timing: Timing, invoke_id: str) -> bool:
+    return any(timing.state(invoke_id, one) == "Pending" for one in timing.firings(invoke_id))
+
+
+def test_one_that_waits_for_a_waiting_one_waits_for_its_predecessor_when_that_is_stopped(timing: Timing) -> None:
+    invoke_id = timing.invoke("i-1", frequency="*/10 * * * * *", overlap="queue", misfire="all")
+    due = timing.timed(invoke_id).due
+    assert due is not None
+    timing.set_back(invoke_id, due.utc_ms - 30_000)
+    timing.start_beat()
+    running, waiting, last = timing.wait_for_firings(invoke_id, 3)[:3]
+    timing.claim(invoke_id, running)
+    middle = execution_id(invoke_id, waiting.due_ms, "i-1")
+    stop = request_stop_command("i-1", middle, b"{}", control_ttl_ms=1000, confirm_ms=1000)
+    run(timing.redis, stop)
+    assert timing.state(invoke_id, waiting) == "Cancelled"
+    always(lambda: timing.state(invoke_id, last) == "Scheduled", 1.0)
+    timing.finish(invoke_id, running)
+    eventually(lambda: timing.state(invoke_id, last) == "Pending", 3)
