@@ -10,6 +10,7 @@ from typing import Any
 
 from celery.beat import Scheduler as CeleryScheduler
 
+from ..broker_config.audit_chain import AuditChain
 from ..broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ..broker_config.functions.function_library import load_library
 from ..broker_config.master_key import find_master_keys
@@ -17,6 +18,7 @@ from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
+from .audit_keeping import AuditKeeper
 from .boot_notes import BootNotes
 from .decisions import Policies
 from .dispatching import Dispatches
@@ -33,6 +35,8 @@ from .unfinished import Unfinished
 _MISFIRE_POLICIES = ("latest", "all", "skip")
 #: A server that does not answer in this time counts as gone; due times wait until it is back.
 _TIMEOUT_SECONDS = 5.0
+#: Time between looks at what agents refused, and at the audit's length.
+_AUDIT_SECONDS = 5.0
 #: Time between tries while Redis is away: doubled each time, up to the second.
 _RETRY_SECONDS = (0.1, 1.0)
 
@@ -128,11 +132,13 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
 
 def _works(redis: Redis, settings: Settings, builder: ChunkBuilder) -> list[Work]:
     sweep_seconds = settings.beat.sweep_seconds
+    chain = AuditChain(redis, lambda: builder.master)
     return [
         Work("sweep", sweep_seconds, Sweeper(redis).work),
         Work("notice boots", sweep_seconds, BootNotes(redis).work),
         Work("settle", sweep_seconds, Unfinished(redis, builder.master, settings.limits.queue_count).work),
         Work("roll out", sweep_seconds, RolloutSteps(redis, builder.master).work),
+        Work("keep the audit", _AUDIT_SECONDS, AuditKeeper(redis, chain, settings).work),
         Work("retire", settings.beat.retention_seconds, Retention(redis, settings.limits).work),
     ]
 

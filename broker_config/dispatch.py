@@ -6,12 +6,14 @@ by running it again.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from . import keys
+from .audit_chain import Send
 from .envelope_signing import EnvelopeSigner
 from .errors import NotFound, Refused
 from .functions.function_library import run_all
@@ -21,7 +23,7 @@ from .messages import Envelope, Order, encode
 from .records import Invocation, RepeatMode
 from .records import encode as encode_record
 from .redis_client import Redis
-from .redis_connection import Argument
+from .redis_connection import Argument, Command
 from .signing import MasterKeys, digest
 from .task_message import PLACEHOLDER, template
 
@@ -59,10 +61,13 @@ class Dispatcher:
         order: Order,
         targets: Sequence[str],
         secret_values: Mapping[str, str] | None = None,
+        *,
+        enter: Callable[[Send], list[Any]] | None = None,
     ) -> Dispatched:
         """Store a new invocation and, unless it is timed, dispatch it to all targets.
 
         Nothing is stored when a target is unknown. Secret values are encrypted to each target and stored nowhere else.
+        With ``enter`` the creation and its entry in the audit are one step, and neither is there without the other.
 
         Raises:
             NotFound: a target is not registered, or the stored command is gone.
@@ -72,20 +77,31 @@ class Dispatcher:
         timed = invocation.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
         inline = not timed and _travels_in_rows(payload, len(targets))
         within_ms = invocation.deliver_within_seconds * 1000
-        create = create_invocation_command(
-            invocation.invoke_id,
-            invocation.command.command_id,
-            encode_record(invocation),
-            targets,
-            created_ms=invocation.created_ms,
-            payload_token=invocation.payload_token,
-            payload=b"" if inline else payload,
-            payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
-            command_must_exist=invocation.command_is_stored,
-            timed=timed,
-        )
+        record = encode_record(invocation)
+
+        def create(audit: Sequence[Argument], *more: Command) -> list[Any]:
+            creation = create_invocation_command(
+                invocation.invoke_id,
+                invocation.command.command_id,
+                record,
+                targets,
+                created_ms=invocation.created_ms,
+                payload_token=invocation.payload_token,
+                payload=b"" if inline else payload,
+                payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
+                command_must_exist=invocation.command_is_stored,
+                timed=timed,
+                audit=audit,
+            )
+            written[:] = run_all(self._redis, [creation, *more])
+            answer: list[Any] = written[0]
+            return answer
+
+        #: What the last try was answered.
+        written: list[Any] = []
+        enter = enter or (lambda send: send([]))
         if timed:
-            _check_created(run_all(self._redis, [create])[0], invocation)
+            _check_created(enter(create), invocation)
             return Dispatched(0, 0)
         batches = self._batches(
             invocation,
@@ -96,9 +112,9 @@ class Dispatcher:
             inline=inline,
             secret_values=secret_values,
         )
-        replies = run_all(self._redis, [create, next(batches)])
-        _check_created(replies[0], invocation)
-        return self._write(batches, created(replies[1]))
+        first = next(batches)
+        _check_created(enter(lambda audit: create(audit, first)), invocation)
+        return self._write(batches, created(written[-1]))
 
     def fire(
         self, invocation: Invocation, order: Order, targets: Sequence[str], *, firing_ms: int, within_ms: int

@@ -92,6 +92,9 @@ class LimitSettings:
     history_days: float = setting(28.0, "Finished invocations are removed after so many days.")
     history_count: int = setting(100_000, "Most invocations kept; the oldest finished ones are removed first.")
     activation_hours_max: int = setting(4, "Longest life of an activation code.")
+    audit_count: int = setting(
+        100_000, "Most entries in the audit, about 0.5 KB each; export it to keep what is older."
+    )
     strict: bool = setting(False, "Apply the service's own low ceilings too (100 targets per request, 50 per stop).")
 
 

@@ -9,11 +9,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.ledger import (
-    InvocationStatus,
     StoredInvocation,
     fold,
     load_invocation,
@@ -27,14 +24,17 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settings import Loaded, load
 from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle
+from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, describing, file_delivery, instances, stopping
 from .announcements import Announcements
+from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
 from .command_seal import check_seal
 from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
 from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
+from .invoked import Finished, Invoked
 from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
 from .targets import Targets, resolve
@@ -45,23 +45,6 @@ if TYPE_CHECKING:
     from .agent_versions import AgentVersions
     from .security.trust import Trust
     from .timed_verbs import TimedVerbs
-
-
-class Invoked(msgspec.Struct, frozen=True):
-    """What came of a request to invoke or run."""
-
-    invoke_id: str
-    command_id: str
-    target_count: int
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """An invocation that has ended: its roll-up and the result of every target, in the order of the targets."""
-
-    invoke_id: str
-    command_id: str
-    status: InvocationStatus
-    results: list[ExecutionRow]
 
 
 class Assistant:
@@ -81,6 +64,7 @@ class Assistant:
         self.redis = Redis(chosen.redis_url, name="assist", idle_count=max(8, chosen.gateway.threads))
         self._limits = chosen.limits
         self._master = find_master_keys(chosen)
+        self.auditing = Auditing(self.redis, lambda: self._master or find_master_keys(chosen))
         self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
         #: Invocations this process made lately, so that waiting for one needs no look-up of it first.
@@ -141,23 +125,25 @@ class Assistant:
             resource_group_id=resource_group_id,
             tags=tags,
         )
-        asked = {"command": _without_id(command), "action": "CreateCommand"}
+        asked = {"command": client_tokens.without_id(command), "action": "CreateCommand"}
         answer = client_tokens.once(
             self.redis,
             scope="CreateCommand",
             token=client_token,
             parameters=asked,
-            act=lambda: {"CommandId": command_library.create(self.redis, command, self._limits, self._master)},
+            act=lambda: {"CommandId": self._create_command(command)},
         )
         return answer["CommandId"]
 
     def modify_command(self, command_id: str, **changes: str | int) -> Command:
         """Change name, description, working_directory, timeout_seconds, launcher or username of a command."""
-        return command_library.modify(self.redis, command_id, self._limits, changes, self._master)
+        with self.auditing.change("ModifyCommand", what=command_id, Changed=" ".join(sorted(changes))):
+            return command_library.modify(self.redis, command_id, self._limits, changes, self._master)
 
     def delete_command(self, command_id: str) -> None:
         """Delete a command; refused while an invocation of it is unfinished."""
-        command_library.delete(self.redis, command_id, self._settle_if_over)
+        with self.auditing.change("DeleteCommand", what=command_id):
+            command_library.delete(self.redis, command_id, self._settle_if_over)
 
     def describe_commands(
         self, wanted: CommandFilter | None = None, page: PageRequest | None = None
@@ -177,10 +163,11 @@ class Assistant:
         client_token: str = "",
     ) -> Invoked:
         """Invoke a stored command on instances; answers as soon as it is dispatched."""
-        command = command_library.load(self.redis, command_id)
-        check_seal(command_id, command, self._master)
         chosen = with_secrets(options or RunOptions(), secret_parameters)
-        return self._invoke(command, targets, chosen, "InvokeCommand", client_token, stored=True)
+        with self.auditing.refusals("InvokeCommand", CommandId=command_id, UserName=chosen.username) as change:
+            command = command_library.load(self.redis, command_id)
+            check_seal(command_id, command, self._master)
+            return self._invoke(command, targets, chosen, change, client_token, stored=True)
 
     def run_command(
         self,
@@ -203,40 +190,51 @@ class Assistant:
         its output.
         """
         chosen = with_secrets(options or RunOptions(), secret_parameters)
-        command = command_library.build_command(
-            self._limits,
-            name=name or "run",
-            type=type,
-            content=_bytes(content),
-            description=description,
-            working_directory=chosen.working_directory,
-            timeout_seconds=chosen.timeout_seconds or 60,
-            username=chosen.username,
-            launcher=chosen.launcher,
-            enable_parameter=enable_parameter,
-            declared_parameters=declared_parameters,
-            secret_parameters=tuple(chosen.secret_parameters),
-            resource_group_id=chosen.resource_group_id,
-            kept=keep_command,
-        )
-        if keep_command and not client_token:
-            command_library.create(self.redis, command, self._limits, self._master)
-        return self._invoke(command, targets, chosen, "RunCommand", client_token, stored=keep_command)
+        script = _bytes(content)
+        with self.auditing.refusals("RunCommand", digest=digest(script), UserName=chosen.username) as change:
+            command = command_library.build_command(
+                self._limits,
+                name=name or "run",
+                type=type,
+                content=script,
+                description=description,
+                working_directory=chosen.working_directory,
+                timeout_seconds=chosen.timeout_seconds or 60,
+                username=chosen.username,
+                launcher=chosen.launcher,
+                enable_parameter=enable_parameter,
+                declared_parameters=declared_parameters,
+                secret_parameters=tuple(chosen.secret_parameters),
+                resource_group_id=chosen.resource_group_id,
+                kept=keep_command,
+            )
+            if keep_command and not client_token:
+                self._create_command(command)
+            return self._invoke(command, targets, chosen, change, client_token, stored=keep_command)
 
     def send_file(self, request: FileRequest, targets: Targets) -> Invoked:
         """Send a small file to instances; answers as soon as it is dispatched (``f-…``)."""
-        chosen = resolve(self.redis, targets, self._limits)
-        invocation = file_delivery.send(
-            self._dispatcher, request, chosen, self._limits, done_channel=self._announcements.own_channel
-        )
+        named = {"FileName": request.name, "TargetDir": request.target_directory, "FileOwner": request.owner}
+        with self.auditing.refusals("SendFile", digest=digest(request.content), **named) as change:
+            chosen = resolve(self.redis, targets, self._limits)
+            change.facts.update(named_targets(chosen))
+            invocation = file_delivery.send(
+                self._dispatcher,
+                request,
+                chosen,
+                self._limits,
+                done_channel=self._announcements.own_channel,
+                enter=lambda invoke_id: self.auditing.entering(change, invoke_id),
+            )
         return Invoked(invocation.invoke_id, invocation.command.command_id, len(chosen))
 
     def stop_invocation(self, invoke_id: str, instance_ids: Sequence[str] = ()) -> dict[str, str]:
         """Stop an invocation on all or some instances; answers the new state of each that changed."""
-        stored = load_invocation(self.redis, invoke_id)
-        if stored.timed:
-            return self.timed.stop(stored, instance_ids)
-        return stopping.stop(self.redis, stored, instance_ids, self._limits)
+        with self.auditing.change("StopInvocation", what=invoke_id, **named_targets(instance_ids)):
+            stored = load_invocation(self.redis, invoke_id)
+            if stored.timed:
+                return self.timed.stop(stored, instance_ids)
+            return stopping.stop(self.redis, stored, instance_ids, self._limits)
 
     def describe_invocations(
         self, wanted: InvocationFilter | None = None, page: PageRequest | None = None, *, with_rows: bool = False
@@ -298,13 +296,15 @@ class Assistant:
 
     def add_instance(self, instance_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> None:
         """Register an instance under an id its owner chose."""
-        instances.add(self.redis, instance_id, name=name, tags=tags)
+        with self.auditing.change("AddInstance", what=instance_id, InstanceName=name, Tags=shown(tags)):
+            instances.add(self.redis, instance_id, name=name, tags=tags)
 
     def modify_instance(
         self, instance_id: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
     ) -> StoredInstance:
         """Change an instance's name or replace its tags."""
-        return instances.modify(self.redis, instance_id, name=name, tags=tags)
+        with self.auditing.change("ModifyInstance", what=instance_id, InstanceName=name or "", Tags=shown(tags)):
+            return instances.modify(self.redis, instance_id, name=name, tags=tags)
 
     def remove_instance(self, instance_id: str) -> StoredInstance:
         """Let an instance go: connections end at once, open executions get their reason, its history stays."""
@@ -315,7 +315,7 @@ class Assistant:
         """Timed invocations: list, preview, pause, modify, history."""
         from .timed_verbs import TimedVerbs  # lazy: most calls need no calendar
 
-        return TimedVerbs(self.redis, self.settings, self._master)
+        return TimedVerbs(self.redis, self.settings, self._master, self.auditing)
 
     # Versions of the agent
 
@@ -333,18 +333,21 @@ class Assistant:
         """Identities of instances, access keys, audit."""
         from .security.trust import Trust  # lazy: most calls need none of it
 
-        return Trust(self.redis, self.settings)
+        return Trust(self.redis, self.settings, self.auditing)
 
     # Inside
 
     def _invoke(
-        self, command: Command, targets: Targets, options: RunOptions, action: str, client_token: str, *, stored: bool
+        self, command: Command, targets: Targets, options: RunOptions, change: Change, token: str, *, stored: bool
     ) -> Invoked:
+        action = change.action
         chosen = resolve(self.redis, targets, self._limits)
+        change.digest = digest(command.content)
+        change.facts.update(CommandId=command.command_id, **named_targets(chosen))
 
         def act() -> dict[str, str]:
-            if client_token and action == "RunCommand" and command.kept:
-                command_library.create(self.redis, command, self._limits, self._master)
+            if token and action == "RunCommand" and command.kept:
+                self._create_command(command)
             prepared = prepare(
                 command,
                 options,
@@ -361,15 +364,21 @@ class Assistant:
                     require_master(self._master)
                 within_given = bool(options.deliver_within_seconds)
                 invocation, order = timed.check(invocation, order, is_within_given=within_given)
-            self._dispatcher.create(invocation, order, chosen, prepared.secrets)
+            enter = self.auditing.entering(change, invocation.invoke_id)
+            self._dispatcher.create(invocation, order, chosen, prepared.secrets, enter=enter)
             if timed is not None:
                 timed.begin(invocation, order, chosen, prepared.secrets)
             self._remember(invocation.invoke_id, StoredInvocation(record=invocation))
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
-        asked = {"command": _without_id(command), "targets": chosen, "options": repr(options)}
-        answer = client_tokens.once(self.redis, scope=action, token=client_token, parameters=asked, act=act)
+        asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}
+        answer = client_tokens.once(self.redis, scope=action, token=token, parameters=asked, act=act)
         return Invoked(answer["InvokeId"], answer["CommandId"], len(chosen))
+
+    def _create_command(self, command: Command) -> str:
+        named = {"CommandName": command.name, "UserName": command.username}
+        with self.auditing.change("CreateCommand", what=command.command_id, digest=digest(command.content), **named):
+            return command_library.create(self.redis, command, self._limits, self._master)
 
     def _remember(self, invoke_id: str, stored: StoredInvocation) -> None:
         if stored.timed:
@@ -385,8 +394,3 @@ class Assistant:
 
 def _bytes(content: bytes | str) -> bytes:
     return content.encode() if isinstance(content, str) else content
-
-
-def _without_id(command: Command) -> str:
-    """What a client token compares of a command: all but what is made anew for each request."""
-    return repr(msgspec.structs.replace(command, command_id="", created_ms=0))

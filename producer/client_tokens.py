@@ -7,6 +7,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.errors import RedisUnreachable, Refused
+from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from . import validation
 
@@ -72,3 +73,8 @@ def _repeat(stored: bytes | None, fingerprint: str) -> dict[str, str]:
             "this client token was used with other parameters; use a new one", code="IdempotentParameterMismatch"
         )
     return remembered.answer
+
+
+def without_id(command: Command) -> str:
+    """What a client token compares of a command: all but what is made anew for each request."""
+    return repr(msgspec.structs.replace(command, command_id="", created_ms=0))

@@ -19,6 +19,7 @@ from . import script_parameters, tagging, validation
 from .command_seal import check_seal, sealed
 from .paging import Page, PageRequest, read_page
 from .secret_parameters import check_declared
+from .visibility import EVERYTHING, Visible
 
 KIND = "command"
 
@@ -32,6 +33,7 @@ class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
     type: str = ""
     resource_group_id: str = ""
     tags: Mapping[str, str | None] = {}
+    visible: Visible = EVERYTHING
 
 
 class StoredCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +229,8 @@ def _load_all(redis: Redis, command_ids: Sequence[str]) -> list[StoredCommand | 
 def _matches(stored: StoredCommand, wanted: CommandFilter) -> bool:
     command = stored.command
     return (
-        (not wanted.type or command.type == ScriptType(wanted.type))
+        wanted.visible.command(command.command_id)
+        and (not wanted.type or command.type == ScriptType(wanted.type))
         and like(command.name, wanted.name)
         and like(command.description, wanted.description)
         and (not wanted.resource_group_id or command.resource_group_id == wanted.resource_group_id)

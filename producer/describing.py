@@ -23,6 +23,7 @@ from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status, legacy_record_status
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, make_token, read_page, read_token, walk
+from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
 _ROWS_COUNT = 100
@@ -42,6 +43,7 @@ class InvocationFilter(msgspec.Struct, frozen=True, kw_only=True):
     resource_group_id: str = ""
     tags: Mapping[str, str | None] = {}
     files: bool = False
+    visible: Visible = EVERYTHING
 
 
 class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class ResultFilter(msgspec.Struct, frozen=True, kw_only=True):
     include_history: bool = False
     resource_group_id: str = ""
     tags: Mapping[str, str | None] = {}
+    visible: Visible = EVERYTHING
 
 
 class DescribedResult(msgspec.Struct, frozen=True):
@@ -81,7 +84,7 @@ def describe_invocations(
     if not with_rows:
         return found
     # Only for what is shown: a filter may pass over thousands to find a page.
-    return msgspec.structs.replace(found, items=[_with_rows(redis, one, wanted.instance_id) for one in found.items])
+    return msgspec.structs.replace(found, items=[_with_rows(redis, one, wanted) for one in found.items])
 
 
 def _matching_invocations(redis: Redis, wanted: InvocationFilter, page: PageRequest) -> Page[DescribedInvocation]:
@@ -90,7 +93,7 @@ def _matching_invocations(redis: Redis, wanted: InvocationFilter, page: PageRequ
         return [_describe(redis, one) if one else None for one in stored]
 
     def matches(one: DescribedInvocation) -> bool:
-        return _matches(one, wanted)
+        return _matches(one, wanted) and _is_visible(redis, one, wanted.visible)
 
     if wanted.invoke_id:
         page.check()
@@ -130,9 +133,20 @@ def _legacy_status(stored: StoredInvocation, status: InvocationStatus) -> str:
     return legacy_invoke_status(present, periodic_active=stored.active)
 
 
-def _with_rows(redis: Redis, one: DescribedInvocation, instance_id: str) -> DescribedInvocation:
+def _is_visible(redis: Redis, one: DescribedInvocation, visible: Visible) -> bool:
+    record = one.stored.record
+    if not visible.command(record.command.command_id):
+        return False
+    return not visible.limits_instances or bool(visible.instances(load_targets(redis, record.invoke_id)))
+
+
+def _with_rows(redis: Redis, one: DescribedInvocation, wanted: InvocationFilter) -> DescribedInvocation:
     targets = load_targets(redis, one.stored.record.invoke_id)
-    shown = [instance_id] if instance_id in targets else targets
+    visible = wanted.visible.instances(targets)
+    if len(visible) < len(targets):
+        one = _as_seen(redis, one, visible)
+        targets = visible
+    shown = [wanted.instance_id] if wanted.instance_id in targets else targets
     loaded = load_rows(redis, latest_executions(redis, one.stored, shown))
     rows = [row for row in loaded if row is not None]
     if one.stored.timed or one.stored.settled is not None or shown != targets:
@@ -140,6 +154,14 @@ def _with_rows(redis: Redis, one: DescribedInvocation, instance_id: str) -> Desc
     # An execution may have ended since the states were read: the whole must not contradict its parts.
     status = fold([(row.state, row.outcome.error_code) if row else ("", "") for row in loaded])
     return msgspec.structs.replace(one, rows=rows, status=status, legacy_status=_legacy_status(one.stored, status))
+
+
+def _as_seen(redis: Redis, one: DescribedInvocation, visible: Sequence[str]) -> DescribedInvocation:
+    """An invocation as it is for those of its targets that may be seen: nothing tells how it went on the others."""
+    record = msgspec.structs.replace(one.stored.record, target_count=len(visible))
+    stored = msgspec.structs.replace(one.stored, record=record)
+    status = fold(execution_states(redis, stored, visible), active=stored.active)
+    return msgspec.structs.replace(one, stored=stored, status=status, legacy_status=_legacy_status(stored, status))
 
 
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
@@ -174,9 +196,11 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
         if wanted.instance_id:
             return _page_of_rows(redis, keys.instance_history(wanted.instance_id), wanted, page)
         return Page([], 0, "", page.number, page.count)
+    if not wanted.visible.command(stored.record.command.command_id):
+        return Page([], 0, "", page.number, page.count)
     if wanted.include_history and stored.timed:
         return _history_of_invocation(redis, stored, wanted, page)
-    targets = load_targets(redis, wanted.invoke_id)
+    targets = wanted.visible.instances(load_targets(redis, wanted.invoke_id))
     if wanted.instance_id:
         targets = [wanted.instance_id] if wanted.instance_id in targets else []
     if wanted.record_status:
@@ -194,7 +218,9 @@ def _history_of_invocation(
     redis: Redis, stored: StoredInvocation, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
     """One result per firing and target, newest firing first."""
-    targets = [one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)]
+    targets = wanted.visible.instances(
+        one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)
+    )
     firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
     pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
     first = _first_of(page, wanted)
@@ -268,7 +294,9 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
     def matches(one: DescribedResult) -> bool:
         record = one.stored.record if one.stored else None
         return (
-            (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
+            wanted.visible.instance(one.row.instance_id)
+            and wanted.visible.command(record.command.command_id if record is not None else one.row.command_id)
+            and (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
             and not (record is not None and record.file is not None)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
             and _has_status(one.row.state, wanted)

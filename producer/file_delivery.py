@@ -1,10 +1,12 @@
 """Send a small file to instances: checked here, written by their agents."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..broker_config import keys
+from ..broker_config.audit_chain import Send
 from ..broker_config.clock import now_ms
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import Refused, RequestInvalid
@@ -42,9 +44,17 @@ class FileRequest:
 
 
 def send(
-    dispatcher: Dispatcher, request: FileRequest, targets: Sequence[str], limits: LimitSettings, *, done_channel: str
+    dispatcher: Dispatcher,
+    request: FileRequest,
+    targets: Sequence[str],
+    limits: LimitSettings,
+    *,
+    done_channel: str,
+    enter: Callable[[str], Callable[[Send], list[Any]] | None] | None = None,
 ) -> Invocation:
     """Dispatch a file to instances; answers the record of it (``f-…``).
+
+    ``enter`` is given that id and answers what enters the delivery in the audit.
 
     Raises:
         RequestInvalid, Refused: with the API's code for each way of being wrong.
@@ -62,7 +72,7 @@ def send(
         overwrite=checked.overwrite,
         timeout_seconds=invocation.timeout_seconds,
     )
-    dispatcher.create(invocation, order, targets)
+    dispatcher.create(invocation, order, targets, enter=enter(invocation.invoke_id) if enter else None)
     return invocation
 
 

@@ -60,7 +60,7 @@ class GatewayClient:
     def _exchange(self, form: bytes) -> tuple[int, bytes]:
         tls = TlsClient(ca=self.ca_file, ca_option="gateway.ca_file")
         try:
-            connection = _connection_to(self.url, tls)
+            connection = connection_to(self.url, tls)
         except TlsFilesUnusable as exc:
             raise SettingsInvalid(f"gateway.ca_file: {exc}") from exc
         try:
@@ -109,7 +109,7 @@ def _encoded(text: str) -> str:
     return quote(text, safe=_UNRESERVED)
 
 
-def _connection_to(url: str, tls: TlsClient) -> http.client.HTTPConnection:
+def connection_to(url: str, tls: TlsClient, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> http.client.HTTPConnection:
     """Make a connection, not opened yet.
 
     Raises:
@@ -118,7 +118,7 @@ def _connection_to(url: str, tls: TlsClient) -> http.client.HTTPConnection:
     """
     parts = urlsplit(url)
     if parts.scheme == "http+unix" and parts.path:
-        return _UnixConnection(parts.path)
+        return _UnixConnection(parts.path, timeout_seconds)
     try:
         port = parts.port
     except ValueError as exc:
@@ -126,19 +126,19 @@ def _connection_to(url: str, tls: TlsClient) -> http.client.HTTPConnection:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsInvalid(f"gateway.url: {url!r} is not http://…, https://… or http+unix:///path")
     if parts.scheme == "http":
-        return http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT_SECONDS)
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=_TIMEOUT_SECONDS, context=tls.context())
+        return http.client.HTTPConnection(parts.hostname, port, timeout=timeout_seconds)
+    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout_seconds, context=tls.context())
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """The same over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
         self._path = path
 
     def connect(self) -> None:
         """Connect to the socket's file."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

@@ -14,6 +14,7 @@ from ..broker_config.redis_connection import Argument
 from . import tagging, validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, read_page
+from .visibility import EVERYTHING, Visible
 
 KIND = "instance"
 
@@ -26,6 +27,7 @@ class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     os_type: str = ""
     connected: bool | None = None
     tags: Mapping[str, str | None] = {}
+    visible: Visible = EVERYTHING
 
 
 class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +163,8 @@ def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[St
 
 def _matches(stored: StoredInstance, wanted: InstanceFilter) -> bool:
     return (
-        like(stored.name, wanted.name)
+        wanted.visible.instance(stored.instance_id)
+        and like(stored.name, wanted.name)
         and (not wanted.os_type or stored.report.get("os_type", "").lower() == wanted.os_type.lower())
         and (wanted.connected is None or stored.connected == wanted.connected)
         and has_tags(stored.tags, wanted.tags)

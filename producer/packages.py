@@ -15,9 +15,10 @@ from ..broker_config.package_order import (
 from ..broker_config.package_report import REPORT_FIELD, InstalledPackage, PackageStatus, decode_report
 from ..broker_config.publisher_signing import AGENT_NAME
 from . import instances
-from .api import Assistant, Invoked
+from .api import Assistant
 from .file_store.catalogue import LATEST, Catalogue
 from .instances import StoredInstance
+from .invoked import Invoked
 from .invoking import RunOptions
 from .targets import Targets, resolve
 

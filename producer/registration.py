@@ -122,13 +122,13 @@ def _completed(
     machine: str,
 ) -> Registered:
     found = instances.load_all(redis, [taken.instance_id])[0]
-    if found is None:
-        came_by = {"activation_id": activation.activation_id, "activation_machine": machine}
-        name = request.name or _numbered(activation, taken.number)
-        instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
-    else:
-        name = found.name
-    issued = trust.issue_credentials(taken.instance_id)
+    name = found.name if found is not None else request.name or _numbered(activation, taken.number)
+    facts = {"ActivationId": activation.activation_id, "InstanceName": name}
+    with trust.auditing.change("RegisterInstance", what=taken.instance_id, **facts):
+        if found is None:
+            came_by = {"activation_id": activation.activation_id, "activation_machine": machine}
+            instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
+        issued = trust.issue_credentials(taken.instance_id)
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
 
 

@@ -10,9 +10,10 @@ from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Invocation, Schedule
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys
+from ..broker_config.signing import MasterKeys, digest
 from ..broker_config.timed import server_ms
 from . import timed_showing, timed_stopping
+from .auditing import Auditing, named_targets
 from .paging import Page, PageRequest
 from .timed import check_timed
 from .timed_beginning import begin
@@ -23,7 +24,8 @@ from .timed_showing import FiringView, Preview, TimedView
 class TimedVerbs:
     """What can be asked of, and done to, timed invocations. Safe to share between threads."""
 
-    def __init__(self, redis: Redis, settings: Settings, master: MasterKeys | None) -> None:
+    def __init__(self, redis: Redis, settings: Settings, master: MasterKeys | None, auditing: Auditing) -> None:
+        self._auditing = auditing
         self._redis = redis
         self._settings = settings
         self._master = master
@@ -93,7 +95,8 @@ class TimedVerbs:
         Raises:
             NotFound: there is none with this id. Refused: it is over, or is not run by the clock.
         """
-        timed_stopping.pause(self._redis, invoke_id)
+        with self._auditing.change("PauseInvocation", what=invoke_id):
+            timed_stopping.pause(self._redis, invoke_id)
 
     def resume(self, invoke_id: str) -> None:
         """Let it come due again, from the next due time on.
@@ -101,7 +104,8 @@ class TimedVerbs:
         Raises:
             NotFound: there is none with this id. Refused: it is over, or is not run by the clock.
         """
-        timed_stopping.resume(self._redis, invoke_id)
+        with self._auditing.change("ResumeInvocation", what=invoke_id):
+            timed_stopping.resume(self._redis, invoke_id)
 
     def modify(self, invoke_id: str, change: TimedModification) -> str:
         """Change what it runs, when, or where, and answer the id of its command (a new one for new content).
@@ -109,7 +113,9 @@ class TimedVerbs:
         Raises:
             NotFound, RequestInvalid, Refused: with the API's code.
         """
-        return modify(self._redis, invoke_id, change, self._settings, self._master)
+        with self._auditing.change("ModifyInvocationAttribute", what=invoke_id, **_facts_of(change)) as audited:
+            audited.digest = digest(change.content) if change.content is not None else ""
+            return modify(self._redis, invoke_id, change, self._settings, self._master)
 
     def history(self, invoke_id: str, page: PageRequest | None = None) -> Page[FiringView]:
         """Tell what became of its due times, the latest first.
@@ -118,3 +124,8 @@ class TimedVerbs:
             NotFound: there is none with this id.
         """
         return timed_showing.history(self._redis, invoke_id, page or PageRequest())
+
+
+def _facts_of(change: TimedModification) -> dict[str, str]:
+    facts = {"Frequency": change.frequency, "Changed": " ".join(sorted(change.policies))}
+    return {**facts, **named_targets(change.instance_ids)} if change.instance_ids else facts

@@ -4,26 +4,34 @@
 --       4 unfinished (zset)         5 instances (zset)          6 payload (string)
 --       7 the command's unfinished invocations (set)            8 the command's invocations (zset)
 --       9 timed invocations (zset)  10 command (hash)
+--       11 audit (stream)           12 its head (hash), where the creation is entered in the audit
 -- ARGV  1 invocation id   2 record (JSON)   3 created ms   4 payload, '' when it travels in the rows
 --       5 payload life in ms, 0 = until removed            6 '1' when the command must exist
 --       7 '1' for a timed invocation                       8... target instance ids
--- Returns {'ok'} | {'exists'} | {'no_command'} | {'unknown', id, ...}
+--       then, with keys 11 and 12, one entry as shared_audit.lua says
+-- Returns {'ok'} | {'exists'} | {'no_command'} | {'unknown', id, ...} | what stands against the entry
 -- Concurrent callers with the same id: the second gets 'exists'.
 local function create_invocation(keys, args)
   if redis.call('EXISTS', keys[1]) == 1 then return { 'exists' } end
   if args[6] == '1' and redis.call('EXISTS', keys[10]) == 0 then return { 'no_command' } end
   local unknown = { 'unknown' }
-  for first = 8, #args, 1000 do
-    local last = math.min(first + 999, #args)
+  local final = keys[11] and #args - 7 or #args
+  for first = 8, final, 1000 do
+    local last = math.min(first + 999, final)
     local scores = redis.call('ZMSCORE', keys[5], unpack(args, first, last))
     for offset = 1, last - first + 1 do
       if not scores[offset] then unknown[#unknown + 1] = args[first + offset - 1] end
     end
   end
   if #unknown > 1 then return unknown end
+  if keys[11] then
+    local obstacle = audit_obstacle(keys[11], keys[12], args, final + 1)
+    if obstacle then return obstacle end
+    audit_write(keys[11], keys[12], args, final + 1)
+  end
   redis.call('HSET', keys[1], 'record', args[2], 'created_ms', args[3], 'timed', args[7])
-  for first = 8, #args, 1000 do
-    redis.call('RPUSH', keys[2], unpack(args, first, math.min(first + 999, #args)))
+  for first = 8, final, 1000 do
+    redis.call('RPUSH', keys[2], unpack(args, first, math.min(first + 999, final)))
   end
   redis.call('ZADD', keys[3], args[3], args[1])
   redis.call('ZADD', keys[4], args[3], args[1])

@@ -18,12 +18,14 @@ from ..redis_connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
 #: Raised with every change of the text that its callers must have: another argument, key, field or answer.
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 
 _MISSING = "Function not found"
 _VERSION_FUNCTION = "ca_text_version"
+#: Files whose locals all others may use.
+_SHARED = "shared_"
 _REGISTER = "redis.register_function"
 _PROLOGUE = """
 local function register(first, callback)
@@ -40,15 +42,23 @@ redis.register_function {{
 
 @cache
 def library_source(version: int = TEXT_VERSION, oldest: int = OLDEST_VERSION) -> str:
-    """The library's source: every ``.lua`` file of this package, each closed in a scope of its own."""
+    """The library's source: every ``.lua`` file of this package, each but the shared in its own scope."""
     from importlib.resources import files  # lazy: 5 ms, and only a Redis without the library needs it
 
     sources = sorted(
         (path for path in files(__package__).iterdir() if path.name.endswith(".lua")), key=lambda path: path.name
     )
-    bodies = (f"do\n{path.read_text(encoding='utf-8').replace(_REGISTER, 'register')}end\n" for path in sources)
+    texts = [(path.name, path.read_text(encoding="utf-8").replace(_REGISTER, "register")) for path in sources]
+    shared = [text for name, text in texts if name.startswith(_SHARED)]
+    bodies = [f"do\n{text}end\n" for name, text in texts if not name.startswith(_SHARED)]
     prologue = _PROLOGUE.format(oldest=oldest, version=version, version_function=_VERSION_FUNCTION)
-    return f"#!lua name={LIBRARY_NAME}{prologue}" + "".join(bodies)
+    return f"#!lua name={LIBRARY_NAME}{prologue}" + "".join(shared + bodies)
+
+
+def loaded_version(redis: Redis) -> int:
+    """The version of the text that is in Redis; 0 when there is none that tells."""
+    found = redis.pipeline([("FCALL", _VERSION_FUNCTION, 0)])[0]
+    return found if isinstance(found, int) else 0
 
 
 def load_library(redis: Redis) -> None:
@@ -57,8 +67,7 @@ def load_library(redis: Redis) -> None:
     Raises:
         RedisRefused: the user may not load functions; a control-side program has to do it.
     """
-    found = redis.pipeline([("FCALL", _VERSION_FUNCTION, 0)])[0]
-    if isinstance(found, int) and found > TEXT_VERSION:
+    if loaded_version(redis) > TEXT_VERSION:
         return
     redis.call("FUNCTION", "LOAD", "REPLACE", library_source())
 

@@ -20,9 +20,13 @@ def create_invocation_command(
     payload_ttl_ms: int,
     command_must_exist: bool,
     timed: bool,
+    audit: Sequence[Argument] = (),
 ) -> Command:
-    """Build the creation of an invocation; it answers ``[b"ok"]``, ``[b"exists"]``, ``[b"no_command"]`` or
-    ``[b"unknown", instance id, …]`` and then has written nothing."""
+    """Build the creation of an invocation and, with ``audit``, its entry there; it answers ``[b"ok"]``.
+
+    Or ``[b"exists"]``, ``[b"no_command"]``, ``[b"unknown", instance id, …]``, or what stands against the entry, and
+    then has written nothing.
+    """
     touched = [
         keys.invocation(invoke_id),
         keys.invocation_targets(invoke_id),
@@ -34,6 +38,7 @@ def create_invocation_command(
         keys.command_invocations(command_id),
         keys.INVOCATIONS_TIMED,
         keys.command(command_id),
+        *((keys.AUDIT, keys.AUDIT_HEAD) if audit else ()),
     ]
     arguments: list[Argument] = [
         invoke_id,
@@ -44,6 +49,7 @@ def create_invocation_command(
         int(command_must_exist),
         int(timed),
         *targets,
+        *audit,
     ]
     return fcall("ca_create_invocation", touched, arguments)
 

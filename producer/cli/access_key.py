@@ -1,11 +1,16 @@
 """``assist access-key``: keys for people and scripts that talk to the gateway."""
 
 import getpass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
+import msgspec
 
 from ...broker_config.clock import iso_seconds
-from ..security.access_keys import AccessKeys
+from ..security.access_keys import AccessKeys, StoredAccessKey
+from ..security.scopes import Scope
+from .argument_types import Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .tables import table
@@ -13,7 +18,36 @@ from .terminal import terminal_columns
 
 
 def _keys(call: Call) -> AccessKeys:
-    return AccessKeys(call.assistant.redis, call.assistant.trust.master)
+    return AccessKeys(call.assistant.redis, call.assistant.trust.master, call.assistant.auditing)
+
+
+def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The limits of a key, as options."""
+    for option in (
+        click.option("--user-name", "user_names", multiple=True, help="Only run as this account; repeatable."),
+        click.option("--command", "command_ids", multiple=True, help="Only this stored command (c-…); repeatable."),
+        click.option(
+            "--instance-tag",
+            "instance_tags",
+            type=Pair(),
+            multiple=True,
+            callback=mapping,
+            help="Only instances with this tag; several must all be there.",
+        ),
+        click.option("--action", "actions", multiple=True, help="Only this action; * for any letters; repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+def _scope(
+    actions: Sequence[str], instance_tags: Mapping[str, str], command_ids: Sequence[str], user_names: Sequence[str]
+) -> Scope:
+    return Scope(actions=actions, instance_tags=instance_tags, command_ids=command_ids, user_names=user_names)
+
+
+def _limits_of(stored: StoredAccessKey) -> str:
+    return stored.scope.shown() if isinstance(stored.scope, Scope) else ""
 
 
 group = AssistGroup("access-key", help="Make and manage access keys for the gateway.")
@@ -24,6 +58,7 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
     examples=(
         "assist access-key create --name deploy-script --role operator",
         "assist access-key create --name me --output json",
+        "assist access-key create --name test-team --instance-tag env=test --user-name deploy --action '*Command'",
     ),
 )
 @click.option("--name", default="", help="Whom the key is for; the log shows it.  [default: who you are here]")
@@ -34,15 +69,49 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
     show_default=True,
     help="viewer reads, operator also runs and keeps the library, admin may do everything.",
 )
-def create(call: Call, *, name: str, role: str) -> None:
-    """Make an access key. Its secret is shown this once."""
-    access_key_id, secret = _keys(call).create(name or getpass.getuser(), role)
+@_scope_options
+def create(call: Call, *, name: str, role: str, **limits: Any) -> None:
+    """Make an access key. Its secret is shown this once.
+
+    A limit that is given narrows what the role allows; all that are given must be kept.
+    """
+    access_key_id, secret = _keys(call).create(name or getpass.getuser(), role, _scope(**limits))
     if call.wants_json:
         call.print_json({"AccessKeyId": access_key_id, "AccessKeySecret": secret})
         return
     call.print(f"AccessKeyId      {access_key_id}")
     call.print(f"AccessKeySecret  {secret}")
     call.say("the secret is not shown again")
+
+
+@assist_command(
+    "update",
+    examples=(
+        "assist access-key update CA0123456789ABCDEFGH --role viewer",
+        "assist access-key update CA0123456789ABCDEFGH --instance-tag env=test",
+        "assist access-key update CA0123456789ABCDEFGH --no-limits",
+    ),
+)
+@click.argument("access_key_id", metavar="ID")
+@click.option("--name", help="Whom the key is for.")
+@click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), help="What it may do.")
+@_scope_options
+@click.option("--no-limits", is_flag=True, help="Take all limits off.")
+def update(
+    call: Call, *, access_key_id: str, name: str | None, role: str | None, no_limits: bool, **limits: Any
+) -> None:
+    """Change an access key's name, role or limits, from its next request on.
+
+    Limits that are given replace all that it had; without any, they stay.
+    """
+    scope = _scope(**limits)
+    if no_limits and scope != Scope():
+        raise click.UsageError("give limits, or --no-limits")
+    if name is None and role is None and scope == Scope() and not no_limits:
+        raise click.UsageError("nothing to change: give --name, --role, limits or --no-limits")
+    changed = scope if no_limits or scope != Scope() else None
+    stored = _keys(call).update(access_key_id, name=name, role=role, scope=changed)
+    _done(call, access_key_id, f"is {stored.name}, {stored.role}, limited to: {_limits_of(stored) or 'nothing'}")
 
 
 @assist_command("list", examples=("assist access-key list",))
@@ -57,6 +126,7 @@ def show(call: Call) -> None:
                     "Name": one.name,
                     "Role": one.role,
                     "Active": one.active,
+                    "Scope": msgspec.to_builtins(one.scope) if isinstance(one.scope, Scope) else {},
                     "CreationTime": iso_seconds(one.created_ms),
                 }
                 for one in stored
@@ -64,10 +134,17 @@ def show(call: Call) -> None:
         )
         return
     rows = [
-        (one.access_key_id, one.name, one.role, "yes" if one.active else "no", iso_seconds(one.created_ms))
+        (
+            one.access_key_id,
+            one.name,
+            one.role,
+            "yes" if one.active else "no",
+            iso_seconds(one.created_ms),
+            _limits_of(one),
+        )
         for one in stored
     ]
-    for line in table(("ACCESS KEY", "NAME", "ROLE", "ACTIVE", "CREATED"), rows, terminal_columns()):
+    for line in table(("ACCESS KEY", "NAME", "ROLE", "ACTIVE", "CREATED", "LIMITED TO"), rows, terminal_columns()):
         call.print(line)
 
 
@@ -102,5 +179,5 @@ def _done(call: Call, access_key_id: str, what: str) -> None:
         call.say(f"access key {access_key_id} {what}")
 
 
-for one in (create, show, disable, enable, delete):
+for one in (create, update, show, disable, enable, delete):
     group.add_command(one)

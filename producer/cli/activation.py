@@ -48,16 +48,19 @@ def create(
     On each machine then: assist-agent register --gateway URL --activation-id ID --activation-code CODE
     """
     hours_max = call.loaded.settings.limits.activation_hours_max
-    activation_id, code = activations.create(
-        call.assistant.redis,
-        instance_name=name_prefix,
-        instance_count=uses,
-        hours=min(activations.HOURS_MAX, hours_max) if hours is None else hours,
-        address_range=address_range,
-        description=description,
-        tags=tags,
-        hours_max=hours_max,
-    )
+    facts = {"InstanceName": name_prefix, "InstanceCount": str(uses), "IpAddressRange": address_range}
+    with call.assistant.auditing.change("CreateActivation", **facts) as change:
+        activation_id, code = activations.create(
+            call.assistant.redis,
+            instance_name=name_prefix,
+            instance_count=uses,
+            hours=min(activations.HOURS_MAX, hours_max) if hours is None else hours,
+            address_range=address_range,
+            description=description,
+            tags=tags,
+            hours_max=hours_max,
+        )
+        change.what = activation_id
     stored = activations.load(call.assistant.redis, activation_id)
     if call.wants_json:
         call.print_json({**_shape(stored), "ActivationCode": code})
@@ -119,14 +122,18 @@ def show(call: Call, *, activation_id: str) -> None:
 @click.argument("activation_id", metavar="ID")
 def disable(call: Call, *, activation_id: str) -> None:
     """Let nobody register with it any more; instances that did stay."""
-    _done(call, activations.disable(call.assistant.redis, activation_id), "is disabled")
+    with call.assistant.auditing.change("DisableActivation", what=activation_id):
+        stored = activations.disable(call.assistant.redis, activation_id)
+    _done(call, stored, "is disabled")
 
 
 @assist_command("delete", examples=("assist activation delete 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
 @click.argument("activation_id", metavar="ID")
 def delete(call: Call, *, activation_id: str) -> None:
     """Delete an activation that nobody registered with."""
-    _done(call, activations.delete(call.assistant.redis, activation_id), "is deleted")
+    with call.assistant.auditing.change("DeleteActivation", what=activation_id):
+        stored = activations.delete(call.assistant.redis, activation_id)
+    _done(call, stored, "is deleted")
 
 
 for _command in (create, list_activations, show, disable, delete):

@@ -9,6 +9,7 @@ from ...broker_config.clock import iso_seconds
 from ...broker_config.publisher_signing import AGENT_NAME
 from ...broker_config.rollouts import FAILURES, SUCCEEDED, Progress, Wish
 from ..agent_versions import RolloutOptions
+from ..auditing import named_targets, shown
 from ..file_store.catalogue import Catalogue, CatalogueEntry
 from ..targets import Targets
 from .argument_types import Duration
@@ -78,8 +79,10 @@ def rollout(
     `assist agent-version status`.
     """
     versions = call.assistant.agent_versions
+    auditing = call.assistant.auditing
     if wish is not None:
-        progress = versions.change(version, Wish(wish))
+        with auditing.change("ModifyRollout", what=version, Wish=Wish(wish).value):
+            progress = versions.change(version, Wish(wish))
     else:
         options = RolloutOptions(
             share_percent=_percent(share),
@@ -89,7 +92,9 @@ def rollout(
             probation_seconds=probation,
             again=again,
         )
-        progress = versions.begin(version, targets, options)
+        facts = {**named_targets(targets.instance_ids), "Tags": shown(targets.tags), "Share": share, "Window": window}
+        with auditing.change("BeginRollout", what=version, **facts):
+            progress = versions.begin(version, targets, options)
     _print_progress(call, progress)
 
 

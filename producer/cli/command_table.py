@@ -28,6 +28,8 @@ ROWS: dict[str, Row] = {
     "package": Row(".package:group", "Publish packages; install, update, remove and check them on instances."),
     "agent-version": Row(".agent_version:group", "Publish versions of the agent and roll them out."),
     "publisher": Row(".publisher:group", "Make a publisher's key and sign versions and packages with it."),
+    "audit": Row(".audit:group", "Look at the record of changes and refusals, and check it."),
+    "doctor": Row(".doctor:doctor", "Check this installation, and say how to mend what is wrong."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),
     "version": Row(".version:version", "Show the version."),

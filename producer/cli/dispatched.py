@@ -1,7 +1,7 @@
 """What follows a request that was dispatched: wait for its end, or say how to."""
 
 from ...broker_config.states import InvocationState
-from ..api import Invoked
+from ..invoked import Invoked
 from ..invoking import RunOptions
 from ..timed_modes import is_timed
 from .answers import invocation_object

@@ -7,8 +7,8 @@ import click
 from ...broker_config.clock import iso_seconds
 from ...broker_config.package_order import PackageAction
 from ...broker_config.publisher_signing import AGENT_NAME
-from ..api import Invoked
 from ..file_store.catalogue import LATEST, Catalogue, CatalogueEntry
+from ..invoked import Invoked
 from ..packages import TIMEOUT_SECONDS, InstancePackages, PackageRequest, Packages
 from ..targets import Targets, resolve
 from .argument_types import Duration

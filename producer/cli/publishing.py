@@ -34,6 +34,8 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         upload(GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret), archive, signed)
     else:
         publishing = Publishing(call.assistant.redis, call.assistant.settings)
-        publishing.publish_file(archive, text)
+        sha256 = signed.statement.sha256
+        with call.assistant.auditing.change("PublishPackage", what=str(signed.statement)[:128], digest=sha256):
+            publishing.publish_file(archive, text)
         call.say(f"stored in {publishing.store.folder}; the gateway must run on this machine with the same home")
     return signed

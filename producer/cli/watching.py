@@ -7,7 +7,7 @@ from contextlib import closing
 from ...broker_config.errors import WaitTimedOut
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
-from ..api import Finished
+from ..invoked import Finished
 from ..waiting import Ended, Event, Output
 from .answers import invocation_object
 from .call import Call

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..security.scopes import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
@@ -18,6 +20,8 @@ class AccessKey:
     expires_at_ms: int | None = None
     #: What its holder may do: viewer, operator or admin.
     role: str = "admin"
+    #: What it is limited to within that.
+    scope: Scope = field(default_factory=Scope)
 
 
 class AccessKeyLookup(Protocol):

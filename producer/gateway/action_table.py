@@ -14,13 +14,16 @@ from .actions_results import ResultActions
 from .actions_settings import SettingsActions
 from .actions_tags import TagActions
 from .actions_timed import TimedActions
+from .audited_actions import audited
 from .change_bell import ChangeBell
 from .domain_errors import with_api_errors
+from .scope_guard import ScopeGuard
 
 
 def action_registry(assistant: Assistant) -> ActionRegistry:
     """Register every action; none of them raises anything but ``ApiError`` and mistakes of ours."""
     registry = ActionRegistry()
+    guard = ScopeGuard(assistant)
     for family in (
         CommandActions(assistant),
         InvocationActions(assistant),
@@ -36,5 +39,5 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
         PackageActions(assistant),
     ):
         for name, action in family.table().items():
-            registry.register(name, with_api_errors(action))
+            registry.register(name, with_api_errors(audited(action, assistant.auditing, guard)))
     return registry

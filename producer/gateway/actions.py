@@ -18,6 +18,8 @@ class Call:
     parameters: Parameters
     caller: AccessKey
     request_id: str
+    #: The address that the request came from.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from .api_errors import api_error
 from .domain_errors import renamed_codes
 from .idempotency import once_per_token
 from .request_values import content_of, encoding_of, page_fields, page_request_of, tag_filter_of, tags_of, timeout_of
+from .scope_guard import visible_to
 
 #: Where ModifyCommand's parameters go.
 _CHANGEABLE: Mapping[str, str] = {
@@ -101,6 +102,7 @@ class CommandActions:
             type=given.text("Type"),
             resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
+            visible=visible_to(call, self._assistant.redis),
         )
         encoding = encoding_of(given)
         with renamed_codes({"InvalidCmdType.NotFound": "InvalidCommandType.NotFound"}):

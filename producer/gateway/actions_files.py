@@ -19,6 +19,7 @@ from .request_values import (
     tags_of,
     timeout_of,
 )
+from .scope_guard import visible_to
 
 #: The service's own ceiling for one SendFile, applied only with limits.strict.
 STRICT_SEND_COUNT = 50
@@ -87,6 +88,7 @@ class FileActions:
             status=given.text("InvocationStatus"),
             resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
+            visible=visible_to(call, self._assistant.redis),
             files=True,
         )
         page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)

@@ -7,9 +7,11 @@ from .. import instances
 from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance
 from ..shapes import Shape, tags_shape
+from ..visibility import EVERYTHING, Visible
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .request_values import counted_instance_ids_of, page_fields, page_request_of, tag_filter_of
+from .scope_guard import visible_to
 
 #: Instances in one request that names them, and on one page of DescribeInstances.
 STATUS_COUNT = 50
@@ -43,6 +45,7 @@ class InstanceActions:
             name=given.text("InstanceName"),
             connected=None if not status else status == "Running",
             tags=tag_filter_of(given),
+            visible=visible_to(call, self._assistant.redis),
         )
         page = self._assistant.describe_instances(wanted, page_request)
         region_id = self._assistant.settings.gateway.region_id
@@ -54,11 +57,12 @@ class InstanceActions:
         """Tell of each instance whether its agent is there; all that are named come back on one page."""
         given = call.parameters
         ids = counted_instance_ids_of(call, most=STATUS_COUNT)
+        visible = visible_to(call, self._assistant.redis)
         if ids:
-            found = self._known(ids)
+            found = self._known(ids, visible)
             page_of_all = {"TotalCount": len(found), "PageNumber": 1, "PageSize": len(found), "NextToken": ""}
             return {**page_of_all, **_status_set(_of_type(found, given.text("OSType")))}
-        wanted = InstanceFilter(os_type=given.text("OSType"))
+        wanted = InstanceFilter(os_type=given.text("OSType"), visible=visible)
         page = self._assistant.describe_instances(wanted, page_request_of(call))
         return {**page_fields(page, call.caller), **_status_set(page.items)}
 
@@ -67,17 +71,17 @@ class InstanceActions:
         ids = counted_instance_ids_of(call, most=STATUS_COUNT)
         if not ids:
             raise api_error("MissingParam.InstanceId")
-        self._known(ids)
+        self._known(ids, EVERYTHING)
         return {}
 
-    def _known(self, ids: Sequence[str]) -> list[StoredInstance]:
-        """Load instances.
+    def _known(self, ids: Sequence[str], visible: Visible) -> list[StoredInstance]:
+        """Load instances; what may not be seen is as if it were not there.
 
         Raises:
             ApiError: ``InvalidInstance.NotFound`` when one is not registered.
         """
         found = instances.load_all(self._assistant.redis, ids)
-        missing = [one for one, stored in zip(ids, found, strict=True) if stored is None]
+        missing = [one for one, stored in zip(ids, found, strict=True) if stored is None or not visible.instance(one)]
         if missing:
             raise api_error("InvalidInstance.NotFound", f"{', '.join(missing[:5])[:200]} is not registered.")
         return [one for one in found if one is not None]

@@ -23,6 +23,7 @@ from .request_values import (
     targets_of,
 )
 from .run_request import run_options_of
+from .scope_guard import visible_to
 
 #: The service's own ceiling for one StopInvocation, applied only with limits.strict.
 STRICT_STOP_COUNT = 50
@@ -111,6 +112,7 @@ class InvocationActions:
             status=status,
             resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
+            visible=visible_to(call, self._assistant.redis),
         )
         include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
         encoding = encoding_of(given)

@@ -11,10 +11,12 @@ from ..command_library import has_tags, like
 from ..instances import StoredInstance
 from ..paging import Page, read_page
 from ..shapes import Shape
+from ..visibility import Visible
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
 from .request_values import counted_instance_ids_of, page_fields, page_request_of, tag_filter_of
+from .scope_guard import visible_to
 
 INSTANCES_COUNT = 50
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
@@ -39,8 +41,8 @@ class ManagedInstanceActions:
         """List managed instances, newest registration first."""
         page_request = page_request_of(call)
         ids = counted_instance_ids_of(call, most=INSTANCES_COUNT)
-        matches = _matcher_of(call)
         redis = self._assistant.redis
+        matches = _matcher_of(call, visible_to(call, redis))
         if ids:
             found = [one for one in instances.load_all(redis, ids) if one is not None and matches(one)]
             page = Page(found, len(found), "", 1, max(page_request.size, len(found)))
@@ -119,7 +121,7 @@ def _paging_values(call: Call) -> set[tuple[str, str]]:
     return {(name, call.parameters.text(name)) for name in names}
 
 
-def _matcher_of(call: Call) -> Callable[[StoredInstance], bool]:
+def _matcher_of(call: Call, visible: Visible) -> Callable[[StoredInstance], bool]:
     given = call.parameters
     name, address = given.text("InstanceName"), given.text("InstanceIp")
     activation_id, machine_id = given.text("ActivationId"), given.text("MachineId")
@@ -130,6 +132,7 @@ def _matcher_of(call: Call) -> Callable[[StoredInstance], bool]:
         report = one.report
         return (
             one.instance_id.startswith("mi-")
+            and visible.instance(one.instance_id)
             and like(one.name, name)
             and address in ("", report.get("ip_address", ""))
             and activation_id in ("", one.activation_id)

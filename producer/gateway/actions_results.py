@@ -9,9 +9,11 @@ from ..api import Assistant
 from ..describing import DescribedResult, ResultFilter
 from ..paging import Page
 from ..shapes import Encoding, Shape, result_shape
+from ..visibility import EVERYTHING
 from .actions import Action, Call, Fields, NotYet
 from .change_bell import ChangeBell
 from .request_values import encoding_of, page_fields, page_request_of, tag_filter_of
+from .scope_guard import visible_to
 
 #: Our own parameter: how long to hold the answer back while nothing changes.
 WAIT_SECONDS_MOST = 30
@@ -50,6 +52,7 @@ class ResultActions:
             include_history=given.boolean("IncludeHistory", False),
             resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
+            visible=visible_to(call, self._assistant.redis),
         )
         wait_seconds = given.integer("WaitSeconds", 0, minimum=0, maximum=WAIT_SECONDS_MOST)
         encoding = encoding_of(given)
@@ -104,7 +107,7 @@ class ResultActions:
             active = any(one.stored is not None and one.stored.active for one in page.items)
             return legacy_invoke_status([one.row.state for one in page.items], periodic_active=active)
         stored = page.items[0].stored if page.items else self._invocation(wanted.invoke_id)
-        if stored is None:
+        if stored is None or (wanted.visible is not EVERYTHING and not page.items):
             return ""
         counts = status_of(self._assistant.redis, stored).counts
         return legacy_invoke_status([state for state, count in counts.items() if count], periodic_active=stored.active)

@@ -21,7 +21,7 @@ from .exchange import Exchange
 from .file_serving import FileServing
 from .http_messages import HttpReply, HttpRequest, path_of_target
 from .interruption import Interruption
-from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed
+from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed, Refusals
 from .other_paths import OtherPaths
 from .request_body import ClientLeft, RequestBody
 from .routes import Routes
@@ -50,6 +50,7 @@ class Dependencies:
     client_addresses: ClientAddresses = field(default_factory=ClientAddresses)
     #: What agents download; none is served without it.
     files: FileServing | None = None
+    refusals: Refusals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ class GatewayApplication:
         self._dependencies = dependencies
         self._limits = limits
         authenticator = Authenticator(dependencies.access_keys, dependencies.nonces, dependencies.now_ms)
-        self._endpoint = OpenApiEndpoint(dependencies.actions, authenticator, dependencies.authorization)
+        self._endpoint = OpenApiEndpoint(
+            dependencies.actions, authenticator, dependencies.authorization, dependencies.refusals
+        )
         self._threads = ThreadPoolExecutor(limits.threads_count, thread_name_prefix="gateway-action")
         self._other_paths = OtherPaths(
             is_healthy=dependencies.is_healthy,
@@ -133,7 +136,7 @@ class GatewayApplication:
         request = HttpRequest(
             scope["method"], "/", scope["query_string"], [(name, value) for name, value in scope["headers"]], b""
         )
-        exchange = Exchange(request)
+        exchange = Exchange(request, self._dependencies.client_addresses.of_request(scope.get("client"), request))
         self._requests_count += 1
         try:
             reply = await self._reply_to(exchange, receive)

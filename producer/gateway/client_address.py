@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from ...broker_config.errors import SettingsInvalid
+from .http_messages import HttpRequest
 
 #: In the setting: whoever reaches our Unix socket is a proxy.
 UNIX = "unix"
@@ -48,6 +49,11 @@ class ClientAddresses:
         """Tell whether what a peer says of its clients is believed."""
         address = parsed(peer)
         return self._trusts_unix if address is None else self._trusts(address)
+
+    def of_request(self, client: Sequence[object] | None, request: HttpRequest) -> str:
+        """The address of the client that sent a request; ``client`` is the peer as ASGI gives it."""
+        forwarded_for = [value.decode("latin-1") for value in request.header_values(b"x-forwarded-for")]
+        return self.address_of(str((client or ("",))[0]), forwarded_for)
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
+from .access_keys import AccessKey
 from .api_errors import ApiError
 from .http_messages import HttpReply, HttpRequest
 from .request_parameters import assembled
@@ -17,10 +18,14 @@ _SAFE_PATH_IN_LOG = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 class Exchange:
     """A request, its id, and the reply in the format the client can read."""
 
-    __slots__ = ("access_key_id", "action", "answer_format", "code", "request", "request_id")
+    __slots__ = ("access_key_id", "action", "answer_format", "caller", "code", "request", "request_id", "source")
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, source: str = "") -> None:
         self.request = request
+        #: The address of whoever is connected to us: a proxy's, where there is one.
+        self.source = source
+        #: Who has proved to have sent it.
+        self.caller: AccessKey | None = None
         self.request_id = new_request_id()
         # JSON until the request says otherwise: the new SDK fails on an error that is anything else.
         self.answer_format = AnswerFormat.JSON

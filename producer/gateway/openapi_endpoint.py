@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ...broker_config.errors import CloudAssistantError
-from .access_keys import Authorization
+from .access_keys import AccessKey, Authorization
 from .actions import ActionRegistry, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
+from .audited_actions import is_reading
 from .authentication import Authenticator
 from .domain_errors import api_error_of
 from .exchange import Exchange
@@ -31,22 +33,64 @@ class Postponed:
     listen: Callable[[Callable[[], None]], Callable[[], None]] | None = None
 
 
+class Refusals(Protocol):
+    """Where refused requests are noted."""
+
+    def turn(self) -> None:
+        """Do what is due from time to time."""
+
+    def require_room(self, caller: AccessKey, action: str) -> None:
+        """Return if the caller was not refused too often.
+
+        Raises:
+            ApiError: it was.
+        """
+
+    def refused(self, exchange: Exchange, error: ApiError, *, is_entered: bool) -> None:
+        """Take note of a refusal."""
+
+
+class NoRefusals:
+    """Notes nothing: for an endpoint without a store behind it."""
+
+    def turn(self) -> None:
+        """Do nothing."""
+
+    def require_room(self, caller: AccessKey, action: str) -> None:
+        """Let everything pass."""
+
+    def refused(self, exchange: Exchange, error: ApiError, *, is_entered: bool) -> None:
+        """Forget it."""
+
+
 class OpenApiEndpoint:
     """Authenticate a request, find its action, and write what that answers."""
 
-    def __init__(self, actions: ActionRegistry, authenticator: Authenticator, authorization: Authorization) -> None:
+    def __init__(
+        self,
+        actions: ActionRegistry,
+        authenticator: Authenticator,
+        authorization: Authorization,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._refusals = refusals or NoRefusals()
         self._actions = actions
         self._authenticator = authenticator
         self._authorization = authorization
 
     def answer(self, exchange: Exchange) -> HttpReply | Postponed:
         """Answer a request. Every documented refusal is a reply; only mistakes of ours are raised."""
+        self._refusals.turn()
         try:
             return self._answer(exchange)
         except ApiError as error:
-            return exchange.refused(error)
+            return self._refused(exchange, error)
         except CloudAssistantError as error:
-            return exchange.refused(api_error_of(error, exchange.action))
+            return self._refused(exchange, api_error_of(error, exchange.action))
+
+    def _refused(self, exchange: Exchange, error: ApiError) -> HttpReply:
+        self._refusals.refused(exchange, error, is_entered=False)
+        return exchange.refused(error)
 
     def _answer(self, exchange: Exchange) -> HttpReply | Postponed:
         parameters = assembled(exchange.request)
@@ -54,21 +98,25 @@ class OpenApiEndpoint:
         signed = _signed_request(exchange, parameters)
         exchange.action = signed.action
         exchange.access_key_id = signed.access_key_id
-        caller = self._authenticator.caller_of(signed)
+        caller = exchange.caller = self._authenticator.caller_of(signed)
         action = self._actions.find(signed.action)
         if action is None:
             raise api_error("InvalidAction.NotFound", self._actions.unknown(signed.action))
         if signed.version != VERSION:
             raise api_error("InvalidVersion")
         self._authorization.require(caller, signed.action)
+        self._refusals.require_room(caller, signed.action)
         values = with_todays_names(signed.action, parameters.merged)
-        call = Call(signed.action, Parameters(values), caller, exchange.request_id)
+        call = Call(signed.action, Parameters(values), caller, exchange.request_id, exchange.source)
         return self._reply(exchange, lambda: action(call))
 
     def _reply(self, exchange: Exchange, look: Callable[[], Fields | NotYet]) -> HttpReply | Postponed:
         try:
             outcome = look()
         except ApiError as error:
+            # What an action refuses is entered where the action is called; of reading, that it was forbidden.
+            is_entered = error.code != "Forbidden.RAM" or not is_reading(exchange.action)
+            self._refusals.refused(exchange, error, is_entered=is_entered)
             return exchange.refused(error)
         if not isinstance(outcome, NotYet):
             return exchange.succeeded(outcome)

@@ -92,8 +92,7 @@ class OtherPaths:
         log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
 
     def _address_of(self, scope: Scope, request: HttpRequest) -> str:
-        forwarded_for = [value.decode("latin-1") for value in request.header_values(b"x-forwarded-for")]
-        return self._client_addresses.address_of(_peer_of(scope), forwarded_for)
+        return self._client_addresses.of_request(scope.get("client"), request)
 
     async def _probe_reply(self, path: str) -> HttpReply:
         try:

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import msgspec
 
+from ...broker_config.audit_entry import Who
 from ...broker_config.errors import CloudAssistantError, RedisRefused
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.program_log import logger
 from ...broker_config.redis_url import parse_url
 from ..api import Assistant
+from ..auditing import Request, acting_for
 from ..registration import Registered, RegistrationRequest, WrongCode, register
 from ..security.credentials import LOOPBACK
 from .api_errors import ApiError, api_error
@@ -16,6 +18,7 @@ from .domain_errors import api_error_of
 from .exchange import Exchange, safe_in_log
 from .guess_limit import GuessLimit
 from .http_messages import HttpReply
+from .openapi_endpoint import Refusals
 from .routes import Route, RouteRequest
 
 PATH = "/register"
@@ -28,8 +31,9 @@ _decoder = msgspec.json.Decoder(RegistrationRequest)
 class RegistrationPage:
     """Answers registrations."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: Assistant, refusals: Refusals) -> None:
         self._assistant = assistant
+        self._refusals = refusals
         # What this gateway runs is signed with the key that was here when it began, or not at all.
         self._signs = find_master_keys(assistant.settings) is not None
         if not self._signs:
@@ -48,19 +52,23 @@ class RegistrationPage:
 
     def answer(self, asked: RouteRequest) -> HttpReply:
         """Register a machine, or say which rule is against it; either is a line in the log."""
-        exchange = Exchange(asked.request)
+        exchange = Exchange(asked.request, asked.client_address)
+        exchange.action = "RegisterInstance"
+        self._refusals.turn()
         activation_id = "-"
         try:
             self._guesses.require(asked.client_address)
             request = _read(asked.request.body)
-            activation_id = safe_in_log(request.activation_id)
-            registered = register(
-                self._assistant.redis,
-                self._assistant.trust,
-                request,
-                address=asked.client_address,
-                before_use=lambda: self._require_usable(asked.client_address),
-            )
+            activation_id = exchange.access_key_id = safe_in_log(request.activation_id)
+            who = Who(kind="activation", name=activation_id, source=asked.client_address)
+            with acting_for(Request(who, exchange.request_id)):
+                registered = register(
+                    self._assistant.redis,
+                    self._assistant.trust,
+                    request,
+                    address=asked.client_address,
+                    before_use=lambda: self._require_usable(asked.client_address),
+                )
         except ApiError as error:
             return self._refused(exchange, error, activation_id, asked.client_address)
         except CloudAssistantError as error:
@@ -109,8 +117,8 @@ class RegistrationPage:
                 "operator of the gateway has to set security.agent_redis_url to the address that agents can reach.",
             )
 
-    @staticmethod
-    def _refused(exchange: Exchange, error: ApiError, activation_id: str, client_address: str) -> HttpReply:
+    def _refused(self, exchange: Exchange, error: ApiError, activation_id: str, client_address: str) -> HttpReply:
+        self._refusals.refused(exchange, error, is_entered=False)
         _log.warning(
             "registration refused code=%s activation_id=%s client=%s request_id=%s",
             error.code,

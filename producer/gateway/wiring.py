@@ -11,7 +11,8 @@ from ..api import Assistant
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
-from ..security.access_keys import AccessKeys, RoleAuthorization
+from ..security.access_keys import AccessKeys
+from ..security.authorization import RoleAuthorization
 from . import registration_page
 from .access_keys import AccessKey
 from .action_table import action_registry
@@ -19,6 +20,7 @@ from .app import AppLimits, Dependencies, GatewayApplication, create_app
 from .client_address import ClientAddresses
 from .file_serving import FileServing
 from .install_pages import InstallPages
+from .refusal_audit import RefusalAudit
 from .registration_page import RegistrationPage
 from .routes import Routes
 from .used_nonces import UsedNonces
@@ -61,16 +63,20 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
     """Make the application that serves one control side."""
     settings = assistant.settings
     metrics = Metrics(assistant.redis)
+    refusals = RefusalAudit(assistant.auditing, now_ms)
     dependencies = Dependencies(
         actions=action_registry(assistant),
         access_keys=KnownKeys(settings, assistant.redis),
         nonces=UsedNonces(assistant.redis),
         authorization=RoleAuthorization(),
+        refusals=refusals,
         now_ms=now_ms,
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
         files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis)),
-        routes=Routes({registration_page.PATH: RegistrationPage(assistant).route(), **InstallPages(settings).routes()}),
+        routes=Routes(
+            {registration_page.PATH: RegistrationPage(assistant, refusals).route(), **InstallPages(settings).routes()}
+        ),
         client_addresses=ClientAddresses(settings.gateway.trusted_proxies),
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))

@@ -20,9 +20,10 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import MasterKeys
+from ..auditing import Auditing
 from ..gateway.access_keys import AccessKey
-from ..gateway.api_errors import api_error
-from .roles import Role, permits
+from .roles import Role
+from .scopes import Scope, checked
 
 _ID_LETTERS = string.ascii_uppercase + string.digits
 _SECRET_LETTERS = string.ascii_letters + string.digits
@@ -40,6 +41,8 @@ class StoredAccessKey(msgspec.Struct, frozen=True, kw_only=True):
     #: Which master key seals the secret.
     sealed_by: str
     sealed: str
+    #: What it is limited to; left out where it is not, so that keys from before there were scopes still open.
+    scope: Scope | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(StoredAccessKey)
@@ -48,20 +51,18 @@ _decoder = msgspec.json.Decoder(StoredAccessKey)
 class AccessKeys:
     """The access keys of one installation; also what the gateway asks to authenticate a caller."""
 
-    def __init__(self, redis: Redis, master: MasterKeys) -> None:
+    def __init__(self, redis: Redis, master: MasterKeys, auditing: Auditing | None = None) -> None:
         self._redis = redis
         self._master = master
+        self._auditing = auditing or Auditing(redis, lambda: master)
 
-    def create(self, name: str, role: str = Role.ADMIN) -> tuple[str, str]:
+    def create(self, name: str, role: str = Role.ADMIN, scope: Scope | None = None) -> tuple[str, str]:
         """Make an access key and answer (id, secret); the secret is shown this once.
 
         Raises:
-            RequestInvalid: there is no such role, or the name is empty.
+            RequestInvalid: there is no such role, the name is empty, or the scope cannot be read.
         """
-        if role not in set(Role):
-            raise RequestInvalid(f"no role {role!r}; use viewer, operator or admin", code="InvalidParameter.Role")
-        if not name:
-            raise RequestInvalid("an access key needs a name: whom it is for", code="MissingName")
+        _check(name, role)
         access_key_id = "CA" + "".join(secrets.choice(_ID_LETTERS) for _ in range(18))
         secret = "".join(secrets.choice(_SECRET_LETTERS) for _ in range(40))
         stored = StoredAccessKey(
@@ -72,9 +73,33 @@ class AccessKeys:
             active=True,
             sealed_by=self._master.current,
             sealed="",
+            scope=checked(scope) or msgspec.UNSET,
         )
-        self._store(stored, secret)
+        with self._auditing.change("CreateAccessKey", what=access_key_id, **_facts_of(stored)):
+            self._store(stored, secret)
         return access_key_id, secret
+
+    def update(
+        self, access_key_id: str, *, name: str | None = None, role: str | None = None, scope: Scope | None = None
+    ) -> StoredAccessKey:
+        """Change a key's name, role or whole scope; it takes effect with the next request.
+
+        Raises:
+            NotFound: there is no such key. RequestInvalid: no such role, or a scope that cannot be read.
+            Refused: it cannot be unsealed, so it was changed or is of another installation.
+        """
+        with self._auditing.change("UpdateAccessKey", what=access_key_id) as change:
+            before = self._load(access_key_id)
+            _check(name if name is not None else before.name, role or before.role)
+            after = msgspec.structs.replace(
+                before,
+                name=name if name is not None else before.name,
+                role=role or before.role,
+                scope=before.scope if scope is None else checked(scope) or msgspec.UNSET,
+            )
+            change.facts.update(_facts_of(after))
+            self._store(after, self._unseal(before))
+        return after
 
     def list(self) -> list[StoredAccessKey]:
         """All access keys, oldest first; secrets stay sealed."""
@@ -88,8 +113,9 @@ class AccessKeys:
             NotFound: there is no such key.
             Refused: it cannot be unsealed, so it was changed or is of another installation.
         """
-        before = self._load(access_key_id)
-        self._store(msgspec.structs.replace(before, active=active), self._unseal(before))
+        with self._auditing.change("EnableAccessKey" if active else "DisableAccessKey", what=access_key_id):
+            before = self._load(access_key_id)
+            self._store(msgspec.structs.replace(before, active=active), self._unseal(before))
 
     def delete(self, access_key_id: str) -> None:
         """Delete an access key.
@@ -97,8 +123,9 @@ class AccessKeys:
         Raises:
             NotFound: there is no such key.
         """
-        if not self._redis.call("HDEL", keys.ACCESS_KEYS, access_key_id):
-            raise _unknown(access_key_id)
+        with self._auditing.change("DeleteAccessKey", what=access_key_id):
+            if not self._redis.call("HDEL", keys.ACCESS_KEYS, access_key_id):
+                raise _unknown(access_key_id)
 
     def find(self, access_key_id: str) -> AccessKey | None:
         """Find a key for the gateway, disabled ones too.
@@ -111,7 +138,10 @@ class AccessKeys:
             return None
         stored = _decoder.decode(value)
         secret = self._unseal(stored)
-        return AccessKey(access_key_id, secret, active=stored.active, principal=stored.name, role=stored.role)
+        scope = stored.scope if isinstance(stored.scope, Scope) else Scope()
+        return AccessKey(
+            access_key_id, secret, active=stored.active, principal=stored.name, role=stored.role, scope=scope
+        )
 
     def _load(self, access_key_id: str) -> StoredAccessKey:
         value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
@@ -145,17 +175,16 @@ class AccessKeys:
         return hmac.digest(self._master.keys[key_name], b"cloud-assistant access keys v1", "sha256")
 
 
-class RoleAuthorization:
-    """Permits by the role of the caller's key."""
+def _check(name: str, role: str) -> None:
+    if role not in set(Role):
+        raise RequestInvalid(f"no role {role!r}; use viewer, operator or admin", code="InvalidParameter.Role")
+    if not name:
+        raise RequestInvalid("an access key needs a name: whom it is for", code="MissingName")
 
-    def require(self, caller: AccessKey, action: str) -> None:
-        """Return if the caller's role has the action.
 
-        Raises:
-            ApiError: ``Forbidden.RAM``; the message names the role.
-        """
-        if not permits(caller.role, action):
-            raise api_error("Forbidden.RAM", f"the role {caller.role!r} of this access key does not include {action}")
+def _facts_of(stored: StoredAccessKey) -> dict[str, str]:
+    facts = {"Name": stored.name, "Role": stored.role}
+    return {**facts, "Scope": stored.scope.shown()} if isinstance(stored.scope, Scope) else facts
 
 
 def _bound_to(stored: StoredAccessKey) -> bytes:

@@ -2,13 +2,14 @@
 
 import threading
 
-from ...broker_config import keys
+from ...broker_config import keys, refusals_of_agents
 from ...broker_config.ledger import load_invocation
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
 from .. import instances
+from ..auditing import Auditing
 from . import deregistration, identities
 from .identities import Issued
 from .key_rotation import Rotation, RotationStatus
@@ -19,7 +20,8 @@ from .result_verification import Verified, verify_results
 class Trust:
     """Identity and trust on one Redis."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, auditing: Auditing | None = None) -> None:
+        self.auditing = auditing or Auditing(redis, lambda: find_master_keys(settings))
         self._redis = redis
         self._settings = settings
         self._master: MasterKeys | None = None
@@ -51,10 +53,12 @@ class Trust:
             NotFound: no such instance.
             RedisRefused: our Redis user may not manage users.
         """
-        instances.load(self._redis, instance_id)
-        return identities.issue(
-            self._redis, self.master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
-        )
+        master = self.master
+        with self.auditing.change("IssueCredentials", what=instance_id):
+            instances.load(self._redis, instance_id)
+            return identities.issue(
+                self._redis, master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
+            )
 
     def rotate_master_key(self) -> RotationStatus:
         """Make a new master key and send every instance its new key; nothing is refused meanwhile.
@@ -63,12 +67,19 @@ class Trust:
             OSError: the master key file cannot be written.
         """
         rotation = self._rotation()
-        self._master = rotation.begin()
-        return rotation.status()
+        with self.auditing.change("RotateMasterKey", what=self.master.current) as change:
+            self._master = rotation.begin()
+            change.facts["NewKey"] = self._master.current
+            return rotation.status()
 
     def settle_rotation(self) -> RotationStatus:
         """Sign with the new key for every instance that has it by now; answers where the fleet stands."""
-        return self._rotation().settle()
+        rotation = self._rotation()
+        status = rotation.status()
+        if not status.waiting:
+            return status
+        with self.auditing.change("SettleKeyRotation", what=status.current):
+            return rotation.settle()
 
     def _rotation(self) -> Rotation:
         return Rotation(self._redis, self.master, master_key_path(self._settings))
@@ -87,7 +98,9 @@ class Trust:
         Raises:
             NotFound: no such instance.
         """
-        return deregistration.deregister(self._redis, instance_id)
+        with self.auditing.change("DeregisterInstance", what=instance_id):
+            refusals_of_agents.take_over(self._redis, self.auditing.chain, [instance_id])
+            return deregistration.deregister(self._redis, instance_id)
 
     def quarantine(self, instance_id: str, reason: str) -> None:
         """Give an instance no more work, until it is released.
@@ -95,8 +108,9 @@ class Trust:
         Raises:
             NotFound: no such instance.
         """
-        instances.load(self._redis, instance_id)
-        self._redis.call("HSETNX", keys.quarantine(instance_id), "reason", reason)
+        with self.auditing.change("QuarantineInstance", what=instance_id, Reason=reason):
+            instances.load(self._redis, instance_id)
+            self._redis.call("HSETNX", keys.quarantine(instance_id), "reason", reason)
 
     def release(self, instance_id: str) -> bool:
         """Give an instance work again; false when it was not in quarantine.
@@ -104,5 +118,6 @@ class Trust:
         Raises:
             NotFound: no such instance.
         """
-        instances.load(self._redis, instance_id)
-        return bool(self._redis.call("DEL", keys.quarantine(instance_id)))
+        with self.auditing.change("ReleaseInstance", what=instance_id):
+            instances.load(self._redis, instance_id)
+            return bool(self._redis.call("DEL", keys.quarantine(instance_id)))

@@ -14,7 +14,8 @@ from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.security.access_keys import AccessKeys, RoleAuthorization
+from cloud_assistant.producer.security.access_keys import AccessKeys
+from cloud_assistant.producer.security.authorization import RoleAuthorization
 from cloud_assistant.producer.security.roles import OPERATORS_ACTIONS, permits
 from harness.redis_server import RedisServer
 

@@ -1,0 +1,92 @@
+"""Keep the audit: take over what agents refused, remove what is beyond its limit, note its end outside of Redis.
+
+What is removed for its age is named in a sealed entry first, so that the rest can still be verified.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from ..broker_config import keys
+from ..broker_config.audit_anchor import Anchor, anchor_path, read_anchor, write_anchor
+from ..broker_config.audit_chain import AuditChain
+from ..broker_config.audit_entry import AuditEntry, Outcome, Who
+from ..broker_config.clock import now_ms
+from ..broker_config.errors import Refused
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.refusals_of_agents import take_over
+from ..broker_config.settings_table import Settings
+
+#: The limit may be passed by so much, so that entries are removed in pieces and not one by one.
+_SLACK_SHARE = 0.1
+
+_log = logger("beat")
+
+
+class AuditKeeper:
+    """Looks after the audit, for all beats alike."""
+
+    def __init__(self, redis: Redis, chain: AuditChain, settings: Settings) -> None:
+        self._redis = redis
+        self._chain = chain
+        self._keep_count = settings.limits.audit_count
+        self._anchor_path = anchor_path(settings)
+        self._is_mute = False
+
+    def work(self) -> None:
+        """Do all three.
+
+        Raises:
+            RedisUnreachable, RedisRefused: the rest is done the next time.
+        """
+        try:
+            instances = [one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
+            count = take_over(self._redis, self._chain, instances)
+            if count:
+                _log.info("took over refusals of agents count=%d", count)
+            self._trim()
+            self._is_mute = False
+        except Refused as exc:
+            # Without the master key nothing can be entered; another beat, which has it, does this work.
+            if not self._is_mute:
+                _log.warning("cannot keep the audit: %s", exc)
+            self._is_mute = True
+        if self._anchor_path is not None:
+            self._note_end(self._anchor_path)
+
+    def _trim(self) -> None:
+        count = self._redis.call("XLEN", keys.AUDIT)
+        if count <= self._keep_count * (1 + _SLACK_SHARE):
+            return
+        # The statement is one entry more; the first entry that stays gives the place.
+        first_kept = self._redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", self._keep_count)[-1]
+        last_gone = self._redis.call("XREVRANGE", keys.AUDIT, f"({first_kept[0].decode()}", "-", "COUNT", 1)[0]
+        fields = dict(zip(last_gone[1][::2], last_gone[1][1::2], strict=True))
+        through, mac = fields[b"number"].decode(), fields[b"mac"].decode()
+        statement = AuditEntry(
+            at_ms=now_ms(),
+            who=Who(kind="beat"),
+            action="AuditTrimmed",
+            outcome=Outcome.DONE,
+            facts={"Through": through, "Mac": mac},
+        )
+        self._chain.append([statement])
+        self._redis.call("XTRIM", keys.AUDIT, "MINID", first_kept[0])
+        _log.info("removed the oldest entries of the audit through=%s kept=%d", through, self._keep_count)
+
+    def _note_end(self, path: Path) -> None:
+        number, mac = self._redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
+        end = int(number or 0)
+        try:
+            noted = read_anchor(path)
+            if noted is not None and end < noted.number:
+                _log.error(
+                    "the audit was cut back: it had come to entry %d and ends at %d; see: assist audit verify",
+                    noted.number,
+                    end,
+                )
+            elif end and (noted is None or end > noted.number):
+                write_anchor(path, Anchor(end, mac.decode(), now_ms()))
+        except (OSError, msgspec.MsgspecError) as exc:
+            _log.warning("the end of the audit could not be noted in %s: %s", path, exc)

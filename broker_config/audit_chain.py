@@ -1,0 +1,95 @@
+"""Enter things in the audit: a chain of entries in a stream, each sealed over the one before it.
+
+Redis takes an entry only at the end that its writer has seen, so writers that meet are put in a row by trying again.
+A writer remembers the end that it left, and as long as nobody else writes, an entry costs no extra round trip.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from time import sleep
+from typing import Any
+
+from . import keys
+from .audit_entry import AuditEntry, encode_entry, entry_mac
+from .errors import RedisRefused, Refused
+from .functions.audit import append_audit_command
+from .functions.function_library import run
+from .redis_client import Redis
+from .redis_connection import Argument
+from .signing import MasterKeys
+
+#: What Redis answers when the end is another than the writer has seen, or is reserved for one who has waited long.
+_NOT_AT_THE_END = (b"stale", b"busy")
+#: Lost races after which a writer asks for the next turn; a distant writer beside a busy one would never win.
+_LOSSES_BEFORE_TURN = 3
+#: A turn lasts a second at most, so this is patience for dozens of those who crashed in theirs.
+_TRIES_COUNT = 2_000
+_PAUSE_SECONDS = 0.002
+
+Send = Callable[[list[Argument]], list[Any]]
+
+
+class AuditChain:
+    """The end of the chain as one process sees it. Safe to share between threads."""
+
+    def __init__(self, redis: Redis, master: Callable[[], MasterKeys | None]) -> None:
+        self._redis = redis
+        self._master = master
+        self._token = os.urandom(8).hex()
+        self._lock = threading.Lock()
+        #: Number and MAC of the last entry; ``None`` when that has to be asked.
+        self._end: tuple[int, str] | None = None
+
+    def append(self, entries: Sequence[AuditEntry], taken_over: Sequence[tuple[str, str, str]] = ()) -> bool:
+        """Enter entries one after another; false when another program has taken over the same refusals.
+
+        Raises:
+            RedisUnreachable, RedisRefused: whether they stand there is not known, or they do not.
+            Refused: this program cannot seal entries (``AuditUnsealed``).
+        """
+        reply = self.enter(entries, lambda audit: run(self._redis, append_audit_command(audit, taken_over)))
+        return bool(reply[0] == b"ok")
+
+    def enter(self, entries: Sequence[AuditEntry], send: Send) -> list[Any]:
+        """Have ``send`` call a function that enters entries with its change; answers that function's reply.
+
+        ``send`` is given the arguments that ``shared_audit.lua`` describes, and is called again with others as long as
+        another writer was quicker. Entries count as written when the reply's first word is ``ok``.
+        """
+        bodies = [encode_entry(one) for one in entries]
+        for losses in range(_TRIES_COUNT):
+            with self._lock:
+                reply = self._try(bodies, send, wants_turn=losses >= _LOSSES_BEFORE_TURN)
+            if reply[0] not in _NOT_AT_THE_END:
+                return reply
+            if reply[0] == b"busy":
+                sleep(_PAUSE_SECONDS * (1 + os.urandom(1)[0] / 255))
+        raise RedisRefused("BUSY the audit has so many writers that this change could not be entered; try again")
+
+    def _try(self, bodies: Sequence[bytes], send: Send, *, wants_turn: bool) -> list[Any]:
+        # Until the answer is there the end is not known; an exception leaves it so.
+        end, self._end = self._end or self._asked_end(), None
+        number, mac = end
+        arguments: list[Argument] = [str(number) if number else "0", mac, self._token, int(wants_turn), len(bodies)]
+        master = self._master()
+        for body in bodies:
+            number += 1
+            mac = entry_mac(master, mac, number, body)
+            arguments += (body, mac)
+        reply = send(arguments)
+        if reply[0] in _NOT_AT_THE_END:
+            self._end = (int(reply[1]), reply[2].decode())
+        elif reply[0] == b"unsealed":
+            raise Refused(
+                "the audit of this installation is sealed with its master key, which is not here, so nothing can be "
+                "changed from here; copy the master key file, or name it with security.master_key_file",
+                code="AuditUnsealed",
+            )
+        else:
+            self._end = (number, mac) if reply[0] == b"ok" else end
+        return reply
+
+    def _asked_end(self) -> tuple[int, str]:
+        number, mac = self._redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
+        return int(number or 0), (mac or b"").decode()

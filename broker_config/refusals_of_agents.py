@@ -1,0 +1,91 @@
+"""Take over into the audit what agents refused.
+
+An agent cannot write the audit: it reports into a stream of its own branch. What was taken over is remembered in the
+same step that enters it, so each report stands in the audit once, whoever takes it over and however often.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from . import keys
+from .audit_chain import AuditChain
+from .audit_entry import AuditEntry, Outcome, Who
+from .redis_client import Redis
+
+_CHUNK_COUNT = 500
+#: Reports of one agent read in one go, and entered one by one; the rest of these is counted by code in one more entry.
+_READ_COUNT = 1_000
+_SINGLE_COUNT = 20
+_INFO_CHARACTERS = 256
+_BEGINNING = "0-0"
+
+_Report = tuple[str, dict[str, str]]
+
+
+def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> int:
+    """Enter what these agents have reported since the last time; answers how many reports that were.
+
+    Raises:
+        RedisUnreachable, RedisRefused, Refused: the rest is taken over later.
+    """
+    count = 0
+    for first in range(0, len(instance_ids), _CHUNK_COUNT):
+        chunk = instance_ids[first : first + _CHUNK_COUNT]
+        seen = redis.call("HMGET", keys.AUDIT_FOLDED, *chunk)
+        places = [(one or _BEGINNING.encode()).decode() for one in seen]
+        streams = [keys.refusals(one) for one in chunk]
+        # Answers only for streams that hold something newer.
+        found = redis.call("XREAD", "COUNT", _READ_COUNT, "STREAMS", *streams, *places) or []
+        by_stream = {name.decode(): list(_reports(items)) for name, items in found}
+        for instance_id, stream, before in zip(chunk, streams, seen, strict=True):
+            reports = by_stream.get(stream)
+            if reports:
+                guard = (instance_id, (before or b"").decode(), reports[-1][0])
+                if chain.append(list(_entries(instance_id, reports)), [guard]):
+                    count += len(reports)
+    return count
+
+
+def _reports(items: Sequence[Any]) -> Iterator[_Report]:
+    for place, fields in items:
+        texts = [one.decode("utf-8", "replace") for one in fields]
+        yield place.decode(), dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _entries(instance_id: str, reports: Sequence[_Report]) -> Iterator[AuditEntry]:
+    for place, report in reports[:_SINGLE_COUNT]:
+        yield _entry(
+            instance_id,
+            _number(report.get("at_ms", "")) or _number(place.partition("-")[0]),
+            code=report.get("code", "")[:_INFO_CHARACTERS],
+            what=report.get("execution_id", "")[:_INFO_CHARACTERS],
+            facts={"Info": report.get("info", "")[:_INFO_CHARACTERS]},
+        )
+    rest = reports[_SINGLE_COUNT:]
+    if rest:
+        counts = Counter(report.get("code", "")[:64] for _, report in rest)
+        yield _entry(
+            instance_id,
+            _number(rest[-1][0].partition("-")[0]),
+            code="MoreRefusals",
+            what="",
+            facts={name or "-": str(count) for name, count in counts.most_common(20)},
+        )
+
+
+def _entry(instance_id: str, at_ms: int, *, code: str, what: str, facts: dict[str, str]) -> AuditEntry:
+    return AuditEntry(
+        at_ms=at_ms,
+        who=Who(kind="agent", name=instance_id),
+        action="RunExecution",
+        outcome=Outcome.REFUSED,
+        code=code,
+        what=what,
+        facts={name: value for name, value in facts.items() if value},
+    )
+
+
+def _number(text: str) -> int:
+    # The agent's words: whoever has its credentials may write anything here.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0

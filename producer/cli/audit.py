@@ -1,0 +1,175 @@
+"""``assist audit``: who changed what, who was refused what, and whether anybody changed that record."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+import msgspec
+
+from ...broker_config.audit_anchor import Anchor, anchor_path, read_anchor, write_anchor
+from ...broker_config.audit_entry import AuditEntry, Outcome
+from ...broker_config.clock import iso_seconds, now_ms
+from ...broker_config.errors import Refused, RequestInvalid
+from ...broker_config.master_key import find_master_keys
+from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
+from ..security.audit_verification import Known, export_line, read_export, verify_audit
+from .argument_types import Duration
+from .assist_command import AssistGroup, assist_command
+from .call import Call
+from .tables import table
+from .terminal import terminal_columns
+
+group = AssistGroup("audit", help="Look at the record of changes and refusals, and check it.")
+
+
+@assist_command(
+    "list",
+    examples=(
+        "assist audit list --since 2h",
+        "assist audit list --who deploy --action RunCommand --limit 20",
+        "assist audit list --outcome refused --output json",
+    ),
+)
+@click.option("--since", type=Duration(), help="Only what happened within so long: 30m, 2h, 7d.")
+@click.option("--who", default="", help="Only what this user, access key or instance did.")
+@click.option("--action", default="", help="Only this action, such as RunCommand.")
+@click.option("--outcome", type=click.Choice(["done", "begun", "refused", "failed"]), help="Only what ended so.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Most entries shown.")
+def show(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:
+    """List entries, the latest first.
+
+    A change of several steps has two: that it begins, and how it ended; both carry the same Change.
+    """
+
+    def keep(entry: AuditEntry) -> bool:
+        if entry.change and entry.outcome != Outcome.BEGUN:
+            ended.add(entry.change)
+        return (
+            (not who or who in (entry.who.name, entry.who.source))
+            and (not action or entry.action == action)
+            and (outcome is None or entry.outcome == outcome)
+            # A person is shown one line for a change: its end, where it has one.
+            and (call.wants_json or entry.outcome != Outcome.BEGUN or entry.change not in ended)
+        )
+
+    ended: set[str] = set()
+    since_ms = now_ms() - int(since * 1000) if since is not None else 0
+    found = selected(newest_first(call.assistant.redis, since_ms=since_ms), keep, limit)
+    if call.wants_json:
+        call.print_json([_shape(stored, entry) for stored, entry in found])
+        return
+    rows = [
+        (
+            str(stored.number),
+            iso_seconds(entry.at_ms),
+            entry.who.name or entry.who.kind,
+            entry.who.source,
+            entry.action,
+            f"{entry.outcome} {entry.code}".rstrip(),
+            entry.what,
+        )
+        for stored, entry in found
+    ]
+    for line in table(("NUMBER", "TIME", "WHO", "FROM", "ACTION", "OUTCOME", "WHAT"), rows, terminal_columns()):
+        call.print(line)
+
+
+@assist_command(
+    "verify",
+    examples=("assist audit verify", "assist audit verify --against audit-2026-11-22.jsonl"),
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="An earlier export: what it holds must still be there, to its last entry.",
+)
+def verify(call: Call, *, against: tuple[Path, ...]) -> None:
+    """Check that no entry was edited, removed, inserted or moved; exit 4 and name the first that was.
+
+    A missing end is found by the notes that beat and this command keep in the home folder, and by exports.
+    """
+    settings = call.loaded.settings
+    master = find_master_keys(settings)
+    path = anchor_path(settings)
+    anchor = read_anchor(path) if path is not None else None
+    known: list[Known] = [Known(anchor.number, anchor.mac, f"the note in {path}")] if anchor is not None else []
+    for one in against:
+        known += _exported(one)
+    found = verify_audit(call.assistant.redis, master, known)
+    if call.wants_json:
+        call.print_json(
+            {
+                "Verified": not found.problem,
+                "Problem": found.problem,
+                "BadEntry": found.bad_number,
+                "Sealed": master is not None,
+                "EntryCount": found.count,
+                "FirstEntry": found.first_number,
+                "LastEntry": found.last_number,
+                "LastMac": found.last_mac,
+                "ComparedCount": found.known_count,
+            }
+        )
+    if found.problem:
+        raise Refused(f"the audit is not as it was written: {found.problem}", code="AuditNotVerified")
+    if path is not None and found.last_number and (anchor is None or anchor.number < found.last_number):
+        write_anchor(path, Anchor(found.last_number, found.last_mac, now_ms()))
+    if master is None:
+        call.say("there is no master key here: only accidents would show, anybody can write a chain that fits")
+    if not call.wants_json:
+        range_shown = f"entries {found.first_number} to {found.last_number}" if found.count else "no entries"
+        call.print(f"{range_shown} are as they were written; the last one's MAC is {found.last_mac or '-'}")
+
+
+@assist_command("export", examples=("assist audit export audit.jsonl", "assist audit export - | gzip > audit.gz"))
+@click.argument("target", metavar="FILE|-")
+def export(call: Call, *, target: str) -> None:
+    """Write all entries, oldest first, one JSON object per line; kept elsewhere, it is what verify compares with."""
+    entries = oldest_first(call.assistant.redis)
+    if target == "-":
+        _write(entries, sys.stdout.buffer.write)
+        return
+    with Path(target).open("wb") as file:
+        count = _write(entries, file.write)
+    call.say(f"{count} entries are in {target}")
+
+
+def _write(entries: Iterable[StoredEntry], write: Callable[[bytes], int]) -> int:
+    count = 0
+    for stored in entries:
+        write(export_line(stored) + b"\n")
+        count += 1
+    return count
+
+
+def _exported(path: Path) -> list[Known]:
+    try:
+        return list(read_export(path.read_bytes().splitlines(), f"the export {path.name}"))
+    except msgspec.MsgspecError as exc:
+        raise RequestInvalid(f"{path} is no export of the audit: {exc}", code="InvalidExport") from exc
+
+
+def _shape(stored: StoredEntry, entry: AuditEntry) -> dict[str, object]:
+    return {
+        "Number": stored.number,
+        "Time": iso_seconds(entry.at_ms),
+        "Kind": entry.who.kind,
+        "Who": entry.who.name,
+        "Role": entry.who.role,
+        "From": entry.who.source,
+        "Action": entry.action,
+        "Outcome": entry.outcome.value,
+        "Code": entry.code,
+        "What": entry.what,
+        "Digest": entry.digest,
+        "Facts": dict(entry.facts),
+        "RequestId": entry.request_id,
+        "Change": entry.change,
+        "Mac": stored.mac,
+    }
+
+
+for one in (show, verify, export):
+    group.add_command(one)

@@ -1,0 +1,1 @@
+"""``assist doctor``: look at an installation as it runs, and say what is wrong and how to mend it. Changes nothing."""

@@ -1,0 +1,29 @@
+"""Everything the doctor looks at, in order; what is not there hides nothing else."""
+
+from collections.abc import Iterator
+
+from ...broker_config.errors import RedisRefused, RedisUnreachable
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from .finding import Finding, fail, ok
+from .fleet_checks import FleetChecks
+from .local_checks import installation_key, local_checks
+from .server_checks import ServerChecks
+from .user_checks import UserChecks
+
+
+def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
+    """Look at this machine, the server, its users, and the programs around it."""
+    yield from local_checks(settings)
+    shown = redis.address.shown()
+    try:
+        redis.call("PING")
+        yield ok("redis", f"{shown} answers")
+        yield from ServerChecks(redis).all()
+        yield installation_key(redis, settings)
+        yield from UserChecks(redis).all()
+        yield from FleetChecks(redis, settings).all()
+    except RedisUnreachable as exc:
+        yield fail("redis", f"{shown} does not answer: {exc}", "start it, or name the right one with --redis-url")
+    except RedisRefused as exc:
+        yield fail("redis", f"{shown} refuses: {exc}", "use a Redis user that may do this, such as the administrator")

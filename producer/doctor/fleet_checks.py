@@ -1,0 +1,126 @@
+"""Whether the parts that should be at work are: beat, gateway, agents, queues."""
+
+import http.client
+from collections.abc import Iterator, Sequence
+from time import sleep
+
+from ...broker_config import keys
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from ...broker_config.tls import TlsClient, TlsFilesUnusable
+from ..gateway_client import connection_to
+from .finding import Finding, fail, ok, warn
+
+_CHUNK_COUNT = 500
+_SHOWN_COUNT = 5
+#: What beat's works leave while one of them has its turn; the sweep's mark is there nine tenths of the time.
+_BEAT_WORKS = ("sweep", "settle", "keep the audit")
+_BEAT_LOOKS, _LOOK_SECONDS = 10, 0.2
+#: A deadline that has passed for so long was looked at by no sweeper.
+_OVERDUE_MS = 60_000
+_BACKLOG_SHARE = 0.5
+_BACKLOG_COUNT = 100
+_GATEWAY_SECONDS = 3.0
+
+
+class FleetChecks:
+    """Checks of the programs around one server."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._settings = settings
+
+    def all(self) -> Iterator[Finding]:
+        """Every check of the programs, one after another."""
+        yield self._beat()
+        yield self._gateway()
+        ids = [one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
+        yield self._agents(ids)
+        yield self._queues(ids)
+
+    def _beat(self) -> Finding:
+        mend = "start assist-beat; without it no schedule fires and nothing that is lost gets its reason"
+        seconds, microseconds = self._redis.call("TIME")
+        server_ms = int(seconds) * 1000 + int(microseconds) // 1000
+        overdue = self._redis.call("ZCOUNT", keys.DEADLINES, "-inf", server_ms - _OVERDUE_MS)
+        if overdue:
+            return fail("beat", f"{overdue} executions are past their deadline and nobody has settled them", mend)
+        marks = [keys.beat_turn(work) for work in _BEAT_WORKS]
+        for _ in range(_BEAT_LOOKS):
+            if self._redis.call("EXISTS", *marks):
+                return ok("beat", "at work")
+            sleep(_LOOK_SECONDS)
+        return fail("beat", "no beat is at work", mend)
+
+    def _gateway(self) -> Finding:
+        gateway = self._settings.gateway
+        is_named = bool(gateway.url)
+        scheme = "https" if gateway.tls_certificate else "http"
+        local = f"http+unix://{gateway.unix_socket}" if gateway.unix_socket else ""
+        url = gateway.url or local or f"{scheme}://{gateway.host}:{gateway.port}"
+        try:
+            status = _health(url, gateway.ca_file)
+        except (OSError, http.client.HTTPException, TlsFilesUnusable) as exc:
+            mend = "start assist-gateway, or correct gateway.url"
+            if is_named:
+                return fail("gateway", f"{url} does not answer ({exc})", mend)
+            return warn("gateway", f"none at {url} ({exc})", f"{mend}; only SDKs, pages and registration need one")
+        if status == http.client.OK:
+            return ok("gateway", url)
+        return fail("gateway", f"{url}/healthz answers {status}", "see the gateway's log: it cannot reach Redis")
+
+    def _agents(self, ids: Sequence[str]) -> Finding:
+        silent: list[str] = []
+        held: list[str] = []
+        for first in range(0, len(ids), _CHUNK_COUNT):
+            chunk = ids[first : first + _CHUNK_COUNT]
+            replies = self._redis.pipeline_or_raise(
+                [("EXISTS", key) for one in chunk for key in (keys.info(one), keys.quarantine(one))]
+            )
+            silent += [one for one, alive in zip(chunk, replies[::2], strict=True) if not alive]
+            held += [one for one, is_held in zip(chunk, replies[1::2], strict=True) if is_held]
+        if not ids:
+            return warn("agents", "no instance is registered", "assist instance add ID, or an activation")
+        if held:
+            return warn(
+                "agents",
+                f"{len(held)} of {len(ids)} in quarantine: {_some(held)}",
+                "assist instance show ID says why; then assist instance release ID",
+            )
+        if silent:
+            return warn(
+                "agents",
+                f"{len(silent)} of {len(ids)} not connected: {_some(silent)}",
+                "start assist-agent there, or assist instance remove ID",
+            )
+        return ok("agents", f"{len(ids)} connected")
+
+    def _queues(self, ids: Sequence[str]) -> Finding:
+        lengths: dict[str, int] = {}
+        for first in range(0, len(ids), _CHUNK_COUNT):
+            chunk = ids[first : first + _CHUNK_COUNT]
+            replies = self._redis.pipeline_or_raise([("LLEN", keys.queue(one)) for one in chunk])
+            lengths.update(zip(chunk, replies, strict=True))
+        most = self._settings.limits.queue_count
+        full = [one for one, length in lengths.items() if length >= most * _BACKLOG_SHARE]
+        long = [one for one, length in lengths.items() if length >= _BACKLOG_COUNT]
+        text = f"{sum(lengths.values())} messages wait"
+        mend = "start the agents, or raise agent.slots there; stop what is not needed: assist invocation stop ID"
+        if full:
+            return fail("queues", f"{text}; nearly full (limit {most}): {_some(full)}", mend)
+        return warn("queues", f"{text}; long: {_some(long)}", mend) if long else ok("queues", text)
+
+
+def _health(url: str, ca_file: str) -> int:
+    tls = TlsClient(ca=ca_file, ca_option="gateway.ca_file")
+    connection = connection_to(url, tls, timeout_seconds=_GATEWAY_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN_COUNT} more" if len(names) > _SHOWN_COUNT else ""
+    return ", ".join(names[:_SHOWN_COUNT]) + more

@@ -1,0 +1,205 @@
+"""Find out whether the audit is as it was written: nothing edited, removed, inserted or moved.
+
+Each entry's MAC covers the one before it, so the first entry that does not fit is the place where somebody changed
+something. That the end is missing shows nowhere in the chain itself: for that there are notes kept elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ...broker_config import keys
+from ...broker_config.audit_entry import has_mac, is_sealed
+from ...broker_config.redis_client import Redis
+from ...broker_config.signing import MasterKeys
+from .audit_reading import StoredEntry, oldest_first
+
+TRIMMED = "AuditTrimmed"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What somebody outside of Redis knows of one entry, and from where; no body where only the MAC was noted."""
+
+    number: int
+    mac: str
+    source: str
+    body: bytes | None = None
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it; ``problem`` is empty when all is as it was written."""
+
+    count: int = 0
+    first_number: int = 0
+    last_number: int = 0
+    last_mac: str = ""
+    problem: str = ""
+    #: The first entry that is not as it was written, or the first that is missing.
+    bad_number: int = 0
+    known_count: int = 0
+
+
+class _Problem(Exception):
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.number = number
+
+
+def verify_audit(redis: Redis, master: MasterKeys | None, known: Iterable[Known] = ()) -> Verified:
+    """Walk the whole chain. Entries that are written meanwhile are checked as well."""
+    number, mac = redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
+    # Read first: what is written from now on only lengthens the chain.
+    head = Known(_number(number), (mac or b"").decode("utf-8", "replace"), "the head of the chain")
+    walk = _Walk(master, known, head)
+    try:
+        for stored in oldest_first(redis):
+            walk.take(stored)
+        walk.end()
+    except _Problem as problem:
+        return walk.result(problem)
+    return walk.result(None)
+
+
+class _Walk:
+    """Goes along the chain, entry by entry."""
+
+    def __init__(self, master: MasterKeys | None, known: Iterable[Known], head: Known) -> None:
+        self._master = master
+        self._head = head
+        self._mac_at_head = ""
+        self._known: dict[int, list[Known]] = {}
+        for one in known:
+            self._known.setdefault(one.number, []).append(one)
+        self._first: StoredEntry | None = None
+        self._last: StoredEntry | None = None
+        self._count = 0
+        self._known_count = 0
+        #: The last entry that a sealed statement says was removed for its age, with its MAC.
+        self._trimmed: tuple[int, str] = (0, "")
+
+    def take(self, stored: StoredEntry) -> None:
+        last = self._last
+        if last is None:
+            self._first = stored
+            if stored.number == 1:
+                self._check(stored, "")
+            elif stored.number < 1:
+                raise _Problem(0, f"what stands at {stored.stream_id} is no entry of the audit")
+        else:
+            self._check_number(stored, last.number + 1)
+            self._check(stored, last.mac)
+        self._check_known(stored)
+        self._note_trimming(stored)
+        if stored.number == self._head.number:
+            self._mac_at_head = stored.mac
+        self._last = stored
+        self._count += 1
+
+    def end(self) -> None:
+        first, last = self._first, self._last
+        last_number = last.number if last else 0
+        if self._head.number:
+            self._known.setdefault(self._head.number, []).append(self._head)
+        for number in sorted(self._known):
+            if number > last_number:
+                one = self._known[number][0]
+                raise _Problem(
+                    last_number + 1,
+                    f"the end is missing: entries {last_number + 1} to {number} are gone ({one.source} knows them)",
+                )
+        if last_number and self._mac_at_head != self._head.mac:
+            raise _Problem(self._head.number + 1, f"the head of the chain does not name entry {last_number}")
+        if first is None or first.number == 1:
+            return
+        trimmed_number, _ = self._trimmed
+        if trimmed_number < first.number - 1:
+            gone_from = trimmed_number + 1
+            raise _Problem(
+                gone_from,
+                f"the beginning is missing: entries {gone_from} to {first.number - 1} are gone, and no sealed "
+                "statement says that they were removed for their age",
+            )
+        if trimmed_number == first.number - 1:
+            # The statement gives the MAC that the first entry must follow.
+            self._check(first, self._trimmed[1])
+
+    def result(self, problem: _Problem | None) -> Verified:
+        return Verified(
+            count=self._count,
+            first_number=self._first.number if self._first else 0,
+            last_number=self._last.number if self._last else 0,
+            last_mac=self._last.mac if self._last else "",
+            problem=str(problem) if problem else "",
+            bad_number=problem.number if problem else 0,
+            known_count=self._known_count,
+        )
+
+    def _check_number(self, stored: StoredEntry, expected: int) -> None:
+        if stored.number > expected:
+            raise _Problem(expected, f"entries {expected} to {stored.number - 1} are missing")
+        if stored.number != expected:
+            raise _Problem(
+                expected, f"after entry {expected - 1} stands entry {stored.number}: it was moved, repeated or inserted"
+            )
+
+    def _check(self, stored: StoredEntry, before: str) -> None:
+        number = stored.number
+        if self._master is not None and not is_sealed(stored.mac):
+            raise _Problem(number, f"entry {number} carries no seal: it was not written by a holder of the master key")
+        try:
+            fits = has_mac(self._master, stored.mac, before, number, stored.body)
+        except KeyError as exc:
+            name = str(exc.args[0])[:32]
+            raise _Problem(number, f"entry {number} is sealed with the master key {name!r}, which is not here") from exc
+        if not fits:
+            raise _Problem(number, f"entry {number} was changed, or what stood before it was")
+
+    def _check_known(self, stored: StoredEntry) -> None:
+        for one in self._known.get(stored.number, ()):
+            if one.mac != stored.mac or (one.body is not None and one.body != stored.body):
+                raise _Problem(stored.number, f"entry {stored.number} is not the one that {one.source} knows")
+            self._known_count += 1
+
+    def _note_trimming(self, stored: StoredEntry) -> None:
+        if b'"' + TRIMMED.encode() + b'"' not in stored.body:
+            return
+        try:
+            entry = stored.entry
+            if entry.action == TRIMMED and entry.who.kind == "beat":
+                through = int(entry.facts["Through"])
+                self._trimmed = max(self._trimmed, (through, entry.facts["Mac"]))
+        except (msgspec.MsgspecError, KeyError, ValueError) as exc:
+            raise _Problem(stored.number, f"entry {stored.number} cannot be read") from exc
+
+
+def read_export(lines: Iterable[bytes], source: str) -> Iterator[Known]:
+    """Read what ``export`` wrote.
+
+    Raises:
+        msgspec.MsgspecError: a line is none of an export.
+    """
+    for line in lines:
+        if line.strip():
+            one = _export_decoder.decode(line)
+            yield Known(one.number, one.mac, source, one.body.encode())
+
+
+def export_line(stored: StoredEntry) -> bytes:
+    """One entry as a line of JSON that holds its exact bytes."""
+    return msgspec.json.encode(
+        _ExportLine(stored.number, stored.stream_id, stored.mac, stored.body.decode("utf-8", "replace"))
+    )
+
+
+class _ExportLine(msgspec.Struct, rename={"number": "Number", "stream_id": "StreamId", "mac": "Mac", "body": "Entry"}):
+    number: int
+    stream_id: str
+    mac: str
+    body: str
+
+
+_export_decoder = msgspec.json.Decoder(_ExportLine)
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text and text.isdigit() and len(text) <= 15 else 0

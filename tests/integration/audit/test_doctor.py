@@ -1,0 +1,291 @@
+"""The doctor on real servers, each misconfigured in one way: it finds that, and says how to mend it."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.beat.maintenance import Maintenance, Work
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, load_library
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.settings import load
+from cloud_assistant.broker_config.settings_table import Settings
+from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.cli import main
+from cloud_assistant.producer.doctor import fleet_checks, local_checks, server_checks
+from cloud_assistant.producer.doctor.examination import examine
+from cloud_assistant.producer.doctor.finding import Finding
+from cloud_assistant.producer.security.agent_rights import agent_user
+from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
+from harness.redis_server import RedisServer
+
+ADMIN = "administrator"
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server as it should be."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    users = folder / "users.acl"
+    users.write_text(f"user default on >{ADMIN} ~* &* +@all\n")
+    config: dict[str, str | int] = {"aclfile": str(users), "maxmemory": 200_000_000, "maxmemory-policy": "noeviction"}
+    with RedisServer(folder, password=ADMIN, config=config) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer, tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    write_master_keys(home / "master-key.json", new_master_keys())
+    loaded = load({"home": str(home)}).settings
+    return replace(loaded, redis_url=redis_server.url(), gateway=replace(loaded.gateway, port=1))
+
+
+@pytest.fixture
+def assistant(settings: Settings) -> Iterator[Assistant]:
+    """An installation that is well, but for a gateway: one instance with credentials, all users, a beat."""
+    with Assistant(settings=settings) as made:
+        redis = made.redis
+        load_library(redis)
+        made.add_instance("i-1")
+        made.trust.issue_credentials("i-1")
+        redis.call("HSET", keys.info("i-1"), "heartbeat_ms", 1)
+        for program in ControlProgram:
+            name = program_user(program)
+            redis.call("ACL", "SETUSER", name, "reset", "on", ">x", *program_rules(program, database=0))
+        maintenance = Maintenance(redis, "test", [Work("sweep", 2.0, lambda: None)])
+        maintenance.start()
+        yield made
+        maintenance.close()
+
+
+@pytest.fixture
+def found(assistant: Assistant) -> Callable[..., dict[str, Finding]]:
+    """Examine, and answer the findings by name."""
+
+    def look(settings: Settings | None = None) -> dict[str, Finding]:
+        chosen = settings or assistant.settings
+        redis = Redis(chosen.redis_url, connect_timeout_seconds=2.0)
+        try:
+            return {one.name: one for one in examine(redis, chosen)}
+        finally:
+            redis.close()
+
+    return look
+
+
+Found = Callable[..., dict[str, Finding]]
+
+
+def test_an_installation_that_is_well_has_nothing_to_mend(found: Found) -> None:
+    findings = found()
+    unwell = {name: one for name, one in findings.items() if one.status != "ok"}
+    # This one has no gateway, and need not have one.
+    assert set(unwell) == {"gateway"}, unwell
+    assert unwell["gateway"].status == "warn"
+
+
+def _config(*pair: str) -> Callable[[Redis], None]:
+    return lambda redis: redis.call("CONFIG", "SET", *pair)
+
+
+def _leave_no_headroom(redis: Redis) -> None:
+    info = dict(line.split(":", 1) for line in redis.call("INFO", "memory").decode().splitlines() if ":" in line)
+    redis.call("CONFIG", "SET", "maxmemory", int(int(info["used_memory"]) * 1.02))
+
+
+def _drop_library(redis: Redis) -> None:
+    redis.call("FUNCTION", "DELETE", LIBRARY_NAME)
+
+
+def _change_library(redis: Redis) -> None:
+    _drop_library(redis)
+    code = f"#!lua name={LIBRARY_NAME}\nredis.register_function('ca_claim', function() return 1 end)"
+    redis.call("FUNCTION", "LOAD", code)
+
+
+def _forget_master_key(redis: Redis) -> None:
+    redis.call("HSET", keys.MASTER_KEYS, "k1", "0123456789abcdef")
+
+
+def _fill_queue(redis: Redis) -> None:
+    redis.call("RPUSH", keys.queue("i-1"), *["x"] * 6_000)
+
+
+WRONG = [
+    pytest.param(_config("maxmemory-policy", "allkeys-lru"), "eviction", "fail", id="eviction"),
+    pytest.param(_config("appendonly", "no"), "persistence", "fail", id="no append-only file"),
+    pytest.param(_config("appendfsync", "no"), "persistence", "fail", id="no fsync"),
+    pytest.param(_config("maxmemory", "0"), "memory", "warn", id="no maxmemory"),
+    pytest.param(_leave_no_headroom, "memory", "fail", id="no headroom"),
+    pytest.param(_drop_library, "functions", "fail", id="no functions"),
+    pytest.param(_change_library, "functions", "fail", id="other functions"),
+    pytest.param(_forget_master_key, "installation", "fail", id="another master key"),
+    pytest.param(lambda redis: redis.call("ACL", "DELUSER", agent_user("i-1")), "agent users", "fail", id="user gone"),
+    pytest.param(
+        lambda redis: redis.call("ACL", "SETUSER", agent_user("i-1"), "+scan"), "agent users", "fail", id="more rights"
+    ),
+    pytest.param(
+        lambda redis: redis.call("ACL", "SETUSER", agent_user("i-1"), "~ca:*"), "agent users", "fail", id="more keys"
+    ),
+    pytest.param(
+        lambda redis: redis.call("ACL", "SETUSER", agent_user("i-1"), "-fcall"), "agent users", "fail", id="fewer"
+    ),
+    pytest.param(
+        lambda redis: redis.call("ACL", "SETUSER", agent_user("i-0"), "on"), "agent users", "fail", id="stranger"
+    ),
+    pytest.param(
+        lambda redis: redis.call("ACL", "SETUSER", "ca-beat", "+@all"), "program users", "fail", id="program's rights"
+    ),
+    pytest.param(lambda redis: redis.call("DEL", keys.info("i-1")), "agents", "warn", id="agent silent"),
+    pytest.param(
+        lambda redis: redis.call("HSET", keys.quarantine("i-1"), "reason", "x"), "agents", "warn", id="quarantine"
+    ),
+    pytest.param(_fill_queue, "queues", "fail", id="queue full"),
+    pytest.param(lambda redis: redis.call("RPUSH", keys.queue("i-1"), *["x"] * 200), "queues", "warn", id="queue long"),
+    pytest.param(lambda redis: redis.call("ZADD", keys.DEADLINES, 1, "t-1.0@i-1"), "beat", "fail", id="nobody sweeps"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "name", "status"), WRONG)
+def test_each_thing_that_is_wrong_is_found_alone_and_with_its_remedy(
+    assistant: Assistant, found: Found, spoil: Callable[[Redis], None], name: str, status: str
+) -> None:
+    spoil(assistant.redis)
+    findings = found()
+    assert findings[name].status == status, findings[name]
+    assert findings[name].mend
+    others = {one.name: one for one in findings.values() if one.status == "fail" and one.name != name}
+    assert not others
+
+
+def test_a_default_user_without_a_password_is_found(assistant: Assistant, found: Found, settings: Settings) -> None:
+    assistant.redis.call("ACL", "SETUSER", "default", "nopass")
+    open_to_all = replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", ""))
+    finding = found(open_to_all)["default user"]
+    assert (finding.status, "resetpass" in finding.mend) == ("warn", True)
+
+
+def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assistant, found: Found) -> None:
+    before = assistant.redis.call("ACL", "LIST")
+    found()
+    assert assistant.redis.call("ACL", "LIST") == before
+
+
+def test_no_beat_at_work_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_checks, "_LOOK_SECONDS", 0.01)
+    redis = Redis(settings.redis_url)
+    findings = {one.name: one for one in examine(redis, settings)}
+    redis.close()
+    assert (findings["beat"].status, "assist-beat" in findings["beat"].mend) == ("fail", True)
+    # Nothing was loaded nor registered here either.
+    assert findings["functions"].status == "fail"
+    assert findings["program users"].status == "warn"
+    assert findings["agents"].status == "warn"
+
+
+def test_a_server_without_an_acl_file_is_found(tmp_path: Path, settings: Settings) -> None:
+    with RedisServer(tmp_path / "other") as server:
+        redis = Redis(server.url())
+        findings = {one.name: one for one in examine(redis, replace(settings, redis_url=server.url()))}
+        redis.close()
+    assert findings["ACL file"].status == "warn"
+    assert "aclfile" in findings["ACL file"].mend
+
+
+def test_a_master_key_that_others_can_read_is_found(settings: Settings, found: Found) -> None:
+    path = Path(settings.home) / "master-key.json"
+    path.chmod(0o644)
+    finding = found()["master key"]
+    assert (finding.status, "chmod 600" in finding.mend) == ("fail", True)
+
+
+def test_a_missing_master_key_of_an_installation_that_has_one_is_found(
+    assistant: Assistant, settings: Settings, found: Found
+) -> None:
+    assert assistant.trust.master
+    (Path(settings.home) / "master-key.json").unlink()
+    assert found()["installation"].status == "fail"
+
+
+def test_a_home_that_others_can_write_is_found(settings: Settings, found: Found) -> None:
+    Path(settings.home).chmod(0o777)
+    assert found()["home"].status == "fail"
+
+
+def test_a_full_disk_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_checks, "_DISK_FAIL_BYTES", 1 << 60)
+    assert found()["disk"].status == "fail"
+
+
+def test_a_wrong_clock_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_checks, "now_ms", lambda: now_ms() + 600_000)
+    assert found()["clock"].status == "fail"
+    monkeypatch.setattr(server_checks, "now_ms", lambda: now_ms() - 5_000)
+    assert found()["clock"].status == "warn"
+
+
+def test_a_named_gateway_that_is_not_there_or_not_well_is_found(settings: Settings, found: Found) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        named = replace(settings, gateway=replace(settings.gateway, url=url))
+        assert found(named)["gateway"].status == "fail"
+
+
+def test_an_address_in_clear_beyond_this_machine_is_found(found: Found, settings: Settings) -> None:
+    name = socket.gethostname()
+    try:
+        reachable = bool(socket.getaddrinfo(name, None))
+    except OSError:
+        reachable = False
+    if not reachable:
+        pytest.skip("this machine cannot resolve its own name")
+    elsewhere = replace(settings, redis_url=settings.redis_url.replace("127.0.0.1", name))
+    findings = found(elsewhere)
+    # Where the server listens on loopback alone it does not answer under that name.
+    assert findings["tls"].status == "warn" if "tls" in findings else findings["redis"].status == "fail"
+
+
+def test_a_user_that_may_not_look_is_told_so_and_sees_the_rest(found: Found, settings: Settings) -> None:
+    as_producer = settings.redis_url.replace(f":{ADMIN}@", "ca-gateway:x@")
+    findings = found(replace(settings, redis_url=as_producer))
+    assert findings["users"].status == "warn"
+    assert "administrator" in findings["users"].mend
+    assert findings["eviction"].status == "ok"
+    assert findings["agents"].status == "ok"
+
+
+def test_no_redis_is_one_failure_and_the_machine_is_still_examined(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_HOME", settings.home)
+    assert main(["doctor", "--redis-url", "redis://127.0.0.1:1", "--output", "json"]) == 1
+    shown = {one["Check"]: one["Status"] for one in json.loads(capsys.readouterr().out)}
+    assert shown["redis"] == "fail"
+    assert shown["master key"] == "ok"
+
+
+@pytest.mark.usefixtures("assistant")
+def test_the_command_ends_with_0_when_well_and_prints_remedies_when_not(
+    settings: Settings, redis_server: RedisServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_HOME", settings.home)
+    assert os.environ["CLOUD_ASSISTANT_HOME"]
+    assert main(["doctor", "--redis-url", settings.redis_url]) == 0
+    redis = Redis(redis_server.url())
+    redis.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    redis.close()
+    assert main(["doctor", "--redis-url", settings.redis_url]) == 1
+    text = capsys.readouterr().out
+    assert "fail  eviction" in text
+    assert "→ CONFIG SET maxmemory-policy noeviction" in text

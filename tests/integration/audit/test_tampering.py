@@ -1,0 +1,179 @@
+"""Whatever is done to the audit in Redis without the master key, verify finds it and names the first bad entry."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from integration.audit.conftest import Entry
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit_entry import entry_mac
+from cloud_assistant.broker_config.errors import RedisRefused, Refused
+from cloud_assistant.broker_config.master_key import find_master_keys
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.settings_table import Settings
+from cloud_assistant.producer import Assistant, Targets
+from cloud_assistant.producer.security.audit_reading import oldest_first
+from cloud_assistant.producer.security.audit_verification import (
+    Known,
+    Verified,
+    export_line,
+    read_export,
+    verify_audit,
+)
+
+Verify = Callable[..., Verified]
+
+
+@pytest.fixture
+def verify(redis: Redis, settings: Settings) -> Verify:
+    return lambda known=(): verify_audit(redis, find_master_keys(settings), known)
+
+
+@pytest.fixture
+def ten(assistant: Assistant) -> None:
+    """Ten entries: five instances were added."""
+    for number in range(5):
+        assistant.add_instance(f"i-{number}")
+
+
+def edited(entry: Entry, old: bytes, new: bytes) -> Entry:
+    place, fields = entry
+    return place, [fields[0], fields[1], fields[2], fields[3].replace(old, new), *fields[4:]]
+
+
+def renumbered(entries: Sequence[Entry]) -> list[Entry]:
+    return [(place, [b"number", b"%d" % number, *fields[2:]]) for number, (place, fields) in enumerate(entries, 1)]
+
+
+@pytest.mark.usefixtures("ten")
+def test_an_untouched_audit_is_as_it_was_written(verify: Verify) -> None:
+    found = verify()
+    assert (found.problem, found.count, found.first_number, found.last_number) == ("", 10, 1, 10)
+
+
+@pytest.mark.usefixtures("ten")
+@pytest.mark.parametrize(
+    ("tamper", "bad_number"),
+    [
+        pytest.param(lambda all_: [*all_[:4], edited(all_[4], b"i-2", b"i-9"), *all_[5:]], 5, id="edited"),
+        pytest.param(lambda all_: [edited(all_[0], b"i-0", b"i-9"), *all_[1:]], 1, id="first edited"),
+        pytest.param(lambda all_: [*all_[:9], edited(all_[9], b"i-4", b"i-9")], 10, id="last edited"),
+        pytest.param(lambda all_: [*all_[:4], *all_[5:]], 5, id="removed"),
+        pytest.param(lambda all_: renumbered([*all_[:4], *all_[5:]]), 5, id="removed and renumbered"),
+        pytest.param(lambda all_: all_[3:], 1, id="beginning removed"),
+        pytest.param(lambda all_: renumbered(all_[3:]), 1, id="beginning removed and renumbered"),
+        pytest.param(lambda all_: [*all_[:4], all_[5], all_[4], *all_[6:]], 5, id="reordered"),
+        pytest.param(lambda all_: renumbered([*all_[:4], all_[5], all_[4], *all_[6:]]), 5, id="reordered, renumbered"),
+        pytest.param(lambda all_: [*all_[:4], all_[2], *all_[4:]], 5, id="inserted a copy"),
+        pytest.param(lambda all_: renumbered([*all_[:4], all_[2], *all_[4:]]), 5, id="inserted a copy, renumbered"),
+        pytest.param(lambda all_: [*all_, all_[0]], 11, id="appended a copy"),
+    ],
+)
+def test_verify_names_the_first_entry_that_is_not_as_it_was_written(
+    verify: Verify,
+    entries: Callable[[], list[Entry]],
+    rewrite: Callable[[Sequence[Entry]], None],
+    tamper: Callable[[list[Entry]], list[Entry]],
+    bad_number: int,
+) -> None:
+    rewrite(tamper(entries()))
+    found = verify()
+    assert found.problem
+    assert found.bad_number == bad_number
+
+
+@pytest.mark.usefixtures("ten")
+def test_a_chain_made_anew_without_the_key_is_found(
+    verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None]
+) -> None:
+    before, forged = "", []
+    for number, (place, fields) in enumerate(entries(), 1):
+        body = fields[3].replace(b"i-2", b"i-9")
+        before = entry_mac(None, before, number, body)
+        forged.append((place, [b"number", b"%d" % number, b"body", body, b"mac", before.encode()]))
+    rewrite(forged)
+    assert "carries no seal" in verify().problem
+
+
+@pytest.mark.usefixtures("ten")
+def test_a_missing_end_is_found_by_the_head_or_by_what_was_kept_elsewhere(
+    redis: Redis, verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None]
+) -> None:
+    exported = list(read_export([export_line(one) for one in oldest_first(redis)], "the export"))
+    stored = entries()
+    redis.call("XDEL", keys.AUDIT, stored[-1][0], stored[-2][0])
+    assert (verify().bad_number, "the head" in verify().problem) == (9, True)
+    # Now with the head set back: nothing in Redis tells of it any more.
+    rewrite(stored[:8])
+    assert verify().problem == ""
+    found = verify(exported)
+    assert (found.bad_number, "the export" in found.problem) == (9, True)
+    anchor = Known(10, stored[9][1][5].decode(), "the note")
+    assert verify([anchor]).bad_number == 9
+
+
+@pytest.mark.usefixtures("ten")
+def test_an_end_written_anew_after_a_cut_is_found_by_an_export(
+    redis: Redis, verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None],
+    settings: Settings,
+) -> None:  # fmt: skip
+    exported = list(read_export([export_line(one) for one in oldest_first(redis)], "the export"))
+    rewrite(entries()[:8])
+    with Assistant(settings=settings) as later:
+        later.add_instance("i-later")
+    found = verify(exported)
+    assert (found.bad_number, "is not the one" in found.problem) == (9, True)
+
+
+@pytest.mark.usefixtures("ten")
+def test_an_export_of_an_untouched_audit_agrees_with_it(redis: Redis, verify: Verify, assistant: Assistant) -> None:
+    exported = list(read_export([export_line(one) for one in oldest_first(redis)], "the export"))
+    assistant.add_instance("i-later")
+    found = verify(exported)
+    assert (found.problem, found.known_count, found.count) == ("", 10, 12)
+
+
+@pytest.mark.usefixtures("ten")
+def test_a_removed_head_does_not_let_the_chain_begin_anew_unseen(
+    redis: Redis, verify: Verify, settings: Settings
+) -> None:
+    redis.call("DEL", keys.AUDIT_HEAD)
+    with Assistant(settings=settings) as later:
+        later.add_instance("i-later")
+    assert verify().bad_number == 11
+
+
+@pytest.mark.usefixtures("ten")
+def test_all_gone_is_found_by_the_head(redis: Redis, verify: Verify) -> None:
+    redis.call("DEL", keys.AUDIT)
+    assert verify().bad_number == 1
+
+
+def test_when_nothing_can_be_entered_nothing_is_changed(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-1")
+    redis.call("DEL", keys.AUDIT)
+    redis.call("SET", keys.AUDIT, "in the way")
+    command_count = redis.call("ZCARD", keys.COMMANDS)
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        assistant.create_command(name="x", type="RunShellScript", content="true")
+    assert redis.call("ZCARD", keys.COMMANDS) == command_count
+
+
+def test_a_run_that_cannot_be_entered_reaches_no_queue(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-1")
+    redis.call("DEL", keys.AUDIT)
+    redis.call("SET", keys.AUDIT, "in the way")
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        assistant.run_command("true", Targets(instance_ids=["i-1"]))
+    assert redis.call("EXISTS", keys.queue("i-1"), keys.INVOCATIONS) == 0
+
+
+def test_without_the_master_key_nothing_can_be_changed_beside_sealed_entries(
+    assistant: Assistant, settings: Settings, redis: Redis
+) -> None:
+    assistant.add_instance("i-1")
+    with Assistant(settings=replace(settings, home="")) as keyless, pytest.raises(Refused) as refused:
+        keyless.add_instance("i-2")
+    assert refused.value.code == "AuditUnsealed"
+    assert redis.call("EXISTS", keys.profile("i-2")) == 0

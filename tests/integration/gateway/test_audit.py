@@ -1,0 +1,158 @@
+"""The gateway and the audit: who asked for what from where, what was refused, and no flood of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.gateway.whole_gateway import SECRET, WholeGateway, whole_gateway
+from unit.producer.gateway.signing import v1_query
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.signing import digest, new_master_keys, write_master_keys
+from cloud_assistant.producer.gateway.api_errors import api_error
+from cloud_assistant.producer.gateway.exchange import Exchange
+from cloud_assistant.producer.gateway.http_messages import HttpRequest
+from cloud_assistant.producer.gateway.refusal_audit import KEY_COUNT, STRANGERS_COUNT, RefusalAudit
+from cloud_assistant.producer.security.access_keys import AccessKeys
+from cloud_assistant.producer.security.audit_verification import verify_audit
+from harness.redis_server import RedisServer
+
+MASTER = new_master_keys()
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    home = tmp_path / "home"
+    write_master_keys(home / "master-key.json", MASTER)
+    with whole_gateway(redis_server.url(), home) as made:
+        yield made
+
+
+def entered(redis: Redis) -> list[AuditEntry]:
+    return [decode_entry(fields[3]) for _, fields in redis.call("XRANGE", keys.AUDIT, "-", "+")]
+
+
+def call_as(gateway: WholeGateway, key: tuple[str, str], action: str, **parameters: str) -> tuple[int, Any]:
+    form = v1_query(action, {"RegionId": "local", **parameters}, secret=key[1], AccessKeyId=key[0])
+    status, body = gateway.post(form)
+    return status, body
+
+
+def test_a_change_is_entered_with_the_key_the_address_and_the_request_id(gateway: WholeGateway) -> None:
+    status, answer = gateway.call(
+        "CreateCommand", {"Name": "x", "Type": "RunShellScript", "CommandContent": "ZWNobyAxMjM="}
+    )
+    assert status == 200
+    begun, done = entered(gateway.assistant.redis)
+    assert (begun.outcome, done.outcome, begun.change) == ("begun", "done", done.change)
+    assert (done.who.kind, done.who.name, done.who.source) == ("access-key", "wholekey", "127.0.0.1")
+    assert done.request_id == answer["RequestId"]
+    assert done.what == answer["CommandId"]
+    assert done.digest == digest(b"echo 123")
+
+
+def test_a_run_is_one_entry_and_its_refusal_another(gateway: WholeGateway) -> None:
+    gateway.assistant.add_instance("i-1")
+    given = {"Type": "RunShellScript", "CommandContent": "echo 1", "InstanceId.1": "i-1"}
+    _, answer = gateway.call("RunCommand", given)
+    assert gateway.call("RunCommand", {**given, "InstanceId.1": "i-none"})[0] == 404
+    assert gateway.call("RunCommand", {**given, "Timeout": "never"})[0] == 400
+    runs = [one for one in entered(gateway.assistant.redis) if one.action == "RunCommand"]
+    assert [(one.outcome, one.code) for one in runs] == [
+        ("done", ""),
+        ("refused", "InvalidInstance.NotFound"),
+        ("refused", "InvalidTimeout"),
+    ]
+    assert runs[0].what == answer["InvokeId"]
+    assert {one.who.name for one in runs} == {"wholekey"}
+
+
+def test_activations_tags_and_settings_are_entered(gateway: WholeGateway) -> None:
+    gateway.assistant.add_instance("i-1")
+    gateway.call("CreateActivation", {"InstanceCount": "1"})
+    gateway.call(
+        "TagResources", {"ResourceType": "instance", "ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "b"}
+    )
+    gateway.call("ModifyCloudAssistantSettings", {"SettingType": "SessionManagerConfig"})
+    done = [one.action for one in entered(gateway.assistant.redis) if one.outcome == "done"]
+    assert done == ["AddInstance", "CreateActivation", "TagResources", "ModifyCloudAssistantSettings"]
+
+
+def test_reading_is_not_entered_and_a_forbidden_action_is(gateway: WholeGateway) -> None:
+    viewer = AccessKeys(gateway.assistant.redis, MASTER).create("v", "viewer")
+    before = len(entered(gateway.assistant.redis))
+    assert call_as(gateway, viewer, "DescribeCommands")[0] == 200
+    assert len(entered(gateway.assistant.redis)) == before
+    assert call_as(gateway, viewer, "DeleteCommand", CommandId="c-1")[0] == 403
+    last = entered(gateway.assistant.redis)[-1]
+    assert (last.who.name, last.who.role, last.action, last.code) == (
+        *(viewer[0], "viewer"),
+        *("DeleteCommand", "Forbidden.RAM"),
+    )
+
+
+def test_a_wrong_signature_is_entered_as_a_strangers(gateway: WholeGateway) -> None:
+    assert call_as(gateway, ("wholekey", "wrong"), "DescribeCommands")[0] == 400
+    assert call_as(gateway, ("nobody", "wrong"), "DescribeCommands")[0] == 404
+    first, second = entered(gateway.assistant.redis)
+    assert (first.who.kind, first.who.name, first.who.source, first.code) == (
+        *("unknown", "wholekey", "127.0.0.1"),
+        "SignatureDoesNotMatch",
+    )
+    assert second.code == "InvalidAccessKeyId.NotFound"
+
+
+def test_a_flood_of_strangers_is_counted(gateway: WholeGateway) -> None:
+    for _ in range(STRANGERS_COUNT + 40):
+        gateway.post("Action=Nothing")
+    # A minute may have ended within.
+    assert STRANGERS_COUNT <= len(entered(gateway.assistant.redis)) <= STRANGERS_COUNT + 41
+
+
+def test_the_counted_rest_of_a_minute_is_entered_with_the_next(gateway: WholeGateway) -> None:
+    moment = [60_000]
+    audit = RefusalAudit(gateway.assistant.auditing, lambda: moment[0])
+    audit.turn()
+    for _ in range(STRANGERS_COUNT + 5):
+        exchange = Exchange(HttpRequest("GET", "/", b"", [], b""), "192.0.2.1")
+        audit.refused(exchange, api_error("InvalidAccessKeyId.NotFound"), is_entered=False)
+    assert len(entered(gateway.assistant.redis)) == STRANGERS_COUNT
+    moment[0] += 60_000
+    audit.turn()
+    last = entered(gateway.assistant.redis)[-1]
+    assert (last.action, last.code, last.facts) == (
+        *("RefusedRequests", "MoreRefusals"),
+        {"InvalidAccessKeyId.NotFound": "5"},
+    )
+
+
+def test_a_key_that_is_refused_all_the_time_is_throttled_and_may_still_read(gateway: WholeGateway) -> None:
+    operator = AccessKeys(gateway.assistant.redis, MASTER).create("o", "operator")
+    for _ in range(KEY_COUNT):
+        call_as(gateway, operator, "DeleteCommand", CommandId="c-none")
+    status, body = call_as(gateway, operator, "DeleteCommand", CommandId="c-none")
+    # A minute may have ended within.
+    if status == 400:
+        assert b"Throttling.User" in body
+        before = len(entered(gateway.assistant.redis))
+        call_as(gateway, operator, "DeleteCommand", CommandId="c-none")
+        assert len(entered(gateway.assistant.redis)) == before
+    assert call_as(gateway, operator, "DescribeCommands")[0] == 200
+    assert gateway.call("CreateActivation", {"InstanceCount": "1"})[0] == 200
+    assert verify_audit(gateway.assistant.redis, MASTER).problem == ""
+
+
+def test_no_secret_reaches_the_audit(gateway: WholeGateway) -> None:
+    gateway.call(
+        "CreateCommand",
+        {"Name": "x", "Type": "RunShellScript", "CommandContent": "CANARY", "ContentEncoding": "PlainText"},
+    )
+    gateway.call("InvokeCommand", {"CommandId": "c-none", "InstanceId.1": "i-1", "Parameters": '{"a":"CANARY"}'})
+    everything = b"".join(
+        b"".join(fields) for _, fields in gateway.assistant.redis.call("XRANGE", keys.AUDIT, "-", "+")
+    )
+    assert b"CANARY" not in everything
+    assert SECRET.encode() not in everything

@@ -1,0 +1,298 @@
+"""Access keys that are limited to instances, commands, accounts or actions: what they may not do, and not see."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+from unit.producer.gateway.signing import v1_query
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit_entry import decode_entry
+from cloud_assistant.broker_config.errors import RequestInvalid
+from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.producer import Assistant, Targets
+from cloud_assistant.producer.gateway.action_table import action_registry
+from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.security.access_keys import AccessKeys
+from cloud_assistant.producer.security.scopes import Scope, checked
+from harness.redis_server import RedisServer
+
+MASTER = new_master_keys()
+TEST = Scope(instance_tags={"env": "test"})
+RUN = {"Type": "RunShellScript", "CommandContent": "true"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two instances, mi-test and mi-prod, a command, and an invocation of it on each and on both."""
+
+    gateway: WholeGateway
+    assistant: Assistant
+    command_id: str
+    other_command_id: str
+    on_test: str
+    on_prod: str
+    on_both: str
+
+    def key(self, scope: Scope, role: str = "admin") -> Callable[..., tuple[int, dict[str, Any]]]:
+        """Make a key and answer what calls the gateway with it."""
+        key_id, secret = AccessKeys(self.assistant.redis, MASTER).create("limited", role, scope)
+
+        def call(action: str, **parameters: str) -> tuple[int, dict[str, Any]]:
+            given = {"RegionId": "local", **{name.replace("__", "."): value for name, value in parameters.items()}}
+            status, body = self.gateway.post(v1_query(action, given, secret=secret, AccessKeyId=key_id))
+            return status, json.loads(body)
+
+        return call
+
+
+@pytest.fixture
+def scene(redis_server: RedisServer, tmp_path: Path) -> Iterator[Scene]:
+    home = tmp_path / "home"
+    write_master_keys(home / "master-key.json", MASTER)
+    with whole_gateway(redis_server.url(), home) as gateway:
+        assistant = gateway.assistant
+        assistant.add_instance("mi-test", tags={"env": "test"})
+        assistant.add_instance("mi-prod", tags={"env": "prod"})
+        command_id = assistant.create_command(name="x", type="RunShellScript", content="true", username="deploy")
+        other = assistant.create_command(name="y", type="RunShellScript", content="true")
+
+        def invoke(command: str, *ids: str) -> str:
+            return assistant.invoke_command(command, Targets(instance_ids=ids)).invoke_id
+
+        yield Scene(
+            gateway,
+            assistant,
+            command_id,
+            other,
+            invoke(command_id, "mi-test"),
+            invoke(other, "mi-prod"),
+            invoke(command_id, "mi-test", "mi-prod"),
+        )
+
+
+def refused(answer: tuple[int, dict[str, Any]], rule: str) -> bool:
+    status, body = answer
+    return status == 403 and body["Code"] == "Forbidden.RAM" and rule in body["Message"]
+
+
+def test_a_key_limited_to_a_tag_runs_there_and_nowhere_else(scene: Scene) -> None:
+    call = scene.key(TEST)
+    assert call("RunCommand", **RUN, InstanceId__1="mi-test")[0] == 200
+    assert call("InvokeCommand", CommandId=scene.command_id, InstanceId__1="mi-test")[0] == 200
+    for parameters in (
+        {"InstanceId__1": "mi-prod"},
+        {"InstanceId__1": "mi-test", "InstanceId__2": "mi-prod"},
+        {"ResourceTag__1__Key": "env", "ResourceTag__1__Value": "prod"},
+        {"ResourceTag__1__Key": "env"},
+        {"InstanceId__1": "mi-unknown"},
+    ):
+        assert refused(call("RunCommand", **RUN, **parameters), "instance-tag=env=test"), parameters
+        invoke = call("InvokeCommand", CommandId=scene.command_id, **parameters)
+        assert refused(invoke, "instance-tag=env=test"), parameters
+        file = {"Name": "a", "TargetDir": "/tmp", "Content": "x", **parameters}
+        if "InstanceId__1" in parameters:
+            assert refused(call("SendFile", **file), "instance-tag=env=test"), parameters
+
+
+def test_a_refusal_is_in_the_audit_with_the_key(scene: Scene) -> None:
+    call = scene.key(TEST)
+    call("RunCommand", **RUN, InstanceId__1="mi-prod")
+    last = decode_entry(scene.assistant.redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", 1)[0][1][3])
+    assert (last.action, last.outcome, last.code, last.what) == ("RunCommand", "refused", "Forbidden.RAM", "mi-prod")
+
+
+def test_a_key_limited_to_a_tag_stops_only_what_runs_there(scene: Scene) -> None:
+    call = scene.key(TEST)
+    assert refused(call("StopInvocation", InvokeId=scene.on_prod), "env=test")
+    assert refused(call("StopInvocation", InvokeId=scene.on_both), "env=test")
+    assert call("StopInvocation", InvokeId=scene.on_both, InstanceId__1="mi-test")[0] == 200
+    assert call("StopInvocation", InvokeId=scene.on_test)[0] == 200
+
+
+def test_a_key_limited_to_a_tag_sees_no_results_of_others(scene: Scene) -> None:
+    call = scene.key(TEST, "viewer")
+    listed = call("DescribeInvocations")[1]["Invocations"]["Invocation"]
+    assert {one["InvokeId"] for one in listed} == {scene.on_test, scene.on_both}
+    shown = {row["InstanceId"] for one in listed for row in one["InvokeInstances"]["InvokeInstance"]}
+    assert shown == {"mi-test"}
+    for parameters in (
+        {},
+        {"InvokeId": scene.on_both},
+        {"InvokeId": scene.on_prod},
+        {"InvokeId": scene.on_both, "IncludeHistory": "true"},
+        {"InstanceId": "mi-prod"},
+        {"InvokeId": scene.on_prod, "InstanceId": "mi-prod"},
+        {"CommandId": scene.command_id},
+        {"MaxResults": "1"},
+    ):
+        answer = call("DescribeInvocationResults", **parameters)[1]["Invocation"]
+        results = answer["InvocationResults"]["InvocationResult"]
+        assert {one["InstanceId"] for one in results} <= {"mi-test"}, parameters
+        if scene.on_prod in parameters.values():
+            assert (answer["TotalCount"], answer["Status"]) == (0, "")
+    assert call("DescribeInvocations", InvokeId=scene.on_prod)[1]["Invocations"]["Invocation"] == []
+
+
+def test_a_key_limited_to_a_tag_sees_no_other_instances(scene: Scene) -> None:
+    call = scene.key(TEST, "viewer")
+    page = call("DescribeInstances")[1]
+    assert ([one["InstanceId"] for one in page["Instances"]["Instance"]], page["TotalCount"]) == (["mi-test"], 1)
+    assert call("DescribeInstances", InstanceIds='["mi-prod"]')[1]["Instances"]["Instance"] == []
+    statuses = call("DescribeCloudAssistantStatus")[1]["InstanceCloudAssistantStatusSet"]
+    assert [one["InstanceId"] for one in statuses["InstanceCloudAssistantStatus"]] == ["mi-test"]
+    assert call("DescribeCloudAssistantStatus", InstanceId__1="mi-prod")[0] == 404
+    managed = call("DescribeManagedInstances")[1]["Instances"]
+    assert [one["InstanceId"] for one in managed] == ["mi-test"]
+    assert call("DescribeManagedInstances", InstanceId__1="mi-prod")[1]["Instances"] == []
+    assert refused(call("ListTagResources", ResourceType="instance", ResourceId__1="mi-prod"), "env=test")
+    assert call("ListTagResources", ResourceType="instance", ResourceId__1="mi-test")[0] == 200
+    assert refused(call("ListTagResources", ResourceType="instance", Tag__1__Key="env"), "env=test")
+
+
+def test_a_key_limited_to_a_tag_cannot_move_instances_into_its_reach(scene: Scene) -> None:
+    call = scene.key(TEST)
+    tag = {"Tag__1__Key": "env", "Tag__1__Value": "test"}
+    assert refused(call("TagResources", ResourceType="instance", ResourceId__1="mi-prod", **tag), "env=test")
+    assert refused(call("UntagResources", ResourceType="instance", ResourceId__1="mi-test", All="true"), "env=test")
+    assert refused(call("CreateActivation", InstanceCount="1", **tag), "whole fleet")
+
+
+def test_a_key_limited_to_commands_invokes_these_and_runs_nothing_else(scene: Scene) -> None:
+    call = scene.key(Scope(command_ids=[scene.command_id]))
+    rule = f"command={scene.command_id}"
+    assert call("InvokeCommand", CommandId=scene.command_id, InstanceId__1="mi-prod")[0] == 200
+    assert refused(call("InvokeCommand", CommandId=scene.other_command_id, InstanceId__1="mi-prod"), rule)
+    assert refused(call("RunCommand", **RUN, InstanceId__1="mi-prod"), rule)
+    assert refused(call("CreateCommand", Name="z", **RUN), rule)
+    assert refused(call("DeleteCommand", CommandId=scene.other_command_id), rule)
+    assert refused(call("ModifyCommand", CommandId=scene.other_command_id, Name="z"), rule)
+    file = {"Name": "a", "TargetDir": "/tmp", "Content": "x"}
+    assert refused(call("SendFile", **file, InstanceId__1="mi-prod"), rule)
+    assert refused(call("StopInvocation", InvokeId=scene.on_prod), rule)
+    assert refused(call("DeregisterManagedInstance", InstanceId="mi-prod"), "whole fleet")
+    commands = call("DescribeCommands")[1]
+    assert [one["CommandId"] for one in commands["Commands"]["Command"]] == [scene.command_id]
+    results = call("DescribeInvocationResults")[1]["Invocation"]["InvocationResults"]["InvocationResult"]
+    assert {one["CommandId"] for one in results} == {scene.command_id}
+    assert call("ModifyCommand", CommandId=scene.command_id, Name="renamed")[0] == 200
+
+
+def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
+    call = scene.key(Scope(user_names=["deploy"]))
+    rule = "user-name=deploy"
+    assert call("RunCommand", **RUN, InstanceId__1="mi-prod", Username="deploy")[0] == 200
+    assert refused(call("RunCommand", **RUN, InstanceId__1="mi-prod", Username="root"), rule)
+    assert refused(call("RunCommand", **RUN, InstanceId__1="mi-prod"), rule)
+    assert call("InvokeCommand", CommandId=scene.command_id, InstanceId__1="mi-prod")[0] == 200
+    assert refused(call("InvokeCommand", CommandId=scene.command_id, InstanceId__1="mi-prod", Username="root"), rule)
+    assert refused(call("InvokeCommand", CommandId=scene.other_command_id, InstanceId__1="mi-prod"), rule)
+    assert refused(call("ModifyCommand", CommandId=scene.other_command_id, Launcher="evil"), rule)
+    file = {"Name": "a", "TargetDir": "/etc", "Content": "x", "InstanceId__1": "mi-prod"}
+    assert refused(call("SendFile", **file), rule)
+    assert refused(call("SendFile", **file, FileOwner="root"), rule)
+    as_root = Scope(user_names=["root"])
+    assert scene.key(as_root)("RunCommand", **RUN, InstanceId__1="mi-prod")[0] == 200
+
+
+def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> None:
+    timed = scene.key(Scope())(
+        "InvokeCommand", CommandId=scene.other_command_id, InstanceId__1="mi-test", Frequency="0 0 3 * * *"
+    )[1]["InvokeId"]
+    call = scene.key(TEST)
+    assert call("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 4 * * *")[0] == 200
+    assert refused(call("ModifyInvocationAttribute", InvokeId=timed, InstanceId__1="mi-prod"), "env=test")
+    limited = scene.key(Scope(command_ids=[scene.other_command_id]))
+    assert refused(limited("ModifyInvocationAttribute", InvokeId=timed, CommandContent="evil"), "command=")
+    other = scene.key(Scope(command_ids=[scene.command_id]))
+    assert refused(other("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "command=")
+    as_user = scene.key(Scope(user_names=["deploy"]))
+    assert refused(as_user("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "user-name=")
+
+
+def test_a_key_limited_to_actions_has_no_others_and_no_more_than_its_role(scene: Scene) -> None:
+    call = scene.key(Scope(actions=["Describe*", "DeleteCommand"]), "viewer")
+    assert call("DescribeCommands")[0] == 200
+    assert refused(call("ListTagResources", ResourceType="instance", ResourceId__1="mi-test"), "action=Describe*")
+    assert refused(call("DeleteCommand", CommandId=scene.command_id), "role 'viewer'")
+
+
+def test_a_change_of_a_keys_limits_counts_from_its_next_request_on(scene: Scene) -> None:
+    stored = AccessKeys(scene.assistant.redis, MASTER)
+    key_id, secret = stored.create("changing", "operator")
+
+    def status() -> int:
+        given = {"RegionId": "local", **RUN, "InstanceId.1": "mi-prod"}
+        return scene.gateway.post(v1_query("RunCommand", given, secret=secret, AccessKeyId=key_id))[0]
+
+    assert status() == 200
+    stored.update(key_id, scope=TEST)
+    assert status() == 403
+    stored.update(key_id, name="renamed")
+    assert status() == 403
+    stored.update(key_id, scope=Scope())
+    assert status() == 200
+
+
+def test_no_action_is_open_to_a_limited_key_by_oversight(scene: Scene) -> None:
+    """Every action with nothing but ids of what the key may not touch: refused, or a listing that shows none of it."""
+    forbidden = {
+        "InstanceId": "mi-prod",
+        "InstanceId__1": "mi-prod",
+        "ResourceId__1": "mi-prod",
+        "ResourceType": "instance",
+        "Tag__1__Key": "env",
+        "Tag__1__Value": "test",
+        "InvokeId": scene.on_prod,
+        "CommandId": scene.other_command_id,
+        "ActivationId": "x",
+        "InstanceName": "stolen",
+        "SettingType": "SessionManagerConfig",
+        "Content": "x",
+        "TargetDir": "/tmp",
+        "Name": "x",
+        **RUN,
+    }
+    scope = Scope(instance_tags={"env": "test"}, command_ids=[scene.command_id], user_names=["deploy"])
+    call = scene.key(scope)
+    before = scene.assistant.redis.call("HGETALL", keys.profile("mi-prod"))
+    for action in action_registry(scene.assistant):
+        status, body = call(action, **forbidden)
+        if action.startswith("Describe") and action != "DescribeActivations":
+            assert "mi-prod" not in json.dumps(body) or status == 404, action
+            assert scene.on_prod not in json.dumps(body.get("Invocations", "")), action
+        else:
+            assert (status, body["Code"]) == (403, "Forbidden.RAM"), (action, body)
+    assert scene.assistant.redis.call("HGETALL", keys.profile("mi-prod")) == before
+
+
+def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
+    sent = scene.key(Scope())
+    file = {"Name": "a", "TargetDir": "/tmp", "Content": "x"}
+    assert sent("SendFile", **file, InstanceId__1="mi-prod")[0] == 200
+    shown = scene.key(TEST, "viewer")("DescribeSendFileResults")[1]["Invocations"]["Invocation"]
+    assert shown == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(actions=["Describe Commands"]),
+        Scope(command_ids=["x"]),
+        Scope(user_names=[""]),
+        Scope(instance_tags={"": "x"}),
+    ],
+    ids=str,
+)
+def test_a_limit_that_could_never_hold_is_refused_when_it_is_set(scope: Scope) -> None:
+    with pytest.raises(RequestInvalid):
+        checked(scope)
+
+
+def test_a_local_caller_is_not_limited(scene: Scene) -> None:
+    options = RunOptions(username="root")
+    assert scene.assistant.run_command("true", Targets(instance_ids=["mi-prod"]), options).invoke_id
