@@ -17,7 +17,7 @@ from .backoff import Backoff
 #: What a gateway may set on this machine; anything else in its answer is not taken over.
 ACCEPTED_SETTINGS = frozenset({"redis_url", "instance_id", "security.instance_key"})
 #: Codes of refusals that are over soon.
-_PASSING_CODES = frozenset({"IdempotentProcessing", "ServiceUnavailable", "Throttling.User"})
+_PASSING_CODES = frozenset({"IdempotentProcessing", "ServiceUnavailable"})
 _TIMEOUT_SECONDS = 30.0
 _TRIES_COUNT = 5
 _REPLY_BYTES = 64 * 1024
@@ -65,7 +65,11 @@ class RegistrationClient:
             context = ssl.create_default_context(cafile=ca_file or None)
         except (OSError, ssl.SSLError) as exc:
             raise SettingsInvalid(f"--ca-file {ca_file}: {exc}") from exc
-        self._opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
+        # A proxy for plain HTTP would read the code, even on its way to this machine; HTTPS passes through one unread.
+        proxies = {kind: url for kind, url in urllib.request.getproxies().items() if kind in ("https", "no")}
+        self._opener = urllib.request.build_opener(
+            _NoRedirects, urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context)
+        )
 
     def register(self, request: Mapping[str, object]) -> Granted:
         """Register, trying again for a while where nobody answers.

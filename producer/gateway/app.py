@@ -94,7 +94,6 @@ class GatewayApplication:
             metrics=dependencies.metrics,
             routes=dependencies.routes,
             client_addresses=dependencies.client_addresses,
-            threads=self._threads,
             body_seconds=limits.body_seconds,
         )
         self._stopping = asyncio.Event()

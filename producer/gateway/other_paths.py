@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from time import perf_counter
 from typing import TypeVar
 
 from starlette.types import Receive, Scope, Send
 
 from .access_log import log_page
-from .api_errors import ApiError
+from .api_errors import ApiError, api_error
 from .client_address import ClientAddresses
 from .exchange import Exchange
 from .http_messages import HttpReply, HttpRequest
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+#: Requests for pages under way; more are told to come back.
+PAGES_COUNT = 256
+#: Threads for pages. They are not those of the API: strangers who knock at them must not keep it from answering.
+_THREADS_COUNT = 4
 _READING = ("GET", "HEAD")
 
 
@@ -35,20 +40,21 @@ class OtherPaths:
         metrics: Callable[[], tuple[bytes, str]],
         routes: Routes,
         client_addresses: ClientAddresses,
-        threads: ThreadPoolExecutor,
         body_seconds: float,
     ) -> None:
         self._is_healthy = is_healthy
         self._metrics = metrics
         self._routes = routes
         self._client_addresses = client_addresses
-        self._threads = threads
+        self._threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="gateway-page")
+        self._pages_count = 0
         self._body_seconds = body_seconds
         # A stuck Redis may hold every other thread: health must still be told.
         self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
 
     def close(self) -> None:
         """Give the threads back."""
+        self._threads.shutdown(wait=False)
         self._probe_threads.shutdown(wait=False)
 
     async def serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,10 +76,13 @@ class OtherPaths:
         headers = [(name, value) for name, value in scope["headers"]]
         request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
         address = self._address_of(scope, request)
+        self._pages_count += 1
         try:
-            content = await body.read()
+            if self._pages_count > PAGES_COUNT:
+                raise api_error("ServiceUnavailable", "Too many machines ask at the same time.", retry_after_seconds=5)
+            request = replace(request, body=await body.read())
             asked = RouteRequest(
-                HttpRequest(request.method, path, request.query, headers, content),
+                request,
                 address,
                 scheme=scope.get("scheme", "http"),
                 through_proxy=self._client_addresses.is_proxy(_peer_of(scope)),
@@ -88,6 +97,8 @@ class OtherPaths:
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("page failed path=%s", path)
             reply = _plain(500, b"internal error\n")
+        finally:
+            self._pages_count -= 1
         await send_reply(send, reply, with_body=request.method != "HEAD")
         log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
 

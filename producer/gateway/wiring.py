@@ -83,7 +83,7 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
 
 
 def is_healthy(assistant: Assistant) -> bool:
-    """Tell whether Redis answers and takes writes."""
+    """Tell whether Redis answers."""
     try:
         assistant.redis.call("PING", timeout_seconds=_HEALTH_SECONDS)
     except (RedisUnreachable, RedisRefused) as exc:

@@ -12,9 +12,12 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import RedisRefused
+from cloud_assistant.broker_config.errors import RedisRefused, SettingsInvalid
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import activations, instances
+from cloud_assistant.worker.registration import Wanted, register_machine
+from cloud_assistant.worker.registration_request import GatewayUnreachable, RegistrationClient
+from harness.certificates import Authority
 from harness.redis_server import RedisServer
 
 
@@ -253,6 +256,42 @@ def test_a_gateway_that_cannot_sign_lets_nobody_in(
         assert refusal(without, (given[0], "a-guess")) == (403, "ActivationCode.Invalid")
         assert used(without, given[0]) == 0
     assert "no master key" in caplog.text
+
+
+def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    # A proxy for plain requests has no part in it.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setattr("cloud_assistant.worker.registration_request._TRIES_COUNT", 2)
+    certificate = authority.issue("gateway", "localhost", "127.0.0.1")
+    with whole_gateway(redis_server.url(), tmp_path / "home", certificate=certificate, has_master_key=True) as gateway:
+        activation_id, code = activations.create(gateway.assistant.redis)
+        url = f"https://localhost:{gateway.port}"
+        wanted = Wanted(activation_id=activation_id, activation_code=code)
+        pauses: list[float] = []
+
+        def join(ca_file: Path) -> str:
+            client = RegistrationClient(url, ca_file=str(ca_file), pause=pauses.append)
+            return register_machine(client, wanted, home=tmp_path / "m", config=tmp_path / "m.toml").instance_id
+
+        with pytest.raises(GatewayUnreachable, match="--ca-file"):
+            join(stranger.ca)
+        assert pauses == [], "a wrong certificate does not become right by waiting"
+        with pytest.raises(SettingsInvalid, match="--ca-file"):
+            join(tmp_path / "nothing.crt")
+        assert instances.load(gateway.assistant.redis, join(authority.ca)).activation_id == activation_id
+
+
+def test_a_gateway_that_does_not_answer_is_asked_again_for_a_while(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    client = RegistrationClient("http://127.0.0.1:1", pause=pauses.append)
+    wanted = Wanted(activation_id="x", activation_code="y")
+    with pytest.raises(GatewayUnreachable, match="does not answer"):
+        register_machine(client, wanted, home=tmp_path / "m", config=tmp_path / "m.toml")
+    assert len(pauses) == 4
+    assert not (tmp_path / "m.toml").exists()
 
 
 def test_the_oldest_ended_activations_make_room_for_new_ones(

@@ -17,6 +17,7 @@ from cloud_assistant.broker_config.signing import new_master_keys, write_master_
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.gateway.server import GatewayServer
 from cloud_assistant.producer.gateway.wiring import gateway_application
+from harness.certificates import Certificate
 
 KEY_ID = "wholekey"
 SECRET = "secret-of-the-whole"
@@ -67,13 +68,20 @@ def whole_gateway(
     trusted_proxies: str = "",
     publishers: Path = Path("/nowhere"),
     has_master_key: bool = False,
+    certificate: Certificate | None = None,
 ) -> Iterator[WholeGateway]:
     """Serve until the block ends, with a master key unless there should be none."""
     home.mkdir(mode=0o700, exist_ok=True)
     if has_master_key and not (home / FILE_NAME).exists():
         write_master_keys(home / FILE_NAME, new_master_keys())
     gateway = GatewaySettings(
-        host="127.0.0.1", port=0, access_key_id=KEY_ID, access_key_secret=SECRET, trusted_proxies=trusted_proxies
+        host="127.0.0.1",
+        port=0,
+        access_key_id=KEY_ID,
+        access_key_secret=SECRET,
+        trusted_proxies=trusted_proxies,
+        tls_certificate=str(certificate.cert) if certificate else "",
+        tls_key=str(certificate.key) if certificate else "",
     )
     agent = AgentSettings(publishers_folder=str(publishers))
     with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway, agent=agent)) as assistant:
