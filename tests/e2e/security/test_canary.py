@@ -1,5 +1,6 @@
 """One whole system, one secret of each kind, and a search for them during and after the work: none may be found."""
 
+import contextlib
 import json
 import subprocess
 import tomllib
@@ -143,16 +144,22 @@ def stage(local: LocalUp) -> Iterator[Stage]:
     made.close()
 
 
-def start(local: LocalUp, script: str, *options: str | Path) -> "subprocess.Popen[str]":
-    """`assist run` in the background, as an operator who waits for the end."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def running(local: LocalUp, script: str, *options: str | Path, ends_by: Path) -> Iterator["subprocess.Popen[str]"]:
+    """`assist run` in the background, as an operator who waits; the script ends with the block at the latest."""
+    with subprocess.Popen(
         [installed_program("assist"), "run", script, "--all", *options, "--output", "json"],
         env=clean_environment(local.folder, {"CLOUD_ASSISTANT_HOME": str(local.home)}),
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as started:
+        try:
+            yield started
+        finally:
+            ends_by.touch()
 
 
+@pytest.mark.timeout(180)
 def test_no_secret_is_found_anywhere_during_or_after_the_work(stage: Stage) -> None:
     local = stage.local
     go_on, token = local.folder / "go-on", local.folder / "token.txt"
@@ -161,7 +168,8 @@ echo "begins"; echo "$CA_PARAM_TOKEN"; printf '%s' "$CA_PARAM_TOKEN" >&2; echo "
 while [ ! -e {go_on} ]; do sleep 0.1; done
 test "$CA_PARAM_TOKEN" = "$(cat {token})" && echo "ends with $CA_PARAM_TOKEN"; printf '%s' "$CA_PARAM_TOKEN"
 """
-    with start(local, script, "--parameter", f"who={CONTROL}", "--secret-parameter", f"token=@{token}") as running:
+    options = ("--parameter", f"who={CONTROL}", "--secret-parameter", f"token=@{token}")
+    with running(local, script, *options, ends_by=go_on) as started:
         invoke_id = eventually(lambda: _running(local), 20, "it runs")
         eventually(lambda: "******" in json.dumps(local.assist("invocation", "show", invoke_id)) or _live(stage), 10)
         # A schedule and a request through the gateway have secrets as well.
@@ -171,9 +179,9 @@ test "$CA_PARAM_TOKEN" = "$(cat {token})" && echo "ends with $CA_PARAM_TOKEN"; p
         stage.gateway.call("RunCommand", {"RegionId": "local", **asked, **sent})
         during = stage.look(invoke_id)
         go_on.touch()
-        assert running.stdout is not None
-        answer = running.stdout.read()
-    assert running.returncode == 0
+        assert started.stdout is not None
+        answer = started.stdout.read()
+    assert started.returncode == 0
     result = json.loads(answer)["InvocationResults"][0]
     assert result["StandardOutput"] == "begins\n******\nends with ******\n******"
     assert result["StandardError"] == "******"
