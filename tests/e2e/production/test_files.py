@@ -1,0 +1,76 @@
+"""What deploy/production holds is what its own systems accept."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.needs import skip_without
+
+PRODUCTION = Path(__file__).resolve().parents[3] / "deploy" / "production"
+UNITS = sorted((PRODUCTION / "systemd").iterdir())
+#: systemd's own measure from 0 to 10; under 2 it says that a service is well shut in.
+EXPOSURE_MAX = 2.0
+
+
+def needs_systemd() -> None:
+    if shutil.which("systemd-analyze") is None:
+        skip_without("systemd-analyze", "Install systemd.")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
+    needs_systemd()
+    program = tmp_path / "program"
+    program.touch(mode=0o755)
+    for other in UNITS:
+        text = re.sub(r"^ExecStart=\S+", f"ExecStart={program}", other.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        # As an instance of the template.
+        (tmp_path / other.name.replace("@.", "@1.")).write_text(text, encoding="utf-8")
+    copy = tmp_path / unit.name.replace("@.", "@1.")
+    command = ["systemd-analyze", "verify", "--man=no", "--generators=no", str(copy)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert copy.name not in outcome.stderr, outcome.stderr
+
+
+@pytest.mark.parametrize("unit", [path for path in UNITS if path.suffix == ".service"], ids=lambda path: path.name)
+def test_the_service_is_shut_in(unit: Path) -> None:
+    needs_systemd()
+    if "copy-users" in unit.name:
+        pytest.skip("runs for a moment only")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "offline" in outcome.stderr:
+        skip_without("systemd 250 or later", "Use a newer distribution.")
+
+    found = re.search(r"Overall exposure level for .*: ([\d.]+)", outcome.stdout)
+    assert found, outcome.stdout + outcome.stderr
+    assert float(found.group(1)) <= EXPOSURE_MAX, outcome.stdout
+
+
+def test_the_alerts_are_on_metrics_that_there_are() -> None:
+    metrics = (PRODUCTION.parents[1] / "producer" / "metrics.py").read_text(encoding="utf-8")
+    text = (PRODUCTION / "alerts.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bcloud_assistant_\w+", text))
+
+    assert named
+    for name in named:
+        assert name in metrics, f"{name} is no metric of the gateway"
+
+
+def test_the_containers_start_programs_and_use_files_that_there_are() -> None:
+    compose = (PRODUCTION / "containers" / "compose.yaml").read_text(encoding="utf-8")
+    setup = (PRODUCTION.parents[1] / "setup.py").read_text(encoding="utf-8")
+
+    for program in re.findall(r"\[(assist-\w+),", compose):
+        assert f'"{program} = ' in setup
+    for name in re.findall(r"dockerfile: (\S+)", compose):
+        assert (PRODUCTION.parents[1] / name).is_file()
+    dockerfile = (PRODUCTION / "containers" / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (?!--)(.+)$", dockerfile, re.MULTILINE):
+        for name in line.split()[:-1]:
+            assert (PRODUCTION.parents[1] / name).exists(), f"{name} is copied into the image and does not exist"

@@ -1,0 +1,139 @@
+"""The Redis side of the production guide, done step by step with its own files: users, TLS, fail-over, backup."""
+
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.production.redis_site import REDIS_FILES, RedisSite
+
+from harness.eventually import eventually
+from harness.needs import skip_without
+from harness.redis_server import RedisServer, server_binary
+from harness.system import System
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def _needs_client() -> None:
+    if shutil.which("redis-cli") is None:
+        skip_without("redis-cli", "Install your distribution's redis-tools.")
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[System]:
+    system = System(tmp_path / "system", "redis://127.0.0.1:1/0")
+    yield system
+    system.stop()
+
+
+def settings_of(site: RedisSite, program: str) -> str:
+    """The address with the user that was made for a program."""
+    return str(tomllib.loads((site.users / f"{program}.toml").read_text(encoding="utf-8"))["redis_url"])
+
+
+def test_every_program_works_with_its_own_user_over_tls(tmp_path: Path, operator: System) -> None:
+    with RedisSite(tmp_path / "site") as site:
+        operator.redis_url = settings_of(site, "gateway")
+        gateway = operator.start_gateway()
+        operator.start_beat(redis_url=settings_of(site, "beat"))
+        file = tmp_path / "i-one.toml"
+        operator.assist("instance", "add", "i-one", "--credentials", file).must_succeed()
+        operator.start_agent("i-one", credentials=file)
+        outcome = operator.assist(
+            "run", "echo over TLS", "--all", environment={"CLOUD_ASSISTANT_REDIS_URL": settings_of(site, "producer")}
+        )
+
+        assert outcome.exit_code == 0, outcome.stderr
+        assert "over TLS" in outcome.stdout
+        assert gateway.is_running
+        assert "user ca-agent-i-one" in (tmp_path / "site/server-0/users.acl").read_text(encoding="utf-8")
+        assert site.cli(site.ports[0], "CONFIG", "GET", "maxmemory-policy").endswith("noeviction")
+
+
+@pytest.mark.chaos
+def test_work_goes_on_after_the_master_is_killed(tmp_path: Path, operator: System) -> None:
+    with RedisSite(tmp_path / "site", server_count=2) as site:
+        first, second = site.ports
+        eventually(lambda: "master_link_status:up" in site.cli(second, "INFO", "replication"), 20, "replica in step")
+        site.start_sentinels()
+        operator.redis_url = site.sentinel_url()
+        file = tmp_path / "i-one.toml"
+        operator.assist("instance", "add", "i-one", "--credentials", file).must_succeed()
+        operator.start_agent("i-one", credentials=file)
+        before = operator.assist("run", "echo before", "--all", "--output", "json")
+        assert before.exit_code == 0, before.stderr
+
+        copy = tmp_path / "copy-users.toml"
+        targets = [site.url(port, "admin") for port in site.ports]
+        copy.write_text(f'from = "{site.sentinel_url()}"\nto = {targets}\n', encoding="utf-8")
+        copied = site.run_script("copy-users", "--file", str(copy))
+        assert copied.returncode == 0, copied.stderr
+        assert "ca-agent-i-one" in site.cli(second, "ACL", "LIST")
+        again = site.run_script("copy-users", "--file", str(copy))
+        assert again.stderr.count(" 0 changed") == 2, again.stderr
+
+        site.servers[0].sigkill()
+        eventually(lambda: "role:master" in site.cli(second, "INFO", "replication"), 30, "the replica takes over")
+        after = operator.assist("run", "echo after", "--all", "--deliver-within", "60", within_seconds=70)
+        assert after.exit_code == 0, after.stderr + after.stdout
+        assert "after" in after.stdout
+        kept = operator.assist("invocation", "results", before.json["InvokeId"], "--output", "json")
+        assert kept.json["InvocationStatus"] == "Success"
+
+        site.servers[0].start()
+        eventually(lambda: "role:slave" in site.cli(first, "INFO", "replication"), 30, "the old master follows")
+
+
+def test_a_backup_brings_everything_back_on_an_empty_disk(
+    redis_server: RedisServer, system: System, tmp_path: Path
+) -> None:
+    system.start_agent("i-one")
+    done = system.assist("run", "echo kept", "--all", "--output", "json").json
+    timed = system.assist("run", "true", "--all", "--frequency", "0 0 3 * * *", "--output", "json").json
+    backups = tmp_path / "backups"
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    key = system.folder / "operator" / "instance-id"
+    key.write_text("stands for the master key", encoding="utf-8")
+    taken = _run(REDIS_FILES / "backup", backups, key, environment=environment)
+    backup = Path(taken.stdout.strip())
+
+    redis_server.kill()
+    shutil.rmtree(redis_server.folder / "appendonlydir")
+    (redis_server.folder / "dump.rdb").unlink()
+    restored = _run(REDIS_FILES / "restore", backup, redis_server.folder, server_binary(), environment=environment)
+    assert "restored" in restored.stderr
+    redis_server.start()
+
+    kept = system.assist("invocation", "results", done["InvokeId"], "--output", "json").json
+    assert kept["InvocationResults"][0]["Output"] == "kept\n"
+    assert timed["InvokeId"] in system.assist("timed", "list", "--output", "json").stdout
+    again = system.assist("run", "echo again", "--all", "--deliver-within", "60", within_seconds=70)
+    assert again.exit_code == 0, again.stderr
+    assert (backup / "instance-id").read_text(encoding="utf-8") == "stands for the master key"
+
+
+def test_a_damaged_backup_is_refused(redis_server: RedisServer, tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    backup = Path(_run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment).stdout.strip())
+    with (backup / "dump.rdb").open("ab") as file:
+        file.write(b"x")
+    (tmp_path / "empty").mkdir()
+    refused = _run(REDIS_FILES / "restore", backup, tmp_path / "empty", server_binary(), check=False)
+
+    assert refused.returncode == 1
+    assert "damaged" in refused.stderr
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def _run(
+    *command: Path, environment: dict[str, str] | None = None, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    outcome = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=environment or {"PATH": "/usr/bin:/bin"}
+    )
+    assert not check or outcome.returncode == 0, outcome.stdout + outcome.stderr
+    return outcome
