@@ -1,7 +1,7 @@
 """Look at timed invocations: list them, say when they are due, and what became of each due time."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfoNotFoundError
@@ -19,11 +19,16 @@ from ..broker_config.schedule import DueTime, InvalidFrequency
 from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.schedule.due_times import utc_ms_of
 from ..broker_config.schedule.zones import zone_named
-from ..broker_config.timed import Timed, calendar_of, due_times, load_timed, load_timed_all, server_ms
+from ..broker_config.timed import Timed, TimedStatus, calendar_of, due_times, load_timed, load_timed_all, server_ms
 from .paging import Page, PageRequest, read_page
 from .timed_modes import refuse_other_zone
 
 PREVIEW_COUNT_MAX = 1_000
+_STANDING = {
+    TimedStatus.PAUSED: "it is paused: due times are left out until it is resumed",
+    TimedStatus.STOPPED: "it was stopped and is not due any more",
+    TimedStatus.ENDED: "it has ended and is not due any more",
+}
 #: Executions whose states are read by one call.
 _STATES_COUNT = 1_000
 
@@ -42,6 +47,8 @@ class Preview:
 
     calendar: Calendar
     due_times: Sequence[DueTime]
+    #: What else decides whether it runs then, for a person.
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,21 @@ def preview_stored(redis: Redis, invoke_id: str, *, after_ms: int | None, count:
         )
     calendar = calendar_of(timed.schedule, timed.anchor_ms)
     start_ms = server_ms(redis) if after_ms is None else after_ms
-    found = due_times(calendar, timed.schedule, start_ms, _checked(count)) if timed.goes_on else ()
-    return Preview(calendar, list(found))
+    found = list(_left_to_run(timed, due_times(calendar, timed.schedule, start_ms, _checked(count))))
+    return Preview(calendar, found, _STANDING.get(timed.status, ""))
+
+
+def _left_to_run(timed: Timed, found: Iterator[DueTime]) -> Iterator[DueTime]:
+    """Those that will come, if none of them is left out, before the most runs are reached."""
+    if not timed.goes_on:
+        return
+    limit = timed.schedule.max_count
+    left = limit - timed.fired_count
+    for due in found:
+        if limit and left <= 0:
+            return
+        left -= not due.skipped
+        yield due
 
 
 def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int) -> Preview:

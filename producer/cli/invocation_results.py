@@ -72,7 +72,7 @@ def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], histor
     else:
         for line in grouped(rows):
             call.print(line)
-        call.say(f"{invoke_id} {counted(len(rows), 'instance')}: {by_state(one.status.counts)}")
+        call.say(f"{invoke_id} {counted(sum(one.status.counts.values()), 'instance')}: {by_state(one.status.counts)}")
     return DONE if wait is None else exit_code_of(rows)
 
 

@@ -1,5 +1,6 @@
 """``assist timed list``, ``show`` and ``preview``, and ``assist invocation history``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -61,20 +62,14 @@ def show(call: Call, *, invoke_id: str) -> None:
         ("Invocation", shape["InvokeId"]),
         ("Status", status),
         ("Command", f"{shape['CommandId']} {shape['CommandName']}"),
-        ("Repeats", f"{shape['RepeatMode']} {shape['Frequency']}"),
+        ("Repeats", f"{shape['RepeatMode']} {shape['Frequency']}".strip()),
         ("Zone", shape["TimeZone"]),
         ("Next due", f"{shape['NextDueTime']} ({shape['NextDueTimeLocal']})" if shape["NextDueTime"] else ""),
         ("Last fired", shape["LastDueTime"]),
         ("Fired", counted(shape["FiredCount"], "time")),
         ("Left out", counted(shape["SkippedCount"], "time")),
         ("Targets", f"{shape['TargetCount']:,}"),
-        ("Overlap", shape["OverlapPolicy"]),
-        ("Misfire", shape["MisfirePolicy"] or "as beats are set"),
-        ("Days", f"{shape['DayRule']} day field" if shape["DayRule"] == "either" else "both day fields"),
-        ("Clock changes", f"gap {shape['DstGap']}, overlap {shape['DstOverlap']}"),
-        ("Ends", shape["EndTime"]),
-        ("At most", counted(shape["MaxCount"], "run") if shape["MaxCount"] else ""),
-        ("Jitter", f"up to {shape['JitterSeconds']:g} s" if shape["JitterSeconds"] else ""),
+        *(_policies(shape) if shape["Frequency"] else ()),
         ("Created", shape["CreationTime"]),
         ("Ended", shape["EndedTime"]),
     ]
@@ -109,7 +104,9 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
     rows = [(one["Utc"], one["Local"], one.get("Skipped", "")) for one in shape["DueTimes"]]
     for line in table(("UTC", shape["TimeZone"], ""), rows, terminal_columns()):
         call.print(line)
-    if not rows:
+    if found.note:
+        call.say(found.note)
+    elif not rows:
         call.say(f"it is never due {'from then on' if start else 'any more'}")
 
 
@@ -130,6 +127,19 @@ def history(call: Call, *, invoke_id: str, page: PageRequest) -> None:
         for line in table(headers, [_firing(view) for view in found.items], terminal_columns()):
             call.print(line)
     note_on_page(call, found, page, "due time")
+
+
+def _policies(shape: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What only a schedule has."""
+    return [
+        ("Overlap", shape["OverlapPolicy"]),
+        ("Misfire", shape["MisfirePolicy"] or "as beats are set"),
+        ("Days", f"{shape['DayRule']} day field" if shape["DayRule"] == "either" else "both day fields"),
+        ("Clock changes", f"gap {shape['DstGap']}, overlap {shape['DstOverlap']}"),
+        ("Ends", shape["EndTime"]),
+        ("At most", counted(shape["MaxCount"], "run") if shape["MaxCount"] else ""),
+        ("Jitter", f"up to {shape['JitterSeconds']:g} s" if shape["JitterSeconds"] else ""),
+    ]
 
 
 def _row(view: TimedView) -> tuple[str, ...]:

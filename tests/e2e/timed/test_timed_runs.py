@@ -62,6 +62,7 @@ def test_pause_leaves_rows_resume_goes_on_and_modify_holds_at_once(operator: Ope
     operator.wait_for_fired(invoke_id, 1)
     assert "paused" in operator.run("timed", "pause", invoke_id).must_succeed().stderr
     assert operator.json("timed", "list")[0]["Status"] == "paused"
+    assert "paused" in operator.run("timed", "preview", invoke_id).must_succeed().stderr
     eventually(lambda: is_left_out(operator, invoke_id, "paused", 2), 20)
     operator.run("timed", "resume", invoke_id).must_succeed()
     count = len(operator.history(invoke_id, "fired"))
@@ -85,6 +86,7 @@ def test_it_ends_by_itself_after_the_most_runs_and_at_its_end_time(operator: Ope
     operator.system.start_agent("i-one")
     operator.system.start_beat()
     counted = operator.invoke("true", "--max-count", "2")
+    assert len(operator.due_times(counted, "--count", "50")) <= 2, "a preview knows how many are left"
     soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 5, UTC).isoformat(timespec="seconds")
     timed_out = operator.invoke("true", "--end-time", soon)
     eventually(partial(has_ended, operator, counted, "max_count"), 20)
