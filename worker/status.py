@@ -8,6 +8,7 @@ import msgspec
 from ..broker_config.clock import iso_seconds
 from .home_lock import Holder, holder, is_held
 from .spool import Spool
+from .upgrade.upgrade_state import UpgradeState, read_state
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,14 @@ class Status:
     last: Holder | None
     #: Executions that run, or whose result was not delivered yet.
     unfinished: list[str]
+    upgrade: UpgradeState
 
 
 def read_status(home: Path) -> Status:
     """Look into a home."""
     spool = home / "spool"
     unfinished = Spool(spool, limit_bytes=0, keep_scripts=True).executions() if spool.is_dir() else []
-    return Status(str(home), is_held(home), holder(home), unfinished)
+    return Status(str(home), is_held(home), holder(home), unfinished, read_state(home))
 
 
 def render(status: Status, *, as_json: bool) -> str:
@@ -40,6 +42,9 @@ def render(status: Status, *, as_json: bool) -> str:
             "Version": last.version,
             "StartTime": iso_seconds(last.started_ms),
             "UnfinishedExecutions": status.unfinished,
+            "UpgradeVersion": status.upgrade.version,
+            "UpgradeStage": str(status.upgrade.stage),
+            "UpgradeReason": status.upgrade.reason,
         }
         return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
     if status.is_running:
@@ -49,4 +54,7 @@ def render(status: Status, *, as_json: bool) -> str:
     else:
         head = f"no agent ever ran with home {status.home}"
     lines = [head, f"unfinished or undelivered executions: {len(status.unfinished)}"]
+    if status.upgrade.stage:
+        reason = f" ({status.upgrade.reason})" if status.upgrade.reason else ""
+        lines.append(f"last upgrade: {status.upgrade.version} {status.upgrade.stage}{reason}")
     return "\n".join([*lines, *(f"  {one}" for one in status.unfinished[:20])])

@@ -8,7 +8,7 @@ import click
 from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance, load
 from ..paging import PageRequest
-from ..shapes import instance_shape
+from ..shapes import Shape, instance_shape
 from .argument_types import Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
@@ -182,6 +182,7 @@ def _print(call: Call, stored: StoredInstance) -> None:
         ("System", f"{shape['OSName']} {shape['OSType']}".strip()),
         ("Hostname", shape["Hostname"]),
         ("Agent", shape["AgentVersion"]),
+        ("Upgrade", _upgrade_text(shape)),
         ("Runs as", shape["User"]),
         ("Scripts", f"{shape['Running']} running, {shape['Waiting']} waiting, {counted(shape['Slots'], 'slot')}"),
         ("Clock", f"{shape['ClockOffsetMs']} ms off" if stored.connected else ""),
@@ -192,3 +193,11 @@ def _print(call: Call, stored: StoredInstance) -> None:
     ]
     for line in properties(pairs):
         call.print(line)
+
+
+def _upgrade_text(shape: Shape) -> str:
+    """The last upgrade of its agent: where it stands, and why there."""
+    if not shape["UpgradeStage"]:
+        return ""
+    reason = f" ({shape['UpgradeReason']})" if shape["UpgradeReason"] else ""
+    return f"{shape['UpgradeVersion']}: {shape['UpgradeStage']}{reason}"

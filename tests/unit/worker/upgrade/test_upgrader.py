@@ -1,0 +1,127 @@
+"""Which orders an agent obeys: signed for it, not expired, later than the last one, and allowed by its owner."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from e2e.upgrade.bundles import archive_of, install
+
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.publisher_keys import public_text
+from cloud_assistant.broker_config.publisher_signing import parse
+from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
+from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
+from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, signed_order
+from cloud_assistant.worker.key_ring import KeyRing
+from cloud_assistant.worker.upgrade.bundle import install_bundle
+from cloud_assistant.worker.upgrade.installation import Installation
+from cloud_assistant.worker.upgrade.upgrade_state import Stage, UpgradeState, read_state, write_state
+from cloud_assistant.worker.upgrade.upgrader import Upgrader
+
+MASTER = new_master_keys()
+
+
+@dataclass
+class Scene:
+    """An agent of version 1.0.0 on a machine, and what it was told to try."""
+
+    folder: Path
+    signature: str
+    settings: Settings
+    handed_over: list[str] = field(default_factory=list)
+
+    def upgrader(self) -> Upgrader:
+        key = f"k1:{MASTER.instance_key('i-one').hex()}"
+        keys = KeyRing(Path(self.settings.home), "i-one", key)
+        return Upgrader(
+            self.settings,
+            instance_id="i-one",
+            version="1.0.0",
+            keys=keys,
+            hand_over=lambda version, _: self.handed_over.append(version),
+        )
+
+    def order(self, **changes: object) -> UpgradeOrder:
+        given: dict[str, object] = {
+            "serial": 100,
+            "rollout_id": "t-1",
+            "instance_id": "i-one",
+            "version": "2.0.0",
+            "signature": self.signature,
+            "url": "http://127.0.0.1:1",
+            "expires_ms": now_ms() + 60_000,
+        }
+        return UpgradeOrder(**{**given, **changes})  # type: ignore[arg-type]
+
+    def tell(self, order: UpgradeOrder, master: MasterKeys = MASTER) -> UpgradeState:
+        """Give the order; answers where that led."""
+        upgrader = self.upgrader()
+        upgrader.look_at(signed_order(order, master))
+        if upgrader._thread is not None:
+            upgrader._thread.join(20)
+        return read_state(Path(self.settings.home))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    key = Ed25519PrivateKey.generate()
+    for name in ("home", "publishers", "opt"):
+        (tmp_path / name).mkdir(mode=0o700)
+    (tmp_path / "publishers" / "us.pub").write_text(public_text(key.public_key()))
+    install(tmp_path / "opt", "1.0.0")
+    archive = archive_of(tmp_path, "2.0.0", key)
+    text = archive.with_name(archive.name + ".sig").read_text()
+    agent = AgentSettings(install_folder=str(tmp_path / "opt"), publishers_folder=str(tmp_path / "publishers"))
+    return Scene(tmp_path, text, Settings(home=str(tmp_path / "home"), instance_id="i-one", agent=agent))
+
+
+def test_an_order_of_somebody_else_is_not_even_noted(scene: Scene) -> None:
+    assert scene.tell(scene.order(), new_master_keys()).serial == 0
+    assert scene.tell(scene.order(instance_id="i-two")).serial == 0
+    assert scene.tell(scene.order(expires_ms=now_ms() - 3_600_000)).serial == 0
+    assert scene.handed_over == []
+
+
+def test_an_order_that_was_carried_out_or_is_older_is_not_obeyed_again(scene: Scene) -> None:
+    done = UpgradeState(serial=200, version="3.0.0", stage=Stage.FAILED)
+    write_state(Path(scene.settings.home), done)
+    for serial in (100, 200):
+        assert scene.tell(scene.order(serial=serial)) == done
+
+
+def test_the_owner_of_a_machine_may_refuse_all_of_it(scene: Scene) -> None:
+    scene.settings = replace(scene.settings, agent=replace(scene.settings.agent, self_update=False))
+    state = scene.tell(scene.order())
+    assert (state.stage, "SelfUpdateOff" in state.reason) == (Stage.REFUSED, True)
+
+
+def test_a_version_that_failed_here_is_refused_until_somebody_insists(scene: Scene) -> None:
+    write_state(Path(scene.settings.home), UpgradeState(serial=1, bad={"2.0.0": "it crashed"}))
+    state = scene.tell(scene.order())
+    assert (state.stage, "it crashed" in state.reason) == (Stage.REFUSED, True)
+    assert state.bad == {"2.0.0": "it crashed"}
+
+
+def test_an_agent_that_was_not_installed_from_a_bundle_stays_as_it_is(scene: Scene) -> None:
+    (scene.folder / "opt" / "current").unlink()
+    state = scene.tell(scene.order())
+    assert (state.stage, "NotABundle" in state.reason) == (Stage.REFUSED, True)
+
+
+def test_a_signature_for_another_version_than_the_order_says_is_refused(scene: Scene) -> None:
+    state = scene.tell(scene.order(version="2.0.1"))
+    assert (state.stage, "WrongArchive" in state.reason) == (Stage.REFUSED, True)
+
+
+def test_a_trial_that_was_cut_off_twice_is_not_begun_a_third_time(scene: Scene) -> None:
+    archive = next(scene.folder.glob("*.tar.gz"))
+    install_bundle(archive, parse(scene.signature).statement, Installation(scene.folder / "opt"))
+    state = UpgradeState(serial=100, version="2.0.0", stage=Stage.PROBATION, trials_count=2)
+    write_state(Path(scene.settings.home), state)
+    upgrader = scene.upgrader()
+    assert read_state(Path(scene.settings.home)).stage == Stage.UNDECIDED
+    with pytest.raises(Refused, match="cut off 2 times"):
+        upgrader._try("2.0.0", 100, 1.0)
+    assert scene.handed_over == []
