@@ -24,6 +24,7 @@ from ..broker_config.rollouts import (
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.upgrade_window import parse_window
+from .auditing import Auditing, shown
 from .file_store.catalogue import Catalogue
 from .targets import Targets
 
@@ -44,10 +45,11 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
 class AgentVersions:
     """The roll-outs of one installation; a beat carries them out."""
 
-    def __init__(self, redis: Redis, settings: Settings, master: MasterKeys | None) -> None:
+    def __init__(self, redis: Redis, settings: Settings, master: MasterKeys | None, auditing: Auditing) -> None:
         self._redis = redis
         self._settings = settings
         self._master = master
+        self._auditing = auditing
 
     def all(self) -> list[Progress]:
         """The roll-outs that are remembered, newest first."""
@@ -72,6 +74,16 @@ class AgentVersions:
             NotFound: no such version was published. RequestInvalid: the window or a share makes no sense.
             Refused: another version's roll-out is open (``RolloutOpen``).
         """
+        facts = {
+            "Share": f"{options.share_percent:g}%",
+            "Window": options.window,
+            "Instances": " ".join(targets.instance_ids) or ("" if targets.tags else "all"),
+            "Tags": shown(targets.tags),
+        }
+        with self._auditing.change("RolloutAgentVersion", what=version, **facts):
+            return self._begin(version, targets, options)
+
+    def _begin(self, version: str, targets: Targets, options: RolloutOptions) -> Progress:
         parse_window(options.window)
         if not 0 < options.share_percent <= 100 or not 0 < options.failures_percent <= 100:
             raise RequestInvalid("a share is more than 0 and at most 100 %", code="InvalidParameter.Share")
@@ -106,6 +118,10 @@ class AgentVersions:
         Raises:
             NotFound: it was never rolled out. Refused: it is over (``RolloutOver``).
         """
+        with self._auditing.change("ModifyRollout", what=version, Wish=str(wish)):
+            return self._change(version, wish)
+
+    def _change(self, version: str, wish: Wish) -> Progress:
         found = self.find(version)
         if not found.is_open:
             raise Refused(f"the roll-out of {version} is {found.state.lower()}; begin a new one", code="RolloutOver")

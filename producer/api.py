@@ -324,7 +324,7 @@ class Assistant:
         """Roll published versions of the agent out."""
         from .agent_versions import AgentVersions  # lazy: most calls need none of it
 
-        return AgentVersions(self.redis, self.settings, self._master)
+        return AgentVersions(self.redis, self.settings, self._master, self.auditing)
 
     # Identity and trust
 

@@ -36,6 +36,9 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         publishing = Publishing(call.assistant.redis, call.assistant.settings)
         sha256 = signed.statement.sha256
         with call.assistant.auditing.change("PublishPackage", what=str(signed.statement)[:128], digest=sha256):
+            statement = signed.statement
+        what = f"{statement.name}/{statement.version}/{statement.os}/{statement.arch}"
+        with call.assistant.auditing.change("PublishPackage", what=what, digest=statement.sha256):
             publishing.publish_file(archive, text)
         call.say(f"stored in {publishing.store.folder}; the gateway must run on this machine with the same home")
     return signed

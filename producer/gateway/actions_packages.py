@@ -50,7 +50,7 @@ class PackageActions:
         if len(signature) > LIMIT_BYTES:
             raise api_error("InvalidParameter.PublisherSignature", "The signature is too long for one.")
         statement = self._publishing.publish_upload(signature).signed.statement
-        return {"Name": statement.name, "Version": statement.version, "Os": statement.os, "Arch": statement.arch}
+        return {"PackageId": f"{statement.name}/{statement.version}/{statement.os}/{statement.arch}"}
 
     def list_plugin_status(self, call: Call) -> Fields:
         """Tell of each instance which packages it has and how they are; all named come back on one page."""

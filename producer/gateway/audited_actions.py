@@ -21,6 +21,8 @@ _ENTERED_BY_THE_VERB = frozenset({"RunCommand", "InvokeCommand", "SendFile"})
 _PIECES = frozenset({"UploadFilePart"})
 #: Where an entry's ``what`` is found: the first of these that the request has.
 _IDS = ("InvokeId", "CommandId", "InstanceId", "ActivationId", "ResourceId.1", "InstanceId.1", "SettingType")
+#: Where it is found in the answer of an action that makes something.
+_MADE = ("CommandId", "ActivationId", "PackageId")
 #: Parameters that say what was wanted, and can hold nothing secret.
 _FACTS = (
     *("Name", "Type", "Username", "RepeatMode", "Frequency", "ResourceType", "InstanceName", "InstanceCount"),
@@ -51,7 +53,8 @@ def audited(action: Action, auditing: Auditing, guard: ScopeGuard) -> Action:
                 with auditing.change(change.action, what=change.what, digest=change.digest, **change.facts) as entered:
                     answer = allowed(call)
                     if not isinstance(answer, NotYet):
-                        entered.what = entered.what or str(answer.get("CommandId") or answer.get("ActivationId") or "")
+                        made = (answer.get(name) for name in _MADE)
+                        entered.what = entered.what or next((str(one) for one in made if one), "")
                     return answer
             try:
                 return allowed(call)

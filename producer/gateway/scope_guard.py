@@ -49,6 +49,7 @@ class ScopeGuard:
             "ModifyInvocationAttribute": self._modify_invocation,
             "SendFile": self._send_file,
             "InstallCloudAssistant": self._named_instances,
+            "ListPluginStatus": self._named_instances,
             "TagResources": self._tag,
             "UntagResources": self._tag,
             "ListTagResources": self._list_tags,
