@@ -33,6 +33,7 @@ class AuditKeeper:
         self._keep_count = settings.limits.audit_count
         self._anchor_path = anchor_path(settings)
         self._is_mute = False
+        self._is_cut = False
 
     def work(self) -> None:
         """Do all three.
@@ -76,17 +77,41 @@ class AuditKeeper:
         _log.info("removed the oldest entries of the audit through=%s kept=%d", through, self._keep_count)
 
     def _note_end(self, path: Path) -> None:
-        number, mac = self._redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
-        end = int(number or 0)
+        last = self._redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", 1)
         try:
             noted = read_anchor(path)
-            if noted is not None and end < noted.number:
-                _log.error(
-                    "the audit was cut back: it had come to entry %d and ends at %d; see: assist audit verify",
-                    noted.number,
-                    end,
-                )
-            elif end and (noted is None or end > noted.number):
-                write_anchor(path, Anchor(end, mac.decode(), now_ms()))
+            if noted is not None and not self._still_holds(noted):
+                if not self._is_cut:
+                    _log.error(
+                        "the audit is not what it was: entry %d, noted in %s, is not there any more; "
+                        "see: assist audit verify",
+                        noted.number,
+                        path,
+                    )
+                # The note is what shows it, so it stays as it is.
+                self._is_cut = True
+                return
+            self._is_cut = False
+            if last:
+                end = _anchor_of(*last[0])
+                if noted is None or end.number > noted.number:
+                    write_anchor(path, end)
         except (OSError, msgspec.MsgspecError) as exc:
             _log.warning("the end of the audit could not be noted in %s: %s", path, exc)
+
+    def _still_holds(self, noted: Anchor) -> bool:
+        """Tell whether the noted entry is there, or was removed for its age."""
+        found = self._redis.call("XRANGE", keys.AUDIT, noted.stream_id, noted.stream_id)
+        if found:
+            there = _anchor_of(*found[0])
+            return (there.number, there.mac) == (noted.number, noted.mac)
+        first = self._redis.call("XRANGE", keys.AUDIT, "-", "+", "COUNT", 1)
+        # That it was stated before it was removed is for verify to check.
+        return bool(first) and _anchor_of(*first[0]).number > noted.number
+
+
+def _anchor_of(place: bytes, fields: list[bytes]) -> Anchor:
+    given = dict(zip(fields[::2], fields[1::2], strict=True))
+    number = given.get(b"number", b"")
+    mac = given.get(b"mac", b"").decode("utf-8", "replace")
+    return Anchor(int(number) if number.isdigit() else 0, mac, place.decode(), now_ms())

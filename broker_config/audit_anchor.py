@@ -11,10 +11,11 @@ FILE_NAME = "audit-anchor.json"
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """An entry that was there: its number and its MAC."""
+    """An entry that was there: its number, its MAC and its place in the stream."""
 
     number: int
     mac: str
+    stream_id: str
     noted_ms: int = 0
 
 

@@ -80,6 +80,8 @@ class AuditChain:
         reply = send(arguments)
         if reply[0] in _NOT_AT_THE_END:
             self._end = (int(reply[1]), reply[2].decode())
+            if self._end[0] < end[0]:
+                _log_cut(end[0], self._end[0])
         elif reply[0] == b"unsealed":
             raise Refused(
                 "the audit of this installation is sealed with its master key, which is not here, so nothing can be "
@@ -93,3 +95,11 @@ class AuditChain:
     def _asked_end(self) -> tuple[int, str]:
         number, mac = self._redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
         return int(number or 0), (mac or b"").decode()
+
+
+def _log_cut(known: int, found: int) -> None:
+    from .program_log import logger  # lazy: 10 ms that the command line does without
+
+    logger("audit").error(
+        "the audit was cut back: it had come to entry %d and ends at %d now; see: assist audit verify", known, found
+    )

@@ -85,7 +85,13 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
     multiple=True,
     help="An earlier export: what it holds must still be there, to its last entry.",
 )
-def verify(call: Call, *, against: tuple[Path, ...]) -> None:
+@click.option(
+    "--unsealed-through",
+    default=0,
+    metavar="NUMBER",
+    help="Entries up to this one may be without a seal: they are from before there was a master key.",
+)
+def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> None:
     """Check that no entry was edited, removed, inserted or moved; exit 4 and name the first that was.
 
     A missing end is found by the notes that beat and this command keep in the home folder, and by exports.
@@ -97,7 +103,7 @@ def verify(call: Call, *, against: tuple[Path, ...]) -> None:
     known: list[Known] = [Known(anchor.number, anchor.mac, f"the note in {path}")] if anchor is not None else []
     for one in against:
         known += _exported(one)
-    found = verify_audit(call.assistant.redis, master, known)
+    found = verify_audit(call.assistant.redis, master, known, unsealed_through=unsealed_through)
     if call.wants_json:
         call.print_json(
             {
@@ -115,7 +121,7 @@ def verify(call: Call, *, against: tuple[Path, ...]) -> None:
     if found.problem:
         raise Refused(f"the audit is not as it was written: {found.problem}", code="AuditNotVerified")
     if path is not None and found.last_number and (anchor is None or anchor.number < found.last_number):
-        write_anchor(path, Anchor(found.last_number, found.last_mac, now_ms()))
+        write_anchor(path, Anchor(found.last_number, found.last_mac, found.last_stream_id, now_ms()))
     if master is None:
         call.say("there is no master key here: only accidents would show, anybody can write a chain that fits")
     if not call.wants_json:

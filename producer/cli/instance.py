@@ -79,6 +79,9 @@ def add(call: Call, *, instance_id: str, name: str, tags: Mapping[str, str], cre
 
     With --credentials, carry the file to that machine and run: assist-agent run --config FILE
     """
+    if credentials is not None:
+        # First of all: what was entered in the audit before there was a key would have no seal.
+        call.assistant.trust.master  # noqa: B018
     call.assistant.add_instance(instance_id, name=name, tags=tags)
     if credentials is not None:
         write_first_credentials(call, instance_id, credentials)

@@ -33,6 +33,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     first_number: int = 0
     last_number: int = 0
     last_mac: str = ""
+    last_stream_id: str = ""
     problem: str = ""
     #: The first entry that is not as it was written, or the first that is missing.
     bad_number: int = 0
@@ -45,12 +46,18 @@ class _Problem(Exception):
         self.number = number
 
 
-def verify_audit(redis: Redis, master: MasterKeys | None, known: Iterable[Known] = ()) -> Verified:
-    """Walk the whole chain. Entries that are written meanwhile are checked as well."""
+def verify_audit(
+    redis: Redis, master: MasterKeys | None, known: Iterable[Known] = (), *, unsealed_through: int = 0
+) -> Verified:
+    """Walk the whole chain. Entries that are written meanwhile are checked as well.
+
+    Where there is a master key, entries without a seal are none of ours; but for those up to ``unsealed_through``, of
+    which somebody says that they are from before there was one.
+    """
     number, mac = redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
     # Read first: what is written from now on only lengthens the chain.
     head = Known(_number(number), (mac or b"").decode("utf-8", "replace"), "the head of the chain")
-    walk = _Walk(master, known, head)
+    walk = _Walk(master, known, head, unsealed_through)
     try:
         for stored in oldest_first(redis):
             walk.take(stored)
@@ -63,8 +70,9 @@ def verify_audit(redis: Redis, master: MasterKeys | None, known: Iterable[Known]
 class _Walk:
     """Goes along the chain, entry by entry."""
 
-    def __init__(self, master: MasterKeys | None, known: Iterable[Known], head: Known) -> None:
+    def __init__(self, master: MasterKeys | None, known: Iterable[Known], head: Known, unsealed_through: int) -> None:
         self._master = master
+        self._unsealed_through = unsealed_through
         self._head = head
         self._mac_at_head = ""
         self._known: dict[int, list[Known]] = {}
@@ -129,6 +137,7 @@ class _Walk:
             first_number=self._first.number if self._first else 0,
             last_number=self._last.number if self._last else 0,
             last_mac=self._last.mac if self._last else "",
+            last_stream_id=self._last.stream_id if self._last else "",
             problem=str(problem) if problem else "",
             bad_number=problem.number if problem else 0,
             known_count=self._known_count,
@@ -136,7 +145,11 @@ class _Walk:
 
     def _check_number(self, stored: StoredEntry, expected: int) -> None:
         if stored.number > expected:
-            raise _Problem(expected, f"entries {expected} to {stored.number - 1} are missing")
+            last = stored.number - 1
+            raise _Problem(
+                expected,
+                f"entry {expected} is missing" if last == expected else f"entries {expected} to {last} are missing",
+            )
         if stored.number != expected:
             raise _Problem(
                 expected, f"after entry {expected - 1} stands entry {stored.number}: it was moved, repeated or inserted"
@@ -144,7 +157,7 @@ class _Walk:
 
     def _check(self, stored: StoredEntry, before: str) -> None:
         number = stored.number
-        if self._master is not None and not is_sealed(stored.mac):
+        if self._master is not None and not is_sealed(stored.mac) and number > self._unsealed_through:
             raise _Problem(number, f"entry {number} carries no seal: it was not written by a holder of the master key")
         try:
             fits = has_mac(self._master, stored.mac, before, number, stored.body)

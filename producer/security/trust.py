@@ -41,6 +41,9 @@ class Trust:
                 found = find_master_keys(self._settings)
                 if found is None:
                     found = make_master_keys(self._redis, self._settings)
+                    # Sealed with the key itself, so it cannot come first.
+                    with self.auditing.change("CreateMasterKey", what=found.current):
+                        pass
                 else:
                     check_master_keys(self._redis, found)
                 self._master = found

@@ -21,9 +21,9 @@ def test_an_operator_lists_verifies_and_exports_and_is_told_of_a_changed_entry(s
     refused = system.assist("audit", "list", "--outcome", "refused", "--output", "json").must_succeed().json
     assert [(one["Action"], one["Code"]) for one in refused] == [("RunCommand", "InvalidInstance.NotFound")]
     assert system.assist("audit", "list", "--who", "nobody", "--output", "json").must_succeed().json == []
-    assert len(system.assist("audit", "list", "--since", "1h", "--output", "json").must_succeed().json) == 5
+    assert len(system.assist("audit", "list", "--since", "1h", "--output", "json").must_succeed().json) == 7
 
-    assert "1 to 5" in system.assist("audit", "verify").must_succeed().stdout
+    assert "1 to 7" in system.assist("audit", "verify").must_succeed().stdout
     export = tmp_path / "audit.jsonl"
     system.assist("audit", "export", str(export)).must_succeed()
     assert system.assist("audit", "export", "-").must_succeed().stdout == export.read_text()
@@ -37,7 +37,7 @@ def test_an_operator_lists_verifies_and_exports_and_is_told_of_a_changed_entry(s
     redis.close()
     outcome = system.assist("audit", "verify", "--output", "json")
     assert outcome.exit_code == 4
-    assert (outcome.json["Verified"], outcome.json["BadEntry"]) == (False, 5)
+    assert (outcome.json["Verified"], outcome.json["BadEntry"]) == (False, 7)
     assert "audit-anchor.json" in outcome.json["Problem"]
     assert system.assist("audit", "verify", "--against", str(export)).exit_code == 4
     (system.folder / "operator" / "audit-anchor.json").unlink()

@@ -235,7 +235,40 @@ def test_the_keeper_notes_the_end_outside_of_redis_and_does_not_take_the_note_ba
     noted = read_anchor(path)
     assert noted is not None
     assert noted.number == 2
-    redis.call("HSET", keys.AUDIT_HEAD, "number", 1)
+    [first, last] = redis.call("XRANGE", keys.AUDIT, "-", "+")
+    redis.call("XDEL", keys.AUDIT, last[0])
+    redis.call("HSET", keys.AUDIT_HEAD, "number", 1, "mac", first[1][5])
     keeper.work()
     assert read_anchor(path) == noted
+    assert "is not what it was" in caplog.text
+    # What others enter after the cut makes it long again, and not right.
+    with Assistant(settings=settings) as later:
+        later.add_instance("i-2")
+    keeper.work()
+    assert read_anchor(path) == noted
+
+
+def test_a_note_of_an_entry_that_was_removed_for_its_age_is_replaced(
+    assistant: Assistant, redis: Redis, settings: Settings
+) -> None:
+    small = replace(settings, limits=replace(settings.limits, audit_count=10))
+    keeper = AuditKeeper(redis, chain_of(redis, settings), small)
+    assistant.add_instance("i-0")
+    keeper.work()
+    for number in range(1, 20):
+        assistant.add_instance(f"i-{number}")
+    keeper.work()
+    path = anchor_path(settings)
+    assert path is not None
+    noted = read_anchor(path)
+    assert noted is not None
+    assert noted.number == 41
+
+
+def test_a_writer_notices_that_the_end_it_left_is_gone(
+    assistant: Assistant, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    assistant.add_instance("i-1")
+    redis.call("DEL", keys.AUDIT, keys.AUDIT_HEAD)
+    assistant.add_instance("i-2")
     assert "cut back" in caplog.text

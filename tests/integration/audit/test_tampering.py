@@ -96,6 +96,19 @@ def test_a_chain_made_anew_without_the_key_is_found(
     assert "carries no seal" in verify().problem
 
 
+def test_entries_from_before_the_master_key_are_accepted_where_somebody_says_so(
+    redis: Redis, settings: Settings
+) -> None:
+    with Assistant(settings=replace(settings, home="")) as keyless:
+        keyless.add_instance("i-1")
+    with Assistant(settings=settings) as sealed:
+        sealed.add_instance("i-2")
+    master = find_master_keys(settings)
+    assert verify_audit(redis, master).bad_number == 1
+    assert verify_audit(redis, master, unsealed_through=1).bad_number == 2
+    assert verify_audit(redis, master, unsealed_through=2).problem == ""
+
+
 @pytest.mark.usefixtures("ten")
 def test_a_missing_end_is_found_by_the_head_or_by_what_was_kept_elsewhere(
     redis: Redis, verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None]
