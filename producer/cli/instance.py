@@ -188,6 +188,15 @@ def _print(call: Call, stored: StoredInstance) -> None:
         ("Upgrade", _upgrade_text(shape)),
         ("Runs as", shape["User"]),
         ("Scripts", f"{shape['Running']} running, {shape['Waiting']} waiting, {counted(shape['Slots'], 'slot')}"),
+        ("Address", ", ".join(shape["IpAddresses"]) or shape["IpAddress"]),
+        ("Kernel", f"{shape['Kernel']} {shape['Architecture']}".strip()),
+        ("Disk", f"{shape['DiskFreeBytes'] / 1e6:.0f} MB free" if stored.connected else ""),
+        (
+            "Agent uses",
+            f"{shape['AgentMemoryBytes'] / 1e6:.0f} MB, {shape['AgentCpuPercent']} % of a processor"
+            if stored.connected
+            else "",
+        ),
         ("Clock", f"{shape['ClockOffsetMs']} ms off" if stored.connected else ""),
         ("Heartbeat", shape["LastHeartbeatTime"]),
         ("Registered", shape["RegistrationTime"]),

@@ -17,7 +17,7 @@ program=@PROGRAM@
 config=@CONFIG@
 home=@HOME@
 log_folder=@LOG_FOLDER@
-pid_file=${CLOUD_ASSISTANT_PID_FILE:-/var/run/@NAME@.pid}
+pid_file=${ASSIST_AGENT_PID_FILE:-/var/run/@NAME@.pid}
 
 # The process that starts the agent again whenever it ends; prints its id while it lives.
 living_keeper() {
@@ -70,7 +70,7 @@ start() {
   waited=0
   until living_keeper >/dev/null; do
     waited=$((waited + 1))
-    if [ "$waited" -gt 10 ]; then echo "@NAME@ does not start; see $log_folder/service.log"; return 1; fi
+    if [ "$waited" -gt 5 ]; then echo "@NAME@ does not start; see $log_folder/service.log"; return 1; fi
     sleep 1
   done
   echo "@NAME@ started"
