@@ -22,11 +22,13 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status, legacy_record_status
 from .command_library import has_tags, like
-from .paging import Page, PageRequest, make_token, read_page, read_token, walk
+from .paging import Page, PageRequest, make_token, read_page, read_page_by_name, read_token, walk
 from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
 _ROWS_COUNT = 100
+#: Executions of file deliveries; they are no results of commands.
+_FILE_PREFIX = "f-"
 
 
 class InvocationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +249,8 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
         stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
         return [DescribedResult(row, about) if row else None for row, about in zip(rows, stored, strict=True)]
 
+    if not page.by_token and wanted == ResultFilter(instance_id=wanted.instance_id):
+        return read_page_by_name(redis, index, page, load, lambda name: not name.startswith(_FILE_PREFIX))
     return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
 
 
@@ -260,7 +264,8 @@ def _results_over_invocations(
     start, inside = _read_result_position(page.next_token, wanted)
     items: list[DescribedResult] = []
     position = ""
-    for place, stored in walk(redis, index, lambda ids: load_invocations(redis, ids), start=start):
+    found = walk(redis, index, lambda ids: load_invocations(redis, ids), start=start, first_count=page.count + 1)
+    for place, stored in found:
         targets = load_targets(redis, stored.record.invoke_id)
         for first in range(inside, len(targets), _ROWS_COUNT):
             chunk = targets[first : first + _ROWS_COUNT]

@@ -106,7 +106,8 @@ def read_page(
         found = [item for item in load(names) if item is not None] if names else []
         return Page(found, redis.call("ZCARD", index), "", request.number, request.size)
     request.check_walk()
-    matching = walk(redis, index, load, keep=keep, start=read_token(request.next_token, filters))
+    start = read_token(request.next_token, filters)
+    matching = walk(redis, index, load, keep=keep, start=start, first_count=request.count + 1)
     if request.by_token:
         items: list[Item] = []
         last = ""
@@ -126,6 +127,28 @@ def read_page(
     return Page(found[first : first + request.size], len(found), "", request.number, request.size)
 
 
+def read_page_by_name(
+    redis: Redis,
+    index: str,
+    request: PageRequest,
+    load: Callable[[Sequence[str]], list[Item | None]],
+    keep_name: Callable[[str], bool],
+) -> Page[Item]:
+    """Read one page by number, where a name alone tells what matches: only what is shown is loaded."""
+    request.check().check_walk()
+    first = (request.number - 1) * request.size
+    needed_count = max(first + request.size, FILTERED_COUNT_MAX) + 1
+    names: list[str] = []
+    for start in range(0, 2 * WALKED_COUNT_MAX, FILTERED_COUNT_MAX):
+        batch = [one.decode() for one in redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)]
+        names += filter(keep_name, batch)
+        if len(names) >= needed_count or len(batch) < FILTERED_COUNT_MAX:
+            break
+    shown = names[first : first + request.size]
+    found = [item for item in load(shown) if item is not None] if shown else []
+    return Page(found, min(len(names), needed_count), "", request.number, request.size)
+
+
 def walk(
     redis: Redis,
     index: str,
@@ -133,25 +156,31 @@ def walk(
     *,
     keep: Callable[[Item], bool] | None = None,
     start: tuple[str, str] | None = None,
+    first_count: int = _BATCH_COUNT,
 ) -> Iterator[tuple[str, Item]]:
-    """Yield the items of an index, newest first, each with its position ``score member``; after ``start`` if given."""
+    """Yield the items of an index, newest first, each with its position ``score member``; after ``start`` if given.
+
+    ``first_count`` items are read at first, then twice as many each time: what is not shown is not loaded either.
+    """
+    count = max(1, min(first_count, _BATCH_COUNT))
     top, after = start or ("+inf", "")
     skip = 0
     while True:
-        reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, _BATCH_COUNT)
+        reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, count)
         pairs = [(name.decode(), score.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
         # Members of one score come in descending order of their names: pass over what the last batch ended with.
         fresh = [(name, score) for name, score in pairs if not (after and score == top and name >= after)]
         for (name, score), item in zip(fresh, load([name for name, _ in fresh]) if fresh else [], strict=True):
             if item is not None and (keep is None or keep(item)):
                 yield f"{score} {name}", item
-        if len(pairs) < _BATCH_COUNT:
+        if len(pairs) < count:
             return
         if fresh:
             after, top = fresh[-1]
             skip = 0
         else:
-            skip += _BATCH_COUNT
+            skip += count
+        count = min(2 * count, _BATCH_COUNT)
 
 
 def make_token(position: str, filters: str) -> str:

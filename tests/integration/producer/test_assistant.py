@@ -13,6 +13,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.command_library import CommandFilter
 from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
+from cloud_assistant.producer.file_delivery import FileRequest
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.targets import Targets
@@ -335,8 +336,32 @@ def test_results_are_paged_alike_by_number_by_token_and_over_all_invocations(
 
 def test_results_of_one_instance_come_newest_first(assistant: Assistant) -> None:
     made = [assistant.run_command("true", ON_1).invoke_id for _ in range(3)]
-    page = assistant.describe_invocation_results(ResultFilter(instance_id="i-1"))
-    assert [one.row.invoke_id for one in page.items] == made[::-1]
+    assistant.send_file(FileRequest(name="n", target_directory="/tmp", content=b"c"), ON_1)
+    wanted = ResultFilter(instance_id="i-1")
+    page = assistant.describe_invocation_results(wanted)
+    assert [one.row.invoke_id for one in page.items] == made[::-1], "a file is no result of a command"
+    second = assistant.describe_invocation_results(wanted, PageRequest(number=2, size=2))
+    assert ([one.row.invoke_id for one in second.items], second.total_count) == (made[:1], 3)
+    by_token = assistant.describe_invocation_results(wanted, PageRequest(max_results=2))
+    assert [one.row.invoke_id for one in by_token.items] == made[:0:-1]
+    assert assistant.describe_invocation_results(wanted, PageRequest(number=9, size=2)).items == []
+
+
+def test_a_long_history_is_counted_no_further_than_needed(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_assistant.producer.paging.FILTERED_COUNT_MAX", 3)
+    made = [assistant.run_command("true", ON_1).invoke_id for _ in range(9)][::-1]
+
+    def page(number: int) -> tuple[list[str], int]:
+        found = assistant.describe_invocation_results(
+            ResultFilter(instance_id="i-1"), PageRequest(number=number, size=2)
+        )
+        return [one.row.invoke_id for one in found.items], found.total_count
+
+    assert page(1) == (made[:2], 4)
+    assert page(3) == (made[4:6], 7)
+    assert page(5) == (made[8:], 9)
 
 
 def test_an_instance_is_renamed_retagged_and_removed(assistant: Assistant) -> None:
