@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from ...broker_config import keys
+from ...broker_config.boot_resigning import resign
 from ...broker_config.clock import now_ms
 from ...broker_config.key_bundle import KeyBundle, wrap
 from ...broker_config.redis_client import Redis
@@ -87,6 +88,8 @@ class Rotation:
             for one, names in zip(chunk, held, strict=True):
                 if one.next_key_id in (names or b"").decode().split(","):
                     self._redis.call("HSET", keys.KEY_IDS, one.instance_id, one.next_key_id)
+                    # The next rotation takes away the key that orders for the next boot were signed with.
+                    resign(self._redis, one.instance_id, self._master, one.next_key_id)
                     credentials = stored[one.instance_id]
                     self._store(one.instance_id, msgspec.structs.replace(credentials, next_key_id=""))
         return self.status()

@@ -11,6 +11,7 @@ from integration.agent.operator_side import side_effects
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.boot_bound import BootEntry
+from cloud_assistant.broker_config.boot_resigning import resign
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
@@ -260,3 +261,23 @@ def test_what_redis_made_and_the_agent_could_not_take_over_is_found_again(machin
     redis.call("RENAME", "aside", payload)
     assert machine.wait_for_ends(every, 1)[0].state == "Success"
     assert machine.traced() == ["EveryReboot"]
+
+
+def test_what_waits_for_a_boot_is_signed_anew_when_the_keys_change(machine: Machine) -> None:
+    redis = machine.assistant.redis
+    every = machine.bind(RepeatMode.EVERY_REBOOT)
+    branch = keys.boot_bound(INSTANCE)
+    forged = msgspec.json.encode({**msgspec.json.decode(redis.call("HGET", branch, every)), "mac": "k1:" + "0" * 64})
+    redis.call("HSET", branch, "t-forged", forged)
+    both = new_master_keys(MASTER)
+
+    assert resign(redis, INSTANCE, both, "k2.7") == 1
+    assert resign(redis, INSTANCE, both, "k2.7") == 0
+    assert redis.call("HGET", branch, "t-forged") == forged, "what nobody signed is not signed now"
+    redis.call("HDEL", branch, "t-forged")
+
+    held = MasterKeys("k2.7", {"k2.7": both.instance_key(INSTANCE, "k2.7")})
+    write_master_keys(machine.system.folder / INSTANCE / "instance-key.json", held)
+    redis.call("HSET", branch, f"{every}:boot", "the boot before")
+    machine.start_agent()
+    assert machine.wait_for_ends(every, 1)[0].state == "Success"
