@@ -10,7 +10,7 @@ from cloud_assistant.broker_config.timed import server_ms
 from harness.eventually import eventually
 from harness.system import System
 
-_PERIOD_SECONDS = 10
+_PERIOD_SECONDS = 5
 #: More than one call writes.
 _MANY_COUNT = 450
 
