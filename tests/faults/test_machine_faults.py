@@ -1,5 +1,6 @@
 """The instance's disk is full, or its clock jumps."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from faults.scripts import CHATTY, GATED, QUICK
 from harness.clock import SteppedClock
 from harness.disk import fill, small_disk
 from harness.eventually import eventually
-from harness.processes import installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
+
+_CLOCKED_AGENT = Path(__file__).with_name("clocked_agent.py")
 
 
 def test_a_disk_that_fills_up_during_an_outage_loses_no_result(
@@ -42,7 +44,7 @@ def test_a_clock_that_steps_moves_no_deadline_and_starts_nothing_twice(
 ) -> None:
     clock = SteppedClock(tmp_path / "clock")
     quick_system.environment.update(clock.environment)
-    start(quick_system, [installed_program("assist-agent"), "run"], "i-one")
+    start(quick_system, [sys.executable, _CLOCKED_AGENT, "run"], "i-one")
     running = scene.ask(GATED)
     scene.wait_for_start(running)
     clock.step(step_seconds)
