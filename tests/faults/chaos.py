@@ -58,7 +58,7 @@ def main() -> int:
         _run(seconds, asked.executions, workload, injector, lanes)
         rig.heal()
         watch.stop()
-        timed_load.end(rig.scene, has_beat=bool(asked.beats))
+        timed_load.end(rig.scene, master_file=rig.master_file)
         took_seconds = _recover(rig)
         violations = rig.scene.violations()
         print(f"seed {asked.seed}, {seconds / 60:.0f} minutes, {asked.agents} agents, {asked.beats} beats:")

@@ -7,15 +7,10 @@ from pathlib import Path
 from faults.scene import Scene, TimedAsked
 from faults.scripts import QUICK
 
-from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.settings_table import BeatSettings, SecuritySettings, Settings
 from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant, RunOptions, Targets
-from harness.eventually import eventually
-
-#: As long as beats may take after an outage.
-_CATCH_UP_SECONDS = 30
 
 
 def begin(
@@ -37,22 +32,12 @@ def begin(
             )
 
 
-def end(scene: Scene, *, has_beat: bool = True) -> None:
-    """Stop all of them once no due time waits for a beat; nothing is due from then on.
-
-    What has passed undecided would be left out by the stop: beats get the time to decide about it themselves.
-    """
-    if has_beat:
-        eventually(lambda: not _waiting_count(scene), _CATCH_UP_SECONDS, "beats have caught up", every_seconds=0.2)
-    with _assistant(scene) as assistant:
+def end(scene: Scene, *, master_file: Path | None = None) -> None:
+    """Stop all of them, whatever is still undecided; nothing is due from then on."""
+    with _assistant(scene, master_file) as assistant:
         for one in scene.timed:
             one.until_ms = server_ms(scene.redis) - 1
             assistant.stop_invocation(one.invoke_id)
-
-
-def _waiting_count(scene: Scene) -> int:
-    count: int = scene.redis.call("ZCOUNT", keys.TIMED_DUE, "-inf", server_ms(scene.redis))
-    return count
 
 
 def _assistant(scene: Scene, master_file: Path | None = None) -> Assistant:
