@@ -16,7 +16,7 @@ test:  ## everything that CI runs
 	tests/run
 
 bench: dev  ## measure; the figures go to tests/benchmarks/results. Some parts only: make bench PARTS="latency fleet"
-	$(PYTHON) tests/benchmarks/run.py $(if $(PARTS),--only $(PARTS))
+	$(PYTHON) tests/benchmarks/run.py $(if $(PARTS),--only $(PARTS)) $(if $(RIVALS),--rivals)
 
 requirements: dev  ## pin anew what setup.py asks for, for every platform and Python from 3.11 on
 	$(PYTHON) -m pip install --quiet uv

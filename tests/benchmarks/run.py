@@ -22,6 +22,7 @@ from benchmarks import (  # noqa: E402
     large_output,
     latency,
     reading,
+    rivals,
 )
 from benchmarks.figures import Figure, Scale, as_table, keep  # noqa: E402
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     scale = Scale(is_quick=options.quick)
     figures: list[Figure] = []
     notes: list[str] = []
+    remarks: list[str] = []
     for name in options.only or PARTS:
         began = time.perf_counter()
         sys.stderr.write(f"measuring {name} … ")
@@ -56,9 +58,14 @@ def main(arguments: Sequence[str]) -> int:
             traceback.print_exc()
             notes.append(f"{name} was not measured: {exc!r}")
         sys.stderr.write(f"{time.perf_counter() - began:.0f} s\n")
-    sys.stdout.write("\n\n".join([as_table(figures), *notes]) + "\n")
+    if options.rivals:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            found, left_out = rivals.figures(scale, Path(folder) / "rivals")
+        figures += found
+        remarks += left_out
+    sys.stdout.write("\n\n".join([as_table(figures), *notes, *remarks]) + "\n")
     if not options.quick:
-        sys.stderr.write(f"kept as {keep(figures, notes)}.md and .json\n")
+        sys.stderr.write(f"kept as {keep(figures, notes + remarks)}.md and .json\n")
     return 1 if notes else 0
 
 
@@ -67,6 +74,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument(
         "--quick", action="store_true", help="tiny counts, to see that everything works; nothing is kept"
+    )
+    parser.add_argument(
+        "--rivals",
+        action="store_true",
+        help="also other tools that install from the package index (needs the index, and sshd for most)",
     )
     return parser.parse_args(arguments)
 
