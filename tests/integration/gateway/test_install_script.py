@@ -298,3 +298,26 @@ def test_what_a_client_calls_us_cannot_become_a_part_of_the_script(site: Site, c
     for path in ("/install.sh", "/install.ps1"):
         status, body = site.gateway.get(path, {"Host": called})
         assert status == 400, body
+
+
+@pytest.mark.parametrize("path", ["/install.sh", "/install.ps1"])
+def test_every_blank_of_a_script_is_filled_in(site: Site, path: str) -> None:
+    status, body = site.gateway.get(path)
+    text = body.decode()
+    assert status == 200
+    assert f"http://127.0.0.1:{site.gateway.port}" in text
+    assert (
+        f"{key_id_of(site.key.public_key())} {base64.b64encode(site.key.public_key().public_bytes_raw()).decode()}"
+        in text
+    )
+    assert "@GATEWAY@" not in text
+    assert "@PUBLISHERS@" not in text
+
+
+def test_behind_a_proxy_the_script_names_the_address_that_the_client_used(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    told = {"Host": "assist.example", "X-Forwarded-Proto": "https"}
+    for trusted, url in (("127.0.0.1", "https://assist.example"), ("", "http://assist.example")):
+        with whole_gateway(redis_server.url(), tmp_path, trusted_proxies=trusted) as gateway:
+            assert f"gateway='{url}'" in gateway.get("/install.sh", told)[1].decode()
