@@ -22,14 +22,21 @@ class ServerChecks:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._info = _parsed(redis.call("INFO"))
+        self._info: Mapping[str, str] = {}
 
     def all(self) -> Iterator[Finding]:
         """Every check of the server, one after another."""
-        yield self._version()
-        yield self._eviction()
-        yield from self._persistence()
-        yield self._memory()
+        try:
+            self._info = _parsed(self._redis.call("INFO"))
+        except RedisRefused as exc:
+            if exc.kind != "NOPERM":
+                raise
+            yield warn("server", "its version, memory and persistence cannot be read", _AS_ADMINISTRATOR)
+        else:
+            yield self._version()
+            yield self._eviction()
+            yield from self._persistence()
+            yield self._memory()
         yield self._tls()
         yield self._clock()
         yield self._functions()

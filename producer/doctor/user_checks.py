@@ -88,7 +88,7 @@ class UserChecks:
             return warn(
                 "program users",
                 "beat, gateway, assist and Flower have no users of their own: theirs may do more than they need",
-                "make ca-producer, ca-beat, ca-gateway, ca-flower; their rules: producer/security/program_rights.py",
+                "make them with deploy/production/redis/make-users",
             )
         other = [
             program_user(one)

@@ -257,12 +257,18 @@ def test_an_address_in_clear_beyond_this_machine_is_found(found: Found, settings
 
 
 def test_a_user_that_may_not_look_is_told_so_and_sees_the_rest(found: Found, settings: Settings) -> None:
-    as_producer = settings.redis_url.replace(f":{ADMIN}@", "ca-gateway:x@")
-    findings = found(replace(settings, redis_url=as_producer))
-    assert findings["users"].status == "warn"
-    assert "administrator" in findings["users"].mend
-    assert findings["eviction"].status == "ok"
-    assert findings["agents"].status == "ok"
+    as_gateway = found(replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", "ca-gateway:x@")))
+    assert as_gateway["users"].status == "warn"
+    assert "administrator" in as_gateway["users"].mend
+    assert as_gateway["eviction"].status == "ok"
+    as_operator = found(replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", "ca-producer:x@")))
+    assert {name for name, one in as_operator.items() if one.status == "warn"} == {
+        *("server", "functions", "users", "gateway")
+    }
+    for findings in (as_gateway, as_operator):
+        assert findings["agents"].status == "ok"
+        assert findings["beat"].status == "ok"
+        assert not [one for one in findings.values() if one.status == "fail"]
 
 
 def test_no_redis_is_one_failure_and_the_machine_is_still_examined(
