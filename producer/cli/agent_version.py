@@ -15,7 +15,7 @@ from ..targets import Targets
 from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .publishing import publish_archive
+from .publishing import note_on_address, publish_archive, withdraw_version
 from .request_options import takes_targets
 from .tables import table
 from .terminal import terminal_columns
@@ -38,6 +38,13 @@ def publish(call: Call, *, archive: Path) -> None:
 def show(call: Call) -> None:
     """List the versions that were published."""
     _print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
+
+
+@assist_command("withdraw", examples=("assist agent-version withdraw 1.2.0",))
+@click.argument("version", metavar="VERSION")
+def withdraw(call: Call, *, version: str) -> None:
+    """Take a version back: nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
+    withdraw_version(call, AGENT_NAME, version)
 
 
 @assist_command(
@@ -95,6 +102,7 @@ def rollout(
         facts = {**named_targets(targets.instance_ids), "Tags": shown(targets.tags), "Share": share, "Window": window}
         with auditing.change("BeginRollout", what=version, **facts):
             progress = versions.begin(version, targets, options)
+        note_on_address(call)
     _print_progress(call, progress)
 
 
@@ -177,5 +185,5 @@ def _print_progress(call: Call, progress: Progress) -> None:
             call.print(line)
 
 
-for one in (publish, show, rollout, status):
+for one in (publish, show, withdraw, rollout, status):
     group.add_command(one)

@@ -15,7 +15,7 @@ from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
-from .publishing import publish_archive
+from .publishing import note_on_address, publish_archive, withdraw_version
 from .request_options import Waiting, takes_targets, takes_waiting
 from .tables import table
 from .terminal import terminal_columns
@@ -36,6 +36,14 @@ def show(call: Call, *, name: str) -> None:
     """List the packages that were published."""
     found = Catalogue(call.assistant.redis).list(name)
     _print_entries(call, [one for one in found if one.name != AGENT_NAME])
+
+
+@assist_command("withdraw", examples=("assist package withdraw tools 1.2.0",))
+@click.argument("name", metavar="NAME")
+@click.argument("version", metavar="VERSION")
+def withdraw(call: Call, *, name: str, version: str) -> None:
+    """Take a version back: nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
+    withdraw_version(call, name, version)
 
 
 @assist_command(
@@ -111,6 +119,8 @@ def status(call: Call, *, name: str, targets: Targets) -> None:
 
 def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: Waiting) -> int:
     """Dispatch, and wait for each kind of machine in turn; the worst exit code counts."""
+    if request.action in (PackageAction.INSTALL, PackageAction.UPDATE):
+        note_on_address(call)
     invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
     return max(after_dispatch(call, one, waiting) for one in invoked)
 
@@ -178,5 +188,5 @@ def _print_status(call: Call, found: list[InstancePackages]) -> None:
         call.print(line)
 
 
-for one in (publish, show, install, update, uninstall, check, status):
+for one in (publish, show, withdraw, install, update, uninstall, check, status):
     group.add_command(one)

@@ -1,6 +1,7 @@
 """What `assist agent-version publish` and `assist package publish` have in common: where the archive goes."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -42,3 +43,21 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
             publishing.publish_file(archive, text)
         call.say(f"stored in {publishing.store.folder}; the gateway must run on this machine with the same home")
     return signed
+
+
+def withdraw_version(call: Call, name: str, version: str) -> None:
+    """Take a version back: nobody can fetch it any more; instances that have it keep it."""
+    publishing = Publishing(call.assistant.redis, call.assistant.settings)
+    with call.assistant.auditing.change("WithdrawPackage", what=f"{name}/{version}"):
+        removed = publishing.withdraw(name, version)
+    if call.wants_json:
+        call.print_json([entry.field for entry in removed])
+    else:
+        call.say(f"withdrawn: {', '.join(entry.field for entry in removed)}")
+
+
+def note_on_address(call: Call) -> None:
+    """Say so when agents are sent to an address that only this machine has."""
+    url = call.assistant.agent_versions.download_url()
+    if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        call.say(f"note: agents fetch it from {url}, which is this machine only; set gateway.agent_url for others")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ...broker_config.errors import Refused
+from ...broker_config.errors import NotFound, Refused
 from ...broker_config.publisher_keys import read_publishers
 from ...broker_config.publisher_signing import Signed, parse, verify
 from ...broker_config.redis_client import Redis
@@ -43,15 +43,18 @@ class Publishing:
         self.store.finish_parts(signed.statement.sha256)
         return self._enter(signed)
 
-    def withdraw(self, name: str, version: str, *, os: str = "", arch: str = "") -> list[CatalogueEntry]:
-        """Remove archives from the catalogue, and their files where no other entry needs them."""
-        removed = []
-        for entry in self.catalogue.list(name):
-            statement = entry.signed.statement
-            if entry.version == version and os in ("", statement.os) and arch in ("", statement.arch):
-                if self.catalogue.delete(entry):
-                    self.store.delete(statement.sha256)
-                removed.append(entry)
+    def withdraw(self, name: str, version: str) -> list[CatalogueEntry]:
+        """Remove a version from the catalogue, and its files where no other entry needs them.
+
+        Raises:
+            NotFound: it was not published (``PackageNotFound``).
+        """
+        removed = [entry for entry in self.catalogue.list(name) if entry.version == version]
+        if not removed:
+            raise NotFound(f"{name} {version} was not published", code="PackageNotFound")
+        for entry in removed:
+            if self.catalogue.delete(entry):
+                self.store.delete(entry.signed.statement.sha256)
         return removed
 
     def _checked(self, signature: str) -> Signed:

@@ -161,11 +161,10 @@ class Upgrader:
         check_fits(statement)
         if statement.version != order.version:
             raise Refused(f"the order is for {order.version} and the signature for {statement}", code="WrongArchive")
-        if not self._in_window(order):
-            return
+        self._wait_for_window(order)
         self._fetch(order, statement)
-        if self._in_window(order):
-            self._try(order.version, order.serial, order.probation_seconds)
+        self._wait_for_window(order)
+        self._try(order.version, order.serial, order.probation_seconds)
 
     def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
         self._move(Stage.DOWNLOADING)
@@ -177,17 +176,20 @@ class Upgrader:
         finally:
             archive.unlink(missing_ok=True)
 
-    def _in_window(self, order: UpgradeOrder) -> bool:
-        """Wait until the window is open; false when the order is not wanted any more."""
+    def _wait_for_window(self, order: UpgradeOrder) -> None:
+        """Return when the window is open.
+
+        Raises:
+            Refused: the order was withdrawn, or has expired, before that.
+        """
         window = parse_window(order.window)
-        while window is not None and not window.holds(now_ms()):
+        while self._is_wanted(order) and window is not None and not window.holds(now_ms()):
             self._move(Stage.WAITING, f"the window is {order.window}")
             self._changed.wait(_WINDOW_SECONDS)
             if now_ms() > order.expires_ms:
                 raise Refused("it has expired before its window opened", code="EnvelopeExpired")
-            if not self._is_wanted(order):
-                break
-        return self._is_wanted(order)
+        if not self._is_wanted(order):
+            raise Refused("the order was withdrawn", code="OrderWithdrawn")
 
     def _is_wanted(self, order: UpgradeOrder) -> bool:
         return self._wanted is not None and self._wanted.serial == order.serial

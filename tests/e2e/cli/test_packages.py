@@ -109,6 +109,9 @@ def test_a_package_is_installed_once_updated_and_removed(shop: Shop) -> None:
     assert "nothing to update" in shop.call("update", "tools").must_succeed().stdout
     assert not (shop.folder / "system" / "i-one" / "packages" / "tools").exists()
 
+    shop.system.assist("package", "withdraw", "tools", "1.10").must_succeed()
+    assert shop.system.assist("package", "install", "tools", "--version", "1.10", "--all").exit_code == 5
+
 
 def test_a_version_that_is_not_healthy_gives_way_to_the_one_before(shop: Shop) -> None:
     shop.package("web", "1.0")

@@ -1,0 +1,129 @@
+"""A version on trial is judged by its heartbeat and by a self-test that it claims, runs and reports."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.functions.executions import Claimed, claim_command, claim_reply, finish
+from cloud_assistant.broker_config.functions.function_library import load_library, run
+from cloud_assistant.broker_config.messages import WorkOrder, decode_order
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.results import KeptStreams, Outcome
+from cloud_assistant.broker_config.states import ExecutionState
+from cloud_assistant.worker.instance_key import InstanceKeys
+from cloud_assistant.worker.upgrade.trial import Trial, Verdict
+from harness.eventually import eventually
+from harness.redis_server import RedisServer
+
+ID = "i-one"
+KEYS = InstanceKeys({"k1": b"k" * 32}, "k1")
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    made = Redis(redis_server.url())
+    load_library(made)
+    yield made
+    made.close()
+
+
+def trial(redis: Redis, probation_seconds: float = 60.0) -> Trial:
+    return Trial(
+        redis=redis,
+        instance_id=ID,
+        instance_keys=KEYS,
+        version="2.0",
+        began_ms=now_ms(),
+        probation_seconds=probation_seconds,
+    )
+
+
+def beat(redis: Redis, version: str = "2.0", started_ms: int = 0, running_count: int = 0) -> None:
+    fields: dict[str, str | int] = {
+        "agent_version": version,
+        "started_ms": started_ms or now_ms() + 1,
+        "running_count": running_count,
+        "slots": 1,
+    }
+    redis.call("HSET", keys.info(ID), *(part for pair in fields.items() for part in pair))
+
+
+def self_test(redis: Redis) -> str:
+    """The id of the self-test that waits in the ledger."""
+    (row,) = redis.call("KEYS", keys.execution(ID, "*").replace("[", "\\["))
+    return str(row.decode().partition(":exec:")[2])
+
+
+def perform(redis: Redis, state: ExecutionState, output: bytes | None = None) -> None:
+    """Claim the self-test and report how it went."""
+    execution = self_test(redis)
+    command = claim_command(ID, execution, epoch="e", boot_id="b", report_margin_ms=1000)
+    claimed = claim_reply(run(redis, command))
+    assert isinstance(claimed, Claimed)
+    assert KEYS.accepts("", ID, claimed.envelope, claimed.mac)
+    order = decode_order(claimed.payload)
+    assert isinstance(order, WorkOrder)
+    proof = order.content.removeprefix(b"echo ") + b"\n"
+    done = Outcome(
+        state=state, finished_ms=1, exit_code=0, output=KeptStreams(data=proof if output is None else output)
+    )
+    finish(redis, ID, execution, state, done.fields(), live_output_ttl_ms=1, retention_ms=1000)
+
+
+def test_a_version_that_runs_the_self_test_passes(redis: Redis) -> None:
+    tried = trial(redis)
+    assert tried.look() is Verdict.OPEN
+    beat(redis)
+    assert tried.look() is Verdict.OPEN
+    assert redis.call("LLEN", keys.queue(ID)) == 1
+    perform(redis, ExecutionState.SUCCESS)
+    assert tried.look() is Verdict.PASSED
+
+
+def test_the_heartbeat_of_the_old_version_counts_for_nothing(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.1)
+    beat(redis, version="1.0")
+    eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+    assert "no heartbeat" in tried.reason
+
+
+def test_a_heartbeat_from_before_the_trial_counts_for_nothing(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.1)
+    beat(redis, started_ms=now_ms() - 60_000)
+    eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+
+
+def test_a_version_that_takes_no_work_fails(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.3)
+    beat(redis)
+    eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+    assert "self-test was not done" in tried.reason
+
+
+@pytest.mark.parametrize(
+    ("state", "output"), [(ExecutionState.FAILED, None), (ExecutionState.SUCCESS, b"something else\n")]
+)
+def test_a_self_test_with_another_result_fails(redis: Redis, state: ExecutionState, output: bytes | None) -> None:
+    tried = trial(redis)
+    beat(redis)
+    tried.look()
+    perform(redis, state, output)
+    assert tried.look() is Verdict.FAILED
+
+
+def test_a_machine_whose_slots_are_all_taken_gets_more_time(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.05)
+    beat(redis, running_count=1)
+    looks = [tried.look() for _ in range(200)]
+    assert set(looks) == {Verdict.OPEN}
+    beat(redis)
+    eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+
+
+def test_while_redis_is_away_nothing_is_decided(redis_server: RedisServer, redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.05)
+    redis_server.stop()
+    assert {tried.look() for _ in range(50)} == {Verdict.OPEN}
+    assert "Redis does not serve" in tried.reason
