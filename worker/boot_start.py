@@ -5,7 +5,6 @@ is ours to run or to report. An answer that was lost on its way is found again i
 whose agent died is ended by the next agent like any other execution that was claimed and never started.
 """
 
-import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +19,7 @@ from ..broker_config.redis_client import Redis
 from .claimant import Claimant
 from .executor import Executor
 from .in_hand import InHand
+from .machine_start import uptime_ms
 from .slots import Slots
 
 #: Unfinished executions looked through for those whose answer was lost.
@@ -53,7 +53,7 @@ class BootStart:
             self.redis,
             self.claimant.instance_id,
             boot_id=self.claimant.boot_id,
-            uptime_ms=_uptime_ms(),
+            uptime_ms=uptime_ms(),
             epoch=self.claimant.epoch,
             report_margin_ms=self.claimant.report_margin_ms,
         )
@@ -93,10 +93,3 @@ def _readable(envelope: bytes) -> Envelope | None:
         return decode_envelope(envelope)
     except msgspec.MsgspecError:
         return None
-
-
-def _uptime_ms() -> int:
-    """How long the machine has been up; where only the time awake is known, that."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
-    return int(time.monotonic() * 1000)

@@ -20,6 +20,7 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.messages import WIRE_VERSION
 from ..broker_config.redis_connection import Argument
 from .execution.proc_table import boot_id as linux_boot_id
+from .machine_start import remembered_boot, uptime_ms
 
 _EPOCHS_FILE = "epochs.json"
 #: Earlier runs of this home that are remembered; one is needed, the others are for runs that never came far.
@@ -57,11 +58,11 @@ class Identity:
         }
 
 
-def identify(instance_id: str) -> Identity:
-    """Find out who we are.
+def identify(instance_id: str, home: Path) -> Identity:
+    """Find out who we are; the home remembers what the system does not tell.
 
     Raises:
-        SettingsInvalid: no instance id is set, or it is not well formed.
+        SettingsInvalid: no instance id is set, or it is not well formed. OSError: the home cannot be written.
     """
     if not instance_id:
         raise SettingsInvalid("no instance id: set CLOUD_ASSISTANT_INSTANCE_ID, or --instance-id i-…")
@@ -73,24 +74,18 @@ def identify(instance_id: str) -> Identity:
     return Identity(
         instance_id=instance_id,
         epoch=f"{started_ms:x}-{secrets.token_hex(6)}",
-        boot_id=boot_id(),
+        boot_id=boot_id(home),
         machine_id=machine_id(),
         started_ms=started_ms,
         agent_version=version("cloud-assistant"),
     )
 
 
-def boot_id() -> str:
+def boot_id(home: Path) -> str:
     """A name for this start of the machine: another one after every reboot."""
     if Path("/proc/sys/kernel/random/boot_id").exists():
         return linux_boot_id()
-    if sys.platform == "win32":
-        import ctypes  # lazy: needed on this system only
-
-        up_ms = ctypes.windll.kernel32.GetTickCount64()
-        # Rounded, because two clocks are compared: the same start gives the same name within a minute.
-        return f"boot-{(now_ms() - up_ms) // 60_000}"
-    return f"boot-{Path('/var/run').stat().st_ctime_ns}"
+    return remembered_boot(home, uptime_ms())
 
 
 def machine_id() -> str:

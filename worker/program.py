@@ -70,7 +70,7 @@ def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
     from .agent import Agent  # lazy: imports Celery while the fork server starts
     from .identity import identify  # lazy: as above
 
-    identity = identify(loaded.instance_id)
+    identity = identify(loaded.instance_id, home)
     lock.describe(
         Holder(
             pid=os.getpid(),

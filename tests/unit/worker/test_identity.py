@@ -7,21 +7,21 @@ from cloud_assistant.worker.identity import earlier_epochs, identify, machine_id
 
 
 @pytest.mark.parametrize("wrong", ["", "web1", "i-", "i-a b", "t-12345678"])
-def test_a_wrong_instance_id_is_refused(wrong: str) -> None:
+def test_a_wrong_instance_id_is_refused(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="instance"):
-        identify(wrong)
+        identify(wrong, tmp_path)
 
 
-def test_each_run_has_an_epoch_of_its_own_and_the_same_machine() -> None:
-    first, second = identify("i-one"), identify("i-one")
+def test_each_run_has_an_epoch_of_its_own_and_the_same_machine(tmp_path: Path) -> None:
+    first, second = identify("i-one", tmp_path), identify("i-one", tmp_path)
 
     assert first.epoch != second.epoch
     assert (first.boot_id, first.machine_id) == (second.boot_id, second.machine_id)
     assert first.machine_id == machine_id()
 
 
-def test_the_heartbeat_has_the_facts_of_the_machine() -> None:
-    fields = identify("i-one").fields(slots=10)
+def test_the_heartbeat_has_the_facts_of_the_machine(tmp_path: Path) -> None:
+    fields = identify("i-one", tmp_path).fields(slots=10)
 
     assert fields["slots"] == 10
     assert fields["os_type"] == "Linux"

@@ -1,0 +1,41 @@
+"""Where the kernel has no name for a start of the machine, a restart of the agent is still no start of it."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.worker import machine_start
+from cloud_assistant.worker.machine_start import remembered_boot
+
+HOUR_MS = 3_600_000
+NOW_MS = 1_800_000_000_000
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment_ms: int) -> None:
+    monkeypatch.setattr(machine_start, "now_ms", lambda: moment_ms)
+
+
+def test_a_restart_of_the_agent_keeps_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, NOW_MS)
+    first = remembered_boot(tmp_path, HOUR_MS)
+    # The two clocks differ a little each time, and one of them was set by a minute.
+    at(monkeypatch, NOW_MS + 5_000 + 61_000)
+    assert remembered_boot(tmp_path, HOUR_MS + 5_000) == first
+
+
+@pytest.mark.parametrize(("later_ms", "up_ms"), [(60_000, 50_000), (2 * HOUR_MS, 60_000), (9 * HOUR_MS, 2 * HOUR_MS)])
+def test_a_restart_of_the_machine_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later_ms: int, up_ms: int
+) -> None:
+    at(monkeypatch, NOW_MS)
+    first = remembered_boot(tmp_path, HOUR_MS)
+    at(monkeypatch, NOW_MS + later_ms)
+    second = remembered_boot(tmp_path, up_ms)
+    assert second != first
+    assert remembered_boot(tmp_path, up_ms) == second
+
+
+def test_a_file_that_cannot_be_read_counts_as_another_start(tmp_path: Path) -> None:
+    first = remembered_boot(tmp_path, HOUR_MS)
+    (tmp_path / "boot.json").write_bytes(b"nonsense")
+    assert remembered_boot(tmp_path, HOUR_MS) != first
