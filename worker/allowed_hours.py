@@ -37,6 +37,8 @@ class Hours:
 
     stretches: tuple[Stretch, ...]
     zone: ZoneInfo
+    #: As the policy writes them.
+    texts: tuple[str, ...]
 
     def hold(self, now_ms: int) -> bool:
         """Tell whether a moment lies in one of them."""
@@ -55,7 +57,7 @@ def parse_hours(texts: list[str], zone: str) -> Hours:
         ValueError: one of them, or the zone, cannot be read.
     """
     try:
-        return Hours(tuple(_stretch(one) for one in texts), ZoneInfo(zone))
+        return Hours(tuple(_stretch(one) for one in texts), ZoneInfo(zone), tuple(texts))
     except (ZoneInfoNotFoundError, OSError) as exc:
         raise ValueError(f"there is no time zone {zone!r}; use a name as Europe/Berlin or UTC") from exc
 

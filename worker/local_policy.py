@@ -131,8 +131,7 @@ def explain(policy: Policy) -> list[str]:
     if policy.hours is None:
         lines.append("At any hour.")
     else:
-        local = policy.hours.zone.key
-        lines.append(f"Only in {len(policy.hours.stretches)} stretches of the week, by the clock of {local}.")
+        lines.append(f"Only: {'; '.join(policy.hours.texts) or 'never'} ({policy.hours.zone.key}).")
     if policy.users is None:
         lines.append("As any user that the agent may become.")
     else:

@@ -120,6 +120,6 @@ def test_what_is_not_understood_is_no_policy(text: str) -> None:
 def test_a_policy_explains_itself() -> None:
     text = "users = ['app']\ntimezone = 'UTC'\nhours = ['08:00-18:00']\ntimeout_seconds_max = 9"
     lines = "\n".join(explain(parse_policy(text)))
-    for word in ("app", "UTC", "9 s", "nowhere", "Any script"):
+    for word in ("app", "Only: 08:00-18:00 (UTC)", "9 s", "nowhere", "Any script"):
         assert word in lines
     assert explain(parse_policy("enabled = false")) == ["Nothing runs: the switch (enabled) is off."]
