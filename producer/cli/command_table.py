@@ -25,7 +25,7 @@ ROWS: dict[str, Row] = {
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),
     "key": Row(".key:group", "Make and rotate the master key that executions are signed with."),
-    "package": Row(".package:group", "Publish packages; install, update, remove and check them on instances."),
+    "package": Row(".package:group", "Publish packages; install and remove them on instances."),
     "agent-version": Row(".agent_version:group", "Publish versions of the agent and roll them out."),
     "publisher": Row(".publisher:group", "Make a publisher's key and sign versions and packages with it."),
     "audit": Row(".audit:group", "Look at the record of changes and refusals, and check it."),

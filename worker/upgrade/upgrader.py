@@ -17,8 +17,6 @@ from ...broker_config.settings_table import Settings
 from ...broker_config.upgrade_order import UpgradeOrder, read_order, read_signed
 from ...broker_config.upgrade_window import parse_window
 from ..key_ring import KeyRing
-from .bundle import check_fits, install_bundle
-from .download import fetch_archive
 from .installation import Installation
 from .local_request import take_request
 from .upgrade_state import Stage, UpgradeState, read_state, write_state
@@ -144,6 +142,8 @@ class Upgrader:
         Raises:
             CloudAssistantError, OSError: it ends here, and the version that runs goes on.
         """
+        from .bundle import check_fits  # lazy: 3 MB that an agent needs only when it upgrades
+
         if order.serial != self._state.serial:
             self._state = UpgradeState(serial=order.serial, version=order.version, bad=self._state.bad)
         if order.version == self._version:
@@ -167,6 +167,9 @@ class Upgrader:
         self._try(order.version, order.serial, order.probation_seconds)
 
     def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
+        from .bundle import install_bundle  # lazy: as above
+        from .download import fetch_archive  # lazy: as above
+
         self._move(Stage.DOWNLOADING)
         archive = self._installation.folder / "downloads" / f"{statement.sha256}.part"
         url = self._settings.gateway.url or order.url
