@@ -37,6 +37,7 @@ from .instances import InstanceFilter, StoredInstance
 from .invoked import Finished, Invoked
 from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
+from .recent_invocations import RecentInvocations
 from .targets import Targets, resolve
 from .timed_modes import is_timed
 from .waiting import Ended, Event, Follower
@@ -67,8 +68,7 @@ class Assistant:
         self.auditing = Auditing(self.redis, lambda: self._master or find_master_keys(chosen))
         self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
-        #: Invocations this process made lately, so that waiting for one needs no look-up of it first.
-        self._recent: dict[str, StoredInvocation] = {}
+        self._recent = RecentInvocations(self.redis)
 
     @classmethod
     def from_settings(cls, loaded: Loaded) -> "Assistant":
@@ -256,8 +256,8 @@ class Assistant:
         Raises:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
-        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
-        yield from Follower(self.redis, self._announcements, stored, live=live).events(timeout_seconds)
+        recent = self._recent.find(invoke_id)
+        yield from Follower(self.redis, self._announcements, recent, live=live).events(timeout_seconds)
 
     def wait(self, invoke_id: str, *, timeout_seconds: float | None = None) -> Finished:
         """Wait until every target has ended and answer all results.
@@ -265,16 +265,16 @@ class Assistant:
         Raises:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
-        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
-        follower = Follower(self.redis, self._announcements, stored, live=False)
+        recent = self._recent.find(invoke_id)
+        follower = Follower(self.redis, self._announcements, recent, live=False)
         order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
         rows.sort(key=lambda row: order[row.instance_id])
-        return self.finished(stored, rows)
+        return self.finished(recent.stored, rows)
 
     def sum_up(self, invoke_id: str, rows: Sequence[ExecutionRow]) -> Finished:
         """Sum up an invocation from the results that ``follow`` gave, in whatever order they came."""
-        stored = self._recent.get(invoke_id) or load_invocation(self.redis, invoke_id)
+        stored = self._recent.find(invoke_id).stored
         targets = load_targets(self.redis, invoke_id) if len(rows) > 1 else []
         order = {instance_id: place for place, instance_id in enumerate(targets)}
         return self.finished(stored, sorted(rows, key=lambda row: order.get(row.instance_id, 0)))
@@ -283,7 +283,7 @@ class Assistant:
         """Sum up an invocation from the results of all of its targets, and store that it is over."""
         status = fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
         settle(self.redis, stored, status)
-        self._recent.pop(stored.record.invoke_id, None)
+        self._recent.forget(stored.record.invoke_id)
         return Finished(stored.record.invoke_id, stored.record.command.command_id, status, rows)
 
     # Instances
@@ -368,7 +368,7 @@ class Assistant:
             self._dispatcher.create(invocation, order, chosen, prepared.secrets, enter=enter)
             if timed is not None:
                 timed.begin(invocation, order, chosen, prepared.secrets)
-            self._remember(invocation.invoke_id, StoredInvocation(record=invocation))
+            self._recent.remember(StoredInvocation(record=invocation), chosen)
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
         asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}
@@ -379,13 +379,6 @@ class Assistant:
         named = {"CommandName": command.name, "UserName": command.username}
         with self.auditing.change("CreateCommand", what=command.command_id, digest=digest(command.content), **named):
             return command_library.create(self.redis, command, self._limits, self._master)
-
-    def _remember(self, invoke_id: str, stored: StoredInvocation) -> None:
-        if stored.timed:
-            return
-        self._recent[invoke_id] = stored
-        if len(self._recent) > 256:
-            self._recent.pop(next(iter(self._recent)))
 
     def _settle_if_over(self, invoke_id: str) -> None:
         stored = load_invocation(self.redis, invoke_id)

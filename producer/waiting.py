@@ -7,14 +7,15 @@ from time import sleep
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import monotonic_seconds
+from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.errors import RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.ids import split_execution_id
-from ..broker_config.ledger import StoredInvocation, execution_states, latest_executions, load_rows, load_targets
+from ..broker_config.ledger import execution_states, latest_executions, load_rows, load_targets
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.states import is_final
 from .announcements import Announcements, Box
+from .recent_invocations import Recent
 
 #: The ledger is looked at this often although nothing was announced: an agent may have died, a message been lost.
 _LOOK_SECONDS = 2.0
@@ -57,19 +58,20 @@ class Follower:
         self,
         redis: Redis,
         announcements: Announcements,
-        stored: StoredInvocation,
+        recent: Recent,
         *,
         live: bool,
-        known_targets: list[str] | None = None,
     ) -> None:
         self._redis = redis
         self._announcements = announcements
-        self._stored = stored
+        self._stored = recent.stored
         self._live = live
-        invoke_id = stored.record.invoke_id
+        record = self._stored.record
         #: The instances of the invocation in the order given.
-        self.targets = known_targets or load_targets(redis, invoke_id)
-        executions = latest_executions(redis, stored, self.targets)
+        self.targets = recent.targets or load_targets(redis, record.invoke_id)
+        # Of what this process made a moment ago, by its own clock, nothing is overdue.
+        self._is_fresh = bool(recent.targets) and now_ms() - record.created_ms < _LOOK_SECONDS * 1000
+        executions = latest_executions(redis, self._stored, self.targets)
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
         self._positions: dict[str, str] = {}
@@ -171,7 +173,9 @@ class Follower:
         # Overdue rows that no sweeper has settled are shown as what they amount to.
         overdue = [execution for execution, _ in pending if execution not in ended][:_ROWS_COUNT]
         yield from self._results(ended)
-        yield from self._results(overdue)
+        if not self._is_fresh:
+            yield from self._results(overdue)
+        self._is_fresh = False
 
     def _results(self, executions: list[str]) -> Iterator[Event]:
         for first in range(0, len(executions), _ROWS_COUNT):
