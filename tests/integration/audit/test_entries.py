@@ -27,6 +27,7 @@ from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
+from cloud_assistant.worker.refusal_report import report
 
 Entered = Callable[[], list[AuditEntry]]
 
@@ -167,17 +168,14 @@ def test_what_agents_refused_is_taken_over_once_by_however_many(
 ) -> None:
     assistant.add_instance("i-1")
     assistant.add_instance("i-2")
-    report = ("at_ms", 7, "code", "SignatureInvalid", "info", "forged", "execution_id", "t-1.0@i-1")
-    redis.call("XADD", keys.refusals("i-1"), "*", *report)
+    report(redis, "i-1", "SignatureInvalid", "forged", execution_id="t-1.0@i-1")
     chains = [chain_of(redis, settings) for _ in range(3)]
     counts = [take_over(redis, chain, ["i-1", "i-2"]) for chain in (*chains, *chains)]
     assert sum(counts) == 1
     [refused] = [one for one in entered() if one.who.kind == "agent"]
-    assert (refused.who.name, refused.code, refused.what, refused.at_ms) == (
-        *("i-1", "SignatureInvalid", "t-1.0@i-1"),
-        7,
-    )
-    redis.call("XADD", keys.refusals("i-1"), "*", *report)
+    assert (refused.who.name, refused.code, refused.what) == ("i-1", "SignatureInvalid", "t-1.0@i-1")
+    assert refused.facts == {"Info": "forged"}
+    report(redis, "i-1", "SignatureInvalid", "forged", execution_id="t-1.0@i-1")
     assert take_over(redis, chains[0], ["i-1", "i-2"]) == 1
 
 
