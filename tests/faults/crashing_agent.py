@@ -10,14 +10,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cloud_assistant.worker import boot_start, cli, executor, reporter
+from cloud_assistant.worker import boot_start, cli, executor, journal, reporter
 from cloud_assistant.worker.execution import launcher
 
 #: name → (class, method, before or after the call).
 POINTS: dict[str, tuple[type, str, str]] = {
     "before the claim": (executor.Executor, "_claim", "before"),
     "after the claim": (executor.Executor, "_claim", "after"),
-    "after the journal": (executor.Executor, "_record_start", "after"),
+    "before the journal is on disk": (journal.Journal, "begin_start", "after"),
+    "after the journal": (journal.Journal, "confirm_starts", "after"),
     "after the start": (launcher.Launcher, "run", "after"),
     "before the report": (reporter.Reporter, "deliver", "before"),
     "after the boot fired": (boot_start.BootStart, "_payloads", "before"),
