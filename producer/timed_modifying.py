@@ -78,7 +78,7 @@ def modify(
         Refused: it is over, or somebody keeps changing it.
         RequestInvalid: the new content, parameters or frequency break a rule.
     """
-    for _ in range(_TRIES_COUNT):
+    for tried_count in range(_TRIES_COUNT):
         stored = load_invocation(redis, invoke_id)
         if not stored.timed:
             raise Refused(
@@ -93,7 +93,8 @@ def modify(
         if is_new_in_library and redis.call("ZCARD", keys.COMMANDS) >= settings.limits.commands_count:
             raise Refused("the library is full (limits.commands_count); delete commands", code="CommandLimitExceeded")
         if changed.is_rescheduled:
-            _let_settle(redis, timed)
+            if not tried_count:
+                _let_settle(redis, timed)
             timed, _ = leave_out_undecided(redis, invoke_id, "misfire", "its schedule was changed")
             refuse_if_over(timed)
         if _store(redis, stored, timed, targets, changed, master):
