@@ -34,7 +34,7 @@ def already_registered(config: Path) -> str:
 
 
 def register_machine(client: RegistrationClient, wanted: Wanted, *, home: Path, config: Path) -> Granted:
-    """Register with the gateway and write the settings file.
+    """Register with the gateway and write the settings file, with the gateway for later upgrades.
 
     A run that broke off anywhere may be repeated: it gets the same instance, and no second use is taken.
 
@@ -54,7 +54,7 @@ def register_machine(client: RegistrationClient, wanted: Wanted, *, home: Path, 
             "ForceNew": wanted.force_new,
         }
     )
-    write_identity(config, granted.settings, heading=_HEADING)
+    write_identity(config, {**granted.settings, **client.settings}, heading=_HEADING)
     return granted
 
 

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +60,10 @@ class RegistrationClient:
         Raises:
             SettingsInvalid: it is not the URL of a gateway, or would send secrets in clear.
         """
-        self._url = _checked(gateway, allow_http=allow_http).rstrip("/") + "/register"
+        base = _checked(gateway, allow_http=allow_http).rstrip("/")
+        self._url = base + "/register"
+        #: What finds and checks this gateway again, as settings: the agent's upgrades and packages come from it.
+        self.settings = {"gateway.url": base, **({"gateway.ca_file": str(Path(ca_file).absolute())} if ca_file else {})}
         self._pause = pause
         try:
             context = ssl.create_default_context(cafile=ca_file or None)

@@ -18,6 +18,7 @@ class AgentNotes(msgspec.Struct, frozen=True, kw_only=True):
 
     publishers_folder: str
     gateway_url: str = ""
+    gateway_ca_file: str = ""
     agent_version: str = ""
 
 
@@ -28,7 +29,10 @@ def leave_notes(settings: Settings, version: str) -> None:
         OSError: the home cannot be written.
     """
     notes = AgentNotes(
-        publishers_folder=settings.agent.publishers_folder, gateway_url=settings.gateway.url, agent_version=version
+        publishers_folder=settings.agent.publishers_folder,
+        gateway_url=settings.gateway.url,
+        gateway_ca_file=settings.gateway.ca_file,
+        agent_version=version,
     )
     fresh = Path(settings.home) / (_FILE + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -178,7 +178,8 @@ class PackageWork:
     def _unpacked(self, order: PackageOrder, statement: Statement) -> Path:
         """Fetch, verify and unpack the archive beside what is there."""
         part = self.index.folder / f"{statement.sha256}.part"
-        fetch_archive(self.notes.gateway_url or order.url, statement, part, wait=time.sleep)
+        url = self.notes.gateway_url or order.url
+        fetch_archive(url, statement, part, wait=time.sleep, ca_file=self.notes.gateway_ca_file)
         fresh = self.index.folder / statement.name / f".{statement.version}.new"
         remove(fresh)
         try:

@@ -60,12 +60,13 @@ def _from_file(settings: Settings, file: Path, installation: Installation) -> St
 
 def _from_gateway(settings: Settings, version: str, installation: Installation) -> Statement:
     system, arch = this_system()
-    text = fetch_signature(settings.gateway.url, AGENT_NAME, version, os=system, arch=arch)
+    gateway = settings.gateway
+    text = fetch_signature(gateway.url, AGENT_NAME, version, os=system, arch=arch, ca_file=gateway.ca_file)
     statement = _verified(settings, text)
     if version not in (statement.version, "latest"):
         raise Refused(f"the gateway gave {statement} for {version}", code="WrongArchive")
     archive = installation.folder / "downloads" / f"{statement.sha256}.part"
-    fetch_archive(settings.gateway.url, statement, archive, wait=time.sleep)
+    fetch_archive(gateway.url, statement, archive, wait=time.sleep, ca_file=gateway.ca_file)
     try:
         install_bundle(archive, statement, installation)
     finally:

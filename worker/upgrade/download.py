@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ...broker_config.clock import monotonic_seconds
 from ...broker_config.errors import CloudAssistantError, Refused
 from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
+from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..backoff import Backoff
 
 _TIMEOUT_SECONDS = 30.0
@@ -31,10 +32,12 @@ def fetch_archive(
     go_on: Callable[[], bool] = lambda: True,
     wait: Callable[[float], object],
     patience_seconds: float = PATIENCE_SECONDS,
+    ca_file: str = "",
 ) -> None:
     """Fetch the archive of a statement into a file, whose beginning may be there from an earlier try.
 
-    ``go_on`` is asked now and then whether it is still wanted; ``wait`` waits between tries.
+    ``go_on`` is asked now and then whether it is still wanted; ``wait`` waits between tries; ``ca_file`` holds the
+    certificates that a gateway with HTTPS is checked by, when they are not the system's.
 
     Raises:
         DownloadFailed: the gateway did not give it, or it is not wanted any more.
@@ -49,8 +52,11 @@ def fetch_archive(
         if there_bytes >= statement.size:
             break
         try:
-            _fetch_rest(url, statement, target, there_bytes, go_on)
+            _fetch_rest(url, ca_file, statement, target, there_bytes, go_on)
             backoff.reset()
+        except ssl.SSLCertVerificationError as exc:
+            # No later try makes it another certificate, as a rule; whoever mends it orders the version again.
+            raise DownloadFailed(_tls(ca_file).explain(exc, url)) from exc
         except (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError, _TryLater) as exc:
             if monotonic_seconds() > deadline:
                 raise DownloadFailed(f"{url} did not give {statement}: {exc or type(exc).__name__}") from exc
@@ -65,14 +71,14 @@ def fetch_archive(
             raise
 
 
-def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str) -> str:
+def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str, ca_file: str = "") -> str:
     """Ask the gateway for the publisher's signature of a version; ``latest`` is one too.
 
     Raises:
         DownloadFailed: the gateway has none, or does not answer.
     """
     try:
-        connection, base = _connection_to(url)
+        connection, base = _connection_to(url, ca_file)
         try:
             connection.request("GET", f"{base}/packages/{name}/{version}/{os}/{arch}")
             response = connection.getresponse()
@@ -80,7 +86,10 @@ def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str) ->
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as exc:
-        raise DownloadFailed(f"the gateway at {url} does not answer ({exc}); set gateway.url") from exc
+        wrong_certificate = _tls(ca_file).explain(exc, url) if isinstance(exc, OSError) else ""
+        raise DownloadFailed(
+            wrong_certificate or f"the gateway at {url} does not answer ({exc}); set gateway.url"
+        ) from exc
     if response.status != 200:
         raise DownloadFailed(f"the gateway at {url} has no {name} {version} for {os}/{arch} ({response.status})")
     return text
@@ -90,8 +99,10 @@ class _TryLater(Exception):
     """The gateway answered that it cannot serve now."""
 
 
-def _fetch_rest(url: str, statement: Statement, target: Path, there_bytes: int, go_on: Callable[[], bool]) -> None:
-    connection, base = _connection_to(url)
+def _fetch_rest(
+    url: str, ca_file: str, statement: Statement, target: Path, there_bytes: int, go_on: Callable[[], bool]
+) -> None:
+    connection, base = _connection_to(url, ca_file)
     try:
         headers = {}
         if there_bytes:
@@ -115,12 +126,19 @@ def _fetch_rest(url: str, statement: Statement, target: Path, there_bytes: int, 
         connection.close()
 
 
-def _connection_to(url: str) -> tuple[http.client.HTTPConnection, str]:
+def _connection_to(url: str, ca_file: str) -> tuple[http.client.HTTPConnection, str]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadFailed(f"{url!r} is not the address of a gateway; set gateway.url to http://… or https://…")
     base = parts.path.rstrip("/")
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS), base
-    context = ssl.create_default_context()
+    try:
+        context = _tls(ca_file).context()
+    except TlsFilesUnusable as exc:
+        raise DownloadFailed(str(exc)) from exc
     return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS, context=context), base
+
+
+def _tls(ca_file: str) -> TlsClient:
+    return TlsClient(ca=ca_file, ca_option="gateway.ca_file")

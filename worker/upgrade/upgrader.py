@@ -172,8 +172,15 @@ class Upgrader:
 
         self._move(Stage.DOWNLOADING)
         archive = self._installation.folder / "downloads" / f"{statement.sha256}.part"
-        url = self._settings.gateway.url or order.url
-        fetch_archive(url, statement, archive, go_on=lambda: self._is_wanted(order), wait=self._changed.wait)
+        gateway = self._settings.gateway
+        fetch_archive(
+            gateway.url or order.url,
+            statement,
+            archive,
+            go_on=lambda: self._is_wanted(order),
+            wait=self._changed.wait,
+            ca_file=gateway.ca_file,
+        )
         try:
             install_bundle(archive, statement, self._installation)
         finally:

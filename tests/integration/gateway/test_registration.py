@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,6 +283,8 @@ def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
         with pytest.raises(SettingsInvalid, match="--ca-file"):
             join(tmp_path / "nothing.crt")
         assert instances.load(gateway.assistant.redis, join(authority.ca)).activation_id == activation_id
+    kept = tomllib.loads((tmp_path / "m.toml").read_text())["gateway"]
+    assert kept == {"url": url, "ca_file": str(authority.ca)}
 
 
 def test_a_gateway_that_does_not_answer_is_asked_again_for_a_while(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from cloud_assistant.broker_config.publisher_signing import Statement, parse
 from cloud_assistant.worker.upgrade.bundle import install_bundle
 from cloud_assistant.worker.upgrade.download import DownloadFailed, fetch_archive
 from cloud_assistant.worker.upgrade.installation import Installation
+from harness.certificates import Authority, Certificate
 from harness.disk import fill, small_disk
 
 CONTENT = os.urandom(300_000)
@@ -31,7 +33,9 @@ STATEMENT = Statement(
 
 
 @contextmanager
-def server(content: bytes, *, most_bytes: int) -> Iterator[tuple[str, list[str]]]:
+def server(
+    content: bytes, *, most_bytes: int, certificate: Certificate | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """A server that breaks off each answer after some bytes; gives its address and the ranges it was asked for."""
     asked: list[str] = []
 
@@ -48,10 +52,14 @@ def server(content: bytes, *, most_bytes: int) -> Iterator[tuple[str, list[str]]
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.cert, certificate.key)
+            listening.socket = context.wrap_socket(listening.socket, server_side=True)
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.server_port}", asked
+            yield f"{'https' if certificate else 'http'}://127.0.0.1:{listening.server_port}", asked
         finally:
             listening.shutdown()
             thread.join()
@@ -74,6 +82,20 @@ def test_another_file_than_the_signed_one_is_thrown_away(tmp_path: Path) -> None
 def test_a_gateway_that_never_gives_all_of_it_is_given_up(tmp_path: Path) -> None:
     with server(CONTENT[:1000], most_bytes=10**9) as (url, _), pytest.raises(DownloadFailed):
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None, patience_seconds=0.2)
+
+
+def test_a_gateway_is_checked_by_the_certificates_that_are_set_and_a_wrong_one_is_not_asked_again(
+    tmp_path: Path,
+) -> None:
+    authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    certificate = authority.issue("gateway", "127.0.0.1")
+    waits: list[float] = []
+    with server(CONTENT, most_bytes=10**9, certificate=certificate) as (url, _):
+        with pytest.raises(DownloadFailed, match=r"gateway\.ca_file"):
+            fetch_archive(url, STATEMENT, tmp_path / "part", wait=waits.append, ca_file=str(stranger.ca))
+        assert waits == []
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=waits.append, ca_file=str(authority.ca))
+    assert (tmp_path / "part").read_bytes() == CONTENT
 
 
 def test_a_full_disk_leaves_the_versions_as_they_were(tmp_path: Path) -> None:
