@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from unit.broker_config.schedule.random_expressions import Expression, any_expression, expressions, moments, plain
@@ -120,9 +120,13 @@ def cronsim_text(expression: Expression) -> str:
 
 @given(any_expression, moments.filter(lambda moment: moment.year < 2045))
 def test_due_times_in_utc_are_those_of_cronsim(expression: Expression, after: datetime) -> None:
-    simulated = CronSim(cronsim_text(expression), after.replace(tzinfo=UTC))
+    text = cronsim_text(expression)
     schedule = schedule_of(expression.text, "UTC", day_rule=expression.day_rule)
-    expected = [ms(moment) for _, moment in zip(range(5), simulated, strict=False)]
+    try:
+        expected = [ms(moment) for _, moment in zip(range(5), CronSim(text, after.replace(tzinfo=UTC)), strict=False)]
+    except CronSimError:
+        # It refuses a date that no month has, such as 30 February; to us that is never due.
+        expected = []
     assert [due.utc_ms for due in schedule.due_times(ms(after.replace(tzinfo=UTC)), 5)] == expected
 
 
