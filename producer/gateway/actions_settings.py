@@ -1,7 +1,8 @@
 """DescribeCloudAssistantSettings and ModifyCloudAssistantSettings: the little of it that exists here.
 
-Results are kept by this service and agents are upgraded by their owners, so delivery and session settings are off and
-stay off; of the agents' resources the limits are those of the agent's own settings, and are shown.
+Results are kept by this service and agents are upgraded by roll-outs that name a version (`assist agent-version`), so
+delivery, session and automatic-upgrade settings are off and stay off; of the agents' resources the limits are those of
+the agent's own settings, and are shown.
 """
 
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ class SettingsActions:
             config = given.json_object("AgentUpgradeConfig") or {}
             check_windows(config)
             if config.get("Enabled") or config.get("BootstrapUpgrade"):
-                raise _not_here("Agents are upgraded by the owners of their machines: assist-agent upgrade.")
+                raise _not_here("Agents are upgraded by a roll-out: assist agent-version rollout.")
         elif kind == "SessionManagerConfig":
             if (given.json_object("SessionManagerConfig") or {}).get("SessionManagerEnabled"):
                 raise _not_here("There is no session manager here.")
