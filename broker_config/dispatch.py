@@ -16,7 +16,7 @@ from . import keys
 from .audit_chain import Send
 from .envelope_signing import EnvelopeSigner
 from .errors import NotFound, Refused
-from .functions.function_library import run_all
+from .functions.function_library import run_ahead, run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
 from .ids import execution_id
 from .messages import Envelope, Order, encode
@@ -29,6 +29,8 @@ from .task_message import PLACEHOLDER, template
 
 #: Targets written by one call of the function: bounds how long Redis is busy with it (about 3 ms).
 CHUNK_COUNT = 400
+#: Targets whose keys are looked up together: seldom, because the question waits for the chunk that Redis is writing.
+_LOOK_UP_COUNT = 10 * CHUNK_COUNT
 #: A work order travels in the rows while all copies together stay below this; else it has a key of its own.
 _INLINE_BYTES = 256 * 1024
 #: An envelope outlives its delivery deadline by so much: the deadline is judged by Redis' clock, the
@@ -125,12 +127,15 @@ class Dispatcher:
         if not inline:
             self._redis.call("SET", keys.payload(invocation.payload_token), payload)
         batches = self._batches(invocation, payload, targets, firing_ms=firing_ms, within_ms=within_ms, inline=inline)
-        return self._write(batches, (0, 0))
+        first = next(batches, None)
+        if first is None:
+            return Dispatched(0, 0)
+        return self._write(batches, created(run_all(self._redis, [first])[0]))
 
     def _write(self, batches: Iterator[tuple[Argument, ...]], so_far: tuple[int, int]) -> Dispatched:
         created_count, refused_count = so_far
-        for batch in batches:
-            more, full = created(run_all(self._redis, [batch])[0])
+        for reply in run_ahead(self._redis, batches):
+            more, full = created(reply)
             created_count += more
             refused_count += full
         return Dispatched(created_count, refused_count)
@@ -176,13 +181,13 @@ class Dispatcher:
             self._master.current if self._master else "",
         ]
         remaining = iter(targets)
-        while chunk := list(islice(remaining, CHUNK_COUNT)):
-            signatures = self._signer.signatures(chunk, envelope, secret_values)
-            signed = [
+        while some := list(islice(remaining, _LOOK_UP_COUNT)):
+            signed = zip(some, self._signer.signatures(some, envelope, secret_values), strict=True)
+            while chunk := [
                 (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
-                for one, signature in zip(chunk, signatures, strict=True)
-            ]
-            yield tuple(create_executions_command(invocation.invoke_id, signed, common))
+                for one, signature in islice(signed, CHUNK_COUNT)
+            ]:
+                yield tuple(create_executions_command(invocation.invoke_id, chunk, common))
 
 
 def _travels_in_rows(payload: bytes, target_count: int) -> bool:

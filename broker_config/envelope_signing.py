@@ -1,6 +1,7 @@
 """Sign an envelope for each of its targets, with the key that each target holds, and seal secrets for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 
 import msgspec
 
@@ -23,8 +24,8 @@ class EnvelopeSigner:
 
     def signatures(
         self, targets: Sequence[str], envelope: bytes, secrets: Mapping[str, str] | None = None
-    ) -> list[bytes]:
-        """Sign for each target, in their order.
+    ) -> Iterator[bytes]:
+        """Sign for each target, in their order: whose key is which is asked at once, each is signed when wanted.
 
         Raises:
             Refused: there are secrets and no master key to seal them with (``MasterKeyMissing``), or a target holds
@@ -37,11 +38,10 @@ class EnvelopeSigner:
                     "set security.master_key_file, or make one with `assist key create`",
                     code="MasterKeyMissing",
                 )
-            return [b""] * len(targets)
-        return [
-            self._sign(self._master, one, key_id, envelope, secrets)
-            for one, key_id in zip(targets, key_ids(self._redis, targets), strict=True)
-        ]
+            yield from repeat(b"", len(targets))
+            return
+        for one, key_id in zip(targets, key_ids(self._redis, targets), strict=True):
+            yield self._sign(self._master, one, key_id, envelope, secrets)
 
     @staticmethod
     def _sign(

@@ -5,7 +5,7 @@ retried after bytes were sent, because the caller alone knows whether that is sa
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -76,6 +76,31 @@ class Redis:
             if isinstance(reply, hiredis.ReplyError):
                 raise RedisRefused(str(reply))
         return replies
+
+    def run_ahead(self, commands: Iterable[Command]) -> Generator[Any]:
+        """Answer each command's reply, having sent the next one before: Redis works while we build.
+
+        For commands whose replies are short: nobody reads while the next one is sent. An error reply is answered as a
+        ``hiredis.ReplyError``, and the command after it has been sent by then.
+
+        Raises:
+            RedisUnreachable: no answer; whether the last two commands took effect is not known.
+        """
+        connection = self._take()
+        try:
+            is_waiting = False
+            for command in commands:
+                connection.send(command)
+                if is_waiting:
+                    yield connection.receive()
+                is_waiting = True
+            if is_waiting:
+                yield connection.receive()
+        except BaseException:
+            # Also when the caller stops asking: a reply that nobody read would be the next caller's.
+            connection.close()
+            raise
+        self._give_back(connection)
 
     def subscribe(self, *channels: str) -> "Subscription":
         """Open a connection of its own that listens to channels; it is subscribed when this returns."""

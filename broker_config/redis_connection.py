@@ -107,6 +107,18 @@ class RedisConnection:
             self.close()
             raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
 
+    def receive(self) -> Any:
+        """Read the reply to a command that was sent; an error reply is a ``hiredis.ReplyError``.
+
+        Raises:
+            RedisUnreachable: the connection broke or timed out; it must not be used again.
+        """
+        try:
+            return self._read()
+        except OSError as exc:
+            self.close()
+            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+
     def send(self, command: Command) -> None:
         """Send one command and read nothing: for SUBSCRIBE and the like."""
         try:

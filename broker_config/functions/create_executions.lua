@@ -13,15 +13,25 @@ local function create_executions(keys, args)
   local time = redis.call('TIME')
   local deadline = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(args[5]))
   local deadlines = {}
+  -- The message between the places where the id goes: cut once, joined for each target.
+  local pieces = {}
+  for piece in string.gmatch(args[11] .. args[12], '(.-)' .. args[12]) do pieces[#pieces + 1] = piece end
   for target = 1, (#keys - 2) / 5 do
     local key = 3 + (target - 1) * 5
     local id, mac = args[12 + target * 2], args[13 + target * 2]
-    if redis.call('EXISTS', keys[key]) == 0 then
+    local quarantined = false
+    local is_new = redis.call('EXISTS', keys[key], keys[key + 4]) == 0
+    if not is_new then
+      quarantined = redis.call('EXISTS', keys[key + 4]) == 1
+      is_new = redis.call('EXISTS', keys[key]) == 0
+    end
+    if is_new then
       local state, code, info = 'Pending', nil, nil
-      if redis.call('EXISTS', keys[key + 4]) == 1 then
+      if quarantined then
         state, code, info = 'Invalid', 'InstanceQuarantined',
           'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release'
-      elseif redis.call('LLEN', keys[key + 2]) >= tonumber(args[10]) then
+      elseif redis.call('LPUSH', keys[key + 2], table.concat(pieces, id)) > tonumber(args[10]) then
+        redis.call('LPOP', keys[key + 2])
         state, code, info = 'Aborted', 'TaskConcurrencyLimit',
           'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count'
       end
@@ -40,8 +50,6 @@ local function create_executions(keys, args)
         redis.call('ZADD', keys[key + 1], deadline, id)
         deadlines[#deadlines + 1] = deadline
         deadlines[#deadlines + 1] = id
-        local message = string.gsub(args[11], args[12], id)
-        redis.call('LPUSH', keys[key + 2], message)
       end
     end
   end

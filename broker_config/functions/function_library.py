@@ -6,7 +6,7 @@ under its own version and all before it, so a newer text serves older callers, a
 anything is done. Whoever may load functions then puts its own text in; an agent, which may not, says who has to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -125,6 +125,21 @@ def run_all(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         if isinstance(reply, hiredis.ReplyError):
             raise RedisRefused(str(reply))
     return replies
+
+
+def run_ahead(redis: Redis, commands: Iterable[Command]) -> Iterator[Any]:
+    """Answer the replies of FCALLs that do not depend on one another; each is sent while the one before is at work.
+
+    The library is there already: the caller has just run one of its functions.
+
+    Raises:
+        RedisUnreachable: no answer.
+        RedisRefused: the server's own error; the command after the refused one may have taken effect.
+    """
+    for reply in redis.run_ahead(commands):
+        if isinstance(reply, hiredis.ReplyError):
+            raise RedisRefused(str(reply))
+        yield reply
 
 
 def _is_missing(reply: Any) -> bool:

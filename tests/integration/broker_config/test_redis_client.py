@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -140,3 +141,37 @@ def test_as_many_connections_stay_open_as_a_program_has_threads(redis_server: Re
         names = redis.call("CLIENT", "LIST").decode()
         assert names.count(f"name=idle-{idle_count} ") == idle_count
         redis.close()
+
+
+def test_a_command_is_sent_while_the_one_before_is_at_work_and_replies_keep_their_order(
+    redis_server: RedisServer,
+) -> None:
+    redis = Redis(redis_server.url())
+    built: list[int] = []
+
+    def commands() -> Iterator[tuple[str, str, str]]:
+        for number in range(5):
+            built.append(number)
+            yield "APPEND", "k", "x" * (number + 1)
+
+    answered = [(reply, len(built)) for reply in redis.run_ahead(commands())]
+    assert answered == [(1, 2), (3, 3), (6, 4), (10, 5), (15, 5)]
+    assert redis.call("STRLEN", "k") == 15
+    redis.close()
+
+
+def test_who_stops_asking_half_way_leaves_no_reply_for_the_next_caller(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    replies = redis.run_ahead([("ECHO", "first"), ("ECHO", "second"), ("ECHO", "third")])
+    assert next(replies) == b"first"
+    replies.close()
+    assert redis.call("ECHO", "mine") == b"mine"
+
+    def breaks_off() -> Iterator[tuple[str, str]]:
+        yield "ECHO", "first"
+        raise KeyError("the second cannot be built")
+
+    with pytest.raises(KeyError):
+        list(redis.run_ahead(breaks_off()))
+    assert redis.call("ECHO", "mine") == b"mine"
+    redis.close()
