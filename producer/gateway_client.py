@@ -9,16 +9,16 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid, SettingsInvalid
 from ..broker_config.tls import TlsClient, TlsFilesUnusable
+from .gateway.percent_encoding import encoded
 
 _VERSION = "2014-05-26"
-_UNRESERVED = "-_.~"
 #: Longer than the longest wait that the API offers.
 _TIMEOUT_SECONDS = 60.0
 
@@ -99,14 +99,10 @@ def signed_form(action: str, parameters: Mapping[str, str], key_id: str, secret:
         "SignatureNonce": uuid.uuid4().hex,
         "Timestamp": iso_seconds(now_ms()),
     }
-    canonical = "&".join(f"{_encoded(name)}={_encoded(given[name])}" for name in sorted(given))
-    to_sign = f"POST&%2F&{_encoded(canonical)}"
+    canonical = "&".join(f"{encoded(name)}={encoded(given[name])}" for name in sorted(given))
+    to_sign = f"POST&%2F&{encoded(canonical)}"
     digest = hmac.digest(f"{secret}&".encode(), to_sign.encode(), hashlib.sha1)
-    return f"{canonical}&Signature={_encoded(base64.b64encode(digest).decode())}"
-
-
-def _encoded(text: str) -> str:
-    return quote(text, safe=_UNRESERVED)
+    return f"{canonical}&Signature={encoded(base64.b64encode(digest).decode())}"
 
 
 def connection_to(url: str, tls: TlsClient, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> http.client.HTTPConnection:

@@ -1,7 +1,11 @@
 """The one percent-encoding that both signatures are computed over, and its decoding from the wire."""
 
+import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
+
+_RESERVED = re.compile(rb"[^A-Za-z0-9\-_.~]")
+_ENCODED = {bytes([code]): b"%%%02X" % code for code in range(256)}
 
 
 def encoded(text: str) -> str:
@@ -9,7 +13,9 @@ def encoded(text: str) -> str:
 
     Clients leave ``*:/'()!`` raw or encoded, and a space as ``+`` or ``%20``, at will: what is signed is always this.
     """
-    return quote(text, safe="-_.~")
+    # A tenth of what urllib's quote() takes, which looks at every byte in Python: a script may have 100 KB of them,
+    # and a signature encodes them twice.
+    return _RESERVED.sub(lambda found: _ENCODED[found[0]], text.encode()).decode("ascii")
 
 
 def canonical_query(parameters: Mapping[str, str], leave_out: Iterable[str] = ()) -> str:

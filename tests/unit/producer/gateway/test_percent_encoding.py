@@ -38,3 +38,8 @@ def test_a_lax_client_is_read_the_same(parameters: dict[str, str]) -> None:
         f"{quote(k, safe='*:/!()')}={quote(v, safe='*:/!()').replace('%20', '+')}" for k, v in parameters.items()
     )
     assert canonical_query(decoded_pairs(lax.encode())) == canonical_query(parameters)
+
+
+@given(texts)
+def test_any_text_is_encoded_as_by_the_standard_library(text: str) -> None:
+    assert encoded(text) == quote(text, safe="-_.~")
