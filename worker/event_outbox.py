@@ -23,8 +23,9 @@ from .link_state import REDIS_TROUBLE
 
 #: Events of an outage are of no use to a viewer; this many are kept for a busy moment.
 _MOST_COUNT = 5000
-#: How long events are gathered before they are published together.
-_GATHER_SECONDS = 0.05
+#: How long events are gathered before they are published together: no viewer notices, and a fan-out over many agents on
+#: one server is over before the first of them is sent.
+_GATHER_SECONDS = 0.25
 _EXCHANGE = "celeryev"
 _SOFTWARE = {"sw_ident": "cloud-assistant", "sw_sys": "agent"}
 
