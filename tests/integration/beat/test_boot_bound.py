@@ -49,6 +49,8 @@ def test_each_boot_runs_it_once_however_often_the_agent_starts(timing: Timing) -
     every_reboot(timing)
     (first,) = start_machine(timing, "boot-1")
     assert start_machine(timing, "boot-1") == []
+    # An execution is named after the millisecond in which its machine started.
+    eventually(partial(is_later, timing, timing.server_ms()))
     (second,) = start_machine(timing, "boot-2")
     assert first.execution_id != second.execution_id
 
