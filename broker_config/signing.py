@@ -21,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from .errors import SettingsInvalid
+from .private_file import write_private_file
 
 _SALT = b"cloud-assistant instance keys v1"
 _KEY_ID = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,32})(?:\.(?P<generation>[0-9]{1,9}))?")
@@ -175,14 +176,7 @@ def write_master_keys(path: Path, master: MasterKeys) -> None:
     """Write the master key file with mode 0600, replacing it in one step."""
     text = msgspec.json.encode(_KeyFile(master.current, {name: key.hex() for name, key in master.keys.items()}))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
+    write_private_file(path, text)
 
 
 def new_master_keys(previous: MasterKeys | None = None) -> MasterKeys:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.errors import SettingsInvalid
+from ..broker_config.private_file import write_private_file
 from ..broker_config.signing import parse_signature, verify
 
 #: In the home of the agent; the same form as the producers' key file, with this instance's keys in it.
@@ -70,14 +71,7 @@ def keep_instance_keys(home: Path, configured: str, keys: InstanceKeys) -> None:
     """
     shown = {key_id: key.hex() for key_id, key in keys.keys.items()}
     data = msgspec.json.encode(_KeyFile(keys.current, shown, _mark(configured) if configured else "", keys.serial))
-    fresh = home / (FILE_NAME + ".new")
-    fresh.unlink(missing_ok=True)
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
-    fresh.replace(home / FILE_NAME)
+    write_private_file(home / FILE_NAME, data)
 
 
 def _mark(configured: str) -> str:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.private_file import write_private_file
 from .identity import machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
@@ -93,15 +93,8 @@ def _read(home: Path) -> dict[str, str]:
 
 def _write(home: Path, proofs: dict[str, str]) -> None:
     path = home / _PROOFS_FILE
-    fresh = path.with_name(path.name + ".new")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(proofs, file)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(path)
+        write_private_file(path, json.dumps(proofs))
     except OSError as exc:
         raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.private_file import write_private_file
 
 _SYSTEM_FILE = Path("/etc/cloud-assistant/config.toml")
 
@@ -98,15 +99,8 @@ def _parsed(path: Path, text: str) -> dict[str, object]:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(path)
+        write_private_file(path, text)
     except OSError as exc:
         raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc

@@ -55,19 +55,13 @@ def library_source(version: int = TEXT_VERSION, oldest: int = OLDEST_VERSION) ->
     return f"#!lua name={LIBRARY_NAME}{prologue}" + "".join(shared + bodies)
 
 
-def loaded_version(redis: Redis) -> int:
-    """The version of the text that is in Redis; 0 when there is none that tells."""
-    found = redis.pipeline([("FCALL", _VERSION_FUNCTION, 0)])[0]
-    return found if isinstance(found, int) else 0
-
-
 def load_library(redis: Redis) -> None:
     """Put the library into Redis, unless what is there is newer.
 
     Raises:
         RedisRefused: the user may not load functions; a control-side program has to do it.
     """
-    if loaded_version(redis) > TEXT_VERSION:
+    if text_version(redis) > TEXT_VERSION:
         return
     redis.call("FUNCTION", "LOAD", "REPLACE", library_source())
 

@@ -32,7 +32,8 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         raise click.UsageError(f"{signed.statement}: use assist {verb} publish", click.get_current_context())
     gateway = call.loaded.settings.gateway
     if gateway.url and gateway.access_key_id and gateway.access_key_secret:
-        upload(GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret), archive, signed)
+        client = GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret, gateway.ca_file)
+        upload(client, archive, signed)
     else:
         publishing = Publishing(call.assistant.redis, call.assistant.settings)
         sha256 = signed.statement.sha256

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused
-from ...broker_config.functions.function_library import LIBRARY_NAME, TEXT_VERSION, library_source, loaded_version
+from ...broker_config.functions.function_library import LIBRARY_NAME, TEXT_VERSION, library_source, text_version
 from ...broker_config.redis_client import Redis
 from ..security.credentials import LOOPBACK
 from .finding import Finding, fail, ok, warn
@@ -157,7 +157,7 @@ class ServerChecks:
         return ok("functions", f"{LIBRARY_NAME}, as in this release")
 
     def _other_functions(self, mend: str) -> Finding:
-        version = loaded_version(self._redis)
+        version = text_version(self._redis)
         if version > TEXT_VERSION:
             return ok("functions", f"{LIBRARY_NAME} of a newer release (text {version}), which serves this one too")
         if version == TEXT_VERSION:

@@ -1,10 +1,10 @@
 """The credentials of one instance: a file that an agent runs with."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...broker_config.errors import Refused
+from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_url import parse_url
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -65,15 +65,8 @@ def write_secret_file(path: Path, text: str) -> None:
     Raises:
         Refused: it cannot be written (``FileNotWritten``).
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(path)
+        write_private_file(path, text)
     except OSError as exc:
         raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
 

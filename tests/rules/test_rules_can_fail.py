@@ -91,7 +91,7 @@ GOOD = [
     ("nothing_unfinished", "deploy/quickstart", "mktemp -d /tmp/assist.XX" + "XXXX\n"),
     ("names", "worker/claim.py", "import platform\nname = platform.node()\nhostname = name\njobbing = 1\n"),
     ("names", "broker_config/redis_url.py", "def connect(host, port): ...\n"),
-    ("workplace", "worker/cli.py", "path = '/opt/worker/shared'\nfrom .library import call\n"),
+    ("workplace", "worker/cli.py", "path = '/opt/workers/state'\nfrom .function_library import call\n"),
     ("launched_by_name", "deploy/README.md", "assist-agent run\n"),
 ]
 

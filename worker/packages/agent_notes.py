@@ -1,12 +1,12 @@
 """What a running agent leaves for its own program when a script calls that: a script knows none of its settings."""
 
-import os
 import sys
 from pathlib import Path
 
 import msgspec
 
 from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
+from ...broker_config.private_file import write_private_file
 from ...broker_config.settings_table import Settings
 from ..upgrade.installation import Installation
 
@@ -34,11 +34,7 @@ def leave_notes(settings: Settings, version: str) -> None:
         gateway_ca_file=settings.gateway.ca_file,
         agent_version=version,
     )
-    fresh = Path(settings.home) / (_FILE + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(notes))
-    fresh.replace(Path(settings.home) / _FILE)
+    write_private_file(Path(settings.home) / _FILE, msgspec.json.encode(notes))
 
 
 def read_notes(home: Path) -> AgentNotes | None:

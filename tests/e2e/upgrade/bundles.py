@@ -26,7 +26,7 @@ _ONLY_AS_AGENT = 'if "run" in sys.argv[1:2]:\n'
 BEHAVIOURS = {
     "good": "",
     "crashes": "    sys.exit(3)\n",
-    "hangs": "    import time\n    time.sleep(600)\n",
+    "hangs": "    import threading\n    threading.Event().wait(600)\n",
     "cannot connect": "    os.environ['CLOUD_ASSISTANT_REDIS_URL'] = 'redis://127.0.0.1:1'\n",
     "cannot execute": """
     from cloud_assistant.worker.execution import launcher
@@ -38,8 +38,8 @@ BEHAVIOURS = {
 """,
     "takes nothing": """
     from cloud_assistant.worker import celery_worker
-    import time
-    celery_worker.QueueWorker.run = lambda self, outbox: time.sleep(600)
+    import threading
+    celery_worker.QueueWorker.run = lambda self, outbox: threading.Event().wait(600)
 """,
 }
 

@@ -1,0 +1,20 @@
+"""Files that only their owner may read: keys, credentials, settings with passwords."""
+
+import os
+from pathlib import Path
+
+
+def write_private_file(path: Path, content: str | bytes) -> None:
+    """Write a file with mode 0600, in one step and for good: a reader sees the old content or the new, never a part.
+
+    The folder must be there. Raises OSError: it cannot be written; what was there before is untouched.
+    """
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    # A file that somebody else put there in the meantime, a link even, is not opened.
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)

@@ -1,0 +1,40 @@
+"""Files with secrets: for their owner alone, whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.private_file import write_private_file
+
+
+def test_only_the_owner_may_read_it_whatever_the_umask_and_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        write_private_file(path, "new")
+    finally:
+        os.umask(before)
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["secret"]  # noqa: PTH208 - names are all that is needed
+
+
+def test_a_link_that_lies_in_the_way_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("untouched")
+    (tmp_path / "secret.new").symlink_to(elsewhere)
+    write_private_file(tmp_path / "secret", b"new")
+    assert elsewhere.read_text() == "untouched"
+    assert (tmp_path / "secret").read_bytes() == b"new"
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    (tmp_path / "secret.new").mkdir()
+    with pytest.raises(OSError, match=r"secret\.new"):
+        write_private_file(path, "new")
+    assert path.read_text() == "old"
