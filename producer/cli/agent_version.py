@@ -1,6 +1,5 @@
 """``assist agent-version``: publish versions of the agent and roll them out."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from ..targets import Targets
 from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .publishing import note_on_address, publish_archive, withdraw_version
+from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
 from .request_options import takes_targets
 from .tables import table
 from .terminal import terminal_columns
@@ -31,13 +30,13 @@ def publish(call: Call, *, archive: Path) -> None:
     Through the gateway when gateway.url and an admin's access key are set, else into the folder of this machine.
     """
     signed = publish_archive(call, archive, agent=True)
-    _print_entries(call, [CatalogueEntry(signed)])
+    print_entries(call, [CatalogueEntry(signed)])
 
 
 @assist_command("list", examples=("assist agent-version list",))
 def show(call: Call) -> None:
     """List the versions that were published."""
-    _print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
+    print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
 
 
 @assist_command("withdraw", examples=("assist agent-version withdraw 1.2.0",))
@@ -118,32 +117,6 @@ def _percent(text: str) -> float:
         return float(text.removesuffix("%"))
     except ValueError as exc:
         raise click.UsageError(f"{text!r} is no share; write 10%", click.get_current_context()) from exc
-
-
-def _print_entries(call: Call, entries: Sequence[CatalogueEntry]) -> None:
-    statements = [one.signed.statement for one in entries]
-    if call.wants_json:
-        call.print_json(
-            [
-                {
-                    "Name": one.signed.statement.name,
-                    "Version": one.version,
-                    "Os": one.signed.statement.os,
-                    "Arch": one.signed.statement.arch,
-                    "Size": one.signed.statement.size,
-                    "Sha256": one.signed.statement.sha256,
-                    "PublisherKeyId": one.signed.key_id,
-                }
-                for one in entries
-            ]
-        )
-        return
-    rows = [
-        (one.version, f"{one.os}/{one.arch}", f"{one.size:,}", entry.signed.key_id)
-        for one, entry in zip(statements, entries, strict=True)
-    ]
-    for line in table(("VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
-        call.print(line)
 
 
 def _print_progress(call: Call, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
-from .publishing import note_on_address, publish_archive, withdraw_version
+from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
 from .request_options import Waiting, takes_targets, takes_waiting
 from .tables import table
 from .terminal import terminal_columns
@@ -27,7 +27,7 @@ group = AssistGroup("package", help="Publish packages; install, update, remove a
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 def publish(call: Call, *, archive: Path) -> None:
     """Put a signed package into the gateway's file store; FILE.sig is beside it."""
-    _print_entries(call, [CatalogueEntry(publish_archive(call, archive, agent=False))])
+    print_entries(call, [CatalogueEntry(publish_archive(call, archive, agent=False))])
 
 
 @assist_command("list", examples=("assist package list",))
@@ -35,7 +35,7 @@ def publish(call: Call, *, archive: Path) -> None:
 def show(call: Call, *, name: str) -> None:
     """List the packages that were published."""
     found = Catalogue(call.assistant.redis).list(name)
-    _print_entries(call, [one for one in found if one.name != AGENT_NAME])
+    print_entries(call, [one for one in found if one.name != AGENT_NAME])
 
 
 @assist_command("withdraw", examples=("assist package withdraw tools 1.2.0",))
@@ -123,37 +123,6 @@ def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: W
         note_on_address(call)
     invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
     return max(after_dispatch(call, one, waiting) for one in invoked)
-
-
-def _print_entries(call: Call, entries: list[CatalogueEntry]) -> None:
-    if call.wants_json:
-        call.print_json(
-            [
-                {
-                    "Name": one.name,
-                    "Version": one.version,
-                    "Os": one.signed.statement.os,
-                    "Arch": one.signed.statement.arch,
-                    "Size": one.signed.statement.size,
-                    "Sha256": one.signed.statement.sha256,
-                    "PublisherKeyId": one.signed.key_id,
-                }
-                for one in entries
-            ]
-        )
-        return
-    rows = [
-        (
-            one.name,
-            one.version,
-            f"{one.signed.statement.os}/{one.signed.statement.arch}",
-            f"{one.signed.statement.size:,}",
-            one.signed.key_id,
-        )
-        for one in entries
-    ]
-    for line in table(("PACKAGE", "VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
-        call.print(line)
 
 
 def _print_status(call: Call, found: list[InstancePackages]) -> None:

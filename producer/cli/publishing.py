@@ -1,15 +1,19 @@
 """What `assist agent-version publish` and `assist package publish` have in common: where the archive goes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Signed, parse
+from ..file_store.catalogue import CatalogueEntry
 from ..file_store.publishing import Publishing
 from ..file_store.uploading import upload
 from ..gateway_client import GatewayClient
 from .call import Call
+from .tables import table
+from .terminal import terminal_columns
 
 
 def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
@@ -62,3 +66,30 @@ def note_on_address(call: Call) -> None:
     url = call.assistant.agent_versions.download_url()
     if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
         call.say(f"note: agents fetch it from {url}, which is this machine only; set gateway.agent_url for others")
+
+
+def print_entries(call: Call, entries: Sequence[CatalogueEntry]) -> None:
+    """Print what is published: packages, or versions of the agent."""
+    if call.wants_json:
+        call.print_json(
+            [
+                {
+                    "Name": one.name,
+                    "Version": one.version,
+                    "Os": one.signed.statement.os,
+                    "Arch": one.signed.statement.arch,
+                    "Size": one.signed.statement.size,
+                    "Sha256": one.signed.statement.sha256,
+                    "PublisherKeyId": one.signed.key_id,
+                }
+                for one in entries
+            ]
+        )
+        return
+    rows = [
+        (one.name, one.version, f"{statement.os}/{statement.arch}", f"{statement.size:,}", one.signed.key_id)
+        for one in entries
+        for statement in (one.signed.statement,)
+    ]
+    for line in table(("NAME", "VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
+        call.print(line)
