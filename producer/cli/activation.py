@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from ...broker_config.clock import iso_seconds, now_ms
+from ...broker_config.printable import clean
 from .. import activations
 from ..activations import ActivationFilter, StoredActivation
 from ..paging import PageRequest
@@ -15,7 +16,7 @@ from .call import Call
 from .request_options import LIMIT_COUNT
 from .tables import properties, table
 from .terminal import terminal_columns
-from .text_cells import clean, counted, tags_text
+from .text_cells import counted, tags_text
 
 group = AssistGroup("activation", help="Make and manage codes that let machines register.")
 

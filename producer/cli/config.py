@@ -2,11 +2,12 @@
 
 import textwrap
 
+from ...broker_config.printable import clean
 from ...broker_config.settings import environment_name
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .terminal import WIDTH_COLUMNS
-from .text_cells import clean, pad
+from .text_cells import pad
 
 group = AssistGroup("config", help="Show the settings and where each comes from.")
 

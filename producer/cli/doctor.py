@@ -1,21 +1,20 @@
 """``assist doctor``: what is wrong with this installation, and how to mend it."""
 
+import sys
+
+from ...broker_config.findings import Finding, as_json, as_text, exit_code
 from ...broker_config.redis_client import Redis
-from ..doctor.examination import examine
-from ..doctor.finding import Finding, Status
+from ..doctor.examination import WAY_TO_REDIS, examine
 from .assist_command import assist_command
 from .call import CONNECT_TIMEOUT_SECONDS, Call
-from .exit_codes import DONE
-
-#: At least one check failed.
-_UNWELL = 1
 
 
 @assist_command("doctor", examples=("assist doctor", "assist doctor --output json"))
 def doctor(call: Call) -> int:
-    """Check this machine, Redis, its users, beat, gateway and agents; exit 1 when something has to be mended.
+    """Look at this machine, Redis, its users, beat, gateway and agents, and say what is wrong and how to mend it.
 
-    Nothing is changed. With the server's administrator in --redis-url it sees the most.
+    Nothing is changed. With the server's administrator in --redis-url it sees the most. Exit codes: 0 nothing fails;
+    2 a setting is wrong; 3 Redis is not reached; 4 something else fails.
     """
     findings: list[Finding] = []
     settings = call.loaded.settings
@@ -25,13 +24,11 @@ def doctor(call: Call) -> int:
         for one in examine(redis, settings):
             findings.append(one)
             if not call.wants_json:
-                call.print(f"{one.status:<4}  {one.name}: {one.text}")
-                if one.mend:
-                    call.print(f"      → {one.mend}")
+                call.print(as_text(one))
+                # Some checks take seconds; whoever reads a pipe sees what is known meanwhile.
+                sys.stdout.flush()
     finally:
         redis.close()
     if call.wants_json:
-        call.print_json(
-            [{"Check": one.name, "Status": one.status.value, "Text": one.text, "Mend": one.mend} for one in findings]
-        )
-    return _UNWELL if any(one.status is Status.FAIL for one in findings) else DONE
+        call.print(as_json(findings))
+    return exit_code(findings, WAY_TO_REDIS)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from .text_cells import clean, cut, pad, width_of
+from ...broker_config.printable import clean
+from .text_cells import cut, pad, width_of
 
 _GAP = "  "
 

@@ -6,13 +6,6 @@ from collections.abc import Mapping, Sequence
 _WIDE = {"W", "F"}
 
 
-def clean(text: str) -> str:
-    """Show control characters instead of sending them to a terminal: this text may come from a broken-in machine."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
 def width_of(text: str) -> int:
     """The columns a text takes; Chinese characters take two."""
     if text.isascii():

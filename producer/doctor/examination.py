@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 from ...broker_config.errors import RedisRefused, RedisUnreachable
+from ...broker_config.findings import Finding, fail, ok
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
-from .finding import Finding, fail, ok
 from .fleet_checks import FleetChecks
 from .local_checks import installation_key, local_checks
 from .server_checks import ServerChecks
 from .user_checks import UserChecks
+
+#: Where this one fails, Redis is not reached.
+WAY_TO_REDIS = ("redis",)
 
 
 def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from time import sleep
 
 from ...broker_config import keys
+from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..gateway_client import connection_to
-from .finding import Finding, fail, ok, warn
+from .some_of import some_of
 
 _CHUNK_COUNT = 500
-_SHOWN_COUNT = 5
 #: What beat's works leave while one of them has its turn; the sweep's mark is there nine tenths of the time.
 _BEAT_WORKS = ("sweep", "settle", "keep the audit")
 _BEAT_LOOKS, _LOOK_SECONDS = 10, 0.2
@@ -84,13 +84,13 @@ class FleetChecks:
         if held:
             return warn(
                 "agents",
-                f"{len(held)} of {len(ids)} in quarantine: {_some(held)}",
+                f"{len(held)} of {len(ids)} in quarantine: {some_of(held)}",
                 "assist instance show ID says why; then assist instance release ID",
             )
         if silent:
             return warn(
                 "agents",
-                f"{len(silent)} of {len(ids)} not connected: {_some(silent)}",
+                f"{len(silent)} of {len(ids)} not connected: {some_of(silent)}",
                 "start assist-agent there, or assist instance remove ID",
             )
         return ok("agents", f"{len(ids)} connected")
@@ -107,8 +107,8 @@ class FleetChecks:
         text = f"{sum(lengths.values())} messages wait"
         mend = "start the agents, or raise agent.slots there; stop what is not needed: assist invocation stop ID"
         if full:
-            return fail("queues", f"{text}; nearly full (limit {most}): {_some(full)}", mend)
-        return warn("queues", f"{text}; long: {_some(long)}", mend) if long else ok("queues", text)
+            return fail("queues", f"{text}; nearly full (limit {most}): {some_of(full)}", mend)
+        return warn("queues", f"{text}; long: {some_of(long)}", mend) if long else ok("queues", text)
 
 
 def _health(url: str, ca_file: str) -> int:
@@ -119,8 +119,3 @@ def _health(url: str, ca_file: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN_COUNT} more" if len(names) > _SHOWN_COUNT else ""
-    return ", ".join(names[:_SHOWN_COUNT]) + more

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ...broker_config import keys
 from ...broker_config.errors import Refused, SettingsInvalid
+from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
-from .finding import Finding, fail, ok, warn
 
 _DISK_FAIL_BYTES, _DISK_WARN_BYTES = 100 * 1024 * 1024, 1024 * 1024 * 1024
 

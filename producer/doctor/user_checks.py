@@ -8,16 +8,16 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ...broker_config.errors import RedisRefused
+from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ..security.agent_rights import agent_rules, agent_user
 from ..security.credentials import LOOPBACK
 from ..security.identities import load_credentials
 from ..security.program_rights import ControlProgram, program_rules, program_user
-from .finding import Finding, fail, ok, warn
+from .some_of import some_of
 
 #: Stands for an instance's id in the rules that are read back.
 _ANY_ID = "i-doctor-any"
-_SHOWN_COUNT = 5
 _AS_ADMINISTRATOR = "run it with the server's administrator in --redis-url"
 
 
@@ -63,7 +63,7 @@ class UserChecks:
         if missing:
             return fail(
                 "agent users",
-                f"the server has forgotten the users of {_some(missing)}: their agents cannot sign in",
+                f"the server has forgotten the users of {some_of(missing)}: their agents cannot sign in",
                 "give the server an ACL file; then: assist instance rotate ID --credentials FILE",
             )
         wanted = self._read_back(agent_rules(_ANY_ID, database=self._redis.address.db)) if issued else ""
@@ -71,13 +71,13 @@ class UserChecks:
         if other:
             return fail(
                 "agent users",
-                f"the rights of {_some(other)} are not those that this release gives",
+                f"the rights of {some_of(other)} are not those that this release gives",
                 "give them anew: assist instance rotate ID --credentials FILE",
             )
         if strangers:
             return fail(
                 "agent users",
-                f"there are users of agents that no instance has: {_some(strangers)}",
+                f"there are users of agents that no instance has: {some_of(strangers)}",
                 "remove them: ACL DELUSER NAME",
             )
         return ok("agent users", f"{len(issued)}, each with exactly the rights of an agent")
@@ -98,7 +98,7 @@ class UserChecks:
         if other:
             return fail(
                 "program users",
-                f"the rights of {_some(other)} are not those that this release gives",
+                f"the rights of {some_of(other)} are not those that this release gives",
                 "set them anew; the rules are in producer/security/program_rights.py",
             )
         return ok("program users", ", ".join(program_user(one) for one in present))
@@ -129,8 +129,3 @@ def _rights(rules: str) -> str:
     """What of a user's line says what it may do: not whether it is on, nor its passwords."""
     about_login = ("on", "off", "nopass", "sanitize-payload", "skip-sanitize-payload")
     return " ".join(word for word in rules.split() if word not in about_login and not word.startswith("#"))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN_COUNT} more" if len(names) > _SHOWN_COUNT else ""
-    return ", ".join(names[:_SHOWN_COUNT]) + more

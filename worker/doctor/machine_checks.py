@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...broker_config.errors import SettingsInvalid
+from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.ids import is_instance_id
 from ...broker_config.settings_table import Settings
 from ..execution.fork_server import is_supported
@@ -17,7 +18,6 @@ from ..home_lock import holder, is_held
 from ..instance_key import read_instance_keys
 from ..service.catalogue import detect
 from ..service.plan import ServicePlan
-from .finding import Finding, fail, ok, warn
 
 #: Less free space than this, and results may be lost if Redis stays away.
 _LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -116,7 +116,7 @@ def _key(settings: Settings) -> Finding:
 def _disk(home: Path) -> Finding:
     place = next(path for path in (home, *home.parents) if path.is_dir())
     usage = shutil.disk_usage(place)
-    text = f"{usage.free / 1e6:.0f} MB free of {usage.total / 1e6:.0f} MB at {place}"
+    text = f"{usage.free // 1_048_576} MiB free of {usage.total // 1_048_576} at {place}"
     if os.name == "posix":
         inodes = os.statvfs(place)
         if inodes.f_files and inodes.f_favail < 1000:

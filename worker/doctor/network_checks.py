@@ -8,6 +8,7 @@ from pathlib import Path
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
+from ...broker_config.findings import Finding, Verdict, fail, ok, skip, warn
 from ...broker_config.functions.function_library import OLDEST_VERSION, TEXT_VERSION, text_version
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import master_of, tls_client
@@ -15,7 +16,6 @@ from ...broker_config.redis_url import RedisAddress, parse_url
 from ...broker_config.settings_table import Settings
 from ..home_lock import holder
 from ..identity import earlier_epochs
-from .finding import Finding, Verdict, fail, ok, skip, warn
 
 _SECONDS = 5.0
 #: An offset that people should know of, long before it makes envelopes expire.

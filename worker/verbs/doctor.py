@@ -17,7 +17,8 @@ def verb(config: str, home: str | None, output: str) -> None:
     """
     from ...broker_config import settings  # lazy: help does without it
     from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
-    from ..doctor.examination import as_json, examine, exit_code, line  # lazy: help does without it
+    from ...broker_config.findings import as_json, as_text, exit_code  # lazy: help does without it
+    from ..doctor.examination import WAY_TO_REDIS, examine  # lazy: help does without it
 
     try:
         loaded = settings.load({"home": home} if home else {}, config=config).settings
@@ -28,7 +29,7 @@ def verb(config: str, home: str | None, output: str) -> None:
     for finding in examine(loaded):
         findings.append(finding)
         if output == "text":
-            click.echo(line(finding))
+            click.echo(as_text(finding))
     if output == "json":
         click.echo(as_json(findings))
-    sys.exit(exit_code(findings))
+    sys.exit(exit_code(findings, WAY_TO_REDIS))

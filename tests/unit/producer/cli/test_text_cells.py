@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud_assistant.producer.cli.text_cells import by_state, clean, counted, cut, duration, pad, some_of, width_of
+from cloud_assistant.producer.cli.text_cells import by_state, counted, cut, duration, pad, some_of, width_of
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,6 @@ from cloud_assistant.producer.cli.text_cells import by_state, clean, counted, cu
 )
 def test_a_span_of_time_reads_as_people_say_it(span_ms: int, text: str) -> None:
     assert duration(span_ms) == text
-
-
-def test_control_characters_are_shown_and_not_sent() -> None:
-    assert clean("a\x1b[31mb\r\n\x07") == "a\\x1b[31mb\\r\\n\\x07"
-    assert clean("web 一") == "web 一"
 
 
 def test_chinese_characters_take_two_columns() -> None:

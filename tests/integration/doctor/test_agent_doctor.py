@@ -257,7 +257,7 @@ def test_a_certificate_that_nobody_vouches_for(patient: Patient, tmp_path: Path)
 def test_it_is_readable_for_people(patient: Patient) -> None:
     outcome = CliRunner().invoke(main, ["doctor", "--config", str(patient.config), "--home", str(patient.home)])
 
-    assert "ok    sign-in    as ca-agent-i-one" in outcome.stdout
+    assert "ok    sign-in        as ca-agent-i-one" in outcome.stdout
     assert "mend: start it: assist-agent start" in outcome.stdout
 
 

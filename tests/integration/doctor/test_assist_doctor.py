@@ -1,4 +1,4 @@
-"""The doctor on real servers, each misconfigured in one way: it finds that, and says how to mend it."""
+"""``assist doctor`` on real servers, each misconfigured in one way: it finds that, and says how to mend it."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 from cloud_assistant.beat.maintenance import Maintenance, Work
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, load_library
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings import load
@@ -21,7 +22,6 @@ from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.cli import main
 from cloud_assistant.producer.doctor import fleet_checks, local_checks, server_checks
 from cloud_assistant.producer.doctor.examination import examine
-from cloud_assistant.producer.doctor.finding import Finding
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
 from harness.redis_server import RedisServer
@@ -76,7 +76,7 @@ def found(assistant: Assistant) -> Callable[..., dict[str, Finding]]:
         chosen = settings or assistant.settings
         redis = Redis(chosen.redis_url, connect_timeout_seconds=2.0)
         try:
-            return {one.name: one for one in examine(redis, chosen)}
+            return {one.check: one for one in examine(redis, chosen)}
         finally:
             redis.close()
 
@@ -88,10 +88,10 @@ Found = Callable[..., dict[str, Finding]]
 
 def test_an_installation_that_is_well_has_nothing_to_mend(found: Found) -> None:
     findings = found()
-    unwell = {name: one for name, one in findings.items() if one.status != "ok"}
+    unwell = {name: one for name, one in findings.items() if one.verdict != "ok"}
     # This one has no gateway, and need not have one.
     assert set(unwell) == {"gateway"}, unwell
-    assert unwell["gateway"].status == "warn"
+    assert unwell["gateway"].verdict == "warn"
 
 
 def _config(*pair: str) -> Callable[[Redis], None]:
@@ -156,15 +156,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "name", "status"), WRONG)
+@pytest.mark.parametrize(("spoil", "name", "verdict"), WRONG)
 def test_each_thing_that_is_wrong_is_found_alone_and_with_its_remedy(
-    assistant: Assistant, found: Found, spoil: Callable[[Redis], None], name: str, status: str
+    assistant: Assistant, found: Found, spoil: Callable[[Redis], None], name: str, verdict: str
 ) -> None:
     spoil(assistant.redis)
     findings = found()
-    assert findings[name].status == status, findings[name]
+    assert findings[name].verdict == verdict, findings[name]
     assert findings[name].mend
-    others = {one.name: one for one in findings.values() if one.status == "fail" and one.name != name}
+    others = {one.check: one for one in findings.values() if one.verdict == "fail" and one.check != name}
     assert not others
 
 
@@ -172,7 +172,7 @@ def test_a_default_user_without_a_password_is_found(assistant: Assistant, found:
     assistant.redis.call("ACL", "SETUSER", "default", "nopass")
     open_to_all = replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", ""))
     finding = found(open_to_all)["default user"]
-    assert (finding.status, "resetpass" in finding.mend) == ("warn", True)
+    assert (finding.verdict, "resetpass" in finding.mend) == ("warn", True)
 
 
 def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assistant, found: Found) -> None:
@@ -184,21 +184,21 @@ def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assista
 def test_no_beat_at_work_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_checks, "_LOOK_SECONDS", 0.01)
     redis = Redis(settings.redis_url)
-    findings = {one.name: one for one in examine(redis, settings)}
+    findings = {one.check: one for one in examine(redis, settings)}
     redis.close()
-    assert (findings["beat"].status, "assist-beat" in findings["beat"].mend) == ("fail", True)
+    assert (findings["beat"].verdict, "assist-beat" in findings["beat"].mend) == ("fail", True)
     # Nothing was loaded nor registered here either.
-    assert findings["functions"].status == "fail"
-    assert findings["program users"].status == "warn"
-    assert findings["agents"].status == "warn"
+    assert findings["functions"].verdict == "fail"
+    assert findings["program users"].verdict == "warn"
+    assert findings["agents"].verdict == "warn"
 
 
 def test_a_server_without_an_acl_file_is_found(tmp_path: Path, settings: Settings) -> None:
     with RedisServer(tmp_path / "other") as server:
         redis = Redis(server.url())
-        findings = {one.name: one for one in examine(redis, replace(settings, redis_url=server.url()))}
+        findings = {one.check: one for one in examine(redis, replace(settings, redis_url=server.url()))}
         redis.close()
-    assert findings["ACL file"].status == "warn"
+    assert findings["ACL file"].verdict == "warn"
     assert "aclfile" in findings["ACL file"].mend
 
 
@@ -206,7 +206,7 @@ def test_a_master_key_that_others_can_read_is_found(settings: Settings, found: F
     path = Path(settings.home) / "master-key.json"
     path.chmod(0o644)
     finding = found()["master key"]
-    assert (finding.status, "chmod 600" in finding.mend) == ("fail", True)
+    assert (finding.verdict, "chmod 600" in finding.mend) == ("fail", True)
 
 
 def test_a_missing_master_key_of_an_installation_that_has_one_is_found(
@@ -214,24 +214,24 @@ def test_a_missing_master_key_of_an_installation_that_has_one_is_found(
 ) -> None:
     assert assistant.trust.master
     (Path(settings.home) / "master-key.json").unlink()
-    assert found()["installation"].status == "fail"
+    assert found()["installation"].verdict == "fail"
 
 
 def test_a_home_that_others_can_write_is_found(settings: Settings, found: Found) -> None:
     Path(settings.home).chmod(0o777)
-    assert found()["home"].status == "fail"
+    assert found()["home"].verdict == "fail"
 
 
 def test_a_full_disk_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_checks, "_DISK_FAIL_BYTES", 1 << 60)
-    assert found()["disk"].status == "fail"
+    assert found()["disk"].verdict == "fail"
 
 
 def test_a_wrong_clock_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_checks, "now_ms", lambda: now_ms() + 600_000)
-    assert found()["clock"].status == "fail"
+    assert found()["clock"].verdict == "fail"
     monkeypatch.setattr(server_checks, "now_ms", lambda: now_ms() - 5_000)
-    assert found()["clock"].status == "warn"
+    assert found()["clock"].verdict == "warn"
 
 
 def test_a_named_gateway_that_is_not_there_or_not_well_is_found(settings: Settings, found: Found) -> None:
@@ -239,7 +239,7 @@ def test_a_named_gateway_that_is_not_there_or_not_well_is_found(settings: Settin
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         named = replace(settings, gateway=replace(settings.gateway, url=url))
-        assert found(named)["gateway"].status == "fail"
+        assert found(named)["gateway"].verdict == "fail"
 
 
 def test_an_address_in_clear_beyond_this_machine_is_found(found: Found, settings: Settings) -> None:
@@ -253,30 +253,30 @@ def test_an_address_in_clear_beyond_this_machine_is_found(found: Found, settings
     elsewhere = replace(settings, redis_url=settings.redis_url.replace("127.0.0.1", name))
     findings = found(elsewhere)
     # Where the server listens on loopback alone it does not answer under that name.
-    assert findings["tls"].status == "warn" if "tls" in findings else findings["redis"].status == "fail"
+    assert findings["tls"].verdict == "warn" if "tls" in findings else findings["redis"].verdict == "fail"
 
 
 def test_a_user_that_may_not_look_is_told_so_and_sees_the_rest(found: Found, settings: Settings) -> None:
     as_gateway = found(replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", "ca-gateway:x@")))
-    assert as_gateway["users"].status == "warn"
+    assert as_gateway["users"].verdict == "warn"
     assert "administrator" in as_gateway["users"].mend
-    assert as_gateway["eviction"].status == "ok"
+    assert as_gateway["eviction"].verdict == "ok"
     as_operator = found(replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", "ca-producer:x@")))
-    assert {name for name, one in as_operator.items() if one.status == "warn"} == {
+    assert {name for name, one in as_operator.items() if one.verdict == "warn"} == {
         *("server", "functions", "users", "gateway")
     }
     for findings in (as_gateway, as_operator):
-        assert findings["agents"].status == "ok"
-        assert findings["beat"].status == "ok"
-        assert not [one for one in findings.values() if one.status == "fail"]
+        assert findings["agents"].verdict == "ok"
+        assert findings["beat"].verdict == "ok"
+        assert not [one for one in findings.values() if one.verdict == "fail"]
 
 
 def test_no_redis_is_one_failure_and_the_machine_is_still_examined(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUD_ASSISTANT_HOME", settings.home)
-    assert main(["doctor", "--redis-url", "redis://127.0.0.1:1", "--output", "json"]) == 1
-    shown = {one["Check"]: one["Status"] for one in json.loads(capsys.readouterr().out)}
+    assert main(["doctor", "--redis-url", "redis://127.0.0.1:1", "--output", "json"]) == 3
+    shown = {one["Check"]: one["Verdict"] for one in json.loads(capsys.readouterr().out)["Findings"]}
     assert shown["redis"] == "fail"
     assert shown["master key"] == "ok"
 
@@ -291,7 +291,7 @@ def test_the_command_ends_with_0_when_well_and_prints_remedies_when_not(
     redis = Redis(redis_server.url())
     redis.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     redis.close()
-    assert main(["doctor", "--redis-url", settings.redis_url]) == 1
+    assert main(["doctor", "--redis-url", settings.redis_url]) == 4
     text = capsys.readouterr().out
     assert "fail  eviction" in text
-    assert "→ CONFIG SET maxmemory-policy noeviction" in text
+    assert "mend: CONFIG SET maxmemory-policy noeviction" in text
