@@ -40,9 +40,7 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         upload(client, archive, signed)
     else:
         publishing = Publishing(call.assistant.redis, call.assistant.settings)
-        sha256 = signed.statement.sha256
-        with call.assistant.auditing.change("PublishPackage", what=str(signed.statement)[:128], digest=sha256):
-            statement = signed.statement
+        statement = signed.statement
         what = f"{statement.name}/{statement.version}/{statement.os}/{statement.arch}"
         with call.assistant.auditing.change("PublishPackage", what=what, digest=statement.sha256):
             publishing.publish_file(archive, text)
