@@ -66,7 +66,7 @@ class Redis:
             # Ctrl-C between the request and its reply: the next reader would get our reply for its own.
             connection.close()
             raise
-        self._give_back(connection)
+        self.give_back(connection)
         return replies
 
     def pipeline_or_raise(self, commands: Sequence[Command]) -> list[Any]:
@@ -100,7 +100,22 @@ class Redis:
             # Also when the caller stops asking: a reply that nobody read would be the next caller's.
             connection.close()
             raise
-        self._give_back(connection)
+        self.give_back(connection)
+
+    def begin(self, commands: Sequence[Command]) -> "Begun | None":
+        """Send commands and answer where their replies will be; ``None``, and nothing sent, without an idle connection.
+
+        Never waits: for a thread that has to go on while another one, later, takes the replies.
+
+        Raises:
+            RedisUnreachable: the connection broke; whether a command took effect is not known.
+        """
+        connection = self._take_idle()
+        if connection is None:
+            return None
+        for command in commands:
+            connection.send(command)
+        return Begun(self, connection, len(commands))
 
     def subscribe(self, *channels: str) -> "Subscription":
         """Open a connection of its own that listens to channels; it is subscribed when this returns."""
@@ -131,23 +146,49 @@ class Redis:
         )
 
     def _take(self) -> RedisConnection:
+        return self._take_idle() or self._connect()
+
+    def _take_idle(self) -> RedisConnection | None:
         while True:
             with self._lock:
                 if not self._idle:
-                    break
+                    return None
                 _, connection = self._idle.pop()
             # A look costs 2 µs; Redis may have been restarted a moment ago.
             if not connection.is_stale():
                 return connection
             connection.close()
-        return self._connect()
 
-    def _give_back(self, connection: RedisConnection) -> None:
+    def give_back(self, connection: RedisConnection) -> None:
+        """Keep a connection, on which nothing is under way, for the next caller."""
         with self._lock:
             if len(self._idle) < self._idle_count:
                 self._idle.append((monotonic_seconds(), connection))
                 return
         connection.close()
+
+
+class Begun:
+    """Commands that were sent, and whose replies nobody has read yet."""
+
+    def __init__(self, redis: Redis, connection: RedisConnection, count: int) -> None:
+        self._redis = redis
+        self._connection = connection
+        self._count = count
+
+    def replies(self) -> list[Any]:
+        """Read the replies, once; an error reply stands in the list as a ``hiredis.ReplyError``.
+
+        Raises:
+            RedisUnreachable: no answer; whether the commands took effect is not known.
+        """
+        try:
+            replies = [self._connection.receive() for _ in range(self._count)]
+        except BaseException:
+            self._connection.close()
+            raise
+        self._redis.give_back(self._connection)
+        return replies
 
 
 class Subscription:

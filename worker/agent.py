@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from ..broker_config.clock import monotonic_seconds
@@ -182,7 +183,7 @@ class Agent:
             in_hand=self._in_hand,
             slots=self._slots,
         )
-        register(self._queue.app, executor, self._intake.strategy)
+        register(self._queue.app, executor, partial(self._intake.strategy, claim_ahead=executor.claim_ahead))
 
     def _wire_lane(self) -> None:
         agent = self._settings.agent

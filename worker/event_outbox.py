@@ -45,7 +45,8 @@ class EventOutbox:
         self._tick = tick
         self._pid = os.getpid()
         self._utc_offset_hours = time.timezone // 3600
-        self._events: deque[Mapping[str, Any]] = deque(maxlen=_MOST_COUNT)
+        #: Type, moment in ms, fields: what is the same in all events is added when nobody waits for it.
+        self._events: deque[tuple[str, int, Mapping[str, Any]]] = deque(maxlen=_MOST_COUNT)
         self._filled = threading.Event()
         self._prefix = f"/{redis.address.db}.{_EXCHANGE}/"
         self._processed_count = 0
@@ -56,8 +57,7 @@ class EventOutbox:
 
     def send(self, type: str, **fields: Any) -> None:
         """Put an event in the box; called by Celery's consumer and pool."""
-        fields.pop("retry", None)
-        self._events.append(self._event(type, fields))
+        self._events.append((type, now_ms(), fields))
         self._filled.set()
         if type == "task-received":
             self._processed_count += 1
@@ -76,7 +76,7 @@ class EventOutbox:
         """Empty the box; return the publishing of what was in it, ``None`` for nothing."""
         events = []
         while self._events:
-            events.append(self._events.popleft())
+            events.append(self._event(*self._events.popleft()))
         return self._publish("task.multi", events) if events else None
 
     def worker_event(self, type: str, *, interval_seconds: float, active_count: int) -> Command:
@@ -89,7 +89,7 @@ class EventOutbox:
             "sw_ver": self._version,
             **_SOFTWARE,
         }
-        return self._publish(type.replace("-", "."), self._event(type, fields))
+        return self._publish(type.replace("-", "."), self._event(type, now_ms(), fields))
 
     def _serve(self) -> None:
         gather = threading.Event()
@@ -99,11 +99,11 @@ class EventOutbox:
             self._filled.clear()
             self.flush()
 
-    def _event(self, type: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _event(self, type: str, at_ms: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
-            **fields,
+            **{name: value for name, value in fields.items() if name != "retry"},
             "type": type,
-            "timestamp": now_ms() / 1000,
+            "timestamp": at_ms / 1000,
             "hostname": self._hostname,
             "utcoffset": self._utc_offset_hours,
             "pid": self._pid,

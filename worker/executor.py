@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
+from ..broker_config.errors import RedisUnreachable
 from ..broker_config.functions.executions import Claimed, NotClaimed, claim_reply
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import Envelope, FileOrder, WorkOrder
 from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis_client import Begun, Redis
+from ..broker_config.redis_connection import Command
 from ..broker_config.results import Outcome
 from ..broker_config.settings_table import AgentSettings
 from ..broker_config.states import ExecutionState
@@ -74,6 +76,28 @@ class Executor:
     settle_known: Callable[[str], None]
     #: Variables that every script gets.
     tells: Mapping[str, str] = field(default_factory=dict)
+    #: Claims that were sent ahead, by execution; whoever takes one out has that execution in hand.
+    _ahead: dict[str, Begun] = field(default_factory=dict)
+
+    def claim_ahead(self, execution_id: str, payload_token: str) -> None:
+        """Send the claim of an execution that ``run`` gets next in a thread of its own; never waits.
+
+        Redis works on it while that thread is woken. What cannot be sent at once is left to ``run``.
+        """
+        if not self._is_ours(execution_id) or not self.link.is_up or self._is_settled_here(execution_id):
+            return
+        if not self.in_hand.enter(execution_id):
+            return
+        begun = None
+        try:
+            begun = self.redis.begin(self._claim_commands(execution_id, payload_token))
+        except RedisUnreachable as exc:
+            # If the claim arrived nevertheless, ``run`` finds it made.
+            _log.debug("claim could not be sent ahead execution=%s: %s", execution_id, exc)
+        if begun is None:
+            self.in_hand.leave(execution_id)
+        else:
+            self._ahead[execution_id] = begun
 
     def run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
         """Run one execution to its end.
@@ -81,27 +105,33 @@ class Executor:
         Returns its outcome, ``NotClaimed`` when the ledger did not give it to us, ``None`` when there was nothing to
         do or Redis was not there to ask: the ledger then still says so, and the reconciler comes back to it.
         """
-        parts = split_execution_id(execution_id)
-        if parts is None or parts[2] != self.claimant.instance_id:
+        if not self._is_ours(execution_id):
             _log.warning("dropped a message that is not for this instance execution=%r", execution_id[:200])
             return None
-        if not self.in_hand.enter(execution_id):
+        begun = self._ahead.pop(execution_id, None)
+        if begun is None and not self.in_hand.enter(execution_id):
             return None
         try:
-            return self._run(execution_id, payload_token)
+            return self._run(execution_id, payload_token, begun)
         except REDIS_TROUBLE as exc:
             self.link.note_failure(exc)
             return None
         finally:
             self.in_hand.leave(execution_id)
 
-    def _run(self, execution_id: str, payload_token: str) -> Outcome | NotClaimed | None:
-        if execution_id in self.reporter:
+    def _is_ours(self, execution_id: str) -> bool:
+        parts = split_execution_id(execution_id)
+        return parts is not None and parts[2] == self.claimant.instance_id
+
+    def _is_settled_here(self, execution_id: str) -> bool:
+        return execution_id in self.reporter or self.journal.knows(execution_id)
+
+    def _run(self, execution_id: str, payload_token: str, begun: Begun | None) -> Outcome | NotClaimed | None:
+        if begun is None and self._is_settled_here(execution_id):
+            if execution_id not in self.reporter:
+                self.settle_known(execution_id)
             return None
-        if self.journal.knows(execution_id):
-            self.settle_known(execution_id)
-            return None
-        claim, payload = self._claim(execution_id, payload_token)
+        claim, payload = self._claim(execution_id, payload_token, begun)
         if isinstance(claim, NotClaimed):
             return claim
         return self._end(execution_id, lambda: self._perform(execution_id, claim, payload))
@@ -126,11 +156,14 @@ class Executor:
         _log.debug("execution ended execution=%s state=%s %s", execution_id, outcome.state, outcome.error_code)
         return outcome
 
-    def _claim(self, execution_id: str, payload_token: str) -> tuple[Claimed | NotClaimed, bytes]:
+    def _claim_commands(self, execution_id: str, payload_token: str) -> list[Command]:
         commands = [self.claimant.command(execution_id)]
         if payload_token:
             commands.append(("GET", keys.payload(payload_token)))
-        replies = run_all(self.redis, commands)
+        return commands
+
+    def _claim(self, execution_id: str, payload_token: str, begun: Begun | None) -> tuple[Claimed | NotClaimed, bytes]:
+        replies = run_all(self.redis, self._claim_commands(execution_id, payload_token), begun)
         self.link.note_success()
         claim = claim_reply(replies[0])
         payload: bytes = (replies[1] if payload_token else None) or b""
@@ -217,7 +250,7 @@ class Executor:
         if not is_new:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         # While the journal is on its way to the disk.
-        plan = prepare(script, self.spool.folder(execution_id))
+        plan = prepare(script, self.spool.new_folder(execution_id))
         try:
             if order.dry_run:
                 return checked(plan.notes)

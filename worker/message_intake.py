@@ -36,14 +36,22 @@ class MessageIntake:
         #: Messages taken from the queue so far.
         self.taken_count = 0
 
-    def strategy(self, task: Any, _app: Any, consumer: Any, **_: Any) -> Callable[..., None]:
-        """Return what Celery calls with each message of the task."""
+    def strategy(
+        self, task: Any, _app: Any, consumer: Any, *, claim_ahead: Callable[[str, str], None] | None = None, **_: Any
+    ) -> Callable[..., None]:
+        """Return what Celery calls with each message of the task.
+
+        ``claim_ahead`` is told of an execution whose turn has come, before a slot is woken for it.
+        """
 
         def on_message(message: Any, _body: Any, ack: Callable[..., Any], *_: Any) -> None:
             self.taken_count += 1
             execution_id, payload_token = _arguments(message)
             with self._lock:
                 self._waiting[execution_id] += 1
+            its_turn = self._slots.has_room
+            if its_turn and claim_ahead:
+                claim_ahead(execution_id, payload_token)
             self._tell(
                 "task-received",
                 execution_id,
@@ -57,7 +65,6 @@ class MessageIntake:
                 expires=None,
             )
             acknowledge = partial(ack, _log, consumer.connection_errors)
-            its_turn = self._slots.has_room
             if its_turn:
                 # From a slot this would have to wake the thread that we are in, just when the script is to start.
                 acknowledge()

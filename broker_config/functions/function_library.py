@@ -13,7 +13,7 @@ from typing import Any
 import hiredis
 
 from ..errors import RedisRefused
-from ..redis_client import Redis
+from ..redis_client import Begun, Redis
 from ..redis_connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
@@ -96,17 +96,18 @@ def run(redis: Redis, command: Command) -> Any:
     return run_all(redis, [command])[0]
 
 
-def run_all(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+def run_all(redis: Redis, commands: Sequence[Command], begun: Begun | None = None) -> list[Any]:
     """Run commands in one round trip, and once more after loading the library where Redis did not have it.
 
-    Every function is a compare-and-set or adds what is not there yet, so the second run repeats nothing.
+    Every function is a compare-and-set or adds what is not there yet, so the second run repeats nothing. With ``begun``
+    they were sent already, and their replies are read.
 
     Raises:
         RedisUnreachable: no answer.
         RedisRefused: the server's own error; ``OLDFUNCTIONS`` and ``NEWFUNCTIONS`` when the library there is of another
             release than this program can work with.
     """
-    replies = redis.pipeline(commands)
+    replies = begun.replies() if begun else redis.pipeline(commands)
     if any(map(_is_missing, replies)):
         _load_missing(redis)
         replies = redis.pipeline(commands)

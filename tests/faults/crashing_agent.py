@@ -15,6 +15,7 @@ from cloud_assistant.worker.execution import launcher
 
 #: name → (class, method, before or after the call).
 POINTS: dict[str, tuple[type, str, str]] = {
+    "after the claim was sent ahead": (executor.Executor, "claim_ahead", "after"),
     "before the claim": (executor.Executor, "_claim", "before"),
     "after the claim": (executor.Executor, "_claim", "after"),
     "before the journal is on disk": (journal.Journal, "begin_start", "after"),

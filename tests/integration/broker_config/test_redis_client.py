@@ -175,3 +175,32 @@ def test_who_stops_asking_half_way_leaves_no_reply_for_the_next_caller(redis_ser
         list(redis.run_ahead(breaks_off()))
     assert redis.call("ECHO", "mine") == b"mine"
     redis.close()
+
+
+def test_replies_of_what_was_begun_are_read_when_somebody_has_time(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    assert redis.begin([("PING",)]) is None, "there is no connection yet, and none is made"
+    redis.call("PING")
+
+    begun = redis.begin([("SET", "k", "v"), ("GET", "k")])
+    assert begun is not None
+    eventually(lambda: redis_server.cli("GET", "k") == "v", 5, "it was sent before anybody read")
+    assert redis.call("GET", "k") == b"v", "others use a connection of their own meanwhile"
+
+    assert begun.replies() == [b"OK", b"v"]
+    assert redis.call("PING") == b"PONG"
+    redis.close()
+
+
+def test_what_was_begun_ends_with_its_connection(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("PING")
+    begun = redis.begin([("BLPOP", "nothing", "0")])
+    assert begun is not None
+    redis_server.kill()
+
+    with pytest.raises(RedisUnreachable):
+        begun.replies()
+    redis_server.start()
+    assert redis.call("PING") == b"PONG"
+    redis.close()

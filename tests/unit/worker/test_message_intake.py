@@ -127,6 +127,20 @@ def test_a_message_is_acknowledged_when_its_turn_comes_and_no_earlier() -> None:
     eventually(lambda: ID in acknowledged_by, 5)
 
 
+def test_a_claim_goes_ahead_of_the_slot_when_its_turn_has_come_and_not_before() -> None:
+    gate, claimed = threading.Event(), []
+    intake = MessageIntake(Slots(1), None)
+    on_message = intake.strategy(
+        Task(lambda: assert_set(gate)), None, Consumer(), claim_ahead=lambda *given: claimed.append(given)
+    )
+    for name in ("t-bbbbbbbb.0@i-one", ID):
+        on_message(Message(f'[["{name}", "token"], {{}}, null]'), None, lambda *_: None, None, None)
+
+    assert claimed == [("t-bbbbbbbb.0@i-one", "token")]
+    gate.set()
+    eventually(lambda: not intake.has_message(ID), 5)
+
+
 def assert_set(gate: threading.Event) -> None:
     assert gate.wait(5)
 

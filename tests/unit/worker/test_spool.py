@@ -96,3 +96,17 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
 
     assert made.executions() == []
     assert (tmp_path / "spool" / "lost+found").exists()
+
+
+def test_the_folder_of_a_delivered_execution_serves_the_next_one(tmp_path: Path) -> None:
+    made = spool(tmp_path)
+    made.save(A, OUTCOME)
+    number = made.folder(A).stat().st_ino
+
+    made.delivered(A)
+
+    assert not made.folder(A).exists()
+    next_one = made.new_folder(B)
+    assert next_one == made.folder(B)
+    assert next_one.stat().st_ino == number
+    assert list(next_one.iterdir()) == []
