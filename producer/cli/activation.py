@@ -13,7 +13,7 @@ from ..shapes import Shape
 from .argument_types import Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .request_options import LIMIT_COUNT
+from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
 from .text_cells import counted, tags_text
@@ -77,7 +77,7 @@ def create(
 
 @assist_command("list", examples=("assist activation list", "assist activation list --tag env=prod --output json"))
 @click.option("--name-prefix", default="", metavar="TEXT", help="Only with this prefix; * stands for anything.")
-@click.option("--tag", "tags", multiple=True, type=Pair(bare_key=True), callback=mapping, help="Only with this tag.")
+@tag_filter_option(help="Only with this tag.")
 @click.option("--limit", type=click.IntRange(1, LIMIT_COUNT), default=50, show_default=True, help="How many at most.")
 def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | None], limit: int) -> None:
     """List activations, newest first."""

@@ -14,11 +14,10 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .command_named import command_id_of
 from .command_signing import sign
-from .page_note import note_on_page
-from .request_options import SCRIPT_TYPES, script_type_option, takes_page, whole_seconds
+from .page_printing import print_page
+from .request_options import SCRIPT_TYPES, script_type_option, tag_filter_option, takes_page, whole_seconds
 from .script_source import takes_script
-from .tables import properties, table
-from .terminal import terminal_columns
+from .tables import properties
 from .text_cells import duration, tags_text
 
 group = AssistGroup("command", help="Store, list, change and delete commands.")
@@ -108,14 +107,7 @@ def create(
 @click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
 @click.option("--description", default="", metavar="TEXT", help="Only with this description; * stands for anything.")
 @script_type_option(help="Only of this type.")
-@click.option(
-    "--tag",
-    "tags",
-    multiple=True,
-    type=Pair(bare_key=True),
-    callback=mapping,
-    help="Only with this tag; may be repeated.",
-)
+@tag_filter_option()
 @takes_page
 def list_commands(
     call: Call,
@@ -129,13 +121,8 @@ def list_commands(
     """List commands, newest first."""
     wanted = CommandFilter(name=name, description=description, type=script_type or "", tags=tags)
     found = call.assistant.describe_commands(wanted, page)
-    if call.wants_json:
-        call.print_json([command_object(one) for one in found.items])
-    elif found.items:
-        headers = ("COMMAND", "CREATED", "TYPE", "INVOKED", "NAME")
-        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
-            call.print(line)
-    note_on_page(call, found, page, "command")
+    headers = ("COMMAND", "CREATED", "TYPE", "INVOKED", "NAME")
+    print_page(call, found, page, "command", shape=command_object, headers=headers, row=_row)
 
 
 @assist_command("show", examples=("assist command show disk", "assist command show c-… --output json"))

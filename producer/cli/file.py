@@ -15,10 +15,8 @@ from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
-from .page_note import note_on_page
+from .page_printing import print_page
 from .request_options import Waiting, takes_page, takes_targets, takes_waiting, whole_seconds
-from .tables import table
-from .terminal import terminal_columns
 
 group = AssistGroup("file", help="Send small files to instances.")
 
@@ -82,13 +80,8 @@ def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
     """List files that were sent, newest first."""
     wanted = InvocationFilter(instance_id=instance_id, files=True)
     found = call.assistant.describe_invocations(wanted, page, with_rows=call.wants_json)
-    if call.wants_json:
-        call.print_json([file_shape(one) for one in found.items])
-    elif found.items:
-        headers = ("FILE", "CREATED", "STATE", "TARGETS", "PATH")
-        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
-            call.print(line)
-    note_on_page(call, found, page, "file")
+    headers = ("FILE", "CREATED", "STATE", "TARGETS", "PATH")
+    print_page(call, found, page, "file", shape=file_shape, headers=headers, row=_row)
 
 
 def _row(one: DescribedInvocation) -> tuple[str, ...]:

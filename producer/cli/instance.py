@@ -14,7 +14,7 @@ from .argument_types import Pair, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .instance_trust import credentials_option, quarantine, release, rotate, write_first_credentials
-from .request_options import LIMIT_COUNT
+from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
 from .text_cells import counted, tags_text
@@ -33,14 +33,7 @@ group = AssistGroup("instance", help="List, name and tag instances.")
 @click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
 @click.option("--os-type", default="", metavar="TEXT", help="Only with this system: linux, windows, darwin.")
 @click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
-@click.option(
-    "--tag",
-    "tags",
-    multiple=True,
-    type=Pair(bare_key=True),
-    callback=mapping,
-    help="Only with this tag; may be repeated.",
-)
+@tag_filter_option()
 def list_instances(
     call: Call, *, name: str, os_type: str, connected: bool | None, tags: Mapping[str, str | None]
 ) -> None:

@@ -10,12 +10,11 @@ from ...broker_config.states import InvocationState
 from ..describing import DescribedInvocation, InvocationFilter
 from ..paging import PageRequest
 from .answers import invocation_summary_object
-from .argument_types import Pair, mapping
 from .assist_command import assist_command
 from .call import Call
 from .invocation_state import one_invocation
-from .page_note import note_on_page
-from .request_options import script_type_option, takes_page
+from .page_printing import print_page
+from .request_options import script_type_option, tag_filter_option, takes_page
 from .result_text import ending, reason, span
 from .tables import properties, table
 from .terminal import terminal_columns
@@ -40,14 +39,7 @@ _STATES = [state.value for state in InvocationState]
 @click.option("--name", default="", metavar="TEXT", help="Only of commands with this name; * stands for anything.")
 @script_type_option(help="Only of commands of this type.")
 @click.option("--timed/--not-timed", default=None, help="Only those that will, or will not, run again by themselves.")
-@click.option(
-    "--tag",
-    "tags",
-    multiple=True,
-    type=Pair(bare_key=True),
-    callback=mapping,
-    help="Only with this tag; may be repeated.",
-)
+@tag_filter_option()
 @takes_page
 def list_invocations(
     call: Call,
@@ -75,13 +67,8 @@ def list_invocations(
         tags=tags,
     )
     found = call.assistant.describe_invocations(wanted, page)
-    if call.wants_json:
-        call.print_json([invocation_summary_object(one) for one in found.items])
-    elif found.items:
-        headers = ("INVOCATION", "CREATED", "STATE", "TARGETS", "NAME")
-        for line in table(headers, [_row(one) for one in found.items], terminal_columns()):
-            call.print(line)
-    note_on_page(call, found, page, "invocation")
+    headers = ("INVOCATION", "CREATED", "STATE", "TARGETS", "NAME")
+    print_page(call, found, page, "invocation", shape=invocation_summary_object, headers=headers, row=_row)
 
 
 @assist_command("show", examples=("assist invocation show t-…", "assist invocation show t-… --output json"))

@@ -26,18 +26,18 @@ class Waiting(msgspec.Struct, frozen=True):
     timeout_seconds: float | None
 
 
+def tag_filter_option(
+    *, help: str = "Only with this tag; may be repeated."
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give the option --tag of what is looked for; the command gets a mapping as ``tags``, ``None`` for any value."""
+    return click.option("--tag", "tags", multiple=True, type=Pair(bare_key=True), callback=mapping, help=help)
+
+
 def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add --instance, --tag and --all; the command gets them as ``targets``."""
 
     @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
-    @click.option(
-        "--tag",
-        "tags",
-        multiple=True,
-        type=Pair(bare_key=True),
-        callback=mapping,
-        help="All instances with this tag (any value when none is given); repeated, they must have all.",
-    )
+    @tag_filter_option(help="All instances with this tag (any value when none is given); repeated, they must have all.")
     @click.option("--all", "everything", is_flag=True, help="All registered instances.")
     @functools.wraps(function)
     def collect(

@@ -13,7 +13,7 @@ from ..timed_shapes import firing_shape, preview_shape, timed_shape
 from ..timed_showing import FiringView, TimedView
 from .assist_command import assist_command
 from .call import Call
-from .page_note import note_on_page
+from .page_printing import note_on_page, print_page
 from .request_options import takes_page
 from .schedule_options import calendar_options, moment_of
 from .tables import properties, table
@@ -29,23 +29,18 @@ _NAMES_COLUMNS = 40
 def list_timed(call: Call, *, page: PageRequest) -> None:
     """List timed invocations, newest first, those that are over included."""
     found = call.assistant.timed.list(page)
-    if call.wants_json:
-        call.print_json([timed_shape(view) for view in found.items])
-    elif found.items:
-        headers = (
-            "INVOCATION",
-            "STATUS",
-            "FREQUENCY",
-            "ZONE",
-            "NEXT DUE (UTC)",
-            "FIRED",
-            "LEFT OUT",
-            "TARGETS",
-            "NAME",
-        )
-        for line in table(headers, [_row(view) for view in found.items], terminal_columns()):
-            call.print(line)
-    note_on_page(call, found, page, "timed invocation")
+    headers = (
+        "INVOCATION",
+        "STATUS",
+        "FREQUENCY",
+        "ZONE",
+        "NEXT DUE (UTC)",
+        "FIRED",
+        "LEFT OUT",
+        "TARGETS",
+        "NAME",
+    )
+    print_page(call, found, page, "timed invocation", shape=timed_shape, headers=headers, row=_row)
 
 
 @assist_command("show", examples=("assist timed show t-…", "assist timed show t-… --output json"))

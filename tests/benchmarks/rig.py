@@ -31,11 +31,7 @@ class Rig:
     def __enter__(self) -> Self:
         # Last of all: the forks of the floor.
         self._ending.callback(reaper.kill_users_of, self.folder)
-        redis_folder = self.folder / "redis"
-        redis_folder.mkdir(parents=True)
-        users = redis_folder / "users.acl"
-        users.write_text("user default on nopass ~* &* +@all\n")
-        self.server = self._ending.enter_context(RedisServer(redis_folder, config={"aclfile": str(users)}))
+        self.server = self._ending.enter_context(RedisServer(self.folder / "redis", keeps_users=True))
         self.system = System.on(self.server, self.folder / "system")
         self._ending.callback(self.system.stop)
         key_file = self.folder / "master-key.json"

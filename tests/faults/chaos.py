@@ -5,7 +5,6 @@ The same seed draws the same faults and the same requests; what the machine does
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults import timed_load
 from faults.checker import Violation, check, counts  # the folder of the tests must be on the path first
+from faults.ending import ending
 from faults.injector import Injector
 from faults.plan import Fault, PlannedFault, plan
 from faults.rig import Rig
@@ -30,7 +30,6 @@ from cloud_assistant.broker_config.states import is_final
 
 #: After the last fault everything must be settled within this.
 _RECOVERY_SECONDS = 120.0
-_SHOWN_COUNT = 40
 #: Timed invocations, each on every instance.
 _PERIODS_SECONDS = (10, 10, 15, 20, 30)
 _FEW_AGENTS = 10
@@ -67,18 +66,8 @@ def main() -> int:
         growths = [one for one in watch.growths() if one.name in _FLAT]
         print("; ".join(map(str, watch.growths())))
         print(_table(rig, workload, injector, violations))
-    for violation in violations[:_SHOWN_COUNT]:
-        print(f"VIOLATED: {violation.line}: {violation.what}")
-    for failure in injector.failures[:_SHOWN_COUNT]:
-        print(f"FAULT FAILED: {failure}")
-    grown = [one for one in growths if one.is_too_much]
-    for one in grown:
-        print(f"GROWS: {one}")
-    if violations or injector.failures or grown:
-        print(f"logs and traces are kept in {folder}", file=sys.stderr)
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    failed = [f"FAULT FAILED: {one}" for one in injector.failures]
+    return ending(folder, violations, [*failed, *(f"GROWS: {one}" for one in growths if one.is_too_much)])
 
 
 def _arguments() -> argparse.Namespace:

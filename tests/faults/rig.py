@@ -37,10 +37,8 @@ class Rig:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.instance_ids = instance_ids
-        users = folder / "users.acl"
-        users.write_text("user default on nopass ~* &* +@all\n")
         # "always": what Redis has confirmed is on its disk, which the checker relies on.
-        self.server = RedisServer(folder / "redis", config={"appendfsync": "always", "aclfile": str(users)})
+        self.server = RedisServer(folder / "redis", config={"appendfsync": "always"}, keeps_users=True)
         self.system = System.on(self.server, folder / "system")
         self.master = new_master_keys()
         self.master_file = folder / "master-key.json"

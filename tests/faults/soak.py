@@ -5,7 +5,6 @@ Each execution is checked as it grows old, and its traces are removed. Exits 1 w
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.checker import Violation  # the folder of the tests must be on the path first
+from faults.ending import ending
 from faults.rig import Rig
 from faults.usage import usage
 from faults.watch import Watch
@@ -49,13 +49,8 @@ def main() -> int:
     print("medians of the middle and of the end:")
     for one in growths:
         print(f"  {one}")
-    for violation in violations:
-        print(f"VIOLATED: {violation.line}: {violation.what}")
-    if violations or not growths or any(one.is_too_much for one in growths):
-        print(f"logs and traces are kept in {folder}", file=sys.stderr)
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    grown = [f"GROWS: {one.name}" for one in growths if one.is_too_much]
+    return ending(folder, violations, grown if growths else ["too short a run to say whether anything grows"])
 
 
 def _arguments() -> argparse.Namespace:

@@ -73,6 +73,7 @@ class RedisServer:
         append_only: bool = True,
         config: Mapping[str, str | int] | None = None,
         acl_lines: Sequence[str] = (),
+        keeps_users: bool = False,
         binary: Path | None = None,
     ) -> None:
         self.folder = folder
@@ -80,6 +81,8 @@ class RedisServer:
         self.append_only = append_only
         self.config = dict(config or {})
         self.acl_lines = list(acl_lines)
+        #: Where users outlive a restart: an ACL file, in which the default user may do everything at first.
+        self.users_file = folder / "users.acl" if keeps_users else None
         self._reserved = reserve_port() if port is None else None
         self.port: int = port or self._reserved_number()
         self.program = Program(
@@ -95,6 +98,9 @@ class RedisServer:
     def start(self) -> Self:
         """Start it and wait until it answers; what an earlier run kept on disk is loaded."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.users_file is not None and not self.users_file.exists():
+            login = f">{self.password}" if self.password else "nopass"
+            self.users_file.write_text(f"user default on {login} ~* &* +@all\n", encoding="utf-8")
         (self.folder / "server.conf").write_text(self._config_text(), encoding="utf-8")
         self.program.start()
         self._wait_until_ready()
@@ -187,6 +193,7 @@ class RedisServer:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
             **({"requirepass": f'"{self.password}"'} if self.password else {}),
+            **({"aclfile": str(self.users_file)} if self.users_file else {}),
             **self.config,
         }
         lines = [f"{name} {value}" for name, value in settings.items()]

@@ -1,56 +1,31 @@
 """Today's SDK, unmodified, from a command to its result on real agents: sync, async, its version 1 mode."""
 
 import asyncio
-import gc
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from alibabacloud_ecs20140526 import models
 from alibabacloud_ecs20140526.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
-from alibabacloud_tea_openapi.utils_models import Config
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegionsRequest
-from darabonba.core import DaraCore
 from e2e.gateway.real_gateway import FINAL, RealGateway
 from unit.producer.gateway.signing import v1_query
 
 from harness.eventually import eventually
+from harness.new_sdk import REGION, SDK_MARKS, sdk_client
+from harness.new_sdk import closed_sdk_sessions as closed_sdk_sessions
 
-# The SDKs leave their sockets to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = SDK_MARKS
 
-REGION = "cn-hangzhou"
 MODES = [{}, {"signature_algorithm": "v2"}]
 
 
-@pytest.fixture(autouse=True)
-def _close_what_the_sdk_keeps_open() -> Iterator[None]:
-    yield
-    for session in DaraCore._sessions.values():
-        session.close()
-    DaraCore._sessions.clear()
-    gc.collect()
-
-
-def client_of(real: RealGateway, **options: Any) -> Client:
-    given = {
-        "access_key_id": real.key_id,
-        "access_key_secret": real.secret,
-        "region_id": REGION,
-        "endpoint": f"127.0.0.1:{real.port}",
-        "protocol": "HTTP",
-        **options,
-    }
-    return Client(Config(**given))
+def client_of(real: RealGateway, *, key_id: str = "", **options: Any) -> Client:
+    return sdk_client(real.port, key_id or real.key_id, real.secret, **options)
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["V3", "V1"])
@@ -159,7 +134,7 @@ def test_a_wrong_secret_is_the_error_that_users_of_the_old_sdk_know(real: RealGa
 
 def test_an_unknown_key_is_404_and_a_refusal_has_its_code(real: RealGateway) -> None:
     with pytest.raises(ClientException) as caught:
-        client_of(real, access_key_id="nobody").describe_regions(models.DescribeRegionsRequest())
+        client_of(real, key_id="nobody").describe_regions(models.DescribeRegionsRequest())
     assert (caught.value.code, caught.value.status_code) == ("InvalidAccessKeyId.NotFound", 404)
     with pytest.raises(ClientException) as caught:
         client_of(real).delete_command(models.DeleteCommandRequest(region_id=REGION, command_id="c-absent"))

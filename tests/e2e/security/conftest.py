@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.acl_server import redis_server as redis_server
 from harness.redis_server import RedisServer
 from harness.system import Agent, System
 
@@ -21,17 +22,6 @@ class SecureSystem(System):
     def start_instance(self, instance_id: str = "i-one", **environment: str) -> Agent:
         """Register an instance and start its agent."""
         return self.start_agent(instance_id, credentials=self.add_instance(instance_id), environment=environment)
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server with an ACL file."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    users = folder / "users.acl"
-    users.write_text("user default on nopass ~* &* +@all\n")
-    with RedisServer(folder, config={"aclfile": str(users)}) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from integration.agent.gated_script import finish, started
 from integration.agent.operator_side import Execution, Operator, side_effects
 
 from cloud_assistant.broker_config import keys
@@ -17,21 +18,9 @@ from harness.redis_server import RedisServer
 from harness.system import System
 from harness.tcp_proxy import TcpProxy
 
-#: Runs until a file appears, and leaves a line in another at both ends.
-GATED = (
-    "echo start >> {0}/effects; echo one; while [ ! -e {0}/go ]; do sleep 0.05; done;"
-    " echo two; echo end >> {0}/effects; exit 7"
-)
-
 
 def claimed(operator: Operator, executions: list[tuple[str, int, Execution]], wanted: int) -> bool:
     return wanted <= sum(operator.row(one).state != "Pending" for _, _, one in executions)
-
-
-def started(operator: Operator, tmp_path: Path) -> Execution:
-    execution = operator.invoke_one(GATED.format(tmp_path))
-    eventually(lambda: side_effects(tmp_path / "effects") == ["start"], 10, "the script runs")
-    return execution
 
 
 @pytest.mark.parametrize("ends_while", ["the agent is away", "the next agent runs"])
@@ -39,12 +28,11 @@ def test_a_killed_agents_script_is_reported_by_the_next(
     quick_system: System, operator: Operator, tmp_path: Path, ends_while: str
 ) -> None:
     agent = quick_system.start_agent()
-    execution = started(operator, tmp_path)
+    execution = started(operator, tmp_path, first="echo one", last="echo two", exit_code=7)
 
     agent.sigkill()
     if ends_while == "the agent is away":
-        (tmp_path / "go").touch()
-        eventually(lambda: side_effects(tmp_path / "effects") == ["start", "end"], 10, "the script ends")
+        finish(tmp_path)
         quick_system.start_agent()
     else:
         quick_system.start_agent()
@@ -62,7 +50,7 @@ def test_sigterm_ends_the_agent_at_once_and_leaves_scripts_running(
     quick_system: System, operator: Operator, tmp_path: Path
 ) -> None:
     agent = quick_system.start_agent()
-    execution = started(operator, tmp_path)
+    execution = started(operator, tmp_path, exit_code=7)
 
     agent.sigterm()
     assert agent.wait(within_seconds=3) == 0

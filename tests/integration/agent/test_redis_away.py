@@ -3,26 +3,14 @@
 from pathlib import Path
 
 import pytest
-from integration.agent.operator_side import Execution, Operator, agent_program, side_effects
+from integration.agent.gated_script import finish, started
+from integration.agent.operator_side import Operator, agent_program, side_effects
 
 from cloud_assistant.broker_config import keys
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.system import System
 from harness.tcp_proxy import TcpProxy
-
-GATED = "echo start >> {0}/effects; while [ ! -e {0}/go ]; do sleep 0.05; done; echo done; echo end >> {0}/effects"
-
-
-def started(operator: Operator, tmp_path: Path) -> Execution:
-    execution = operator.invoke_one(GATED.format(tmp_path))
-    eventually(lambda: side_effects(tmp_path / "effects") == ["start"], 10, "the script runs")
-    return execution
-
-
-def finish(tmp_path: Path) -> None:
-    (tmp_path / "go").touch()
-    eventually(lambda: side_effects(tmp_path / "effects") == ["start", "end"], 10, "the script ends")
 
 
 def test_a_result_waits_on_disk_until_redis_is_back(

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from cloud_assistant.broker_config import clock, keys
 from cloud_assistant.worker.cli import main
+from harness.acl_server import redis_server as redis_server
 from harness.disk import small_disk
 from harness.needs import skip_without
 from harness.ports import reserve_port
@@ -79,17 +80,12 @@ class Patient:
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Iterator[Patient]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    users = folder / "users.acl"
-    users.write_text("user default on nopass ~* &* +@all\n", encoding="utf-8")
-    with RedisServer(folder, config={"aclfile": str(users)}) as server:
-        system = System.on(server, tmp_path / "system")
-        found = Patient(tmp_path, server, system)
-        found.register()
-        yield found
-        system.stop()
+def patient(redis_server: RedisServer, tmp_path: Path) -> Iterator[Patient]:
+    system = System.on(redis_server, tmp_path / "system")
+    found = Patient(tmp_path, redis_server, system)
+    found.register()
+    yield found
+    system.stop()
 
 
 def test_a_healthy_agent_has_nothing_that_fails(patient: Patient) -> None:

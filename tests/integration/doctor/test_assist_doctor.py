@@ -32,12 +32,8 @@ ADMIN = "administrator"
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A server as it should be."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    users = folder / "users.acl"
-    users.write_text(f"user default on >{ADMIN} ~* &* +@all\n")
-    config: dict[str, str | int] = {"aclfile": str(users), "maxmemory": 200_000_000, "maxmemory-policy": "noeviction"}
-    with RedisServer(folder, password=ADMIN, config=config) as server:
+    config: dict[str, str | int] = {"maxmemory": 200_000_000, "maxmemory-policy": "noeviction"}
+    with RedisServer(tmp_path / "redis", password=ADMIN, keeps_users=True, config=config) as server:
         yield server
 
 

@@ -6,6 +6,7 @@ import pytest
 from integration.gateway.running_gateway import arrived, running_gateway
 
 from cloud_assistant.producer.gateway.server import GatewayServer
+from harness.no_proxy import no_proxy as no_proxy
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +20,6 @@ def gateway() -> Iterator[GatewayServer]:
 def port(gateway: GatewayServer) -> int:
     """The port on loopback."""
     return int(gateway.url.rpartition(":")[2])
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both SDKs obey a proxy even for loopback, and ignore the list of exceptions."""
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The new Python SDK, unmodified, through the real server: sync, async, and its version 1 mode."""
 
 import asyncio
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,43 +9,20 @@ import pytest
 from alibabacloud_ecs20140526 import models
 from alibabacloud_ecs20140526.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException, ThrottlingException
-from alibabacloud_tea_openapi.utils_models import Config
-from darabonba.core import DaraCore
 from integration.gateway.running_gateway import arrived, running_gateway
 
 from cloud_assistant.producer.gateway.app import AppLimits
+from harness.new_sdk import SDK_MARKS, sdk_client
+from harness.new_sdk import closed_sdk_sessions as closed_sdk_sessions
 
-# The SDK leaves its sockets to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def _close_what_the_sdk_keeps_open() -> Iterator[None]:
-    yield
-    for session in DaraCore._sessions.values():
-        session.close()
-    DaraCore._sessions.clear()
-    gc.collect()
+pytestmark = SDK_MARKS
 
 
 SCRIPT = "echo {{name}} 你好 +*~/ %&=\n'()! \"\\"
 
 
 def client_of(port: int, key: str = "testid", secret: str = "testsecret", **options: Any) -> Client:
-    return Client(
-        Config(
-            access_key_id=key,
-            access_key_secret=secret,
-            region_id="cn-hangzhou",
-            endpoint=f"127.0.0.1:{port}",
-            protocol="HTTP",
-            **options,
-        )
-    )
+    return sdk_client(port, key, secret, **options)
 
 
 def run_request(script: str = SCRIPT) -> models.RunCommandRequest:

@@ -30,9 +30,7 @@ def register(gateway: WholeGateway, given: tuple[str, str]) -> tuple[int, Any]:
 
 
 def test_the_rights_of_the_gateways_own_user_are_enough(tmp_path: Path) -> None:
-    users = tmp_path / "users.acl"
-    users.write_text("user default on nopass ~* &* +@all\n")
-    with RedisServer(tmp_path / "redis", config={"aclfile": str(users)}) as server:
+    with RedisServer(tmp_path / "redis", keeps_users=True) as server:
         admin = Redis(server.url())
         user = program_user(ControlProgram.GATEWAY)
         admin.call("ACL", "SETUSER", user, "on", ">secret", *program_rules(ControlProgram.GATEWAY, database=0))
@@ -44,7 +42,9 @@ def test_the_rights_of_the_gateways_own_user_are_enough(tmp_path: Path) -> None:
             mine = Redis(body["Settings"]["redis_url"])
             assert mine.call("PING") == b"PONG"
             mine.close()
-            assert body["InstanceId"] in users.read_text(), "Redis knows the user after a restart"
+            assert body["InstanceId"] in (server.folder / "users.acl").read_text(), (
+                "Redis knows the user after a restart"
+            )
             assert gateway.get("/metrics")[0] == 200
             assert register(gateway, (given[0], "a-guess"))[0] == 403
         refused = [entry for entry in admin.call("ACL", "LOG") if user.encode() in entry]

@@ -120,3 +120,12 @@ def test_a_machine_without_any_server_fails_in_ci_and_skips_elsewhere(monkeypatc
     monkeypatch.delenv("CI")
     with pytest.raises(pytest.skip.Exception, match="MISSING"):
         server_binary()
+
+
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_a_server_that_keeps_users_has_them_after_a_restart(tmp_path: Path, password: str | None) -> None:
+    with RedisServer(tmp_path / "redis", password=password, keeps_users=True) as server:
+        server.cli("ACL", "SETUSER", "other", "on", ">x", "+ping")
+        server.cli("ACL", "SAVE")
+        server.restart()
+        assert any("user other on" in line for line in server.cli("ACL", "LIST"))

@@ -9,18 +9,8 @@ import pytest
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.producer import Assistant
+from harness.acl_server import redis_server as redis_server
 from harness.redis_server import RedisServer
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server with an ACL file."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    users = folder / "users.acl"
-    users.write_text("user default on nopass ~* &* +@all\n")
-    with RedisServer(folder, config={"aclfile": str(users)}) as server:
-        yield server
 
 
 @pytest.fixture
