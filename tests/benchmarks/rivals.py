@@ -31,15 +31,18 @@ _SSHD_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
 
 #: Programs that print a JSON list of seconds; they get the port, the key, the user and the number of rounds.
 _PARALLEL_SSH = """
-import json, sys, time
+import json, socket, sys, time
 from pssh.clients import ParallelSSHClient
-port, key, user, rounds = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+port, key, user, rounds, no_delay = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:]
 client = ParallelSSHClient(["127.0.0.1"], port=port, user=user, pkey=key)
 times = []
 for _ in range(rounds):
     began = time.perf_counter()
     client_output = client.run_command("echo 123")
     client.join(client_output)
+    if no_delay:
+        for one in client._host_clients.values():
+            one.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assert list(client_output[0].stdout) == ["123"] and client_output[0].exit_code == 0
     times.append(time.perf_counter() - began)
 print(json.dumps(times))
@@ -115,6 +118,10 @@ def _parallel_ssh(ssh: Ssh, folder: Path, rounds: int) -> list[float]:
     return _own_times("parallel-ssh", _PARALLEL_SSH, ssh, folder, rounds)
 
 
+def _parallel_ssh_no_delay(ssh: Ssh, folder: Path, rounds: int) -> list[float]:
+    return _own_times("parallel-ssh", _PARALLEL_SSH, ssh, folder, rounds, "no delay")
+
+
 def _clustershell(ssh: Ssh, folder: Path, rounds: int) -> list[float]:
     return _own_times("clustershell", _CLUSTERSHELL, ssh, folder, rounds)
 
@@ -122,6 +129,7 @@ def _clustershell(ssh: Ssh, folder: Path, rounds: int) -> list[float]:
 _RIVALS = {
     "openssh, connection kept open, whole process": _openssh,
     "parallel-ssh, connection kept open": _parallel_ssh,
+    "parallel-ssh, connection kept open, its sockets set to TCP_NODELAY": _parallel_ssh_no_delay,
     "clustershell, connection kept open": _clustershell,
     "ansible-core, module raw, whole process": _ansible,
 }
@@ -138,9 +146,9 @@ def _processes(argv: Sequence[str], ssh: Ssh, rounds: int) -> list[float]:
     return times
 
 
-def _own_times(package: str, program: str, ssh: Ssh, folder: Path, rounds: int) -> list[float]:
+def _own_times(package: str, program: str, ssh: Ssh, folder: Path, rounds: int, *more: str) -> list[float]:
     python = _installed(package, folder) / "python"
-    argv = [str(python), "-c", program, str(ssh.port), str(ssh.key), ssh.user, str(rounds)]
+    argv = [str(python), "-c", program, str(ssh.port), str(ssh.key), ssh.user, str(rounds), *more]
     done = subprocess.run(argv, env=_environment(ssh), capture_output=True, check=False, timeout=120)
     if done.returncode:
         raise NotMeasured(f"{package} failed: {done.stderr.decode()[-300:]}")
@@ -151,10 +159,13 @@ def _own_times(package: str, program: str, ssh: Ssh, folder: Path, rounds: int) 
 def _installed(package: str, folder: Path) -> Path:
     """The programs of a package from the index, in an environment of its own."""
     environment = folder / package
+    if (environment / "bin" / "pip-done").exists():
+        return environment / "bin"
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet", package]
     try:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, capture_output=True)
         subprocess.run(pip, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
+        (environment / "bin" / "pip-done").touch()
     except subprocess.CalledProcessError as exc:
         raise NotMeasured(f"{package} cannot be installed: {exc.stderr.decode()[-300:]}") from exc
     except subprocess.TimeoutExpired as exc:
@@ -170,6 +181,9 @@ def _sshd(folder: Path) -> Iterator[tuple[Ssh | None, str]]:
         yield None, "there is no sshd or no ssh-keygen on this machine"
         return
     folder.mkdir(parents=True)
+    if os.geteuid() == 0:
+        # Where no service has started sshd yet, the folder that it insists on is missing.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "key"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True, capture_output=True
