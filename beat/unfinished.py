@@ -6,6 +6,8 @@ when they are over.
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
 from ..broker_config.functions.function_library import run, run_all
@@ -16,7 +18,6 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.settling import settle
 from ..broker_config.signing import MasterKeys
 from ..broker_config.timed import load_timed_all, server_ms, timed_fields
-from ..broker_config.timed_latest import latest_states
 from .cut_off import Completer
 
 #: Invocations looked at in one turn, and targets.
@@ -94,7 +95,7 @@ class Unfinished:
         if timed.goes_on:
             self._redis.call("ZREM", keys.INVOCATIONS_OPEN, invoke_id)
         elif not timed.open_due_ms:
-            states = latest_states(self._redis, invoke_id, targets, goes_on=False)
+            states = execution_states(self._redis, msgspec.structs.replace(stored, active=False), targets)
             settle(self._redis, stored, fold(states))
 
     def _give_up(self, stored: StoredInvocation, targets: Sequence[str], now_ms: int) -> None:

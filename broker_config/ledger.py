@@ -18,7 +18,7 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .results import ExecutionRow, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
-from .timed_latest import latest_execution_ids, latest_states
+from .timed_latest import latest_execution_ids_of_each
 
 #: Rows whose states are read by one call of the function.
 _STATES_CHUNK_COUNT = 1000
@@ -59,6 +59,9 @@ class InvocationStatus(msgspec.Struct, frozen=True, kw_only=True):
     not_taken_count: int = 0
 
 
+#: An invocation, and those of its instances that are asked about.
+WithTargets = tuple[StoredInvocation, Sequence[str]]
+
 _RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
 _TIMED_FIELDS = ("last_due_ms", "fired_count", "status")
 
@@ -89,7 +92,14 @@ def load_invocation(redis: Redis, invoke_id: str) -> StoredInvocation:
 
 def load_targets(redis: Redis, invoke_id: str) -> list[str]:
     """The instances of an invocation in the order given."""
-    return [one.decode() for one in redis.call("LRANGE", keys.invocation_targets(invoke_id), 0, -1)]
+    return load_targets_of_each(redis, [invoke_id])[0]
+
+
+def load_targets_of_each(redis: Redis, invoke_ids: Sequence[str]) -> list[list[str]]:
+    """The same for several invocations, in one round trip."""
+    commands: list[Command] = [("LRANGE", keys.invocation_targets(one), 0, -1) for one in invoke_ids]
+    replies = redis.pipeline_or_raise(commands) if commands else []
+    return [[one.decode() for one in reply] for reply in replies]
 
 
 def load_rows(redis: Redis, wanted: Sequence[tuple[str, str]]) -> list[ExecutionRow | None]:
@@ -99,17 +109,18 @@ def load_rows(redis: Redis, wanted: Sequence[tuple[str, str]]) -> list[Execution
     replies = redis.pipeline_or_raise([("HGETALL", keys.execution(*one)) for one in wanted])
     rows = [read_row(one[1], reply) for one, reply in zip(wanted, replies, strict=True)]
     limit_ms = now_ms() - _READER_GRACE_MS
-    late = [row for row in rows if row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms]
-    if not late:
+    late = [bool(row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms) for row in rows]
+    if not any(late):
         return rows
-    alive = connected(redis, [row.instance_id for row in late])
-    return [overdue_view(row, row.instance_id in alive) if row in late else row for row in rows]
+    alive = connected(redis, [row.instance_id for row, is_late in zip(rows, late, strict=True) if row and is_late])
+    return [
+        overdue_view(row, row.instance_id in alive) if row and is_late else row
+        for row, is_late in zip(rows, late, strict=True)
+    ]
 
 
-def overdue_view(row: ExecutionRow | None, is_connected: bool) -> ExecutionRow | None:
+def overdue_view(row: ExecutionRow, is_connected: bool) -> ExecutionRow:
     """Show an overdue row as the sweeper is going to write it."""
-    if row is None:
-        return None
     code, info = lost_reason(row.state, connected=is_connected)
     outcome = msgspec.structs.replace(
         row.outcome, state=ExecutionState.ABORTED, error_code=code, error_info=info, finished_ms=row.deadline_ms
@@ -126,38 +137,62 @@ def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:
 
 def latest_executions(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
     """(instance id, execution id) of each target's latest execution; the latter is ``""`` for one that had none."""
-    invoke_id = stored.record.invoke_id
-    if not stored.timed:
-        return [(one, execution_id(invoke_id, 0, one)) for one in targets]
-    return list(zip(targets, latest_execution_ids(redis, invoke_id, targets), strict=True))
+    return latest_executions_of_each(redis, [(stored, targets)])[0]
 
 
-def execution_states(
-    redis: Redis, stored: StoredInvocation, targets: Sequence[str], firing_ms: int | None = None
-) -> list[tuple[str, str]]:
+def latest_executions_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[tuple[str, str]]]:
+    """The same for several invocations with their targets, in one round trip at the most."""
+    timed = [(stored.record.invoke_id, targets) for stored, targets in wanted if stored.timed]
+    latest = iter(latest_execution_ids_of_each(redis, timed))
+    return [
+        list(zip(targets, next(latest), strict=True))
+        if stored.timed
+        else [(one, execution_id(stored.record.invoke_id, 0, one)) for one in targets]
+        for stored, targets in wanted
+    ]
+
+
+def execution_states(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
     """(state, error code) of each target's latest execution; ``("", "")`` where there is no row.
 
     Targets of a timed invocation that had none yet are ``Scheduled``, or ``Cancelled`` when it is over.
     """
-    if stored.timed and firing_ms is None:
-        return latest_states(redis, stored.record.invoke_id, targets, goes_on=stored.active)
-    firing = stored.latest_firing_ms if firing_ms is None else firing_ms
-    rows = [(one, execution_id(stored.record.invoke_id, firing, one)) for one in targets]
-    found: list[tuple[str, str]] = []
+    return execution_states_of_each(redis, [(stored, targets)])[0]
+
+
+def execution_states_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[tuple[str, str]]]:
+    """The same for several invocations with their targets; all their rows are read together, a thousand at a time."""
+    executions = latest_executions_of_each(redis, wanted)
+    rows = [row for latest in executions for row in latest if row[1]]
+    states: list[tuple[str, str]] = []
     for first in range(0, len(rows), _STATES_CHUNK_COUNT):
         command = states_command(rows[first : first + _STATES_CHUNK_COUNT])
-        found += states_reply(run_all(redis, [command])[0])
+        states += states_reply(run_all(redis, [command])[0])
+    known = iter(states)
+    found = []
+    for (stored, _), latest in zip(wanted, executions, strict=True):
+        without = _state_without_row(stored)
+        read = (next(known) if execution else without for _, execution in latest)
+        found.append([state if state[0] else without for state in read])
     return found
 
 
 def status_of(redis: Redis, stored: StoredInvocation, targets: Sequence[str] | None = None) -> InvocationStatus:
     """Roll an invocation up: from what was stored when it was settled, else from the rows."""
+    known = status_without_rows(stored)
+    if known is not None:
+        return known
+    states = execution_states(redis, stored, targets or load_targets(redis, stored.record.invoke_id))
+    return fold(states, active=stored.active)
+
+
+def status_without_rows(stored: StoredInvocation) -> InvocationStatus | None:
+    """The roll-up where no row has to be read for it: it was stored, or there was no firing yet."""
     if stored.settled is not None and not stored.active:
         return InvocationStatus(state=roll_up(stored.settled), counts=stored.settled)
     if stored.timed and not stored.latest_firing_ms:
         return _status_before_first_firing(stored)
-    states = execution_states(redis, stored, targets or load_targets(redis, stored.record.invoke_id))
-    return fold(states, active=stored.active)
+    return None
 
 
 def fold(states: Sequence[tuple[str, str]], *, active: bool = False) -> InvocationStatus:
@@ -179,6 +214,13 @@ def is_final_invocation(state: InvocationState) -> bool:
         InvocationState.RUNNING,
         InvocationState.STOPPING,
     )
+
+
+def _state_without_row(stored: StoredInvocation) -> tuple[str, str]:
+    """What a target without an execution is in."""
+    if not stored.timed:
+        return ("", "")
+    return (ExecutionState.SCHEDULED.value if stored.active else ExecutionState.CANCELLED.value, "")
 
 
 def _status_before_first_firing(stored: StoredInvocation) -> InvocationStatus:

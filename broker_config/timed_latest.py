@@ -5,13 +5,12 @@ So what a timed invocation looks like now is read target by target.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from . import keys
-from .functions.executions import states_command, states_reply
-from .functions.function_library import run_all
 from .ids import execution_id
 from .redis_client import Redis
-from .states import ExecutionState
+from .redis_connection import Command
 
 #: Targets read by one call.
 _CHUNK_COUNT = 1000
@@ -19,24 +18,18 @@ _CHUNK_COUNT = 1000
 
 def latest_execution_ids(redis: Redis, invoke_id: str, targets: Sequence[str]) -> list[str]:
     """The execution ids, ``""`` for a target that has had none."""
-    found: list[str] = []
-    for first in range(0, len(targets), _CHUNK_COUNT):
-        chunk = targets[first : first + _CHUNK_COUNT]
-        firings = redis.call("HMGET", keys.timed_latest(invoke_id), *chunk)
-        found += [execution_id(invoke_id, int(at), one) if at else "" for one, at in zip(chunk, firings, strict=True)]
-    return found
+    return latest_execution_ids_of_each(redis, [(invoke_id, targets)])[0]
 
 
-def latest_states(redis: Redis, invoke_id: str, targets: Sequence[str], *, goes_on: bool) -> list[tuple[str, str]]:
-    """(state, error code) of each target's latest execution.
-
-    A target without one is ``Scheduled`` while the invocation goes on, and ``Cancelled`` when it is over.
-    """
-    without = (ExecutionState.SCHEDULED.value if goes_on else ExecutionState.CANCELLED.value, "")
-    executions = latest_execution_ids(redis, invoke_id, targets)
-    rows = [(one, execution) for one, execution in zip(targets, executions, strict=True) if execution]
-    states: list[tuple[str, str]] = []
-    for first in range(0, len(rows), _CHUNK_COUNT):
-        states += states_reply(run_all(redis, [states_command(rows[first : first + _CHUNK_COUNT])])[0])
-    known = {row[0]: state if state[0] else without for row, state in zip(rows, states, strict=True)}
-    return [known.get(one, without) for one in targets]
+def latest_execution_ids_of_each(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+    """The same for several invocations with their targets, in one round trip."""
+    commands: list[Command] = [
+        ("HMGET", keys.timed_latest(invoke_id), *targets[first : first + _CHUNK_COUNT])
+        for invoke_id, targets in wanted
+        for first in range(0, len(targets), _CHUNK_COUNT)
+    ]
+    firings = chain.from_iterable(redis.pipeline_or_raise(commands) if commands else ())
+    return [
+        [execution_id(invoke_id, int(at), one) if (at := next(firings)) else "" for one in targets]
+        for invoke_id, targets in wanted
+    ]

@@ -1,6 +1,7 @@
 """Find invocations and results by what the caller knows of them, page by page."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 
 import msgspec
 
@@ -12,16 +13,17 @@ from ..broker_config.ledger import (
     execution_states,
     fold,
     latest_executions,
+    latest_executions_of_each,
     load_invocations,
     load_rows,
     load_targets,
-    status_of,
 )
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status, legacy_record_status
 from .command_library import has_tags, like
+from .invocation_batches import ListedTargets, batches, statuses_of
 from .paging import Page, PageRequest, make_token, read_page, read_page_by_name, read_token, walk
 from .visibility import EVERYTHING, Visible
 
@@ -82,20 +84,25 @@ def describe_invocations(
     redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool
 ) -> Page[DescribedInvocation]:
     """List invocations, newest first; unknown ids give an empty list."""
-    found = _matching_invocations(redis, wanted, page)
+    targets = ListedTargets(redis)
+    found = _matching_invocations(redis, wanted, page, targets)
     if not with_rows:
         return found
     # Only for what is shown: a filter may pass over thousands to find a page.
-    return msgspec.structs.replace(found, items=[_with_rows(redis, one, wanted) for one in found.items])
+    return msgspec.structs.replace(found, items=_with_rows(redis, found.items, wanted, targets))
 
 
-def _matching_invocations(redis: Redis, wanted: InvocationFilter, page: PageRequest) -> Page[DescribedInvocation]:
+def _matching_invocations(
+    redis: Redis, wanted: InvocationFilter, page: PageRequest, targets: ListedTargets
+) -> Page[DescribedInvocation]:
     def load(invoke_ids: Sequence[str]) -> list[DescribedInvocation | None]:
+        targets.forget()
         stored = load_invocations(redis, [one.partition(".")[0] for one in invoke_ids])
-        return [_describe(redis, one) if one else None for one in stored]
+        described = iter(_describe_each(redis, [one for one in stored if one], targets))
+        return [next(described) if one else None for one in stored]
 
     def matches(one: DescribedInvocation) -> bool:
-        return _matches(one, wanted) and _is_visible(redis, one, wanted.visible)
+        return _matches(one, wanted) and _is_visible(one, wanted.visible, targets)
 
     if wanted.invoke_id:
         page.check()
@@ -124,10 +131,16 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
     return _results_over_invocations(redis, index, wanted, page)
 
 
-def _describe(redis: Redis, stored: StoredInvocation) -> DescribedInvocation:
-    status = status_of(redis, stored)
-    settle(redis, stored, status)
-    return DescribedInvocation(stored=stored, status=status, legacy_status=_legacy_status(stored, status))
+def _describe_each(
+    redis: Redis, found: Sequence[StoredInvocation], targets: ListedTargets
+) -> list[DescribedInvocation]:
+    statuses = statuses_of(redis, found, targets)
+    for stored, status in zip(found, statuses, strict=True):
+        settle(redis, stored, status)
+    return [
+        DescribedInvocation(stored=stored, status=status, legacy_status=_legacy_status(stored, status))
+        for stored, status in zip(found, statuses, strict=True)
+    ]
 
 
 def _legacy_status(stored: StoredInvocation, status: InvocationStatus) -> str:
@@ -135,35 +148,54 @@ def _legacy_status(stored: StoredInvocation, status: InvocationStatus) -> str:
     return legacy_invoke_status(present, periodic_active=stored.active)
 
 
-def _is_visible(redis: Redis, one: DescribedInvocation, visible: Visible) -> bool:
+def _is_visible(one: DescribedInvocation, visible: Visible, targets: ListedTargets) -> bool:
     record = one.stored.record
     if not visible.command(record.command.command_id):
         return False
-    return not visible.limits_instances or bool(visible.instances(load_targets(redis, record.invoke_id)))
+    return not visible.limits_instances or bool(visible.instances(targets.of_each([one.stored])[0]))
 
 
-def _with_rows(redis: Redis, one: DescribedInvocation, wanted: InvocationFilter) -> DescribedInvocation:
-    targets = load_targets(redis, one.stored.record.invoke_id)
-    visible = wanted.visible.instances(targets)
-    if len(visible) < len(targets):
-        one = _as_seen(redis, one, visible)
-        targets = visible
-    shown = [wanted.instance_id] if wanted.instance_id in targets else targets
-    loaded = load_rows(redis, latest_executions(redis, one.stored, shown))
+def _with_rows(
+    redis: Redis, items: Sequence[DescribedInvocation], wanted: InvocationFilter, listed: ListedTargets
+) -> list[DescribedInvocation]:
+    found: list[DescribedInvocation] = []
+    for batch in batches([one.stored for one in items]):
+        here = [
+            _as_seen(redis, one, targets, wanted.visible)
+            for one, targets in zip(items[len(found) :], listed.of_each(batch), strict=False)
+        ]
+        shown = [[wanted.instance_id] if wanted.instance_id in targets else targets for _, targets in here]
+        asked = [(one.stored, targets) for (one, _), targets in zip(here, shown, strict=True)]
+        executions = latest_executions_of_each(redis, asked)
+        loaded = iter(load_rows(redis, list(chain.from_iterable(executions))))
+        for (one, targets), latest in zip(here, executions, strict=True):
+            found.append(_with_loaded(one, list(islice(loaded, len(latest))), is_whole=len(latest) == len(targets)))
+    return found
+
+
+def _with_loaded(
+    one: DescribedInvocation, loaded: Sequence[ExecutionRow | None], *, is_whole: bool
+) -> DescribedInvocation:
     rows = [row for row in loaded if row is not None]
-    if one.stored.timed or one.stored.settled is not None or shown != targets:
+    if one.stored.timed or one.stored.settled is not None or not is_whole:
         return msgspec.structs.replace(one, rows=rows)
     # An execution may have ended since the states were read: the whole must not contradict its parts.
     status = fold([(row.state, row.outcome.error_code) if row else ("", "") for row in loaded])
     return msgspec.structs.replace(one, rows=rows, status=status, legacy_status=_legacy_status(one.stored, status))
 
 
-def _as_seen(redis: Redis, one: DescribedInvocation, visible: Sequence[str]) -> DescribedInvocation:
-    """An invocation as it is for those of its targets that may be seen: nothing tells how it went on the others."""
+def _as_seen(
+    redis: Redis, one: DescribedInvocation, targets: Sequence[str], limit: Visible
+) -> tuple[DescribedInvocation, Sequence[str]]:
+    """An invocation as it is for those of its targets that may be seen, and these: nothing tells of the others."""
+    visible = limit.instances(targets)
+    if len(visible) == len(targets):
+        return one, targets
     record = msgspec.structs.replace(one.stored.record, target_count=len(visible))
     stored = msgspec.structs.replace(one.stored, record=record)
     status = fold(execution_states(redis, stored, visible), active=stored.active)
-    return msgspec.structs.replace(one, stored=stored, status=status, legacy_status=_legacy_status(stored, status))
+    seen = msgspec.structs.replace(one, stored=stored, status=status, legacy_status=_legacy_status(stored, status))
+    return seen, visible
 
 
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:

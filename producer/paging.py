@@ -102,9 +102,12 @@ def read_page(
     request.check()
     if keep is None and not request.by_token:
         first = (request.number - 1) * request.size
-        names = [one.decode() for one in redis.call("ZREVRANGE", index, first, first + request.size - 1)]
+        members, total_count = redis.pipeline_or_raise(
+            [("ZREVRANGE", index, first, first + request.size - 1), ("ZCARD", index)]
+        )
+        names = [one.decode() for one in members]
         found = [item for item in load(names) if item is not None] if names else []
-        return Page(found, redis.call("ZCARD", index), "", request.number, request.size)
+        return Page(found, total_count, "", request.number, request.size)
     request.check_walk()
     start = read_token(request.next_token, filters)
     matching = walk(redis, index, load, keep=keep, start=start, first_count=request.count + 1)

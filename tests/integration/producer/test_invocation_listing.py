@@ -1,0 +1,102 @@
+"""A page of invocations is read together, and shows of each what it shows alone."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.producer import invocation_batches
+from cloud_assistant.producer.api import Assistant
+from cloud_assistant.producer.describing import DescribedInvocation, InvocationFilter
+from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.paging import PageRequest
+from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.visibility import EVERYTHING, Visible
+
+from .conftest import AgentStandIn
+
+ON_1 = Targets(instance_ids=["i-1"])
+ON_ALL = Targets(everything=True)
+
+
+class Asked:
+    """Counts the round trips to Redis."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        pipeline = Redis.pipeline
+
+        def counted(redis: Redis, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[object]:
+            self.count += 1
+            return pipeline(redis, commands, timeout_seconds=timeout_seconds)
+
+        monkeypatch.setattr(Redis, "pipeline", counted)
+
+    def by(self, assistant: Assistant, wanted: InvocationFilter) -> int:
+        before = self.count
+        assistant.describe_invocations(wanted, PageRequest(), with_rows=True)
+        return self.count - before
+
+
+def every_kind(assistant: Assistant, agent: AgentStandIn) -> list[str]:
+    """Invocations whose states have to be found in different ways; their ids, newest first."""
+    waiting = assistant.run_command("true", ON_ALL).invoke_id
+    half = assistant.run_command("true", ON_ALL).invoke_id
+    agent.run(half, "i-1", state="Failed", exit_code=3)
+    ended = assistant.run_command("true", ON_ALL).invoke_id
+    agent.run(ended, "i-1", "i-2", "i-3")
+    settled = assistant.run_command("true", ON_1).invoke_id
+    agent.run(settled, "i-1")
+    assistant.describe_invocations(InvocationFilter(invoke_id=settled), PageRequest(), with_rows=False)
+    yearly = RunOptions(schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 *"))
+    timed = assistant.run_command("true", ON_ALL, yearly).invoke_id
+    return [timed, settled, ended, half, waiting]
+
+
+def shown(one: DescribedInvocation) -> object:
+    """All but whether the roll-up is stored by now, which any reader may do."""
+    return one.stored.record, one.status.state, one.status.counts, one.legacy_status, list(one.rows)
+
+
+@pytest.mark.parametrize("most_rows_at_once", [1, 4, 1_000])
+@pytest.mark.parametrize("visible", [EVERYTHING, Visible("one", instance_ids=["i-2"])], ids=["all", "i-2 only"])
+@pytest.mark.parametrize("instance_id", ["", "i-2"])
+def test_a_page_shows_of_each_what_it_shows_alone(
+    assistant: Assistant,
+    agent: AgentStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    most_rows_at_once: int,
+    visible: Visible,
+    instance_id: str,
+) -> None:
+    ids = every_kind(assistant, agent)
+
+    def alone(invoke_id: str) -> object:
+        wanted = InvocationFilter(invoke_id=invoke_id, instance_id=instance_id, visible=visible)
+        (found,) = assistant.describe_invocations(wanted, PageRequest(), with_rows=True).items
+        return shown(found)
+
+    monkeypatch.setattr(invocation_batches, "_TOGETHER_COUNT", most_rows_at_once)
+    wanted = InvocationFilter(instance_id=instance_id, visible=visible)
+    page = assistant.describe_invocations(wanted, PageRequest(), with_rows=True)
+
+    listed = [one.stored.record.invoke_id for one in page.items]
+    # An instance's history does not name what it never had to run; a limited key does not see what others ran alone.
+    timed, settled, *rest = ids
+    has_timed, has_settled = not instance_id, not instance_id and visible is EVERYTHING
+    assert listed == [*[timed][:has_timed], *[settled][:has_settled], *rest]
+    assert [shown(one) for one in page.items] == [alone(one) for one in listed]
+
+
+def test_ten_invocations_cost_no_more_round_trips_than_one(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = assistant.run_command("true", ON_ALL).invoke_id
+    asked = Asked(monkeypatch)
+    one = asked.by(assistant, InvocationFilter())
+    for _ in range(9):
+        assistant.run_command("true", ON_ALL)
+    assert asked.by(assistant, InvocationFilter()) == one <= 5
+    assert asked.by(assistant, InvocationFilter(invoke_id=only)) < one
