@@ -3,51 +3,86 @@
 A test runs a real agent with exactly these rights, and fails when one of them could be left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...broker_config import keys
 
-#: Keys of its branch that an agent changes. Reading is allowed where writing is.
-_CHANGED = (
-    "queue",  # kombu takes messages, the reconciler puts back lost ones
-    "control",  # stop requests are taken
-    "exec:*",  # ledger rows: claim, result
-    "open",  # unfinished executions: a claim moves the deadline, a result removes the row
-    "history",  # a result whose row Redis had lost is entered again
-    "out:*",  # live output
-    "info",  # heartbeat
-    "boot",  # which boot had which boot-bound invocation
-)
+#: Keys of its branch by what they hold, each with the commands that its kind of value takes. The kinds are kept apart
+#: because most of these keys are absent at times: with a command of another kind an agent could put a list where the
+#: control side then expects a set, and fail every dispatch and listing that touches it, for the whole fleet.
+_CHANGED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "hashes": (
+        (
+            "exec:*",  # ledger rows: claim, result
+            "info",  # heartbeat
+            "boot",  # which boot had which boot-bound invocation
+        ),
+        (
+            "hmget",  # rows, before each change of them
+            "hset",  # claim, result, heartbeat
+            "hdel",  # what a row needs no more once it is final
+            "hkeys",  # which boot-bound invocations there are
+            "exists",  # a boot-bound execution is made once
+            "pexpire",  # heartbeat
+        ),
+    ),
+    "sorted sets": (
+        (
+            "open",  # unfinished executions: a claim moves the deadline, a result removes the row
+            "history",  # a result whose row Redis had lost is entered again
+        ),
+        (
+            "zrange",  # the unfinished executions
+            "zadd",  # claim
+            "zrem",  # result
+            "zcard",  # the heartbeat counts what is unfinished
+        ),
+    ),
+    "lists": (
+        (
+            "queue",  # kombu takes messages, the reconciler puts back lost ones
+            "control",  # stop requests are taken
+        ),
+        (
+            "brpop",  # kombu waits for a message
+            "blpop",  # the lane waits for a control message
+            "llen",  # kombu and the heartbeat count messages
+            "lpush",  # the reconciler puts back a message
+        ),
+    ),
+    "streams": (
+        ("out:*",),  # live output
+        (
+            "xadd",  # live output
+            "pexpire",  # live output
+        ),
+    ),
+}
 #: Keys of its branch that the control side alone writes.
-_READ = (
-    "profile",  # name and account, for scripts that ask for them
-    "quarantine",  # whether to stop taking work
-    "keys",  # new keys of its own, encrypted
-)
-#: Commands on those keys. FCALL runs our functions; Redis checks each command inside with the rights of the caller.
+_READ: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "hashes": (
+        (
+            "profile",  # name and account, for scripts that ask for them
+            "quarantine",  # whether to stop taking work
+        ),
+        (
+            "hget",  # why the instance is in quarantine
+            "hmget",  # the profile
+        ),
+    ),
+    "strings": (
+        ("keys",),  # new keys of its own, encrypted
+        ("get",),
+    ),
+}
+#: Keys of its branch that a call of our functions names. One call names keys of several kinds, which must be permitted
+#: together; Redis checks each command inside with the rights of the caller, and so by the kinds above.
+_IN_CALLS = ("exec:*", "info", "boot", "open", "history", "queue", "out:*")
+#: Commands that touch no key, and the calls of our functions. To sign in (AUTH, HELLO) needs no right.
 _COMMANDS = (
     "fcall",
-    "brpop",  # kombu waits for a message
-    "blpop",  # the lane waits for a control message
-    "llen",  # kombu and the heartbeat count messages
-    "lpush",  # the reconciler puts back a message
-    "get",  # work orders that do not travel in the row; new keys
-    "exists",  # a boot-bound execution is made once
-    "hkeys",  # which boot-bound invocations there are
-    "hget",  # why the instance is in quarantine
-    "hmget",  # rows, before each change of them
-    "hset",  # claim, result, heartbeat
-    "hdel",  # what a row needs no more once it is final
-    "zrange",  # the unfinished executions
-    "zadd",  # claim
-    "zrem",  # result
-    "zcard",  # the heartbeat counts what is unfinished
-    "xadd",  # live output
-    "pexpire",  # heartbeat, live output
     "time",  # deadlines are judged by Redis' clock
-)
-#: Commands that touch no key; to sign in (AUTH, HELLO) needs no right.
-_CONNECTION = (
+    "publish",
     "ping",  # health checks
     "select",  # where the database is not 0
     "client|setname",  # so that CLIENT LIST shows who is who
@@ -66,17 +101,21 @@ def agent_rules(instance_id: str, *, database: int) -> Sequence[str]:
         "resetkeys",
         "resetchannels",
         "-@all",
-        *(f"~{branch}{name}" for name in _CHANGED),
-        *(f"%R~{branch}{name}" for name in _READ),
-        # The name of a work order is 128 random bits and its only permission; nothing here can list names.
-        f"%R~{keys.payload('*')}",
+        *(f"~{branch}{name}" for name in _IN_CALLS),
         # Ends of executions are announced where the invocation says, under an equally unguessable name.
         f"&{keys.done_channel('*')}",
-        *(f"+{one}" for one in (*_CONNECTION, *_COMMANDS)),
-        "+publish",
+        *(f"+{one}" for one in _COMMANDS),
+        *(_selector("~", branch, *kind) for kind in _CHANGED.values()),
+        *(_selector("%R~", branch, *kind) for kind in _READ.values()),
+        # The name of a work order is 128 random bits and its only permission; nothing here can list names.
+        f"(-@all +get %R~{keys.payload('*')})",
         # Set once, cleared by the control side only.
         f"(-@all +hsetnx ~{branch}quarantine)",
         f"(-@all +xadd ~{branch}refusals)",
         # Flower's events: published, never read.
         f"(-@all resetchannels &/{database}.celeryev/* +publish)",
     )
+
+
+def _selector(mark: str, branch: str, names: Sequence[str], commands: Sequence[str]) -> str:
+    return " ".join(("(-@all", *(f"+{one}" for one in commands), *(f"{mark}{branch}{name}" for name in names))) + ")"
