@@ -7,6 +7,7 @@ by running it again.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -79,33 +80,25 @@ class Dispatcher:
         timed = invocation.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
         inline = not timed and _travels_in_rows(payload, len(targets))
         within_ms = invocation.deliver_within_seconds * 1000
-        record = encode_record(invocation)
-
-        def create(audit: Sequence[Argument], *more: Command) -> list[Any]:
-            creation = create_invocation_command(
-                invocation.invoke_id,
-                invocation.command.command_id,
-                record,
-                targets,
-                created_ms=invocation.created_ms,
-                payload_token=invocation.payload_token,
-                payload=b"" if inline else payload,
-                payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
-                command_must_exist=invocation.command_is_stored,
-                timed=timed,
-                audit=audit,
-            )
-            written[:] = run_all(self._redis, [creation, *more])
-            answer: list[Any] = written[0]
-            return answer
-
-        #: What the last try was answered.
-        written: list[Any] = []
-        enter = enter or (lambda send: send([]))
+        creation = partial(
+            create_invocation_command,
+            invocation.invoke_id,
+            invocation.command.command_id,
+            encode_record(invocation),
+            targets,
+            created_ms=invocation.created_ms,
+            payload_token=invocation.payload_token,
+            payload=b"" if inline else payload,
+            payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
+            command_must_exist=invocation.command_is_stored,
+            timed=timed,
+            current_key_id=self._master.current if self._master else "",
+        )
         if timed:
-            _check_created(enter(create), invocation)
+            _check_created(self._create(creation, [], (), enter)[0], invocation)
             return Dispatched(0, 0)
-        batches = self._batches(
+        batches_with = partial(
+            self._batches,
             invocation,
             payload,
             targets,
@@ -114,9 +107,15 @@ class Dispatcher:
             inline=inline,
             secret_values=secret_values,
         )
-        first = next(batches)
-        _check_created(enter(lambda audit: create(audit, first)), invocation)
-        return self._write(batches, created(written[-1]))
+        assumed = self._signer.assumed_key_ids(targets) if len(targets) <= CHUNK_COUNT else None
+        batches = batches_with(held=assumed)
+        replies = self._create(creation, [next(batches)], assumed or (), enter)
+        if replies[0][0] == b"other_keys":
+            # Their keys were changed since this process signed for them last; nothing was written.
+            batches = batches_with(held=[one.decode() for one in replies[0][1:]])
+            replies = self._create(creation, [next(batches)], (), enter)
+        _check_created(replies[0], invocation)
+        return self._write(batches, created(replies[1]))
 
     def fire(
         self, invocation: Invocation, order: Order, targets: Sequence[str], *, firing_ms: int, within_ms: int
@@ -131,6 +130,27 @@ class Dispatcher:
         if first is None:
             return Dispatched(0, 0)
         return self._write(batches, created(run_all(self._redis, [first])[0]))
+
+    def _create(
+        self,
+        creation: Callable[..., Command],
+        more: Sequence[Command],
+        assumed_key_ids: Sequence[str],
+        enter: Callable[[Send], list[Any]] | None,
+    ) -> list[Any]:
+        """Create an invocation with its entry in the audit, and run more with it; answers all replies."""
+        replies: list[Any] = []
+
+        def send(audit: list[Argument]) -> list[Any]:
+            replies[:] = run_all(self._redis, [creation(audit=audit, assumed_key_ids=assumed_key_ids), *more])
+            answer: list[Any] = replies[0]
+            return answer
+
+        if enter:
+            enter(send)
+        else:
+            send([])
+        return replies
 
     def _write(self, batches: Iterator[tuple[Argument, ...]], so_far: tuple[int, int]) -> Dispatched:
         created_count, refused_count = so_far
@@ -150,6 +170,7 @@ class Dispatcher:
         within_ms: int,
         inline: bool,
         secret_values: Mapping[str, str] | None = None,
+        held: Sequence[str] | None = None,
     ) -> Iterator[tuple[Argument, ...]]:
         token = "" if inline else invocation.payload_token
         base_ms = max(firing_ms, invocation.created_ms)
@@ -182,7 +203,7 @@ class Dispatcher:
         ]
         remaining = iter(targets)
         while some := list(islice(remaining, _LOOK_UP_COUNT)):
-            signed = zip(some, self._signer.signatures(some, envelope, secret_values), strict=True)
+            signed = zip(some, self._signer.signatures(some, envelope, secret_values, held), strict=True)
             while chunk := [
                 (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
                 for one, signature in islice(signed, CHUNK_COUNT)

@@ -12,6 +12,8 @@ from .sealing import seal, unseal
 from .signing import MasterKeys, subkey
 
 _SECRETS = "secret parameters"
+#: Instances whose key ids a signer remembers; beyond that it starts anew.
+_REMEMBERED_COUNT = 20_000
 _decoder = msgspec.json.Decoder(dict[str, str])
 
 
@@ -21,11 +23,25 @@ class EnvelopeSigner:
     def __init__(self, redis: Redis, master: MasterKeys | None) -> None:
         self._redis = redis
         self._master = master
+        #: Which key an instance held when it was last signed for, where that is not the current one.
+        self._remembered: dict[str, str] = {}
+
+    def assumed_key_ids(self, targets: Sequence[str]) -> list[str]:
+        """Which key each target is likely to hold, without asking; nothing where nothing is signed."""
+        if self._master is None:
+            return []
+        return [self._remembered.get(one, self._master.current) for one in targets]
 
     def signatures(
-        self, targets: Sequence[str], envelope: bytes, secrets: Mapping[str, str] | None = None
+        self,
+        targets: Sequence[str],
+        envelope: bytes,
+        secrets: Mapping[str, str] | None = None,
+        held: Sequence[str] | None = None,
     ) -> Iterator[bytes]:
-        """Sign for each target, in their order: whose key is which is asked at once, each is signed when wanted.
+        """Sign for each target, in their order: each is signed when wanted.
+
+        Whose key is which is asked at once unless the caller says it, by the key ids that the targets hold.
 
         Raises:
             Refused: there are secrets and no master key to seal them with (``MasterKeyMissing``), or a target holds
@@ -40,24 +56,35 @@ class EnvelopeSigner:
                 )
             yield from repeat(b"", len(targets))
             return
-        for one, key_id in zip(targets, key_ids(self._redis, targets), strict=True):
+        if held is None:
+            held = key_ids(self._redis, targets)
+        for one, key_id in zip(targets, held, strict=True):
             yield self._sign(self._master, one, key_id, envelope, secrets)
 
-    @staticmethod
     def _sign(
-        master: MasterKeys, instance_id: str, key_id: str, envelope: bytes, secrets: Mapping[str, str] | None
+        self, master: MasterKeys, instance_id: str, key_id: str, envelope: bytes, secrets: Mapping[str, str] | None
     ) -> bytes:
         try:
             sealed = b""
             if secrets:
                 sealed = seal_secrets(master.instance_key(instance_id, key_id), instance_id, envelope, secrets)
-            return master.sign(instance_id, envelope, key_id, sealed)
+            signature = master.sign(instance_id, envelope, key_id, sealed)
         except KeyError as exc:
             raise Refused(
                 f"{instance_id} holds key {key_id}, whose master key is not in this program's master key file; "
                 "copy the file from where keys are rotated",
                 code="MasterKeyUnknown",
             ) from exc
+        self._remember(instance_id, key_id or master.current, master.current)
+        return signature
+
+    def _remember(self, instance_id: str, key_id: str, current: str) -> None:
+        if key_id == current:
+            self._remembered.pop(instance_id, None)
+        else:
+            if len(self._remembered) >= _REMEMBERED_COUNT:
+                self._remembered.clear()
+            self._remembered[instance_id] = key_id
 
 
 def key_ids(redis: Redis, instance_ids: Sequence[str]) -> list[str]:

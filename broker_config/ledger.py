@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -106,7 +107,16 @@ def load_rows(redis: Redis, wanted: Sequence[tuple[str, str]]) -> list[Execution
     """Read ledger rows for (instance id, execution id) pairs; what is overdue is shown as what it amounts to."""
     if not wanted:
         return []
-    replies = redis.pipeline_or_raise([("HGETALL", keys.execution(*one)) for one in wanted])
+    return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
+
+
+def row_commands(wanted: Sequence[tuple[str, str]]) -> list[Command]:
+    """Build the reading of ledger rows, for a pipeline; ``read_rows`` takes the replies."""
+    return [("HGETALL", keys.execution(*one)) for one in wanted]
+
+
+def read_rows(redis: Redis, wanted: Sequence[tuple[str, str]], replies: Sequence[Any]) -> list[ExecutionRow | None]:
+    """Read the replies to ``row_commands``; of what is overdue the heartbeats are asked."""
     rows = [read_row(one[1], reply) for one, reply in zip(wanted, replies, strict=True)]
     limit_ms = now_ms() - _READER_GRACE_MS
     late = [bool(row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms) for row in rows]

@@ -72,9 +72,7 @@ class Redis:
     def pipeline_or_raise(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip; the first error reply is raised as ``RedisRefused`` after all ran."""
         replies = self.pipeline(commands)
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                raise RedisRefused(str(reply))
+        raise_refused(replies)
         return replies
 
     def run_ahead(self, commands: Iterable[Command]) -> Generator[Any]:
@@ -191,6 +189,13 @@ class Begun:
         return replies
 
 
+def raise_refused(replies: Iterable[Any]) -> None:
+    """Raise the first error reply as ``RedisRefused``."""
+    for reply in replies:
+        if isinstance(reply, hiredis.ReplyError):
+            raise RedisRefused(str(reply))
+
+
 class Subscription:
     """Messages of some channels, on a connection of their own. One thread reads."""
 
@@ -218,6 +223,13 @@ class Subscription:
                 return None
             if isinstance(reply, list) and reply[0] == b"message":
                 return reply[1].decode(), reply[2]
+
+    def next_at_hand(self) -> tuple[str, bytes] | None:
+        """The next (channel, message) that came together with the last one; ``None`` when there is no more."""
+        while (reply := self._connection.read_received()) is not None:
+            if isinstance(reply, list) and reply[0] == b"message":
+                return reply[1].decode(), reply[2]
+        return None
 
     def add(self, channel: str) -> None:
         """Listen to one more channel; it takes effect as soon as Redis reads it."""

@@ -95,8 +95,8 @@ class RedisConnection:
 
     def read_pushed(self, timeout_seconds: float) -> Any | None:
         """Wait for a message of a subscription; ``None`` when there was none in time."""
-        reply = self._reader.gets()
-        if reply is not False:
+        reply = self.read_received()
+        if reply is not None:
             return reply
         try:
             decrypted = self._tls and self._socket.pending()  # type: ignore[attr-defined]  # an SSLSocket
@@ -106,6 +106,11 @@ class RedisConnection:
         except OSError as exc:
             self.close()
             raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+
+    def read_received(self) -> Any | None:
+        """The next message of a subscription that was received already; ``None`` when there is none."""
+        reply = self._reader.gets()
+        return None if reply is False else reply
 
     def receive(self) -> Any:
         """Read the reply to a command that was sent; an error reply is a ``hiredis.ReplyError``.

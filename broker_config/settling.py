@@ -1,12 +1,16 @@
 """Store the roll-up of an invocation once all of its executions are final."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from .clock import now_ms
 from .functions.function_library import run
 from .functions.invocations import settle_invocation_command
-from .ledger import InvocationStatus, StoredInvocation, is_final_invocation
+from .ledger import InvocationStatus, StoredInvocation, fold, is_final_invocation
 from .redis_client import Redis
+from .redis_connection import Command
+from .states import OUTCOMES
 
 #: An end that says that no agent took the execution is taken for the last word after so long.
 _NOT_TAKEN_MS = 3_600_000
@@ -34,3 +38,30 @@ def settle(redis: Redis, stored: StoredInvocation, status: InvocationStatus) -> 
             frozen=not may_change,
         ),
     )
+
+
+def settle_as_announced(
+    stored: StoredInvocation, ended: Sequence[tuple[str, str]], announced: Sequence[tuple[str, str, str]]
+) -> tuple[InvocationStatus, Command] | None:
+    """Build the storing of a one-off's roll-up that is to be sent along with the reading of its last rows.
+
+    ``ended`` are (state, error code) of the rows read before, ``announced`` (instance id, execution id, state) of those
+    being read: when they are in other states Redis stores nothing. ``None`` where the states alone do not say enough.
+    """
+    if stored.timed or stored.settled is not None or stored.finished_ms:
+        return None
+    # Only ``Aborted`` may still be replaced by a late truth, and its reason says whether.
+    if not all(state in OUTCOMES for _, _, state in announced):
+        return None
+    status = fold([*ended, *((state, "") for _, _, state in announced)])
+    if status.unknown_count or status.not_taken_count:
+        return None
+    command = settle_invocation_command(
+        stored.record.invoke_id,
+        stored.record.command.command_id,
+        msgspec.json.encode(status.counts),
+        finished_ms=now_ms(),
+        frozen=True,
+        announced=announced,
+    )
+    return status, command

@@ -19,6 +19,8 @@ from ..broker_config.redis_client import Redis, Subscription
 
 #: Announcements kept for a slow reader; beyond that it is told to look at the ledger.
 _BOX_COUNT = 50_000
+#: The same for one that does not listen yet, and perhaps never will.
+_EARLY_BOX_COUNT = 500
 #: How long one reader holds the socket before it looks whether another has left.
 _TURN_SECONDS = 1.0
 
@@ -40,6 +42,8 @@ class Box(msgspec.Struct, eq=False):
 
     invoke_id: str
     channel: str
+    wants_output: bool
+    most_count: int = _BOX_COUNT
     messages: deque[Announcement] = msgspec.field(default_factory=deque)
 
 
@@ -56,28 +60,55 @@ class Announcements:
         self._state = threading.Condition()
         self._reading = False
 
-    @contextmanager
-    def listen(self, invoke_id: str, channel: str) -> Iterator[Box]:
-        """Collect the announcements of an invocation; from the moment this is entered none is lost unnoticed."""
-        box = Box(invoke_id, channel)
+    def expect(self, invoke_id: str) -> Box | None:
+        """Collect from now on what is announced of an invocation that is about to be made here, but no output.
+
+        ``None`` while this process listens to nothing. Who does not ``listen`` with the box later must ``leave`` it.
+        """
         with self._state:
-            self._boxes.setdefault(invoke_id, []).append(box)
             if self._subscription is None:
-                self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
-            if channel != self.own_channel:
-                if channel not in self._channels:
-                    self._subscription.add(channel)
-                    # Only a confirmed subscription hears everything from now on: a round trip on the same server.
-                    self._redis.call("PING")
-                self._channels[channel] = self._channels.get(channel, 0) + 1
+                return None
+            box = Box(invoke_id, self.own_channel, wants_output=False, most_count=_EARLY_BOX_COUNT)
+            self._boxes.setdefault(invoke_id, []).append(box)
+            return box
+
+    @contextmanager
+    def listen(
+        self, invoke_id: str, channel: str, *, wants_output: bool = True, expected: Box | None = None
+    ) -> Iterator[Box]:
+        """Collect the announcements of an invocation; from the moment this is entered none is lost unnoticed.
+
+        With ``expected`` from the moment that box was made.
+        """
+        box = expected or Box(invoke_id, channel, wants_output)
+        has_joined = False
         try:
+            with self._state:
+                subscription = self._subscription or self._subscribe()
+                if expected is None:
+                    self._boxes.setdefault(invoke_id, []).append(box)
+                if channel != self.own_channel:
+                    if channel not in self._channels:
+                        subscription.add(channel)
+                        # Only a confirmed subscription hears everything from now on: a round trip on the same server.
+                        self._redis.call("PING")
+                    self._channels[channel] = self._channels.get(channel, 0) + 1
+                    has_joined = True
             yield box
         finally:
             with self._state:
-                self._boxes[invoke_id].remove(box)
-                if not self._boxes[invoke_id]:
-                    del self._boxes[invoke_id]
-                self._leave(channel)
+                self.leave(box)
+                if has_joined:
+                    self._leave_channel(channel)
+
+    def leave(self, box: Box) -> None:
+        """Collect nothing more."""
+        with self._state:
+            boxes = self._boxes.get(box.invoke_id, [])
+            if box in boxes:
+                boxes.remove(box)
+            if not boxes:
+                self._boxes.pop(box.invoke_id, None)
 
     def next(self, box: Box, timeout_seconds: float) -> Announcement | None:
         """Wait for the next announcement to a listener; ``None`` when there was none in time."""
@@ -108,28 +139,40 @@ class Announcements:
                 self._subscription = None
 
     def _read_once(self, timeout_seconds: float) -> None:
-        """Read one message and hand it to its boxes; after a lost connection all are told that some were missed."""
+        """Wait for a message and hand out all that came; after a lost connection all are told that some were missed."""
         try:
             if self._subscription is None:
-                self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
-                self._tell_all_missed()
+                with self._state:
+                    self._subscribe()
                 return
-            received = self._subscription.next(timeout_seconds)
+            subscription = self._subscription
+            received = subscription.next(timeout_seconds)
+            while received is not None:
+                self._hand_out(*received)
+                received = subscription.next_at_hand()
         except (RedisUnreachable, RedisRefused):
             self._drop_subscription()
             raise
-        if received is None:
-            return
-        kind, _, rest = received[1].decode("utf-8", "replace").partition(" ")
+
+    def _hand_out(self, channel: str, message: bytes) -> None:
+        kind, _, rest = message.decode("utf-8", "replace").partition(" ")
         execution, _, state = rest.partition(" ")
         with self._state:
             for box in self._boxes.get(execution.partition(".")[0], ()):
-                if box.channel != received[0]:
+                if box.channel != channel or (kind == "output" and not box.wants_output):
                     continue
-                if len(box.messages) >= _BOX_COUNT:
+                if len(box.messages) >= box.most_count:
                     box.messages.clear()
                     box.messages.append(MISSED)
                 box.messages.append(Announcement(kind, execution, state))
+
+    def _subscribe(self) -> Subscription:
+        """Listen anew; whoever listens already is told that he may have missed something."""
+        self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
+        for boxes in self._boxes.values():
+            for box in boxes:
+                box.messages.append(MISSED)
+        return self._subscription
 
     def _drop_subscription(self) -> None:
         with self._state:
@@ -137,15 +180,7 @@ class Announcements:
                 self._subscription.close()
             self._subscription = None
 
-    def _tell_all_missed(self) -> None:
-        with self._state:
-            for boxes in self._boxes.values():
-                for box in boxes:
-                    box.messages.append(MISSED)
-
-    def _leave(self, channel: str) -> None:
-        if channel not in self._channels:
-            return
+    def _leave_channel(self, channel: str) -> None:
         self._channels[channel] -= 1
         if self._channels[channel] == 0:
             del self._channels[channel]

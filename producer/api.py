@@ -5,12 +5,13 @@ Typed results; every error is an exception of ``broker_config.errors`` whose ``c
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.ledger import (
+    InvocationStatus,
     StoredInvocation,
     fold,
     load_invocation,
@@ -68,7 +69,7 @@ class Assistant:
         self.auditing = Auditing(self.redis, lambda: self._master or find_master_keys(chosen))
         self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
-        self._recent = RecentInvocations(self.redis)
+        self._recent = RecentInvocations(self.redis, self._announcements)
 
     @classmethod
     def from_settings(cls, loaded: Loaded) -> "Assistant":
@@ -266,11 +267,12 @@ class Assistant:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
         recent = self._recent.find(invoke_id)
-        follower = Follower(self.redis, self._announcements, recent, live=False)
+        expected = self._recent.take_box(invoke_id)
+        follower = Follower(self.redis, self._announcements, recent, live=False, expected=expected)
         order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
         rows.sort(key=lambda row: order[row.instance_id])
-        return self.finished(recent.stored, rows)
+        return self.finished(recent.stored, rows, stored_as=follower.settled)
 
     def sum_up(self, invoke_id: str, rows: Sequence[ExecutionRow]) -> Finished:
         """Sum up an invocation from the results that ``follow`` gave, in whatever order they came."""
@@ -279,10 +281,13 @@ class Assistant:
         order = {instance_id: place for place, instance_id in enumerate(targets)}
         return self.finished(stored, sorted(rows, key=lambda row: order.get(row.instance_id, 0)))
 
-    def finished(self, stored: StoredInvocation, rows: list[ExecutionRow]) -> Finished:
-        """Sum up an invocation from the results of all of its targets, and store that it is over."""
+    def finished(
+        self, stored: StoredInvocation, rows: list[ExecutionRow], *, stored_as: InvocationStatus | None = None
+    ) -> Finished:
+        """Sum up an invocation from the results of all of its targets, and store that it is over, unless it is."""
         status = fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
-        settle(self.redis, stored, status)
+        if status != stored_as:
+            settle(self.redis, stored, status)
         self._recent.forget(stored.record.invoke_id)
         return Finished(stored.record.invoke_id, stored.record.command.command_id, status, rows)
 
@@ -365,10 +370,12 @@ class Assistant:
                 within_given = bool(options.deliver_within_seconds)
                 invocation, order = timed.check(invocation, order, is_within_given=within_given)
             enter = self.auditing.entering(change, invocation.invoke_id)
-            self._dispatcher.create(invocation, order, chosen, prepared.secrets, enter=enter)
+            dispatch = partial(self._dispatcher.create, invocation, order, chosen, prepared.secrets, enter=enter)
             if timed is not None:
+                dispatch()
                 timed.begin(invocation, order, chosen, prepared.secrets)
-            self._recent.remember(StoredInvocation(record=invocation), chosen)
+            else:
+                self._recent.make(StoredInvocation(record=invocation), chosen, dispatch)
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
         asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}

@@ -1,11 +1,13 @@
 """Invocations that this process made a moment ago, so that waiting for one needs no look-up of it first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ..broker_config.dispatch import Dispatched
 from ..broker_config.ledger import StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
+from .announcements import Announcements, Box
 
 _MOST_COUNT = 256
 #: Of an invocation with more targets they are read again: a hundred large ones would fill the memory.
@@ -22,22 +24,44 @@ class Recent(msgspec.Struct, frozen=True):
 class RecentInvocations:
     """The last few invocations of this process. Safe to share between threads."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, announcements: Announcements) -> None:
         self._redis = redis
+        self._announcements = announcements
         self._made: dict[str, Recent] = {}
+        #: What was announced of them since before they were dispatched, until somebody waits.
+        self._boxes: dict[str, Box] = {}
 
-    def remember(self, stored: StoredInvocation, targets: Sequence[str]) -> None:
-        """Keep an invocation that was just made; a timed one changes and is not kept."""
-        if stored.timed:
-            return
+    def make(self, stored: StoredInvocation, targets: Sequence[str], dispatch: Callable[[], Dispatched]) -> None:
+        """Have a one-off invocation dispatched, and keep it."""
+        invoke_id = stored.record.invoke_id
         few = targets if len(targets) <= _MOST_TARGETS_COUNT else ()
-        self._made[stored.record.invoke_id] = Recent(stored, few)
+        box = self._announcements.expect(invoke_id) if few else None
+        try:
+            dispatched = dispatch()
+        except BaseException:
+            self._leave(box)
+            raise
+        if box is not None and dispatched.created_count == len(targets):
+            self._boxes[invoke_id] = box
+        else:
+            # Some have ended already, or are written later by whoever completes this.
+            self._leave(box)
+        self._made[invoke_id] = Recent(stored, few)
         if len(self._made) > _MOST_COUNT:
-            self._made.pop(next(iter(self._made)), None)
+            self.forget(next(iter(self._made)))
+
+    def take_box(self, invoke_id: str) -> Box | None:
+        """What was announced since before the dispatch, for one who waits; he has to ``listen`` with it."""
+        return self._boxes.pop(invoke_id, None)
 
     def forget(self, invoke_id: str) -> None:
         """Let go of one that has ended."""
         self._made.pop(invoke_id, None)
+        self._leave(self._boxes.pop(invoke_id, None))
+
+    def _leave(self, box: Box | None) -> None:
+        if box is not None:
+            self._announcements.leave(box)
 
     def find(self, invoke_id: str) -> Recent:
         """Return an invocation, remembered or read.

@@ -1,6 +1,6 @@
 """Wait for an invocation, or follow it event by event."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import sleep
 
@@ -9,12 +9,22 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.errors import RedisRefused, RedisUnreachable, WaitTimedOut
+from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
-from ..broker_config.ledger import execution_states, latest_executions, load_rows, load_targets
-from ..broker_config.redis_client import Redis
+from ..broker_config.ledger import (
+    InvocationStatus,
+    execution_states,
+    latest_executions,
+    load_rows,
+    load_targets,
+    read_rows,
+    row_commands,
+)
+from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.results import ExecutionRow, parse_runs
+from ..broker_config.settling import settle_as_announced
 from ..broker_config.states import is_final
-from .announcements import Announcements, Box
+from .announcements import MISSED, Announcement, Announcements, Box
 from .recent_invocations import Recent
 
 #: The ledger is looked at this often although nothing was announced: an agent may have died, a message been lost.
@@ -61,7 +71,9 @@ class Follower:
         recent: Recent,
         *,
         live: bool,
+        expected: Box | None = None,
     ) -> None:
+        """Begin with what is known; with ``expected`` all that was announced since before the dispatch is at hand."""
         self._redis = redis
         self._announcements = announcements
         self._stored = recent.stored
@@ -75,6 +87,11 @@ class Follower:
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
         self._positions: dict[str, str] = {}
+        self._expected = expected
+        #: State and error code of those that have ended.
+        self._ends: list[tuple[str, str]] = []
+        #: What was stored of the whole invocation together with the reading of its last rows.
+        self.settled: InvocationStatus | None = None
 
     def events(self, timeout_seconds: float | None) -> Iterator[Event]:
         """Yield events until every target has ended.
@@ -85,8 +102,13 @@ class Follower:
         """
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
         record = self._stored.record
-        with self._announcements.listen(record.invoke_id, record.done_channel) as box:
-            yield from self._patiently(self._look, deadline)
+        listening = self._announcements.listen(
+            record.invoke_id, record.done_channel, wants_output=self._live, expected=self._expected
+        )
+        with listening as box:
+            if self._expected is None:
+                yield from self._patiently(self._look, deadline)
+            self._is_fresh = False
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
                 now = monotonic_seconds()
@@ -103,16 +125,16 @@ class Follower:
                     yield from self._patiently(self._look, deadline)
                     look_at = monotonic_seconds() + _LOOK_SECONDS
 
-    def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[tuple[str, str]]:
+    def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
         """Collect what was announced: at least one, and all that are there already."""
         try:
             first = self._announcements.next(box, timeout_seconds)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
-            return [("missed", "")]
+            return [MISSED]
         heard = []
         while first is not None:
-            heard.append((first.kind, first.execution_id))
+            heard.append(first)
             if first.kind == "state":
                 self._shown.pop(first.execution_id, None)
             if len(heard) >= _ROWS_COUNT:
@@ -144,18 +166,18 @@ class Follower:
             except (RedisUnreachable, RedisRefused) as exc:
                 trouble = exc
 
-    def _react(self, heard: list[tuple[str, str]]) -> Iterator[Event]:
-        if any(kind == "missed" for kind, _ in heard):
+    def _react(self, heard: list[Announcement]) -> Iterator[Event]:
+        if any(one.kind == "missed" for one in heard):
             yield from self._look()
             return
-        for kind, execution in heard:
-            if kind == "output" and self._live and execution in self._open:
-                yield from self._new_output(execution)
-        changed = [execution for kind, execution in heard if kind == "state" and execution in self._open]
-        if changed:
+        if self._live:
+            for one in heard:
+                if one.kind == "output" and one.execution_id in self._open:
+                    yield from self._new_output(one.execution_id)
+        if any(one.kind == "state" and one.execution_id in self._open for one in heard):
             yield from self._look()
-        ended = [execution for kind, execution in heard if kind == "end" and execution in self._open]
-        yield from self._results(ended)
+        ended = {one.execution_id: one.state for one in heard if one.kind == "end" and one.execution_id in self._open}
+        yield from self._results(list(ended), ended)
 
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
@@ -177,19 +199,34 @@ class Follower:
             yield from self._results(overdue)
         self._is_fresh = False
 
-    def _results(self, executions: list[str]) -> Iterator[Event]:
+    def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:
         for first in range(0, len(executions), _ROWS_COUNT):
             wanted = [
                 (self._open[execution], execution)
                 for execution in executions[first : first + _ROWS_COUNT]
                 if execution in self._open
             ]
-            for row in load_rows(self._redis, wanted):
+            for row in self._rows(wanted, announced or {}):
                 if row is not None and is_final(row.state):
                     if self._live:
                         yield from self._new_output(row.execution_id)
                     self._open.pop(row.execution_id, None)
+                    self._ends.append((row.state, row.outcome.error_code))
                     yield Ended(row)
+
+    def _rows(self, wanted: list[tuple[str, str]], announced: Mapping[str, str]) -> list[ExecutionRow | None]:
+        """Read rows; the last ones of an invocation together with storing what the announcements make of the whole."""
+        if not announced or len(wanted) < len(self._open):
+            return load_rows(self._redis, wanted)
+        settling = settle_as_announced(self._stored, self._ends, [(*one, announced[one[1]]) for one in wanted])
+        if settling is None:
+            return load_rows(self._redis, wanted)
+        status, command = settling
+        *replies, answer = self._redis.pipeline([*row_commands(wanted), command])
+        raise_refused(replies)
+        if is_stored(answer):
+            self.settled = status
+        return read_rows(self._redis, wanted, replies)
 
     def _new_output(self, execution: str) -> Iterator[Event]:
         parts = split_execution_id(execution)

@@ -21,11 +21,14 @@ def create_invocation_command(
     command_must_exist: bool,
     timed: bool,
     audit: Sequence[Argument] = (),
+    current_key_id: str = "",
+    assumed_key_ids: Sequence[str] = (),
 ) -> Command:
     """Build the creation of an invocation and, with ``audit``, its entry there; it answers ``[b"ok"]``.
 
-    Or ``[b"exists"]``, ``[b"no_command"]``, ``[b"unknown", instance id, …]``, or what stands against the entry, and
-    then has written nothing.
+    Or ``[b"exists"]``, ``[b"no_command"]``, ``[b"unknown", instance id, …]``, ``[b"other_keys", key id, …]`` when
+    the targets do not hold the keys that are assumed (who has none of his own holds the current one), or what stands
+    against the entry, and then has written nothing.
     """
     touched = [
         keys.invocation(invoke_id),
@@ -39,6 +42,7 @@ def create_invocation_command(
         keys.INVOCATIONS_TIMED,
         keys.command(command_id),
         *((keys.AUDIT, keys.AUDIT_HEAD) if audit else ()),
+        *((keys.KEY_IDS,) if assumed_key_ids else ()),
     ]
     arguments: list[Argument] = [
         invoke_id,
@@ -50,6 +54,7 @@ def create_invocation_command(
         int(timed),
         *targets,
         *audit,
+        *((",".join((current_key_id, *assumed_key_ids)),) if assumed_key_ids else ()),
     ]
     return fcall("ca_create_invocation", touched, arguments)
 
@@ -79,11 +84,28 @@ def create_executions_command(
 
 
 def settle_invocation_command(
-    invoke_id: str, command_id: str, roll_up: bytes, *, finished_ms: int, frozen: bool
+    invoke_id: str,
+    command_id: str,
+    roll_up: bytes,
+    *,
+    finished_ms: int,
+    frozen: bool,
+    announced: Sequence[tuple[str, str, str]] = (),
 ) -> Command:
-    """Build the storing of a finished invocation's roll-up; ``frozen`` when no result in it may still change."""
+    """Build the storing of a finished invocation's roll-up; ``frozen`` when no result in it may still change.
+
+    It stores nothing unless the (instance id, execution id, state) rows of ``announced`` are in these states. Read the
+    reply with ``is_stored``.
+    """
     touched = [keys.invocation(invoke_id), keys.INVOCATIONS_OPEN, keys.command_open(command_id)]
-    return fcall("ca_settle_invocation", touched, [invoke_id, roll_up, finished_ms, int(frozen)])
+    touched += [keys.execution(instance_id, execution_id) for instance_id, execution_id, _ in announced]
+    states = (state for _, _, state in announced)
+    return fcall("ca_settle_invocation", touched, [invoke_id, roll_up, finished_ms, int(frozen), *states])
+
+
+def is_stored(reply: Any) -> bool:
+    """Tell whether a roll-up was stored."""
+    return bool(reply == 1)
 
 
 def created(reply: list[Any]) -> tuple[int, int]:

@@ -6,10 +6,11 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import finish, settle_lost_command, settled
 from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.invocations import is_stored
 from cloud_assistant.broker_config.ledger import InvocationStatus, load_invocation, status_of
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import Outcome
-from cloud_assistant.broker_config.settling import settle
+from cloud_assistant.broker_config.settling import settle, settle_as_announced
 from cloud_assistant.broker_config.states import ExecutionState
 
 from .conftest import Ledger
@@ -67,3 +68,30 @@ def test_what_nobody_knows_is_never_stored(ledger: Ledger) -> None:
     ledger.redis.call("HSET", keys.invocation(invocation.invoke_id), "finished_ms", 1)
     look(ledger, invocation)
     assert load_invocation(ledger.redis, invocation.invoke_id).settled is None
+
+
+def test_a_roll_up_that_rests_on_announcements_is_stored_only_when_the_rows_say_the_same(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", "i-2")
+    stored = load_invocation(ledger.redis, invocation.invoke_id)
+    ledger.claim(invocation, "i-2")
+    executions = [ledger.execution(invocation, one) for one in ("i-1", "i-2")]
+    for state, answer in (("Running", False), ("Failed", False), ("Success", True)):
+        ledger.redis.call("HSET", keys.execution("i-2", executions[1]), "state", state)
+        announced = [("i-2", executions[1], "Success")]
+        settling = settle_as_announced(stored, [("Failed", "")], announced)
+        assert settling is not None
+        status, command = settling
+        assert status.counts == {"Failed": 1, "Success": 1}
+        assert is_stored(run(ledger.redis, command)) is answer
+        is_open = ledger.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invocation.invoke_id) is not None
+        assert is_open is not answer
+    assert load_invocation(ledger.redis, invocation.invoke_id).settled == {"Failed": 1, "Success": 1}
+
+
+def test_an_announced_end_that_a_late_truth_may_replace_says_too_little(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    stored = load_invocation(ledger.redis, invocation.invoke_id)
+    execution = ledger.execution(invocation, "i-1")
+    assert settle_as_announced(stored, [], [("i-1", execution, "Aborted")]) is None
+    assert settle_as_announced(stored, [], [("i-1", execution, "Running")]) is None
+    assert settle_as_announced(stored, [("Aborted", "DeliveryTimeout")], [("i-1", execution, "Success")]) is None

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.executions import (
+    claim_command,
+    claim_reply,
+    finish,
+    settle_lost_command,
+    settled,
+)
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.redis_client import Redis
@@ -45,6 +52,18 @@ class AgentStandIn:
             live_output_ttl_ms=1000,
             retention_ms=1000,
         )
+
+    def lose(self, invoke_id: str, instance_id: str) -> None:
+        """Write what beat writes of a claimed execution whose agent fell silent."""
+        command = settle_lost_command(
+            instance_id,
+            execution_id(invoke_id, 0, instance_id),
+            seen="Running",
+            error_code="ClientNotResponse",
+            error_info="",
+        )
+        self.redis.call("HSET", keys.execution(instance_id, execution_id(invoke_id, 0, instance_id)), "deadline_ms", 1)
+        assert settled(run(self.redis, command))
 
     def run(self, invoke_id: str, *instance_ids: str, state: str = "Success", exit_code: int = 0) -> None:
         for one in instance_ids:

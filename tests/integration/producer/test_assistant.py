@@ -1,7 +1,7 @@
 """The Python API on a real server."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,6 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import CloudAssistantError, WaitTimedOut
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.command_library import CommandFilter
@@ -229,29 +228,6 @@ def test_several_waiters_for_one_invocation_all_hear_of_its_end(assistant: Assis
     for waiter in waiters:
         waiter.join()
     assert states == ["Success"] * 3
-
-
-def test_waiting_for_what_this_process_just_made_takes_three_round_trips(
-    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_one() -> None:
-        invoked = assistant.run_command("echo 123", ON_1)
-        agent.run(invoked.invoke_id, "i-1")
-        exchanges.clear()
-        assert assistant.wait(invoked.invoke_id, timeout_seconds=10).status.state == "Success"
-
-    exchanges: list[object] = []
-    pipeline = assistant.redis.pipeline
-
-    def counted(commands: Sequence[Command], **named: float | None) -> list[object]:
-        exchanges.append(commands)
-        return pipeline(commands, **named)
-
-    monkeypatch.setattr(assistant.redis, "pipeline", counted)
-    run_one()
-    # The first one also opens the subscription; then: the state, the result, and that the invocation is over.
-    run_one()
-    assert len(exchanges) == 3
 
 
 def test_what_is_overdue_is_shown_with_its_reason_before_any_sweeper_wrote_it(

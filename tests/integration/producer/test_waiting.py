@@ -1,0 +1,146 @@
+"""Waiting for what this process has made: what it costs, and that nothing is lost where no look is taken."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
+from cloud_assistant.broker_config.ledger import load_invocation
+from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.announcements import MISSED, Announcements
+from cloud_assistant.producer.targets import Targets
+from harness.eventually import eventually
+from harness.redis_server import RedisServer
+
+from .conftest import AgentStandIn
+
+ON_1 = Targets(instance_ids=["i-1"])
+ON_ALL = Targets(everything=True)
+#: Well below the interval of the looks that would find what no announcement told.
+SOON_SECONDS = 1.5
+
+
+@pytest.fixture
+def exchanges(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Command]]:
+    """Each round trip of the assistant, as it is made; its subscription is there already."""
+    made: list[Sequence[Command]] = []
+    pipeline = assistant.redis.pipeline
+
+    def counted(commands: Sequence[Command], **named: float | None) -> list[object]:
+        made.append(commands)
+        return pipeline(commands, **named)
+
+    invoked = assistant.run_command("echo 123", ON_1)
+    AgentStandIn(assistant.redis).run(invoked.invoke_id, "i-1")
+    assistant.wait(invoked.invoke_id, timeout_seconds=10)
+    monkeypatch.setattr(assistant.redis, "pipeline", counted)
+    return made
+
+
+def wait_soon(assistant: Assistant, invoke_id: str) -> str:
+    """Wait for an invocation that has ended, and see that no look after seconds was needed."""
+    began = monotonic_seconds()
+    state = assistant.wait(invoke_id, timeout_seconds=10).status.state
+    assert monotonic_seconds() - began < SOON_SECONDS
+    return state
+
+
+def test_a_request_and_its_wait_take_two_round_trips(
+    assistant: Assistant, agent: AgentStandIn, exchanges: list[Sequence[Command]]
+) -> None:
+    invoked = assistant.run_command("echo 123", ON_1)
+    assert [command[1] for command in exchanges[0]] == [
+        f"ca_create_invocation_{TEXT_VERSION}",
+        f"ca_create_executions_{TEXT_VERSION}",
+    ]
+    agent.run(invoked.invoke_id, "i-1")
+    exchanges[1:] = []
+    assert wait_soon(assistant, invoked.invoke_id) == "Success"
+    [_, ending] = exchanges
+    assert [command[0] for command in ending] == ["HGETALL", "FCALL"]
+    assert load_invocation(assistant.redis, invoked.invoke_id).settled == {"Success": 1}
+    assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoked.invoke_id) is None
+
+
+def test_ends_heard_while_waiting_for_another_invocation_are_kept_for_their_own_wait(
+    assistant: Assistant, agent: AgentStandIn, exchanges: list[Sequence[Command]]
+) -> None:
+    invoked = [assistant.run_command("echo 123", ON_ALL).invoke_id for _ in range(3)]
+    for invoke_id in reversed(invoked):
+        agent.run(invoke_id, "i-1", "i-2", "i-3")
+    exchanges.clear()
+    assert [wait_soon(assistant, invoke_id) for invoke_id in invoked] == ["Success"] * 3
+    asked = {command[1] for commands in exchanges for command in commands if command[0] == "FCALL"}
+    assert asked == {f"ca_settle_invocation_{TEXT_VERSION}"}
+    assert all(load_invocation(assistant.redis, one).settled == {"Success": 3} for one in invoked)
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_what_ended_while_the_subscription_was_gone_is_found_at_once(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoked = [assistant.run_command("echo 123", ON_1).invoke_id for _ in range(3)]
+    agent.run(invoked[0], "i-1")
+    assert assistant.redis.call("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    agent.run(invoked[1], "i-1")
+    # The first wait finds the subscription gone, and what it finds in the ledger is not told to the second.
+    for invoke_id in invoked[:2]:
+        assert wait_soon(assistant, invoke_id) == "Success"
+    agent.run(invoked[2], "i-1")
+    assert wait_soon(assistant, invoked[2]) == "Success"
+
+
+def test_a_target_that_was_refused_at_once_is_waited_for_like_any_other(
+    redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
+) -> None:
+    settings = Settings(redis_url=redis_server.url(), limits=LimitSettings(queue_count=1))
+    with Assistant(settings=settings) as narrow:
+        first = narrow.run_command("echo 123", ON_1).invoke_id
+        agent.run(first, "i-1")
+        assert wait_soon(narrow, first) == "Success"
+        # Its message is still in the queue: nobody has taken it out.
+        full = narrow.run_command("echo 123", ON_1).invoke_id
+        assert wait_soon(narrow, full) == "Failed"
+        assert narrow.wait(full, timeout_seconds=10).results[0].outcome.error_code == "TaskConcurrencyLimit"
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_an_end_that_may_still_be_replaced_is_not_taken_for_the_last_word(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("echo 123", ON_ALL).invoke_id
+    agent.run(invoke_id, "i-1", "i-2")
+    agent.claim(invoke_id, "i-3")
+    agent.lose(invoke_id, "i-3")
+    assert wait_soon(assistant, invoke_id) == "PartialFailed"
+    assert load_invocation(assistant.redis, invoke_id).settled is None
+    assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoke_id) is None
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_a_second_wait_for_the_same_invocation_answers_too(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("echo 123", ON_1).invoke_id
+    agent.run(invoke_id, "i-1")
+    assert [wait_soon(assistant, invoke_id) for _ in range(2)] == ["Success"] * 2
+
+
+def test_what_is_announced_to_nobody_is_not_kept_without_bound(redis_server: RedisServer, assistant: Assistant) -> None:
+    announcements = Announcements(assistant.redis)
+    assert announcements.expect("t-unheard00") is None
+    with announcements.listen("t-heard0000", announcements.own_channel) as box:
+        expected = announcements.expect("t-unheard00")
+        assert expected is not None
+        for number in range(600):
+            for name in ("output", "state"):
+                message = f"{name} t-unheard00.0@i-{number} Running"
+                assistant.redis.call("PUBLISH", announcements.own_channel, message)
+        assistant.redis.call("PUBLISH", announcements.own_channel, "end t-heard0000.0@i-1 Success")
+        heard = eventually(lambda: announcements.next(box, 1.0), within_seconds=10)
+        assert heard is not None
+        assert heard.kind == "end"
+        assert expected.messages[0] is MISSED
+        assert len(expected.messages) < 600
+        announcements.leave(expected)
+    announcements.close()
