@@ -50,6 +50,7 @@ class Upgrader:
         self._hand_over = hand_over
         self._installation = Installation(Path(settings.agent.install_folder))
         self._state = self._after_restart(read_state(self._home))
+        self._is_on_trial = self._state.stage is Stage.PROBATION and self._state.version == version
         self._seen = b""
         self._wanted: UpgradeOrder | None = None
         self._changed = threading.Event()
@@ -62,8 +63,13 @@ class Upgrader:
 
     def look_at(self, raw: bytes) -> None:
         """Take note of what lies in the profile, and of what somebody on this machine asked for. Returns at once."""
+        if self._is_on_trial:
+            # Whoever is the agent after the trial looks again; the state belongs to the guard until then.
+            return
         request = take_request(self._home)
         if request is not None:
+            # Whoever stands before the machine decides: an order that waits for its window gives way.
+            self._wanted = None
             self._begin(lambda: self._try(request.version, request.serial, request.probation_seconds))
             return
         if raw == self._seen:
@@ -147,9 +153,7 @@ class Upgrader:
         if order.serial != self._state.serial:
             self._state = UpgradeState(serial=order.serial, version=order.version, bad=self._state.bad)
         if order.version == self._version:
-            # While the link leads elsewhere this very version is on trial, and who watches it will say so.
-            if self._installation.current() in ("", self._version):
-                self._move(Stage.SUCCEEDED, "this version runs already")
+            self._move(Stage.SUCCEEDED, "this version runs already")
             return
         if not self._settings.agent.self_update:
             raise Refused("agent.self_update is off on this instance", code="SelfUpdateOff")

@@ -17,8 +17,10 @@ from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, signed_ord
 from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.upgrade.bundle import install_bundle
 from cloud_assistant.worker.upgrade.installation import Installation
+from cloud_assistant.worker.upgrade.local_request import LocalRequest, take_request, write_request
 from cloud_assistant.worker.upgrade.upgrade_state import Stage, UpgradeState, read_state, write_state
 from cloud_assistant.worker.upgrade.upgrader import Upgrader
+from harness.eventually import eventually
 
 MASTER = new_master_keys()
 
@@ -32,13 +34,13 @@ class Scene:
     settings: Settings
     handed_over: list[str] = field(default_factory=list)
 
-    def upgrader(self) -> Upgrader:
+    def upgrader(self, version: str = "1.0.0") -> Upgrader:
         key = f"k1:{MASTER.instance_key('i-one').hex()}"
         keys = KeyRing(Path(self.settings.home), "i-one", key)
         return Upgrader(
             self.settings,
             instance_id="i-one",
-            version="1.0.0",
+            version=version,
             keys=keys,
             hand_over=lambda version, _: self.handed_over.append(version),
         )
@@ -125,3 +127,31 @@ def test_a_trial_that_was_cut_off_twice_is_not_begun_a_third_time(scene: Scene) 
     with pytest.raises(Refused, match="cut off 2 times"):
         upgrader._try("2.0.0", 100, 1.0)
     assert scene.handed_over == []
+
+
+def test_a_request_of_this_machine_does_not_wait_behind_an_order_whose_window_is_closed(scene: Scene) -> None:
+    home, upgrader = Path(scene.settings.home), scene.upgrader()
+    # A window of an hour, half a day from now.
+    hour = (now_ms() // 3_600_000 + 12) % 24
+    order = signed_order(scene.order(window=f"{hour:02}:00-{(hour + 1) % 24:02}:00 UTC"), MASTER)
+    upgrader.look_at(order)
+    eventually(lambda: read_state(home).stage is Stage.WAITING)
+
+    write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
+    upgrader.look_at(order)
+
+    eventually(lambda: scene.handed_over == ["3.0.0"])
+
+
+def test_a_version_on_trial_leaves_orders_and_requests_to_whoever_is_the_agent_after_it(scene: Scene) -> None:
+    home = Path(scene.settings.home)
+    trial = UpgradeState(serial=50, version="2.0.0", stage=Stage.PROBATION, trials_count=1)
+    write_state(home, trial)
+    write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
+    upgrader = scene.upgrader("2.0.0")
+
+    upgrader.look_at(signed_order(scene.order(serial=100, version="4.0.0"), MASTER))
+
+    assert upgrader._thread is None
+    assert read_state(home) == trial
+    assert take_request(home) is not None
