@@ -2,7 +2,8 @@
 
 import http.client
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,9 +58,11 @@ def fetch_archive(
         except ssl.SSLCertVerificationError as exc:
             # No later try makes it another certificate, as a rule; whoever mends it orders the version again.
             raise DownloadFailed(_tls(ca_file).explain(exc, url)) from exc
-        except (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError, _TryLater) as exc:
+        except _TryLater as exc:
             if monotonic_seconds() > deadline:
-                raise DownloadFailed(f"{url} did not give {statement}: {exc or type(exc).__name__}") from exc
+                raise DownloadFailed(
+                    f"{url} did not give {statement}: {exc}; roll it out again, or check gateway.url"
+                ) from exc
             wait(backoff.next_seconds())
         if not go_on():
             raise DownloadFailed(f"{statement} is not wanted any more")
@@ -96,7 +99,23 @@ def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str, ca
 
 
 class _TryLater(Exception):
-    """The gateway answered that it cannot serve now."""
+    """The gateway cannot be reached, or answered that it cannot serve now."""
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """Tell the network's errors from those of the disk: a name that cannot be resolved now, no route, a broken line.
+
+    Raises:
+        ssl.SSLCertVerificationError: as it is.
+        _TryLater: anything else that went wrong.
+    """
+    try:
+        yield
+    except ssl.SSLCertVerificationError:
+        raise
+    except (OSError, http.client.HTTPException) as exc:
+        raise _TryLater(str(exc) or type(exc).__name__) from exc
 
 
 def _fetch_rest(
@@ -107,15 +126,20 @@ def _fetch_rest(
         headers = {}
         if there_bytes:
             headers = {"Range": f"bytes={there_bytes}-", "If-Range": f'"{statement.sha256}"'}
-        connection.request("GET", f"{base}/files/{statement.sha256}", headers=headers)
-        response = connection.getresponse()
+        with _network():
+            connection.request("GET", f"{base}/files/{statement.sha256}", headers=headers)
+            response = connection.getresponse()
         if response.status in (429, 500, 502, 503, 504):
             raise _TryLater(f"status {response.status}")
         if response.status not in (200, 206):
             raise DownloadFailed(f"{url} answers {response.status} when asked for {statement}")
         left_bytes = statement.size - (there_bytes if response.status == 206 else 0)
         with target.open("ab" if response.status == 206 else "wb") as file:
-            while left_bytes > 0 and (data := response.read(min(_READ_BYTES, left_bytes))):
+            while left_bytes > 0:
+                with _network():
+                    data = response.read(min(_READ_BYTES, left_bytes))
+                if not data:
+                    break
                 file.write(data)
                 left_bytes -= len(data)
                 if not go_on():

@@ -1,13 +1,16 @@
 """A download goes on where it broke off, and what comes is believed only when it was signed."""
 
+import errno
 import hashlib
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -82,6 +85,35 @@ def test_another_file_than_the_signed_one_is_thrown_away(tmp_path: Path) -> None
 def test_a_gateway_that_never_gives_all_of_it_is_given_up(tmp_path: Path) -> None:
     with server(CONTENT[:1000], most_bytes=10**9) as (url, _), pytest.raises(DownloadFailed):
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None, patience_seconds=0.2)
+
+
+def test_a_network_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    troubles: list[OSError] = [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+    ]
+    connect = socket.create_connection
+
+    def connected(*given: Any, **named: Any) -> socket.socket:
+        if troubles:
+            raise troubles.pop()
+        return connect(*given, **named)
+
+    monkeypatch.setattr(socket, "create_connection", connected)
+    waits: list[float] = []
+    with server(CONTENT, most_bytes=10**9) as (url, _):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=waits.append)
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert len(waits) == 2
+
+
+def test_a_disk_that_takes_no_more_is_no_trouble_of_the_network(tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "small", 200_000) as folder,
+        server(CONTENT, most_bytes=10**9) as (url, _),
+        pytest.raises(OSError, match="No space"),
+    ):
+        fetch_archive(url, STATEMENT, folder / "part", wait=lambda _: None)
 
 
 def test_a_gateway_is_checked_by_the_certificates_that_are_set_and_a_wrong_one_is_not_asked_again(
