@@ -1,7 +1,7 @@
 """A self-test execution: a ledger row and a message like a producer's, for one agent to claim, run and report.
 
 It is signed with the instance's own key, which is the one that producers sign with for it. No part of it is shown as an
-invocation; the row is gone after a few minutes.
+invocation; the row is gone a while after the trial.
 """
 
 import secrets
@@ -18,14 +18,18 @@ from ...broker_config.states import ExecutionState
 from ...broker_config.task_message import PLACEHOLDER, template
 from ..instance_key import InstanceKeys
 
-_LIFE_MS = 15 * 60 * 1000
+#: What ``verdict`` says of a self-test that Redis does not know any more.
+LOST = "its self-test was lost"
+
 _TIMEOUT_SECONDS = 60
 
 
 class SelfTest:
     """One self-test of one instance's agent."""
 
-    def __init__(self, redis: Redis, instance_id: str, instance_keys: InstanceKeys | None) -> None:
+    def __init__(self, redis: Redis, instance_id: str, instance_keys: InstanceKeys | None, *, life_ms: int) -> None:
+        """``life_ms`` is how long it may wait for a slot; it must outlive the trial that it is a part of."""
+        self._life_ms = life_ms
         self._redis = redis
         self._instance_id = instance_id
         self._keys = instance_keys
@@ -56,7 +60,7 @@ class SelfTest:
                 attempt=1,
                 digest=digest(order),
                 created_ms=created_ms,
-                expires_ms=created_ms + _LIFE_MS,
+                expires_ms=created_ms + self._life_ms,
                 nonce=secrets.token_hex(12),
             )
         )
@@ -70,7 +74,7 @@ class SelfTest:
             "firing_ms": 0,
             "attempt": 1,
             "created_ms": created_ms,
-            "deadline_ms": int(seconds) * 1000 + _LIFE_MS,
+            "deadline_ms": int(seconds) * 1000 + self._life_ms,
             "timeout_seconds": _TIMEOUT_SECONDS,
             "envelope": envelope,
             "mac": signature,
@@ -81,13 +85,13 @@ class SelfTest:
         self._redis.pipeline_or_raise(
             [
                 ("HSET", row, *(part for pair in fields.items() for part in pair)),
-                ("PEXPIRE", row, _LIFE_MS),
+                ("PEXPIRE", row, self._life_ms),
                 ("LPUSH", keys.queue(self._instance_id), message),
             ]
         )
 
     def verdict(self) -> str | None:
-        """How it went: ``""`` when it passed, ``None`` while it is not over, else what is wrong.
+        """How it went: ``""`` when it passed, ``None`` while it is not over, ``LOST``, else what is wrong.
 
         Raises:
             RedisUnreachable, RedisRefused: it cannot be read now.
@@ -95,6 +99,8 @@ class SelfTest:
         names = ("state", "exit_code", "output", "error_code", "error_info")
         found = self._redis.call("HMGET", keys.execution(self._instance_id, self._execution_id), *names)
         state, exit_code, output, error_code, error_info = ((part or b"").decode("utf-8", "replace") for part in found)
+        if not state:
+            return LOST
         if state in (ExecutionState.PENDING, ExecutionState.RUNNING):
             return None
         if error_code == ErrorCode.REFUSED_BY_LOCAL_POLICY:
@@ -102,7 +108,7 @@ class SelfTest:
             return ""
         if state == ExecutionState.SUCCESS and exit_code == "0" and self._proof in output:
             return ""
-        return f"its self-test ended as {state or 'lost'} {error_code} {error_info}".strip()
+        return f"its self-test ended as {state} {error_code} {error_info}".strip()
 
     def _sign(self, envelope: bytes) -> tuple[str, bytes]:
         held = self._keys

@@ -11,10 +11,12 @@ from ...broker_config.clock import monotonic_seconds
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.redis_client import Redis
 from ..instance_key import InstanceKeys
-from .self_test import SelfTest
+from .self_test import LOST, SelfTest
 
 #: Redis, or slots that are all taken by scripts, may hold up a verdict for so long.
 MOST_HELD_UP_SECONDS = 3600.0
+#: A self-test outlives the longest trial by so much.
+_SPARE_SECONDS = 300.0
 
 
 class Verdict(Enum):
@@ -71,10 +73,15 @@ class Trial:
             self.reason = f"no heartbeat of it came within {self.probation_seconds:g} s"
             return Verdict.OPEN, False
         if self._self_test is None:
-            test = SelfTest(self.redis, self.instance_id, self.instance_keys)
+            life_seconds = self.probation_seconds + MOST_HELD_UP_SECONDS + _SPARE_SECONDS
+            test = SelfTest(self.redis, self.instance_id, self.instance_keys, life_ms=int(life_seconds * 1000))
             test.begin()
             self._self_test = test
         outcome = self._self_test.verdict()
+        if outcome == LOST:
+            # Redis came back empty: that says nothing of the version, which is given another one.
+            self._self_test, self.reason = None, LOST
+            return Verdict.OPEN, False
         if outcome == "":
             return Verdict.PASSED, False
         if outcome is not None:

@@ -13,7 +13,7 @@ from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.instance_key import InstanceKeys
-from cloud_assistant.worker.upgrade.trial import Trial, Verdict
+from cloud_assistant.worker.upgrade.trial import MOST_HELD_UP_SECONDS, Trial, Verdict
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -127,3 +127,24 @@ def test_while_redis_is_away_nothing_is_decided(redis_server: RedisServer, redis
     redis_server.stop()
     assert {tried.look() for _ in range(50)} == {Verdict.OPEN}
     assert "Redis does not serve" in tried.reason
+
+
+def test_a_self_test_waits_for_a_slot_as_long_as_its_trial_does(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=60.0)
+    beat(redis, running_count=1)
+    tried.look()
+    row = keys.execution(ID, self_test(redis))
+    longest_ms = int((60.0 + MOST_HELD_UP_SECONDS) * 1000)
+    assert redis.call("PTTL", row) > longest_ms
+    assert int(redis.call("HGET", row, "deadline_ms")) - now_ms() > longest_ms
+
+
+def test_a_redis_that_comes_back_empty_does_not_make_a_version_fail(redis: Redis) -> None:
+    tried = trial(redis)
+    beat(redis)
+    tried.look()
+    redis.call("FLUSHDB")
+    beat(redis)
+    assert [tried.look(), tried.look()] == [Verdict.OPEN, Verdict.OPEN]
+    perform(redis, ExecutionState.SUCCESS)
+    assert tried.look() is Verdict.PASSED
