@@ -1,14 +1,16 @@
 """Enter executions that agents made when their machines started in what the control side keeps of an invocation."""
 
+from collections.abc import Iterator
+
 from ..broker_config import keys
+from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.boot_firings import note_boot_command
-from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.records import RepeatMode
 from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
-from ..broker_config.timed import Timed, load_timed_all
+from ..broker_config.timed import Timed, load_timed_all, server_ms
 
 #: Invocations and targets looked at in one turn.
 _INVOCATIONS_PER_TURN = 50
@@ -55,17 +57,31 @@ def note_boots(redis: Redis, timed: Timed, targets: list[str], target_count: int
     """Note what these targets have run and nobody has noted yet."""
     if not targets:
         return
-    fired = redis.pipeline_or_raise([("HGET", keys.boot_bound(one), f"{timed.invoke_id}:fired") for one in targets])
+    fired = run_apart(redis, [("HGET", keys.boot_bound(one), f"{timed.invoke_id}:fired") for one in targets])
+    found = [
+        one for instance_id, noted in zip(targets, fired, strict=True) for one in _named(timed, instance_id, noted)
+    ]
+    if not found:
+        return
+    now_ms = server_ms(redis)
     stopped_count = redis.call("SCARD", keys.timed_stopped(timed.invoke_id))
     is_once = timed.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY
-    commands: list[Command] = []
-    for instance_id, executions in zip(targets, fired, strict=True):
-        for execution in (executions or b"").decode().split(","):
-            parts = split_execution_id(execution)
-            if parts is not None:
-                once_for_count = target_count - stopped_count if is_once else 0
-                commands.append(
-                    note_boot_command(timed.invoke_id, instance_id, execution, parts[1], once_for_count=once_for_count)
-                )
-    if commands:
-        run_all(redis, commands)
+    once_for_count = target_count - stopped_count if is_once else 0
+    run_apart(
+        redis,
+        [
+            note_boot_command(timed.invoke_id, instance_id, execution, firing_ms, once_for_count=once_for_count)
+            for instance_id, execution, firing_ms in found
+            if firing_ms <= now_ms
+        ],
+    )
+
+
+def _named(timed: Timed, instance_id: str, noted: bytes | RedisRefused | None) -> Iterator[tuple[str, str, int]]:
+    """The executions that an agent names, with their moments: its words, so only its own of this invocation count."""
+    if isinstance(noted, RedisRefused):
+        return
+    for execution in (noted or b"").decode("utf-8", "replace").split(","):
+        parts = split_execution_id(execution)
+        if parts is not None and parts[::2] == (timed.invoke_id, instance_id):
+            yield instance_id, execution, parts[1]

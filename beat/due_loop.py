@@ -14,7 +14,7 @@ from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import firing_step
-from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.function_library import OF_ONE_COMMAND, run_all
 from ..broker_config.functions.timed import plan_ahead_command
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -44,8 +44,6 @@ _LONGEST_SLEEP_SECONDS = 1.0
 _UNREADABLE_SECONDS = 10.0
 #: One that was changed under our hands is left alone for so long: others are at work on it.
 _CHANGED_SECONDS = 0.05
-#: Errors of Redis that concern one command alone, not the server.
-_OF_ONE_COMMAND = ("ERR", "WRONGTYPE")
 
 _log = logger("beat")
 
@@ -165,7 +163,7 @@ class DueLoop:
         try:
             replies = run_all(self._redis, [one.command for one in batch])
         except RedisRefused as exc:
-            if exc.kind not in _OF_ONE_COMMAND:
+            if exc.kind not in OF_ONE_COMMAND:
                 raise
             if len(batch) == 1:
                 _log.error("Redis refuses a decision invocation=%s: %s", batch[0].timed.invoke_id, exc)

@@ -3,21 +3,28 @@
 from collections.abc import Sequence
 
 from ..broker_config import keys
+from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.executions import request_stop_command
 from ..broker_config.functions.firings import release_command, wants_previous_stopped
-from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import StopMessage, decode_envelope, encode
+from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.task_message import fill, template
+from ..broker_config.timed import server_ms
 
 #: Waiting executions looked at in one go.
 _BATCH_COUNT = 200
 #: How soon an execution whose predecessor goes on is looked at again.
 _RECHECK_MS = 250
+#: What cannot be let go as its row stands is left alone for so long.
+_UNREADABLE_MS = 600_000
 #: How long a stop message waits for an agent that is restarting.
 _CONTROL_TTL_MS = 24 * 3600 * 1000
+
+_log = logger("beat")
 
 
 class Releases:
@@ -49,33 +56,53 @@ class Releases:
         waiting = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
         if not waiting:
             return
-        rows = self._redis.pipeline_or_raise(
-            [("HMGET", keys.execution(*one), "waits_for", "envelope") for one in waiting]
-        )
+        rows = run_apart(self._redis, [("HMGET", keys.execution(*one), "waits_for", "envelope") for one in waiting])
         commands: list[Command] = []
-        for (instance_id, execution_id), (waits_for, envelope) in zip(waiting, rows, strict=True):
-            token = decode_envelope(envelope).payload_token if envelope else ""
+        readable: list[tuple[str, str, str]] = []
+        for (instance_id, execution_id), row in zip(waiting, rows, strict=True):
+            try:
+                waits_for, token = _read(row)
+            except (RedisRefused, ValueError) as exc:
+                self._put_off(instance_id, execution_id, exc)
+                continue
+            readable.append((instance_id, execution_id, waits_for))
             commands.append(
                 release_command(
                     instance_id,
                     execution_id,
                     fill(template(token, self._origin), execution_id),
-                    waits_for=(waits_for or b"").decode(),
+                    waits_for=waits_for,
                     recheck_ms=recheck_ms,
                     queue_count=self._queue_count,
                 )
             )
         stops = []
-        for (instance_id, _), (waits_for, _), reply in zip(waiting, rows, run_all(self._redis, commands), strict=True):
-            if wants_previous_stopped(reply) and waits_for:
-                stops.append((instance_id, waits_for.decode()))
+        for (instance_id, execution_id, waits_for), reply in zip(
+            readable, run_apart(self._redis, commands), strict=True
+        ):
+            if isinstance(reply, RedisRefused):
+                self._put_off(instance_id, execution_id, reply)
+            elif wants_previous_stopped(reply) and waits_for:
+                stops.append((instance_id, waits_for))
         self._stop(stops)
+
+    def _put_off(self, instance_id: str, execution_id: str, why: Exception) -> None:
+        """Leave an execution alone whose row its agent has made unreadable; those of others are let go all the same."""
+        _log.error(
+            "cannot let an execution go: its row is not what a ledger holds; is the instance in the hands of somebody "
+            "else? (assist instance quarantine %s) execution=%s: %s",
+            instance_id,
+            execution_id,
+            why,
+        )
+        at_ms = server_ms(self._redis) + _UNREADABLE_MS
+        self._redis.call("ZADD", keys.TIMED_WAITING, "XX", at_ms, execution_id)
 
     def _stop(self, executions: Sequence[tuple[str, str]]) -> None:
         """Ask for the end of executions that others wait for; those that were asked before are left alone."""
         if not executions:
             return
-        states = self._redis.pipeline_or_raise([("HGET", keys.execution(*one), "state") for one in executions])
+        states = run_apart(self._redis, [("HGET", keys.execution(*one), "state") for one in executions])
         commands = [
             request_stop_command(
                 instance_id,
@@ -87,5 +114,16 @@ class Releases:
             for (instance_id, execution_id), state in zip(executions, states, strict=True)
             if state in (b"Running", b"Pending", b"Scheduled")
         ]
-        if commands:
-            run_all(self._redis, commands)
+        run_apart(self._redis, commands)
+
+
+def _read(row: list[bytes | None] | RedisRefused) -> tuple[str, str]:
+    """What an execution waits for, and the name of its work order.
+
+    Raises:
+        RedisRefused: the row cannot be read at all. ValueError: what stands in it was not written by a beat.
+    """
+    if isinstance(row, RedisRefused):
+        raise row
+    waits_for, envelope = row
+    return (waits_for or b"").decode(), decode_envelope(envelope).payload_token if envelope else ""

@@ -14,7 +14,8 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.envelope_signing import key_ids
-from ..broker_config.errors import Refused
+from ..broker_config.errors import RedisRefused, Refused
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
@@ -63,9 +64,9 @@ class Report:
         if not version:
             return None
         machine = arch.lower()
-        return cls(
-            version, f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}", int(serial or 0), stage, reason
-        )
+        # The agent's words: whoever has its credentials may write anything here.
+        number = int(serial) if serial.isascii() and serial.isdigit() and len(serial) <= 15 else 0
+        return cls(version, f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}", number, stage, reason)
 
 
 class RolloutSteps:
@@ -209,8 +210,11 @@ class RolloutSteps:
     def _reports(self, names: Sequence[str]) -> dict[str, Report | None]:
         if not names:
             return {}
-        replies = self._redis.pipeline_or_raise([("HMGET", keys.info(name), *_REPORT) for name in names])
-        return {name: Report.of(reply) for name, reply in zip(names, replies, strict=True)}
+        replies = run_apart(self._redis, [("HMGET", keys.info(name), *_REPORT) for name in names])
+        return {
+            name: None if isinstance(reply, RedisRefused) else Report.of(reply)
+            for name, reply in zip(names, replies, strict=True)
+        }
 
 
 def chosen_of(rollout: Rollout, candidates: Sequence[str]) -> list[str]:

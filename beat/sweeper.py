@@ -7,9 +7,10 @@ that settles checks it, together with the state, at the moment of writing. A res
 from collections.abc import Sequence
 
 from ..broker_config import keys
+from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.executions import settle_lost_command, settled
 from ..broker_config.functions.firings import trim_queue_command
-from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import connected
 from ..broker_config.overdue import lost_reason
@@ -21,6 +22,8 @@ from ..broker_config.timed import server_ms
 #: Executions looked at in one go, and how often in one turn: a burst is spread over several turns.
 _BATCH_COUNT = 500
 _BATCHES_PER_TURN = 20
+#: What cannot be settled as its row stands is left alone for so long.
+_UNREADABLE_MS = 600_000
 #: Messages looked at in one queue in one go.
 _TRIMMED_COUNT = 1_000
 
@@ -52,8 +55,11 @@ class Sweeper:
         strangers = set(execution_ids) - {one for _, one in due}
         if strangers:
             self._redis.call("ZREM", keys.DEADLINES, *strangers)
-        rows = self._redis.pipeline_or_raise([("HMGET", keys.execution(*one), "state", "claimed_ms") for one in due])
-        states = [(row[0] or b"").decode() for row in rows]
+        found = run_apart(self._redis, [("HMGET", keys.execution(*one), "state", "claimed_ms") for one in due])
+        self._put_off([(*one, row) for one, row in zip(due, found, strict=True) if isinstance(row, RedisRefused)])
+        due = [one for one, row in zip(due, found, strict=True) if not isinstance(row, RedisRefused)]
+        rows = [row for row in found if not isinstance(row, RedisRefused)]
+        states = [(row[0] or b"").decode("utf-8", "replace") for row in rows]
         alive = connected(
             self._redis,
             [instance_id for (instance_id, _), state in zip(due, states, strict=True) if state in UNFINISHED],
@@ -64,15 +70,31 @@ class Sweeper:
             commands.append(
                 settle_lost_command(instance_id, execution_id, seen=state, error_code=code.value, error_info=info)
             )
-        replies = run_all(self._redis, commands) if commands else []
-        lost_count = sum(map(settled, replies))
+        replies = run_apart(self._redis, commands)
+        self._put_off(
+            [(*one, reply) for one, reply in zip(due, replies, strict=True) if isinstance(reply, RedisRefused)]
+        )
+        lost_count = sum(not isinstance(reply, RedisRefused) and settled(reply) for reply in replies)
         if lost_count:
             _log.info("settled overdue executions count=%d first=%s", lost_count, execution_ids[0])
         never_taken = {one[0] for one, row in zip(due, rows, strict=True) if not row[1]}
         trim_queues(self._redis, sorted(never_taken))
 
+    def _put_off(self, unreadable: Sequence[tuple[str, str, RedisRefused]]) -> None:
+        """Leave executions alone whose rows an agent has made unreadable; those of others are settled all the same."""
+        at_ms = server_ms(self._redis) + _UNREADABLE_MS if unreadable else 0
+        for instance_id, execution_id, exc in unreadable:
+            _log.error(
+                "cannot settle an overdue execution: its row is not what a ledger holds; is the instance in the hands "
+                "of somebody else? (assist instance quarantine %s) execution=%s: %s",
+                instance_id,
+                execution_id,
+                exc,
+            )
+            self._redis.call("ZADD", keys.DEADLINES, "XX", at_ms, execution_id)
+
 
 def trim_queues(redis: Redis, instance_ids: Sequence[str]) -> None:
     """Remove messages from the queues of some instances whose executions are over."""
-    if instance_ids:
-        run_all(redis, [trim_queue_command(one, _TRIMMED_COUNT) for one in instance_ids])
+    # A queue that its agent has replaced by something else has no messages to remove.
+    run_apart(redis, [trim_queue_command(one, _TRIMMED_COUNT) for one in instance_ids])

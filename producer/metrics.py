@@ -38,6 +38,7 @@ from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.errors import RedisRefused, RedisUnreachable
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -164,9 +165,12 @@ class Metrics:
             parts = split_execution_id(one)
             commands.append(("HMGET", keys.execution(parts[2] if parts else "", one), *_ROW_FIELDS))
         rows: list[tuple[str, str, int, int, int] | None] = []
-        for state, code, created, claimed, finished in self._redis.pipeline_or_raise(commands):
-            numbers = (int(created or 0), int(claimed or 0), int(finished or 0))
-            rows.append((state.decode(), (code or b"").decode("utf-8", "replace"), *numbers) if state else None)
+        for reply in run_apart(self._redis, commands):
+            # The agent's words: a row that it has made unreadable is no reason to go without all the others.
+            state, code, *numbers = [None] * len(_ROW_FIELDS) if isinstance(reply, RedisRefused) else reply
+            created_ms, claimed_ms, finished_ms = (int(one) if one and one.isdigit() else 0 for one in numbers)
+            texts = (state or b"").decode("utf-8", "replace"), (code or b"").decode("utf-8", "replace")
+            rows.append((*texts, created_ms, claimed_ms, finished_ms) if state else None)
         return rows
 
     def _note_claim(self, execution: str, row: tuple[str, str, int, int, int]) -> None:

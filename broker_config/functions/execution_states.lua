@@ -2,11 +2,15 @@
 --
 -- KEYS  rows (hashes)
 -- Returns one string: for each row its state and error code, 'State Code', or '' when the row is missing; joined by newlines.
+-- An agent writes its own rows: what is no word of the ledger, or no row, reads as 'Error ExecutionException', so that it
+-- cannot shift or end the reading of others.
 local function execution_states(keys)
   local states = {}
   for index = 1, #keys do
-    local row = redis.call('HMGET', keys[index], 'state', 'error_code')
-    if not row[1] then
+    local row = redis.pcall('HMGET', keys[index], 'state', 'error_code')
+    if row.err or string.find(row[1] or '', '%A') or string.find(row[2] or '', '%A') then
+      states[index] = 'Error ExecutionException'
+    elseif not row[1] then
       states[index] = ''
     elseif row[2] and row[2] ~= '' then
       states[index] = row[1] .. ' ' .. row[2]

@@ -127,7 +127,13 @@ end
 local function write_chunk(keys, args, now, before, fields)
   local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {} }
   for target = 1, (#keys - 11) / 6 do
-    write_target(keys, 12 + (target - 1) * 6, args, FIRST_TARGET + (target - 1) * 4, now, counts)
+    local at, place = 12 + (target - 1) * 6, FIRST_TARGET + (target - 1) * 4
+    -- An agent writes its own branch: what it has made unreadable there must not take the due time from the others.
+    if not pcall(write_target, keys, at, args, place, now, counts) then
+      counts.refused = counts.refused + 1
+      pcall(write_refused, keys, at, args, args[place], 'Error', 'ExecutionException',
+        "what Redis holds of this instance's own work is unreadable; see: assist instance quarantine", now)
+    end
   end
   if #counts.latest > 0 then redis.call('HSET', keys[9], unpack(counts.latest)) end
   if #counts.deadlines > 0 then redis.call('ZADD', keys[7], unpack(counts.deadlines)) end

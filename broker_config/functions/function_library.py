@@ -22,6 +22,9 @@ TEXT_VERSION = 3
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 
+#: Errors of Redis that concern one command alone, not the server.
+OF_ONE_COMMAND = ("ERR", "WRONGTYPE")
+
 _MISSING = "Function not found"
 _VERSION_FUNCTION = "ca_text_version"
 #: Files whose locals all others may use.
@@ -107,19 +110,29 @@ def run_all(redis: Redis, commands: Sequence[Command], begun: Begun | None = Non
         RedisRefused: the server's own error; ``OLDFUNCTIONS`` and ``NEWFUNCTIONS`` when the library there is of another
             release than this program can work with.
     """
-    replies = begun.replies() if begun else redis.pipeline(commands)
-    if any(map(_is_missing, replies)):
-        _load_missing(redis)
-        replies = redis.pipeline(commands)
+    replies = _replies(redis, commands, begun)
     for reply in replies:
-        if _is_missing(reply):
-            raise RedisRefused(
-                "NEWFUNCTIONS the functions in Redis are of a newer release that serves this one no more; "
-                "upgrade this program"
-            )
         if isinstance(reply, hiredis.ReplyError):
             raise RedisRefused(str(reply))
     return replies
+
+
+def run_apart(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """Run commands as ``run_all`` does; an error that concerns one command alone is the answer in its place.
+
+    For work on rows of many instances: what one of them has written into its own branch must not hold up the others.
+
+    Raises:
+        RedisUnreachable: no answer.
+        RedisRefused: an error that concerns the server or the rights.
+    """
+    answers: list[Any] = []
+    for reply in _replies(redis, commands) if commands else ():
+        error = RedisRefused(str(reply)) if isinstance(reply, hiredis.ReplyError) else None
+        if error is not None and error.kind not in OF_ONE_COMMAND:
+            raise error
+        answers.append(error or reply)
+    return answers
 
 
 def run_ahead(redis: Redis, commands: Iterable[Command]) -> Iterator[Any]:
@@ -135,6 +148,19 @@ def run_ahead(redis: Redis, commands: Iterable[Command]) -> Iterator[Any]:
         if isinstance(reply, hiredis.ReplyError):
             raise RedisRefused(str(reply))
         yield reply
+
+
+def _replies(redis: Redis, commands: Sequence[Command], begun: Begun | None = None) -> list[Any]:
+    replies = begun.replies() if begun else redis.pipeline(commands)
+    if any(map(_is_missing, replies)):
+        _load_missing(redis)
+        replies = redis.pipeline(commands)
+    if any(map(_is_missing, replies)):
+        raise RedisRefused(
+            "NEWFUNCTIONS the functions in Redis are of a newer release that serves this one no more; "
+            "upgrade this program"
+        )
+    return replies
 
 
 def _is_missing(reply: Any) -> bool:
