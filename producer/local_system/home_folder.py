@@ -50,13 +50,20 @@ def ensure_master_keys(home: Path, configured_file: str) -> MasterKeys:
     return read_master_keys(path)
 
 
-def remember_redis(home: Path, redis_url: str) -> None:
-    """Tell `assist` in other terminals where this home's Redis is.
+def remember_addresses(home: Path, redis_url: str, gateway_url: str = "") -> None:
+    """Tell `assist` in other terminals where this home's Redis and, once it is ready, gateway are.
 
-    It stays when the system stops, so that they then name this address as the one that is not there.
+    It stays when the system stops, so that they then name these addresses as those that are not there.
     """
-    quoted = redis_url.replace("\\", "\\\\").replace('"', '\\"')
-    write_private(home / LOCAL_FILE, f'# Written by `assist up`; it holds a password.\nredis_url = "{quoted}"\n')
+    lines = ["# Written by `assist up`; it holds a password.", f"redis_url = {_quoted(redis_url)}"]
+    if gateway_url:
+        lines.append(f"gateway.url = {_quoted(gateway_url)}")
+    write_private(home / LOCAL_FILE, "\n".join([*lines, ""]))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def choose_instance_id(home: Path, configured: str) -> str:

@@ -12,7 +12,7 @@ from ...broker_config.settings import Loaded, child_environment
 from .child_log import ChildLog
 from .children import Change, Child, ChildState
 from .first_access_key import make_first_access_key
-from .home_folder import ensure_master_keys, open_home, remember_redis
+from .home_folder import ensure_master_keys, open_home, remember_addresses
 from .home_lock import HomeLock, RunningChild, UpNote
 from .leftovers import end_leftovers, leftovers_of
 from .local_agent import prepare_local_agent
@@ -52,7 +52,7 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
             end_leftovers(left_behind)
         plan = make_plan(loaded, options, home)
         master = ensure_master_keys(home, loaded.settings.security.master_key_file)
-        remember_redis(home, plan.redis_url)
+        remember_addresses(home, plan.redis_url)
 
         def make_agent() -> Program:
             return prepare_local_agent(loaded, home, redis_url=plan.redis_url, instance_id=plan.instance_id)
@@ -104,6 +104,7 @@ class LocalSystem:
         self._make_access_key = make_access_key
         self._agents: list[Child] = []
         self._ready = False
+        self._gateway_url = ""
 
     @property
     def _children(self) -> list[Child]:
@@ -214,6 +215,9 @@ class LocalSystem:
     def _note(self) -> None:
         """Leave word of what runs, for a second `assist up` and for one that comes after a kill."""
         places = {child.name: child.place for child in self._children}
+        if places.get("gateway", "") != self._gateway_url:
+            self._gateway_url = places["gateway"]
+            remember_addresses(self._home, self._plan.redis_url, self._gateway_url)
         self._lock.write(
             UpNote(
                 pid=os.getpid(),

@@ -10,6 +10,7 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.findings import Finding, Verdict, fail, ok, skip, warn
 from ...broker_config.functions.function_library import OLDEST_VERSION, TEXT_VERSION, text_version
+from ...broker_config.ids import is_instance_id
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import master_of, tls_client
 from ...broker_config.redis_url import RedisAddress, parse_url
@@ -159,10 +160,11 @@ def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
         yield fail("sign-in", str(exc), "what answers there is no Redis, or it hangs")
         return
     yield ok("sign-in", f"as {redis.address.user or 'the default user'}")
-    yield _rights(settings, redis)
+    is_somebody = is_instance_id(settings.instance_id)
+    yield _rights(settings, redis) if is_somebody else skip("rights", "needs identity")
     yield _functions(redis)
     yield _clock(settings, offset_ms)
-    yield _instance(settings, redis)
+    yield _instance(settings, redis) if is_somebody else skip("instance", "needs identity")
 
 
 def _rights(settings: Settings, redis: Redis) -> Finding:

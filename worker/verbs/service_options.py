@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import click
 
@@ -26,14 +26,21 @@ root_option = click.option(
 def plan_of(
     *, program: str | None, config: str | None, home: str | None, log_folder: str | None, harden: bool = False
 ) -> ServicePlan:
-    """The plan that the options ask for."""
+    """The plan that the options ask for; a service manager starts elsewhere, so no path in it is relative."""
     return ServicePlan(
-        program=program or own_program(),
-        config=config or DEFAULT_CONFIG,
-        home=home or DEFAULT_HOME,
-        log_folder=log_folder or DEFAULT_LOG_FOLDER,
+        program=_absolute(program) or own_program(),
+        config=_absolute(config) or DEFAULT_CONFIG,
+        home=_absolute(home) or DEFAULT_HOME,
+        log_folder=_absolute(log_folder) or DEFAULT_LOG_FOLDER,
         is_hardened=harden,
     )
+
+
+def _absolute(path: str | None) -> str:
+    # A plan for Windows may be printed elsewhere.
+    if not path or PureWindowsPath(path).is_absolute():
+        return path or ""
+    return str(Path(path).absolute())
 
 
 def chosen(name: str | None, root: Path = Path("/")) -> ServiceSystem:

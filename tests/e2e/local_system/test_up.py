@@ -61,6 +61,12 @@ def test_what_it_proposes_works_as_it_stands_in_another_terminal(local: LocalUp)
     assert local.note.instance_id in other_terminal.stdout
 
 
+def test_another_terminal_finds_the_gateway_at_whatever_port(local: LocalUp) -> None:
+    local.start("--no-flower", "--no-agent")
+    (found,) = (one for one in local.assist("doctor")["Findings"] if one["Check"] == "gateway")
+    assert (found["Verdict"], found["Text"]) == ("ok", f"http://127.0.0.1:{local.gateway_port}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_and_leaves_no_process_and_no_lock(local: LocalUp, number: signal.Signals) -> None:
     up = local.start("--no-flower")

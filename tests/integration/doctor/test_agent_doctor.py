@@ -155,6 +155,15 @@ def test_credentials_of_another_instance(patient: Patient) -> None:
     assert "another instance" in report.mend("rights")
 
 
+def test_a_machine_that_is_nobody(patient: Patient) -> None:
+    patient.change(f'instance_id = "{INSTANCE}"', "")
+    report = patient.examine()
+
+    assert "register" in report.mend("identity")
+    assert report.verdict("rights") == report.verdict("instance") == "skip"
+    assert report.verdict("clock") == "ok"
+
+
 def test_functions_that_nobody_loaded(patient: Patient) -> None:
     patient.server.cli("FUNCTION", "FLUSH")
     report = patient.examine()

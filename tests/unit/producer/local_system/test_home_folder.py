@@ -16,7 +16,7 @@ from cloud_assistant.producer.local_system.home_folder import (
     ensure_master_keys,
     instance_id_from,
     open_home,
-    remember_redis,
+    remember_addresses,
 )
 
 
@@ -64,12 +64,15 @@ def test_a_named_master_key_is_used_and_never_made(tmp_path: Path) -> None:
     assert not (tmp_path / "master-key.json").exists()
 
 
-def test_other_terminals_find_redis_with_its_password(tmp_path: Path) -> None:
+def test_other_terminals_find_redis_with_its_password_and_the_gateway(tmp_path: Path) -> None:
     url = 'redis://:p%22\\w"d@127.0.0.1:6400/0'
-    remember_redis(tmp_path, url)
+    remember_addresses(tmp_path, url)
     loaded = load({"home": str(tmp_path)})
     assert loaded.settings.redis_url == url
     assert loaded.sources["redis_url"].startswith("assist up")
+    assert loaded.settings.gateway.url == ""
+    remember_addresses(tmp_path, url, "http://127.0.0.1:8178")
+    assert load({"home": str(tmp_path)}).settings.gateway.url == "http://127.0.0.1:8178"
     assert mode_of(tmp_path / "local.toml") == 0o600
 
 

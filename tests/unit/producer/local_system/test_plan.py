@@ -7,7 +7,7 @@ import pytest
 from cloud_assistant.broker_config.errors import RedisUnreachable, SettingsInvalid
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Value
-from cloud_assistant.producer.local_system.home_folder import remember_redis
+from cloud_assistant.producer.local_system.home_folder import remember_addresses
 from cloud_assistant.producer.local_system.options import UpOptions
 from cloud_assistant.producer.local_system.plan import Plan, make_plan, uses_own_server
 from harness.ports import reserve_port
@@ -28,7 +28,7 @@ def test_without_a_named_redis_a_server_is_part_of_it(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_run_left_behind_is_no_named_redis(tmp_path: Path) -> None:
-    remember_redis(tmp_path, "redis://:old@127.0.0.1:1/0")
+    remember_addresses(tmp_path, "redis://:old@127.0.0.1:1/0")
     assert uses_own_server(load({"home": str(tmp_path)}))
     assert not uses_own_server(load({"home": str(tmp_path), "redis_url": "redis://127.0.0.1:1/0"}))
 

@@ -69,6 +69,16 @@ def test_printing_writes_nothing(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
+def test_paths_are_whole_in_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["install", "--print", "--system", "systemd", "--config", "i-one.toml", "--home", "state"]
+    printed = CliRunner().invoke(main, arguments).stdout
+    assert f"run --config {tmp_path}/i-one.toml" in printed
+    assert f"CLOUD_ASSISTANT_HOME={tmp_path}/state" in printed
+    on_windows = ["install", "--print", "--system", "windows", "--config", r"C:\agent\i-one.toml"]
+    assert r"C:\agent\i-one.toml" in CliRunner().invoke(main, on_windows).stdout
+
+
 def test_what_the_service_manager_says_is_passed_on() -> None:
     with pytest.raises(Refused, match="ended with 3: no such service"):
         control(("sh", "-c", "echo no such service >&2; exit 3"), print)
