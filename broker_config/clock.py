@@ -7,6 +7,8 @@ this clock stamps what a process says about itself.
 import time
 from datetime import UTC, datetime
 
+_YEAR_10000_MS = 253_402_300_800_000
+
 
 def now_ms() -> int:
     """Return the wall clock in milliseconds since the epoch."""
@@ -24,10 +26,14 @@ def monotonic_seconds() -> float:
 
 
 def iso_seconds(at_ms: int) -> str:
-    """Render a moment as the API does, ``2026-01-01T00:00:00Z``; ``""`` for 0 (not set)."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at_ms else ""
+    """Render a moment as the API does, ``2026-01-01T00:00:00Z``; ``""`` for 0 (not set) and for no date at all."""
+    return _rendered(at_ms, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_minutes(at_ms: int) -> str:
-    """Render a moment without seconds, the form of a command's ``CreationTime``; ``""`` for 0."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ") if at_ms else ""
+    """Render a moment without seconds, the form of a command's ``CreationTime``; ``""`` as above."""
+    return _rendered(at_ms, "%Y-%m-%dT%H:%MZ")
+
+
+def _rendered(at_ms: int, form: str) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(form) if 0 < at_ms < _YEAR_10000_MS else ""

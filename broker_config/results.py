@@ -6,7 +6,8 @@ import msgspec
 
 from .ids import split_execution_id
 from .redis_connection import Argument
-from .states import ExecutionState
+from .reported_values import json_list, maybe_number, whole_number
+from .states import ExecutionState, known_state
 
 STDOUT = 1
 STDERR = 2
@@ -107,29 +108,33 @@ def format_runs(runs: Sequence[tuple[int, int]]) -> str:
 def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
     """Read stream runs."""
     pairs = (one.partition(":") for one in text.split(",") if one)
-    return tuple((int(stream), int(count)) for stream, _, count in pairs)
+    return tuple((whole_number(stream), max(0, whole_number(count))) for stream, _, count in pairs)
 
 
 def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
-    """Read the reply to HGETALL of a ledger row; ``None`` when there is no row."""
-    if not reply:
-        return None
+    """Read the reply to HGETALL of a ledger row; ``None`` when there is no row.
+
+    The agent may have written anything there: what is no number counts as not said, an unknown state is ``Error``.
+    """
     parts = split_execution_id(execution_id)
     if parts is None:
         raise ValueError(f"{execution_id!r} is not an execution id")
     row = dict(zip(reply[::2], reply[1::2], strict=True))
+    if not row.get(b"state"):
+        return None
 
     def text(name: bytes) -> str:
         return row.get(name, b"").decode("utf-8", "replace")
 
     def number(name: bytes) -> int:
-        return int(row.get(name) or 0)
+        return whole_number(row.get(name))
 
     def maybe(name: bytes) -> int | None:
-        return int(row[name]) if row.get(name) else None
+        return maybe_number(row.get(name))
 
+    state = known_state(text(b"state"))
     outcome = Outcome(
-        state=ExecutionState(text(b"state")),
+        state=ExecutionState(state),
         started_ms=number(b"started_ms"),
         finished_ms=number(b"finished_ms"),
         exit_code=maybe(b"exit_code"),
@@ -144,15 +149,15 @@ def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
         ),
         survivors=maybe(b"survivors"),
         left_running=number(b"left_running"),
-        steps=msgspec.json.decode(row[b"steps"]) if row.get(b"steps") else (),
-        notes=msgspec.json.decode(row[b"notes"]) if row.get(b"notes") else (),
+        steps=json_list(row.get(b"steps")),
+        notes=json_list(row.get(b"notes")),
     )
     return ExecutionRow(
         execution_id=execution_id,
         invoke_id=parts[0],
         firing_ms=parts[1],
         instance_id=parts[2],
-        state=text(b"state"),
+        state=state,
         command_id=text(b"command_id"),
         created_ms=number(b"created_ms"),
         deadline_ms=number(b"deadline_ms"),

@@ -56,6 +56,7 @@ MOVES: Mapping[ExecutionState, frozenset[ExecutionState]] = {
 
 UNFINISHED = frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.STOPPING})
 FINAL = frozenset(ExecutionState) - UNFINISHED
+_ALL = frozenset(one.value for one in S)
 _STOPPED = frozenset({S.CANCELLED, S.TERMINATED})
 _FAULTS = frozenset({S.INVALID, S.ABORTED, S.FAILED, S.ERROR, S.TIMEOUT})
 _LEGACY_FAILED = frozenset({S.INVALID, S.ABORTED, S.ERROR, S.TIMEOUT})
@@ -69,6 +70,11 @@ def allowed_from(state: ExecutionState) -> list[str]:
 def is_final(state: str) -> bool:
     """Tell whether no further work is expected (a late truth may still replace ``ClientNotResponse``)."""
     return state in FINAL
+
+
+def known_state(state: str) -> str:
+    """Give a state that stands in a row; what is none of ours, as only a foreign hand writes it, is ``Error``."""
+    return state if state in _ALL else S.ERROR.value
 
 
 class InvocationState(StrEnum):

@@ -11,6 +11,7 @@ from ..broker_config.functions.instances import register_instance
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
+from ..broker_config.reported_values import decimal_number
 from . import tagging, validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, read_page
@@ -192,11 +193,12 @@ def _stored(
         connected=bool(report),
         report=report,
         invocation_count=count,
-        last_invoked_ms=int(float(last[1])) if last else 0,
+        last_invoked_ms=int(decimal_number(last[1])) if last else 0,
     )
 
 
 def _texts(reply: Sequence[bytes]) -> dict[str, str]:
     return {
-        name.decode(): value.decode("utf-8", "replace") for name, value in zip(reply[::2], reply[1::2], strict=True)
+        name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+        for name, value in zip(reply[::2], reply[1::2], strict=True)
     }

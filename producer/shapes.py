@@ -12,6 +12,7 @@ import msgspec
 from ..broker_config.clock import iso_minutes, iso_seconds
 from ..broker_config.ledger import StoredInvocation
 from ..broker_config.records import Command
+from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
 from ..broker_config.states import is_final, legacy_record_status
 from .command_library import StoredCommand
@@ -232,21 +233,21 @@ def instance_shape(stored: StoredInstance) -> Shape:
         "UpgradeStage": report.get("upgrade_stage", ""),
         "UpgradeReason": report.get("upgrade_reason", ""),
         "User": report.get("user", ""),
-        "Running": int(report.get("running_count") or 0),
-        "Waiting": int(report.get("waiting_count") or 0),
-        "Slots": int(report.get("slots") or 0),
+        "Running": whole_number(report.get("running_count")),
+        "Waiting": whole_number(report.get("waiting_count")),
+        "Slots": whole_number(report.get("slots")),
         "Kernel": report.get("kernel", ""),
         "Architecture": report.get("arch", ""),
         "IpAddress": report.get("ip_address", ""),
         "IpAddresses": [one for one in report.get("ip_addresses", "").split(",") if one],
-        "ProcessorCount": int(report.get("processor_count") or 0),
-        "MemoryBytes": int(report.get("memory_bytes") or 0),
-        "DiskFreeBytes": int(report.get("disk_free_bytes") or 0),
-        "UnreportedCount": int(report.get("unreported_count") or 0),
-        "AgentMemoryBytes": int(report.get("agent_memory_bytes") or 0),
-        "AgentCpuPercent": int(report.get("agent_cpu_percent") or 0),
-        "ClockOffsetMs": int(float(report.get("clock_offset_ms") or 0)),
-        "LastHeartbeatTime": iso_seconds(int(report.get("heartbeat_ms") or 0)),
+        "ProcessorCount": whole_number(report.get("processor_count")),
+        "MemoryBytes": whole_number(report.get("memory_bytes")),
+        "DiskFreeBytes": whole_number(report.get("disk_free_bytes")),
+        "UnreportedCount": whole_number(report.get("unreported_count")),
+        "AgentMemoryBytes": whole_number(report.get("agent_memory_bytes")),
+        "AgentCpuPercent": whole_number(report.get("agent_cpu_percent")),
+        "ClockOffsetMs": int(decimal_number(report.get("clock_offset_ms"))),
+        "LastHeartbeatTime": iso_seconds(whole_number(report.get("heartbeat_ms"))),
         "RegistrationTime": iso_seconds(stored.registered_ms),
         "InvocationCount": stored.invocation_count,
         "LastInvokedTime": iso_seconds(stored.last_invoked_ms),

@@ -8,7 +8,7 @@ import msgspec
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
-from ..states import ExecutionState, allowed_from
+from ..states import ExecutionState, allowed_from, known_state
 from .function_library import fcall, run
 
 
@@ -202,7 +202,7 @@ def states_reply(reply: bytes) -> list[tuple[str, str]]:
     pairs = []
     for line in reply.decode().split("\n"):
         state, _, code = line.partition(" ")
-        pairs.append((state, code))
+        pairs.append((known_state(state) if state else "", code))
     return pairs
 
 

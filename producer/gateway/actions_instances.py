@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ...broker_config.clock import iso_minutes, iso_seconds
+from ...broker_config.reported_values import whole_number
 from .. import instances
 from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance
@@ -103,10 +104,10 @@ def _status_shape(stored: StoredInstance) -> Shape:
         "CloudAssistantStatus": "true" if stored.connected else "false",
         "CloudAssistantVersion": report.get("agent_version", ""),
         "OSType": report.get("os_type", ""),
-        "ActiveTaskCount": int(report.get("running_count") or 0),
+        "ActiveTaskCount": whole_number(report.get("running_count")),
         "InvocationCount": stored.invocation_count,
         "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
-        "LastHeartbeatTime": iso_seconds(int(report.get("heartbeat_ms") or 0)),
+        "LastHeartbeatTime": iso_seconds(whole_number(report.get("heartbeat_ms"))),
         "SupportSessionManager": False,
     }
 
@@ -125,8 +126,8 @@ def _instance_shape(stored: StoredInstance, region_id: str) -> Shape:
         "OSType": report.get("os_type", "").lower(),
         "OSName": report.get("os_name", ""),
         "OSNameEn": report.get("os_name", ""),
-        "Cpu": int(report.get("cpu_count") or 0),
-        "Memory": int(report.get("memory_bytes") or 0) // (1024 * 1024),
+        "Cpu": whole_number(report.get("cpu_count")),
+        "Memory": whole_number(report.get("memory_bytes")) // (1024 * 1024),
         "CreationTime": iso_minutes(stored.registered_ms),
         "StartTime": "",
         "ExpiredTime": "",

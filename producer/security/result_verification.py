@@ -67,8 +67,8 @@ def verify_results(redis: Redis, master: MasterKeys, stored: StoredInvocation) -
             [("HGETALL", keys.execution(*one)) for one in zip(chunk, executions, strict=True)]
         )
         for instance_id, execution, reply in zip(chunk, executions, rows, strict=True):
-            row = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
-            state = row.get("state", b"").decode()
+            row = {name.decode("utf-8", "replace"): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+            state = row.get("state", b"").decode("utf-8", "replace")
             verdict = _verdict(master, instance_id, execution, row, state)
             found.append(Verified(instance_id, execution, state, signing_key_id(row.get(FIELD, b"")), verdict))
     return found
@@ -79,7 +79,7 @@ def _verdict(master: MasterKeys, instance_id: str, execution: str, row: dict[str
         return Verdict.UNFINISHED
     made = row.get(FIELD, b"")
     if not made:
-        code = row.get("error_code", b"").decode()
+        code = row.get("error_code", b"").decode("utf-8", "replace")
         return Verdict.NO_RESULT if {(state, ""), (state, code)} & _OWN_ENDS else Verdict.UNSIGNED
     try:
         key = master.instance_key(instance_id, signing_key_id(made))

@@ -1,0 +1,44 @@
+"""Read what an agent wrote about itself. Whoever has its credentials may have written anything there.
+
+One value that cannot be read must not fail a listing of the whole fleet, so it counts as not said.
+"""
+
+from typing import Any
+
+import msgspec
+
+#: What every reader, JSON included, takes for a whole number.
+_LARGEST = 2**53
+
+
+def whole_number(value: bytes | str | None) -> int:
+    """Read a whole number; 0 for what is none, or too large to be one of ours."""
+    found = maybe_number(value)
+    return 0 if found is None else found
+
+
+def maybe_number(value: bytes | str | None) -> int | None:
+    """Read a whole number; ``None`` for what is absent, none, or too large to be one of ours."""
+    try:
+        number = int(value) if value else None
+    except ValueError:
+        return None
+    return None if number is None or abs(number) > _LARGEST else number
+
+
+def decimal_number(value: bytes | str | None) -> float:
+    """Read a number with a fraction; 0 for what is none, or too large to be one of ours."""
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    # A comparison with "not a number" is false.
+    return number if abs(number) <= _LARGEST else 0.0
+
+
+def json_list(value: bytes | None) -> list[Any]:
+    """Read a list in JSON; an empty one for what is none."""
+    try:
+        return msgspec.json.decode(value, type=list[Any]) if value else []
+    except (msgspec.MsgspecError, RecursionError):
+        return []
