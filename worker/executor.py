@@ -251,16 +251,16 @@ class Executor:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         # While the journal is on its way to the disk.
         plan = prepare(script, self.spool.new_folder(execution_id))
-        try:
-            if order.dry_run:
-                return checked(plan.notes)
-            if self.in_hand.stop_wanted(execution_id):
-                return stopped_before_start()
+        if order.dry_run:
+            plan.close()
+            return checked(plan.notes)
+        # A supervisor makes it ready meanwhile too, and starts it only when told that the journal has it.
+        with self.launcher.hand_over(plan) as held:
             with _journal_taking_it():
                 self.journal.confirm_starts()
-            running = self.launcher.run(plan)
-        finally:
-            plan.close()
+            if self.in_hand.stop_wanted(execution_id):
+                return stopped_before_start()
+            running = held.start()
         self.in_hand.attach(execution_id, running)
         return follow(running, self.live_output(execution_id))
 

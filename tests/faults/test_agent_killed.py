@@ -19,7 +19,9 @@ def test_killed_before_the_claim_the_next_agent_runs_it(quick_system: System, sc
     scene.settle()
 
 
-@pytest.mark.parametrize("point", ["after the claim", "before the journal is on disk", "after the journal"])
+@pytest.mark.parametrize(
+    "point", ["after the claim", "before the journal is on disk", "while it is held", "after the journal"]
+)
 def test_killed_between_claim_and_start_it_is_interrupted_and_never_runs(
     quick_system: System, scene: Scene, point: str
 ) -> None:

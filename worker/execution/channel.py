@@ -28,6 +28,8 @@ class Kind(IntEnum):
     ENDED = 7
     ENDED_AND_RETIRED = 8
     FORK_FAILED = 9
+    GO = 10
+    CANCEL = 11
 
 
 class Message(NamedTuple):
@@ -111,10 +113,6 @@ class Channel:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
         return data, fds.tolist()
-
-    def refuse_more(self) -> None:
-        """Make every later ``send`` of the other side fail; what it has sent before can still be received."""
-        self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close this end; safe to call twice."""

@@ -1,6 +1,5 @@
 """The agent's way to run scripts: hands plans to supervisors and keeps a few of them waiting."""
 
-import contextlib
 import threading
 from pathlib import Path
 
@@ -8,21 +7,16 @@ from .adopted_script import AdoptedScript, FinishedScript
 from .cgroup import own_group, remove_empty_groups
 from .channel import Channel, Kind
 from .fork_server import ForkServer, is_supported
+from .held_script import HeldScript
 from .lost import give_up
-from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import load_exit, load_start
 from .running_script import RunningScript
-from .supervised_script import SupervisedScript, SupervisorGone
 
 #: More waiting supervisors than this are sent home at once; each costs about two megabytes.
 MAX_IDLE = 10
 #: A waiting supervisor goes home after this long; one stays, so that the next script starts at once.
 IDLE_SECONDS = 60.0
-#: Programs on a hanging network disk can take for ever to start; the caller gets the script, not yet started, then.
-_START_SECONDS = 5.0
-#: A supervisor that was killed while it waited is only noticed when it does not answer.
-_ATTEMPT_COUNT = 3
 
 
 class Launcher:
@@ -60,35 +54,15 @@ class Launcher:
             raise RuntimeError("the launcher is not started, or closed; call start() first")
         return self._server.pid
 
-    def run(self, plan: Plan) -> RunningScript:
-        """Start the plan's script on a waiting supervisor, or a new one, and return when it runs.
+    def hand_over(self, plan: Plan) -> HeldScript:
+        """Let a waiting supervisor, or a new one, make all ready for the plan's script; it starts when told to.
+
+        The plan, with its descriptor, is the held script's from now on, also when this fails.
 
         Raises:
-            NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
+            NotStarted: there is no process for it.
         """
-        try:
-            for _ in range(_ATTEMPT_COUNT):
-                with contextlib.suppress(SupervisorGone):
-                    return self._run_once(plan)
-        except OSError as exc:
-            raise NotStarted(
-                EXECUTION_EXCEPTION, f"no supervisor for the script: {exc.strerror or exc}; restart the agent"
-            ) from exc
-        finally:
-            plan.close()
-        raise NotStarted(
-            EXECUTION_EXCEPTION,
-            f"{_ATTEMPT_COUNT} supervisors were killed before they started the script; see this instance's system log",
-        )
-
-    def _run_once(self, plan: Plan) -> RunningScript:
-        channel = self._hand_over(plan)
-        running = SupervisedScript(plan.execution_id, Path(plan.folder), channel, give_back=self._take_back)
-        record = running.wait_for_start(_START_SECONDS)
-        if record is not None:
-            running.close()
-            raise NotStarted(record.error_code, record.error_info)
-        return running
+        return HeldScript(plan, self._send, self._take_back)
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution that an earlier agent started in this folder, finished or not.
@@ -115,7 +89,7 @@ class Launcher:
         if server is not None:
             server.close()
 
-    def _hand_over(self, plan: Plan) -> Channel:
+    def _send(self, plan: Plan) -> Channel:
         message = plan.to_bytes()
         fds = () if plan.script_fd is None else (plan.script_fd,)
         while True:

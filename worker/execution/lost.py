@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .cgroup import kill_group, members_of
 from .invocation_facts import EXECUTION_MARKER
-from .not_started import EXECUTION_EXCEPTION
+from .not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED
 from .output import KeptOutput
 from .proc_table import (
     ProcessEntry,
@@ -33,8 +33,6 @@ from .record import (
     replace_file,
 )
 from .script import OUTPUT_LIMIT_BYTES
-
-EXECUTION_INTERRUPTED = "ExecutionInterrupted"
 
 #: A process in an uninterruptible wait cannot be killed; after this long it is reported as a survivor.
 _GIVE_UP_SECONDS = 10.0

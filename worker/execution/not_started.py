@@ -4,6 +4,7 @@ DIRECTORY_NOT_EXISTS = "DirectoryNotExists"
 ACCOUNT_NOT_EXISTS = "AccountNotExists"
 COMMAND_NOT_APPLICABLE = "CommandNotApplicable"
 EXECUTION_EXCEPTION = "ExecutionException"
+EXECUTION_INTERRUPTED = "ExecutionInterrupted"
 
 
 class NotStarted(Exception):

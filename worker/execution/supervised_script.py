@@ -87,7 +87,7 @@ class SupervisedScript(RunningScript):
         channel = self._channel
         if channel is None:
             return None
-        if timeout is not None and not _is_readable(channel, timeout):
+        if timeout is not None and not is_readable(channel, timeout):
             return None
         message = channel.receive()
         if message is None:
@@ -135,7 +135,8 @@ class SupervisedScript(RunningScript):
         )
 
 
-def _is_readable(channel: Channel, timeout: float) -> bool:
+def is_readable(channel: Channel, timeout: float) -> bool:
+    """Tell whether there is something to read, or the other side is gone, within this many seconds."""
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)
     return bool(poll.poll(max(0, timeout) * 1000))

@@ -10,7 +10,8 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
@@ -36,27 +37,9 @@ class WindowsLauncher:
     def start(self) -> None:
         """Do nothing: there is nothing to start before a script."""
 
-    def run(self, plan: Plan) -> RunningScript:
-        """Start the plan's script.
-
-        Raises:
-            NotStarted: it does not run and never will.
-        """
-        now_ms = _now_ms()
-        start = StartRecord(
-            execution_id=plan.execution_id,
-            boot_id="",
-            supervisor_pid=0,
-            supervisor_start_ticks=0,
-            cgroup="",
-            started_ms=now_ms,
-        )
-        try:
-            with (Path(plan.folder) / STARTED_FILE).open("xb") as file:
-                file.write(start.to_bytes())
-        except OSError as exc:
-            raise NotStarted(EXECUTION_EXCEPTION, f"cannot claim {plan.folder}: {exc}") from exc
-        return WindowsScript(plan, start_in_group(plan), now_ms)
+    def hand_over(self, plan: Plan) -> "HeldWindowsScript":
+        """Hold the plan until its start is permitted; nothing can be made ready here."""
+        return HeldWindowsScript(plan)
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution of an earlier agent, which ended with it at the latest; None when it never started."""
@@ -79,6 +62,47 @@ class WindowsLauncher:
 
     def close(self) -> None:
         """Do nothing: scripts that run end with this process."""
+
+
+class HeldWindowsScript:
+    """A plan that waits for its start; the same interface as on Linux."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def start(self) -> RunningScript:
+        """Start the plan's script.
+
+        Raises:
+            NotStarted: it does not run and never will.
+        """
+        plan = self._plan
+        now_ms = _now_ms()
+        start = StartRecord(
+            execution_id=plan.execution_id,
+            boot_id="",
+            supervisor_pid=0,
+            supervisor_start_ticks=0,
+            cgroup="",
+            started_ms=now_ms,
+        )
+        try:
+            with (Path(plan.folder) / STARTED_FILE).open("xb") as file:
+                file.write(start.to_bytes())
+        except OSError as exc:
+            raise NotStarted(EXECUTION_EXCEPTION, f"cannot claim {plan.folder}: {exc}") from exc
+        return WindowsScript(plan, start_in_group(plan), now_ms)
+
+    def cancel(self) -> None:
+        """Do nothing: nothing was made ready."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
 
 
 class EndedScript(RunningScript):

@@ -200,7 +200,7 @@ def test_a_given_up_execution_is_never_started(runner: Runner) -> None:
     plan = prepare(script, runner.folder_of(script))
     assert runner.launcher.adopt(runner.folder_of(script)) is None
     with pytest.raises(Exception, match="given up"):
-        runner.launcher.run(plan)
+        runner.launcher.hand_over(plan).start()
     always(lambda: not (runner.home / "ran").exists(), for_seconds=0.2)
     assert runner.launcher.adopt(runner.folder_of(script)) is not None
 

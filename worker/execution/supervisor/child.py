@@ -1,7 +1,9 @@
 """Start the script's main process: its own session, its user, its folder, two pipes and nothing else of ours."""
+# Supervisors do without pathlib, see supervisor/__init__.py.
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,51 +13,113 @@ from ..plan import Credentials, Plan
 
 #: Files of a script are readable by all unless it says otherwise, whatever the agent's service was given.
 _UMASK = 0o022
+#: What Python ignores and programs expect not to be; what we handle is reset by the kernel.
+_RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Child(NamedTuple):
     """The main process and the reading ends of its two streams."""
 
-    process: subprocess.Popen[bytes]
+    pid: int
     stdout_fd: int
     stderr_fd: int
 
 
-def start_child(plan: Plan, stdin_fd: int, notes: list[str]) -> Child:
-    """Start the plan's program; it was found and runs when this returns.
+class Launchpad:
+    """All that the start of a plan's program needs, made before it is allowed: what remains is one system call.
 
     Raises:
-        NotStarted: nothing runs; the reason names what was missing or forbidden.
+        NotStarted: its user may not run it there.
+        OSError: there is no descriptor left for it.
     """
-    working_directory, script_fd = _as_its_user(plan, notes)
-    stdout_fd, stdout_writer = os.pipe2(os.O_CLOEXEC)
-    stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC)
-    user = plan.credentials
-    try:
+
+    def __init__(self, plan: Plan, null_fd: int) -> None:
+        self._plan = plan
+        self._null_fd = null_fd
+        self._working_directory, self._script_fd = _as_its_user(plan, plan.notes)
+        self._arguments = _arguments(plan, self._script_fd)
+        self._stdout_fd, self._stdout_writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._stderr_fd, self._stderr_writer = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self._stdout_fd)
+            os.close(self._stdout_writer)
+            raise
+
+    def start(self) -> Child:
+        """Start the program; it was found and runs when this returns. Everything else is closed then.
+
+        Raises:
+            NotStarted: nothing runs; the reason names what was missing or forbidden.
+        """
+        try:
+            pid = self._spawn()
+        except (OSError, ValueError) as exc:
+            os.close(self._stdout_fd)
+            os.close(self._stderr_fd)
+            raise _not_started(self._plan, self._working_directory, exc) from exc
+        finally:
+            self._close_other_ends()
+        return Child(pid, self._stdout_fd, self._stderr_fd)
+
+    def close(self) -> None:
+        """Close all; nothing is started."""
+        os.close(self._stdout_fd)
+        os.close(self._stderr_fd)
+        self._close_other_ends()
+
+    def _close_other_ends(self) -> None:
+        os.close(self._stdout_writer)
+        os.close(self._stderr_writer)
+        if self._script_fd is not None and self._script_fd != self._plan.script_fd:
+            os.close(self._script_fd)
+
+    def _spawn(self) -> int:
+        if self._plan.credentials is None and self._script_fd is None:
+            return self._spawn_as_ourselves()
+        return self._spawn_as_somebody()
+
+    def _spawn_as_ourselves(self) -> int:
+        """Spend half of what ``subprocess`` takes; nothing but the three streams is inheritable in this process."""
+        mask = os.umask(_UMASK)
+        try:
+            os.chdir(self._working_directory)
+            return os.posix_spawn(
+                self._arguments[0],
+                self._arguments,
+                self._plan.environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, self._null_fd, 0),
+                    (os.POSIX_SPAWN_DUP2, self._stdout_writer, 1),
+                    (os.POSIX_SPAWN_DUP2, self._stderr_writer, 2),
+                ],
+                setsid=True,
+                setsigdef=_RESTORED_SIGNALS,
+            )
+        finally:
+            os.umask(mask)
+            # Not to be in the way of whoever unmounts or removes that folder.
+            os.chdir("/")
+
+    def _spawn_as_somebody(self) -> int:
+        user = self._plan.credentials
         process = subprocess.Popen(
-            _arguments(plan, script_fd),
-            stdin=stdin_fd,
-            stdout=stdout_writer,
-            stderr=stderr_writer,
-            cwd=working_directory,
-            env=plan.environment,
+            self._arguments,
+            stdin=self._null_fd,
+            stdout=self._stdout_writer,
+            stderr=self._stderr_writer,
+            cwd=self._working_directory,
+            env=self._plan.environment,
             start_new_session=True,
             umask=_UMASK,
-            pass_fds=() if script_fd is None else (script_fd,),
+            pass_fds=() if self._script_fd is None else (self._script_fd,),
             user=user.uid if user else None,
             group=user.gid if user else None,
             extra_groups=user.group_ids if user else None,
         )
-    except (OSError, ValueError) as exc:
-        os.close(stdout_fd)
-        os.close(stderr_fd)
-        raise _not_started(plan, working_directory, exc) from exc
-    finally:
-        os.close(stdout_writer)
-        os.close(stderr_writer)
-        if script_fd is not None and script_fd != plan.script_fd:
-            os.close(script_fd)
-    return Child(process, stdout_fd, stderr_fd)
+        # It is ours to wait for, like all that becomes our child; its object has nothing to do any more.
+        process.returncode = 0
+        return process.pid
 
 
 def _arguments(plan: Plan, script_fd: int | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""One script on this supervisor: claim its folder, start it, see it to its end, tidy up."""
+"""One script on this supervisor: claim its folder, start it when told to, see it to its end, tidy up."""
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH108
 
@@ -7,12 +7,12 @@ import os
 from typing import NamedTuple
 
 from ..channel import Channel, Kind
-from ..not_started import EXECUTION_EXCEPTION, NotStarted
+from ..not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
 from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
 from ..record import STARTED_FILE, ExitRecord, StartRecord
-from .child import start_child
+from .child import Launchpad
 from .clocks import RunClock
 from .script_run import ScriptRun
 from .tree import ScriptTree
@@ -27,49 +27,107 @@ class Performance(NamedTuple):
     has_saved_output: bool
 
 
-def perform(plan: Plan, workplace: Workplace, channel: Channel) -> Performance:
-    """Run the plan's script to its end; a script that cannot be started ends at once, with the reason."""
-    clock = RunClock()
-    start = StartRecord(
-        execution_id=plan.execution_id,
-        boot_id=workplace.boot_id,
-        supervisor_pid=workplace.pid,
-        supervisor_start_ticks=workplace.start_ticks,
-        cgroup=workplace.group.path if workplace.group else "",
-        started_ms=clock.started_ms,
-    )
-    try:
-        claim_fd = _claim(plan, start)
+class HeldScript:
+    """A plan for which all is made ready but the start, which waits for the agent's word.
+
+    That word comes when the agent's journal is on disk. Then ``perform`` it, once; or ``cancel`` it, or ``give_up``
+    when no word can come any more. What would refuse the start is told by ``perform``, so that there is one order
+    of messages.
+    """
+
+    def __init__(self, plan: Plan, workplace: Workplace) -> None:
+        self.plan = plan
+        self._workplace = workplace
+        self._start = StartRecord(
+            execution_id=plan.execution_id,
+            boot_id=workplace.boot_id,
+            supervisor_pid=workplace.pid,
+            supervisor_start_ticks=workplace.start_ticks,
+            cgroup=workplace.group.path if workplace.group else "",
+            started_ms=RunClock().started_ms,
+        )
+        self._claim_fd: int | None = None
+        self._launchpad: Launchpad | None = None
+        self._refusal: NotStarted | None = None
         try:
-            return _run(plan, start, claim_fd, workplace=workplace, channel=channel, clock=clock)
+            self._claim_fd = _claim(plan, self._start)
+            self._launchpad = Launchpad(plan, workplace.null_fd)
+        except NotStarted as exc:
+            self._refusal = exc
+        except OSError as exc:
+            self._refusal = NotStarted(EXECUTION_EXCEPTION, f"nothing could be made ready for the script: {exc}")
+
+    def perform(self, channel: Channel) -> Performance:
+        """Run the plan's script to its end; a script that cannot be started ends at once, with the reason."""
+        clock = RunClock()
+        try:
+            return self._run(clock, channel)
+        except NotStarted as exc:
+            record = _not_started_record(self.plan, clock, exc.error_code, exc.error_info)
+            return Performance(record, [], False)
         finally:
-            if claim_fd is not None:
-                os.close(claim_fd)
-    except NotStarted as exc:
-        return Performance(_not_started_record(plan, exc, clock), [], False)
-    finally:
-        _remove_script(plan)
+            self._tidy_up()
 
+    def cancel(self) -> None:
+        """Leave no trace of a script that is not to be started: its folder is as it was before."""
+        self._close()
+        if self._claim_fd is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.plan.folder}/{STARTED_FILE}")
+        self._tidy_up()
 
-def _run(
-    plan: Plan, start: StartRecord, claim_fd: int | None, *, workplace: Workplace, channel: Channel, clock: RunClock
-) -> Performance:
-    child = start_child(plan, workplace.null_fd, plan.notes)
-    start.pid = child.process.pid
-    tree = ScriptTree(start.pid, workplace.group, is_subreaper=workplace.is_subreaper)
+    def give_up(self) -> ExitRecord | None:
+        """Return the record of a script that was never started because its agent has ended.
 
-    def announce() -> None:
-        """Tell the agent and the disk which process it is, once it is known to be no matter of milliseconds."""
-        workplace.protect()
-        with contextlib.suppress(OSError):  # an agent that is gone reads the record instead
-            channel.send(Kind.STARTED, str(start.pid).encode(), wait=False)
-        if claim_fd is not None:
-            start.start_ticks = start_ticks_of(start.pid)
-            with contextlib.suppress(OSError):  # the part that was written before the start names the supervisor
-                os.pwrite(claim_fd, start.to_bytes(), 0)
+        None when this folder was never ours: somebody else has given the execution up, or the disk took nothing.
+        """
+        self._close()
+        is_ours = self._claim_fd is not None
+        self._tidy_up()
+        if not is_ours:
+            return None
+        return _not_started_record(
+            self.plan,
+            RunClock(),
+            EXECUTION_INTERRUPTED,
+            "the agent ended before it could start the script, which never ran; invoke it again",
+        )
 
-    run = ScriptRun(plan, child, tree, clock, channel=channel, wakeups=workplace.wakeups, announce=announce)
-    return Performance(run.to_its_end(workplace.buffer), run.open_streams, run.has_saved_output)
+    def _run(self, clock: RunClock, channel: Channel) -> Performance:
+        if self._launchpad is None:
+            raise self._refusal or NotStarted(EXECUTION_EXCEPTION, "a script runs only once")
+        child = self._launchpad.start()
+        start = self._start
+        start.pid = child.pid
+        tree = ScriptTree(start.pid, self._workplace.group, is_subreaper=self._workplace.is_subreaper)
+
+        def announce() -> None:
+            """Tell the agent and the disk which process it is, once it is known to be no matter of milliseconds."""
+            self._workplace.protect()
+            with contextlib.suppress(OSError):  # an agent that is gone reads the record instead
+                channel.send(Kind.STARTED, str(start.pid).encode(), wait=False)
+            if self._claim_fd is not None:
+                start.started_ms = clock.started_ms
+                start.start_ticks = start_ticks_of(start.pid)
+                with contextlib.suppress(OSError):  # the part that was written before the start names the supervisor
+                    os.pwrite(self._claim_fd, start.to_bytes(), 0)
+
+        run = ScriptRun(
+            self.plan, child, tree, clock, channel=channel, wakeups=self._workplace.wakeups, announce=announce
+        )
+        return Performance(run.to_its_end(self._workplace.buffer), run.open_streams, run.has_saved_output)
+
+    def _close(self) -> None:
+        if self._launchpad is not None:
+            self._launchpad.close()
+
+    def _tidy_up(self) -> None:
+        if self._claim_fd is not None:
+            os.close(self._claim_fd)
+        self.plan.close()
+        if not self.plan.keep_script:
+            with contextlib.suppress(OSError):
+                os.unlink(self.plan.script_path)
 
 
 def _claim(plan: Plan, start: StartRecord) -> int | None:
@@ -96,21 +154,14 @@ def _claim(plan: Plan, start: StartRecord) -> int | None:
     return fd
 
 
-def _remove_script(plan: Plan) -> None:
-    plan.close()
-    if not plan.keep_script:
-        with contextlib.suppress(OSError):
-            os.unlink(plan.script_path)
-
-
-def _not_started_record(plan: Plan, exc: NotStarted, clock: RunClock) -> ExitRecord:
+def _not_started_record(plan: Plan, clock: RunClock, error_code: str, error_info: str) -> ExitRecord:
     return ExitRecord(
         execution_id=plan.execution_id,
         reason="not_started",
         started_ms=clock.started_ms,
         finished_ms=clock.now_ms(),
-        error_code=exc.error_code,
-        error_info=exc.error_info,
+        error_code=error_code,
+        error_info=error_info,
         output=KeptOutput(plan.output_limit_bytes),
         notes=plan.notes,
     )

@@ -39,6 +39,8 @@ class ScriptTree:
         to be noticed in between.
         """
         self.may_have_more_to_reap = False
+        if not self._has_children:
+            return
         for _ in range(_MOST_REAPED):
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

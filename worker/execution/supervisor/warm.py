@@ -1,4 +1,4 @@
-"""A supervisor: waits for a plan, runs that one script, reports, and waits for the next.
+"""A supervisor: waits for a plan, makes it ready, runs that one script when told to, reports, waits for the next.
 
 Warm because a fork for every script costs about a millisecond and a supervisor that waits costs nothing. It ends
 when its agent is gone, when nothing came for a while, or after a script that left background processes: those then
@@ -7,15 +7,16 @@ belong to init like every other daemon.
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH123
 
+import contextlib
 import os
 import select
 import traceback
 
 from ..channel import Channel, Kind
 from ..plan import Plan
-from ..record import CRASH_FILE
+from ..record import CRASH_FILE, EXIT_FILE, replace_file
 from .delivery import deliver
-from .performance import Performance, perform
+from .performance import HeldScript, Performance
 from .tree import ScriptTree
 from .workplace import Workplace
 
@@ -38,7 +39,7 @@ class WarmSupervisor:
             if plan is None:
                 break
             self._folder = plan.folder
-            self._handle(perform(plan, self._workplace, self._channel))
+            self._decide(HeldScript(plan, self._workplace))
         self._channel.close()
         self._workplace.leave()
 
@@ -48,6 +49,23 @@ class WarmSupervisor:
         if self._folder:
             with open(f"{self._folder}/{CRASH_FILE}", "w", encoding="utf-8") as file:
                 file.write(traceback.format_exc())
+
+    def _decide(self, held: HeldScript) -> None:
+        """Do with a script that is ready what its agent says; without an agent it is never started."""
+        while (message := self._channel.receive()) is not None:
+            if message.kind == Kind.GO:
+                self._handle(held.perform(self._channel))
+                return
+            if message.kind == Kind.CANCEL:
+                held.cancel()
+                with contextlib.suppress(OSError):  # the next look at the connection finds out who is gone
+                    self._channel.send(Kind.READY)
+                return
+        self._is_last = True
+        if record := held.give_up():
+            # Where the disk takes nothing, our end tells the next agent the same.
+            with contextlib.suppress(OSError):
+                replace_file(f"{self._folder}/{EXIT_FILE}", record.to_bytes())
 
     def _handle(self, performance: Performance) -> None:
         record = performance.record
@@ -78,9 +96,8 @@ class WarmSupervisor:
             if self._channel.fileno() not in ready:
                 if ready and not wakeups.is_end_asked:
                     continue
-                # A plan that is sent at this moment either fails at the sender or is received below: never lost.
-                self._channel.refuse_more()
-                self._is_last = True
+                # A plan that is sent at this moment is lost, and its agent knows: it cannot tell us to go.
+                return None
             message = self._channel.receive()
             if message is None:
                 return None

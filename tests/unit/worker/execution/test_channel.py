@@ -82,13 +82,3 @@ def test_the_end_of_the_other_side_comes_after_its_last_words(ends: tuple[Channe
     assert theirs.receive() is None
     with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, both mean gone
         theirs.send(Kind.STOP)
-
-
-def test_after_refusing_more_nothing_is_lost_in_silence(ends: tuple[Channel, Channel]) -> None:
-    ours, theirs = ends
-    ours.send(Kind.PLAN, b"sent before")
-    theirs.refuse_more()
-    with pytest.raises(BrokenPipeError):
-        ours.send(Kind.PLAN, b"sent after")
-    assert theirs.receive() == (Kind.PLAN, b"sent before", [])
-    assert theirs.receive() is None
