@@ -6,11 +6,12 @@ from ..broker_config import keys
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.boot_firings import note_boot_command
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.records import RepeatMode
 from ..broker_config.redis_client import Redis
-from ..broker_config.timed import Timed, load_timed_all, server_ms
+from ..broker_config.timed import Timed, TimedStatus, load_timed_all, server_ms
 
 #: Invocations and targets looked at in one turn.
 _INVOCATIONS_PER_TURN = 50
@@ -61,20 +62,40 @@ def note_boots(redis: Redis, timed: Timed, targets: list[str], target_count: int
     found = [
         one for instance_id, noted in zip(targets, fired, strict=True) for one in _named(timed, instance_id, noted)
     ]
-    if not found:
-        return
-    now_ms = server_ms(redis)
-    stopped_count = redis.call("SCARD", keys.timed_stopped(timed.invoke_id))
     is_once = timed.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY
-    once_for_count = target_count - stopped_count if is_once else 0
-    run_apart(
-        redis,
-        [
-            note_boot_command(timed.invoke_id, instance_id, execution, firing_ms, once_for_count=once_for_count)
-            for instance_id, execution, firing_ms in found
-            if firing_ms <= now_ms
-        ],
-    )
+    if found:
+        now_ms = server_ms(redis)
+        run_apart(
+            redis,
+            [
+                note_boot_command(*names, once_for_count=target_count if is_once else 0)
+                for names in ((timed.invoke_id, *one) for one in found if one[2] <= now_ms)
+            ],
+        )
+    if is_once:
+        _end_if_through(redis, timed, target_count)
+
+
+def _end_if_through(redis: Redis, timed: Timed, target_count: int) -> None:
+    """End what runs once on each target when those that have not run were stopped.
+
+    A target may have run and be stopped as well, so the two are not simply added.
+    """
+    latest, stopped = keys.timed_latest(timed.invoke_id), keys.timed_stopped(timed.invoke_id)
+    ran_count, stopped_count = redis.pipeline_or_raise([("HLEN", latest), ("SCARD", stopped)])
+    if not stopped_count or ran_count + stopped_count < target_count:
+        return
+    names = [one.decode() for one in redis.call("SMEMBERS", stopped)]
+    ran = redis.call("HMGET", latest, *names)
+    idle = [name for name, at in zip(names, ran, strict=True) if at is None]
+    if ran_count + len(idle) < target_count:
+        return
+    field = f"{timed.invoke_id}:fired"
+    if any(run_apart(redis, [("HGET", keys.boot_bound(one), field) for one in idle])):
+        # One of them has run and nobody has noted it yet.
+        return
+    reason = "each target has run once, or was stopped"
+    run_apart(redis, [move_timed_command(timed.invoke_id, [TimedStatus.ACTIVE], TimedStatus.ENDED, reason=reason)])
 
 
 def _named(timed: Timed, instance_id: str, noted: bytes | RedisRefused | None) -> Iterator[tuple[str, str, int]]:

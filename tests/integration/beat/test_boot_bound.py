@@ -16,7 +16,7 @@ from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.signing import MasterKeys, digest
 from cloud_assistant.producer.timed_modifying import TimedModification
-from harness.eventually import eventually
+from harness.eventually import always, eventually
 
 SWEEP_OFTEN = {"CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.2"}
 MASTER = MasterKeys("k1", {"k1": b"m" * 32})
@@ -177,3 +177,24 @@ def test_it_cannot_be_paused_and_has_no_preview(timing: Timing) -> None:
         timing.assistant.timed.pause(invoke_id)
     with pytest.raises(RequestInvalid, match="no due times"):
         timing.assistant.timed.preview_stored(invoke_id)
+
+
+@pytest.mark.parametrize("stopped_last", [False, True])
+def test_next_reboot_only_waits_for_every_target_that_was_not_stopped(timing: Timing, stopped_last: bool) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    invoke_id = next_reboot(timing, "i-1", "i-2", "i-3")
+    # It has run and is stopped as well: that is one target, not two.
+    start_machine(timing, "boot-1", "i-1")
+    eventually(lambda: timing.timed(invoke_id).fired_count == 1, what="the first boot is noted")
+    timing.assistant.stop_invocation(invoke_id, ["i-1"])
+    start_machine(timing, "boot-1", "i-2")
+    eventually(lambda: timing.timed(invoke_id).fired_count == 2, what="the second boot is noted")
+    always(lambda: timing.timed(invoke_id).status == "active", 1)
+    if stopped_last:
+        timing.assistant.stop_invocation(invoke_id, ["i-3"])
+        assert start_machine(timing, "boot-1", "i-3") == []
+    else:
+        (third,) = start_machine(timing, "boot-1", "i-3")
+        eventually(lambda: timing.timed(invoke_id).fired_count == 3, what="the third boot is noted")
+        assert timing.redis.call("ZSCORE", keys.DEADLINES, third.execution_id)
+    eventually(lambda: timing.timed(invoke_id).status == "ended", what="it is over")
