@@ -95,8 +95,12 @@ def modify(
         if changed.is_rescheduled:
             if not tried_count:
                 _let_settle(redis, timed)
+            read_revision = timed.revision
             timed, _ = leave_out_undecided(redis, invoke_id, "misfire", "its schedule was changed")
             refuse_if_over(timed)
+            if timed.revision != read_revision:
+                # Somebody else changed it while beats were waited for: what was built is from before that.
+                continue
         if _store(redis, stored, timed, targets, changed, master):
             if is_new_in_library:
                 command_library.create(redis, changed.invocation.command, settings.limits, master)

@@ -9,8 +9,11 @@ from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInval
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.timed import move_timed_command
-from cloud_assistant.producer import Targets
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.timed import Timed, target_digests
+from cloud_assistant.producer import Targets, timed_modifying
 from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed_undecided import leave_out_undecided
 from harness.eventually import always, eventually
 
 
@@ -246,3 +249,24 @@ def test_new_parameters_reach_the_environment_of_a_script_that_had_none(timing: 
     assert record.parameters == {"WHO": "you", "WHERE": "here"}
     same = timing.assistant.timed.modify(invoke_id, TimedModification(parameters={"WHO": "me", "WHERE": "there"}))
     assert same == again, "values alone make no new command"
+
+
+def test_a_new_schedule_does_not_take_back_what_somebody_else_changes_meanwhile(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_id = timing.invoke("i-1", frequency="0 0 3 * * *")
+    waited: list[str] = []
+
+    def others_are_faster(redis: Redis, invoke_id: str, *words: str) -> tuple[Timed, bool]:
+        if not waited:
+            waited.append(invoke_id)
+            timing.assistant.timed.modify(invoke_id, TimedModification(instance_ids=["i-2"]))
+        return leave_out_undecided(redis, invoke_id, *words)
+
+    monkeypatch.setattr(timed_modifying, "leave_out_undecided", others_are_faster)
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 * * *"))
+    timed = timing.timed(invoke_id)
+    assert timed.schedule.frequency == "0 0 4 * * *"
+    # A count and digests of the old targets would keep every beat from firing for the new one, or at all.
+    assert timed.target_count == 2
+    assert list(timed.target_digests) == target_digests(["i-1", "i-2"])
