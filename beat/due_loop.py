@@ -69,7 +69,8 @@ class DueLoop:
         self._clock = ServerClock()
         self._wakeups = Wakeups(redis)
         self._prepared: dict[str, Prepared] = {}
-        self._to_plan: deque[tuple[Timed, DueTime]] = deque()
+        # A plan saves time and no more. A beat that has no time for it drops the oldest ones.
+        self._to_plan: deque[tuple[Timed, DueTime]] = deque(maxlen=_WINDOW_COUNT)
         self._avoided: dict[str, float] = {}
 
     def turn(self, longest_sleep_seconds: float = _LONGEST_SLEEP_SECONDS) -> None:
