@@ -149,7 +149,11 @@ class Reporter:
             _log.debug("ledger had an end already execution=%s state=%s", execution_id, current)
         self._link.note_success()
         self._recent.append(_Recent(monotonic_seconds(), execution_id, outcome))
-        self._spool.delivered(execution_id)
+        try:
+            self._spool.delivered(execution_id)
+        except OSError as exc:
+            # Redis has the result; the next agent delivers it once more, which changes nothing.
+            _log.error("the folder of a delivered execution cannot be cleared execution=%s: %s", execution_id, exc)
 
     def _move(self, execution_id: str, outcome: Outcome) -> str:
         """Ask for the move; return ``""`` when it was made, else the state that refused it."""
@@ -178,8 +182,8 @@ class Reporter:
     def _deliver_waiting(self) -> bool:
         """Deliver in order; false when something is left."""
         for execution_id, in_memory in list(self._waiting.items()):
-            outcome = in_memory or self._spool.load(execution_id)
             try:
+                outcome = in_memory or self._spool.load(execution_id)
                 if outcome is not None:
                     self._finish(execution_id, outcome)
                     _log.info("delivered a result that had waited execution=%s", execution_id)
@@ -189,6 +193,12 @@ class Reporter:
             except REDIS_TROUBLE as exc:
                 self._link.note_failure(exc)
                 return False
+            except OSError as exc:
+                # A folder that the disk does not give must not hold up the results behind it.
+                if execution_id not in self._set_aside:
+                    _log.error("result cannot be read from disk and waits execution=%s: %s", execution_id, exc)
+                self._set_aside.add(execution_id)
+                continue
             with self._changed:
                 self._waiting.pop(execution_id, None)
                 self._set_aside.discard(execution_id)
