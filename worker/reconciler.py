@@ -183,8 +183,17 @@ class Reconciler:
         return True
 
     def _report_in_slot(self, execution_id: str, outcome: Outcome) -> None:
+        # In hand until then: no look in between, while all slots are taken, settles it once more.
+        if not self.in_hand.enter(execution_id):
+            return
         _log.info("settled execution=%s state=%s: %s", execution_id, outcome.state, outcome.error_info)
-        self.slots.submit(lambda: self.reporter.deliver(execution_id, outcome))
+        self.slots.submit(lambda: self._report_and_leave(execution_id, outcome))
+
+    def _report_and_leave(self, execution_id: str, outcome: Outcome) -> None:
+        try:
+            self.reporter.deliver(execution_id, outcome)
+        finally:
+            self.in_hand.leave(execution_id)
 
     def _follow_and_leave(self, execution_id: str, running: RunningScript) -> None:
         try:
