@@ -27,6 +27,7 @@ from .event_outbox import EventOutbox
 from .execution.account import account_of
 from .execution.launcher import Launcher
 from .executor import Executor, Facts
+from .exit_codes import EXIT_RESTART
 from .heartbeat import Heartbeat
 from .identity import Identity
 from .in_hand import InHand
@@ -65,8 +66,6 @@ _STEADY_SECONDS = 30.0
 _EVENT_BEATS = 3
 #: Longer than a connection to nowhere takes to be given up by itself.
 _LEAST_PATIENCE_SECONDS = 30.0
-#: Tells the service manager to start us again; scripts go on meanwhile.
-EXIT_RESTART = 75
 
 _log = logger("agent")
 

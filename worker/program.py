@@ -3,6 +3,7 @@
 Celery is imported while the fork server gets ready: together they are the time to readiness.
 """
 
+import errno
 import os
 import signal
 import threading
@@ -14,12 +15,15 @@ from ..broker_config import program_log, settings
 from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.settings_table import Settings, Value
 from .execution.launcher import Launcher
+from .exit_codes import EXIT_REFUSED, EXIT_RESTART, EXIT_USAGE
 from .home_lock import Holder, HomeLock
 from .service.notifier import ServiceNotifier
 from .upgrade.handing_over import StartedAs
 
-EXIT_USAGE = 2
-EXIT_REFUSED = 4
+#: What a later start may find better. Service managers do not start again after ``EXIT_USAGE``.
+_PASSING_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EINTR}
+)
 _LOG_FILES = 5
 _SYSTEM_HOME = "/var/lib/cloud-assistant"
 _SYSTEM_LOG_FOLDER = "/var/log/cloud-assistant"
@@ -39,12 +43,18 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: 
     except Refused as exc:
         _log.error("%s", exc)
         return EXIT_REFUSED
-    except (SettingsInvalid, OSError) as exc:
+    except SettingsInvalid as exc:
         _log.error("%s", exc)
         return EXIT_USAGE
     except CloudAssistantError as exc:
         _log.error("%s", exc)
         return EXIT_REFUSED
+    except OSError as exc:
+        if exc.errno not in _PASSING_ERRORS:
+            _log.error("%s", exc)
+            return EXIT_USAGE
+        _log.error("%s; mend that on this machine, and start me again (code %d)", exc, EXIT_RESTART)
+        return EXIT_RESTART
     return 0
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from integration.agent.operator_side import Execution, Operator, side_effects
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.states import is_final
+from harness.disk import small_disk
 from harness.eventually import eventually
 from harness.proc import process, processes_using
+from harness.processes import clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
 from harness.tcp_proxy import TcpProxy
@@ -154,3 +157,23 @@ def test_agents_killed_at_any_moment_start_nothing_twice_and_lose_nothing(
     assert set(starts) >= ran
     never_ran = {name for name, _, one in executions if "never ran" in operator.row(one).outcome.error_info}
     assert not never_ran & set(starts)
+
+
+def test_an_agent_that_finds_the_disk_full_at_its_start_asks_to_be_started_again(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "home", 300_000) as home:
+        # Room for the lock and a line of log, not for the journal.
+        (home / "fill").write_bytes(bytes(200_000))
+        given = {
+            "CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED": "true",
+            "CLOUD_ASSISTANT_HOME": str(home),
+            "CLOUD_ASSISTANT_INSTANCE_ID": "i-one",
+            "CLOUD_ASSISTANT_REDIS_URL": "redis://127.0.0.1:1/0",
+        }
+        environment = clean_environment(tmp_path, given)
+        command = f"{installed_program('assist-agent')} run"
+        outcome = subprocess.run(
+            command.split(), env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    # No service manager starts it again after exit code 2, which is for settings.
+    assert (outcome.returncode, "No space" in outcome.stderr) == (75, True), outcome.stderr
