@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ...broker_config.errors import CloudAssistantError
+from ..security.credentials import require_writable
 from .assist_command import assist_command
 from .call import Call
 
@@ -62,6 +63,8 @@ def release(call: Call, *, instance_id: str) -> None:
 
 
 def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
+    # The old ones end when new ones are issued: with no place for these, the agent would be cut off for good.
+    require_writable(file)
     issued = call.assistant.trust.issue_credentials(instance_id)
     issued.credentials.write(file)
     call.say(f"wrote {file}; on the machine, run: assist-agent run --config {file.name}")

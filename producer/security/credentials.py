@@ -1,5 +1,6 @@
 """The credentials of one instance: a file that an agent runs with."""
 
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,19 @@ class Credentials:
         return address.kind == "unix" or any(host in LOOPBACK for host, _ in address.hosts)
 
 
+def require_writable(path: Path) -> None:
+    """Return if a secret file can be made there: asked before what it is to hold replaces something that works.
+
+    Raises:
+        Refused: it cannot be written (``FileNotWritten``).
+    """
+    if path.is_dir():
+        raise Refused(f"{path} cannot be written: it is a folder; name a file in it", code="FileNotWritten")
+    probe = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    write_secret_file(probe, "")
+    probe.unlink()
+
+
 def write_secret_file(path: Path, text: str) -> None:
     """Write a file that only its owner may read, in one step.
 
@@ -68,7 +82,10 @@ def write_secret_file(path: Path, text: str) -> None:
     try:
         write_private_file(path, text)
     except OSError as exc:
-        raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
+        raise Refused(
+            f"{path} cannot be written: {exc.strerror}; name a file in a folder that you may write",
+            code="FileNotWritten",
+        ) from exc
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,44 @@
+"""Where credentials are to be written is looked at before anything is taken away."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.cli.program import run
+
+
+@pytest.mark.parametrize("name", ["no-such-folder/new.toml", "folder"])
+def test_a_file_that_cannot_be_written_leaves_the_old_credentials_good(
+    name: str,
+    assistant: Assistant,
+    connect: Callable[[str], Redis],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "folder").mkdir()
+    assistant.add_instance("i-1")
+    agent = connect(assistant.trust.issue_credentials("i-1").credentials.redis_url)
+    agent.call("PING")
+    settings = assistant.settings
+    shared = ["--redis-url", settings.redis_url, "--home", settings.home]
+    # An argument of type "file" is refused by the parser where it is a folder.
+    assert run(["instance", "rotate", "i-1", "--credentials", str(tmp_path / name), *shared]) in (2, 4)
+    assert name.split("/")[0] in capsys.readouterr().err
+    agent.call("PING")
+    agent.close()
+    agent.call("PING")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".new")) == []
+
+
+def test_credentials_are_written_and_nothing_else_is_left(assistant: Assistant, tmp_path: Path) -> None:
+    assistant.add_instance("i-1")
+    settings = assistant.settings
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shared = ["--redis-url", settings.redis_url, "--home", settings.home]
+    assert run(["instance", "rotate", "i-1", "--credentials", str(folder / "new.toml"), *shared]) == 0
+    assert [path.name for path in folder.iterdir()] == ["new.toml"]
+    assert (folder / "new.toml").stat().st_mode & 0o777 == 0o600
