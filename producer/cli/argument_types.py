@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_LONGEST_SECONDS = 100 * 366 * 86_400
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -21,7 +22,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
         found = _DURATION.fullmatch(value)
         if found is None:
             self.fail(f"{value!r} is not a time: give seconds, or a number with s, m, h or d, as in 10m", param, ctx)
-        return float(found[1]) * _UNIT_SECONDS[found[2] or "s"]
+        seconds = float(found[1]) * _UNIT_SECONDS[found[2] or "s"]
+        if seconds > _LONGEST_SECONDS:
+            self.fail(f"{value[:40]!r} is more than a hundred years", param, ctx)
+        return seconds
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only

@@ -54,7 +54,7 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
         )
 
     ended: set[str] = set()
-    since_ms = now_ms() - int(since * 1000) if since is not None else 0
+    since_ms = max(0, now_ms() - int(since * 1000)) if since is not None else 0
     found = selected(newest_first(call.assistant.redis, since_ms=since_ms), keep, limit)
     if call.wants_json:
         call.print_json([_shape(stored, entry) for stored, entry in found])
@@ -87,6 +87,7 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
 )
 @click.option(
     "--unsealed-through",
+    type=click.IntRange(min=0),
     default=0,
     metavar="NUMBER",
     help="Entries up to this one may be without a seal: they are from before there was a master key.",
@@ -99,7 +100,7 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
     settings = call.loaded.settings
     master = find_master_keys(settings)
     path = anchor_path(settings)
-    anchor = read_anchor(path) if path is not None else None
+    anchor = _anchor(path)
     known: list[Known] = [Known(anchor.number, anchor.mac, f"the note in {path}")] if anchor is not None else []
     for one in against:
         known += _exported(one)
@@ -121,7 +122,11 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
     if found.problem:
         raise Refused(f"the audit is not as it was written: {found.problem}", code="AuditNotVerified")
     if path is not None and found.last_number and (anchor is None or anchor.number < found.last_number):
-        write_anchor(path, Anchor(found.last_number, found.last_mac, found.last_stream_id, now_ms()))
+        try:
+            write_anchor(path, Anchor(found.last_number, found.last_mac, found.last_stream_id, now_ms()))
+        except OSError as exc:
+            # What was asked is answered; only the next look will know less.
+            call.say(f"note: how far it came cannot be noted in {path}: {exc.strerror}; see --home")
     if master is None:
         call.say("there is no master key here: only accidents would show, anybody can write a chain that fits")
     if not call.wants_json:
@@ -148,6 +153,16 @@ def _write(entries: Iterable[StoredEntry], write: Callable[[bytes], int]) -> int
         write(export_line(stored) + b"\n")
         count += 1
     return count
+
+
+def _anchor(path: Path | None) -> Anchor | None:
+    try:
+        return read_anchor(path) if path is not None else None
+    except msgspec.MsgspecError as exc:
+        raise Refused(
+            f"the note in {path} cannot be read: {exc}; find out who changed it, and remove it to go on without",
+            code="AuditNoteUnreadable",
+        ) from exc
 
 
 def _exported(path: Path) -> list[Known]:

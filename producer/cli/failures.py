@@ -1,5 +1,6 @@
 """Say what went wrong in one line, and with which exit code the program ends."""
 
+import re
 import sys
 import traceback
 
@@ -19,6 +20,10 @@ _REMEDIES = {
     "LOADING": "; it is starting: try again in a moment",
     "READONLY": "; it is a replica: name the master, or the sentinels",
 }
+
+
+#: What Python makes of a byte of the command line that is no UTF-8.
+_UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 class Detached(Exception):
@@ -44,6 +49,12 @@ def report(error: Exception, call: Call) -> int:
         return exit_codes.code_of(error)
     if isinstance(error, click.ClickException):
         _say(f"{_usage_text(error)} (InvalidUsage)")
+        return exit_codes.WRONG_USAGE
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"cannot use {error.filename}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
+        return exit_codes.REFUSED
+    if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
+        _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")
         return exit_codes.WRONG_USAGE
     _say(f"a defect in assist: {type(error).__name__}: {error}; --debug shows where (InternalError)")
     return exit_codes.DEFECT

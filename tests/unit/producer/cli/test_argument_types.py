@@ -42,3 +42,9 @@ def test_a_key_given_twice_is_refused() -> None:
     assert mapping(context, parameter, (("a", "1"), ("b", "2"))) == {"a": "1", "b": "2"}
     with pytest.raises(click.BadParameter, match="'a' is given twice"):
         mapping(context, parameter, (("a", "1"), ("a", "2")))
+
+
+@pytest.mark.parametrize("typed", ["9" * 400, "40000d", "99999999999h"])
+def test_a_time_of_more_than_a_century_is_a_slip(typed: str) -> None:
+    with pytest.raises(click.BadParameter, match="more than a hundred years"):
+        Duration().convert(typed, None, None)

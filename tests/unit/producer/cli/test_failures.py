@@ -58,3 +58,25 @@ def test_a_defect_is_one_line_and_a_traceback_only_on_request(capsys: pytest.Cap
     call.debug = True
     report(ZeroDivisionError("division by zero"), call)
     assert "ZeroDivisionError" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_a_file_that_cannot_be_used_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(FileNotFoundError(2, "No such file or directory", "/no/such/audit.jsonl"), Call()) == 4
+    assert capsys.readouterr().err == (
+        "assist: cannot use /no/such/audit.jsonl: No such file or directory; "
+        "name a file that you may read or write (FileNotUsable)\n"
+    )
+
+
+def test_an_argument_that_is_no_utf8_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        b"caf\xe9".decode("utf-8", "surrogateescape").encode()
+    assert report(caught.value, Call()) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_text_of_our_own_that_cannot_be_encoded_stays_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "\ud800".encode()
+    assert report(caught.value, Call()) == 70
+    assert "defect" in capsys.readouterr().err
