@@ -20,17 +20,22 @@ class Slots:
         self.count = count
         self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        #: Threads that nothing was given to: counted down by who gives, not by the thread, which wakes up later.
         self._idle_count = 0
         self._thread_count = 0
+        self._backlog_count = 0
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run ``work`` as soon as a slot is free."""
+        more = False
         with self._lock:
-            if self._idle_count > self._waiting.qsize() or self._thread_count == self.count:
-                more = False
-            else:
+            if self._idle_count:
+                self._idle_count -= 1
+            elif self._thread_count < self.count:
                 self._thread_count += 1
                 more = True
+            else:
+                self._backlog_count += 1
         self._waiting.put(work)
         if more:
             threading.Thread(target=self._serve, name="slot", daemon=True).start()
@@ -38,7 +43,7 @@ class Slots:
     @property
     def waiting_count(self) -> int:
         """How much waits for a slot."""
-        return self._waiting.qsize()
+        return self._backlog_count
 
     @property
     def has_room(self) -> bool:
@@ -52,14 +57,15 @@ class Slots:
 
     def _serve(self) -> None:
         while True:
-            with self._lock:
-                self._idle_count += 1
             work = self._waiting.get()
-            with self._lock:
-                self._idle_count -= 1
             try:
                 work()
             except Exception:  # noqa: BLE001  # outermost: a slot serves the next execution whatever became of this one
                 _log.exception("execution thread failed")
             # Not kept until the next execution comes: it holds the last one's output.
             del work
+            with self._lock:
+                if self._backlog_count:
+                    self._backlog_count -= 1
+                else:
+                    self._idle_count += 1

@@ -1,4 +1,6 @@
+import queue
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -52,3 +54,39 @@ def test_a_slot_survives_what_fails_in_it(caplog: pytest.LogCaptureFixture) -> N
 
     assert done.wait(5)
     assert "planned" in caplog.text
+
+
+class _SlowToWake(queue.SimpleQueue[Callable[[], None]]):
+    """Holds the thread that takes the first piece of work for a while, as a busy interpreter does."""
+
+    def __init__(self) -> None:
+        self.woken, self.may_go_on = threading.Event(), threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Callable[[], None]:
+        work = super().get(block, timeout)
+        if not self.woken.is_set():
+            self.woken.set()
+            self.may_go_on.wait(20)
+        return work
+
+
+def test_work_does_not_wait_behind_a_thread_that_is_just_waking_for_other_work() -> None:
+    slots, first, second = Slots(2), threading.Event(), threading.Event()
+    waiting = _SlowToWake()
+    waiting.woken.set()
+    slots._waiting = waiting
+    slots.submit(lambda: None)
+    eventually(lambda: slots.free_count == 2, 5)
+    waiting.woken.clear()
+
+    # The idle thread takes the first piece, and has not come further when the second is submitted.
+    slots.submit(first.set)
+    assert waiting.woken.wait(5)
+    slots.submit(second.set)
+
+    try:
+        assert second.wait(5)
+        assert not first.is_set()
+    finally:
+        waiting.may_go_on.set()
+    assert first.wait(5)
