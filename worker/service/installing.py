@@ -21,7 +21,10 @@ def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> N
     Raises:
         Refused: no right to write there, or the service manager does not want it.
     """
-    packaged = next((path for path in system.packaged if (root / path).exists()), None)
+    packaged = _packaged(system, root)
+    if packaged and not plan.is_default:
+        say(f"the package's own file is left aside for what was asked for: {root / packaged}")
+        packaged = None
     if packaged:
         say(f"the package's own file is used: {root / packaged}")
     for file in system.files(plan) if packaged is None else ():
@@ -34,7 +37,7 @@ def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> N
             _run(command, say)
         return
     for path, target in system.links.items():
-        _link(root / path, target)
+        _link(root / path, f"/{packaged}" if packaged else target)
         say(f"linked {root / path}")
 
 
@@ -45,7 +48,8 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
         Refused: no right to do so, or the service manager does not obey.
     """
     files = [root / file.path for file in system.files(plan)]
-    if root == Path("/") and any(path.exists() for path in files):
+    packaged = _packaged(system, root)
+    if root == Path("/") and (packaged or any(path.exists() for path in files)):
         for command in (system.stop, *system.disable):
             _run(command, say)
     for path in [*files, *(root / link for link in system.links)]:
@@ -56,6 +60,8 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
         except OSError as exc:
             raise _not_written(path, exc) from exc
         say(f"removed {path}")
+    if packaged:
+        say(f"{root / packaged} stays: it goes with the package")
     if root == Path("/") and system.name == "systemd":
         _run(("systemctl", "daemon-reload"), say)
 
@@ -67,6 +73,11 @@ def control(command: Sequence[str], say: Say) -> None:
         Refused: it did not; the text has what it said.
     """
     _run(command, say)
+
+
+def _packaged(system: ServiceSystem, root: Path) -> str | None:
+    """The file that a package brought for this service manager."""
+    return next((path for path in system.packaged if (root / path).exists()), None)
 
 
 def _run(command: Sequence[str], say: Say) -> None:

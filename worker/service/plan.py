@@ -29,6 +29,11 @@ class ServicePlan:
     is_hardened: bool = False
 
     @property
+    def is_default(self) -> bool:
+        """Whether nothing was asked for but a service of this program."""
+        return self == ServicePlan(program=self.program)
+
+    @property
     def arguments(self) -> list[str]:
         """The command line after the program."""
         return ["run", "--config", self.config]

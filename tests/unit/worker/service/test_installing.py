@@ -5,9 +5,9 @@ from click.testing import CliRunner
 
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.worker.cli import main
-from cloud_assistant.worker.service.catalogue import SYSTEMS
-from cloud_assistant.worker.service.installing import control
-from cloud_assistant.worker.service.plan import SERVICE_NAME
+from cloud_assistant.worker.service.catalogue import SYSTEMS, ServiceSystem
+from cloud_assistant.worker.service.installing import control, uninstall
+from cloud_assistant.worker.service.plan import SERVICE_NAME, ServicePlan
 
 
 def files_below(root: Path) -> list[str]:
@@ -59,6 +59,43 @@ def test_the_file_of_a_package_is_not_written_a_second_time(tmp_path: Path) -> N
     assert outcome.exit_code == 0, outcome.output
     assert not (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").exists()
     assert (tmp_path / f"etc/systemd/system/multi-user.target.wants/{SERVICE_NAME}.service").is_symlink()
+
+
+def test_a_package_takes_no_option_away_from_the_service(tmp_path: Path) -> None:
+    unit = tmp_path / f"usr/lib/systemd/system/{SERVICE_NAME}.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+
+    given = ["--home", "/srv/agent", "--harden"]
+    outcome = CliRunner().invoke(main, ["install", "--system", "systemd", "--root", str(tmp_path), *given])
+
+    assert outcome.exit_code == 0, outcome.output
+    # systemd prefers this one to the package's.
+    written = (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").read_text()
+    assert "CLOUD_ASSISTANT_HOME=/srv/agent" in written
+    assert "NoNewPrivileges=yes" in written
+
+
+def test_the_service_of_a_package_is_stopped_and_taken_from_the_start_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "unit").touch()
+    done, said = tmp_path / "done", list[str]()
+    tell = ("sh", "-c", f'echo "$0" >> {done}')
+    system = ServiceSystem(
+        name="packaged",
+        files=lambda _: [],
+        is_present=lambda _: True,
+        packaged=(str(tmp_path / "unit").lstrip("/"),),
+        disable=((*tell, "disabled"),),
+        start=(),
+        stop=(*tell, "stopped"),
+        restart=(),
+    )
+
+    uninstall(system, ServicePlan(program="/bin/true"), Path("/"), said.append)
+
+    assert done.read_text().split() == ["stopped", "disabled"]
+    assert (tmp_path / "unit").exists()
+    assert "goes with the package" in said[-1]
 
 
 def test_printing_writes_nothing(tmp_path: Path) -> None:
