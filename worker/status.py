@@ -24,7 +24,11 @@ class Status:
 
 
 def read_status(home: Path) -> Status:
-    """Look into a home."""
+    """Look into a home.
+
+    Raises:
+        PermissionError: it belongs to another user.
+    """
     spool = home / "spool"
     unfinished = Spool(spool, limit_bytes=0, keep_scripts=True).executions() if spool.is_dir() else []
     return Status(str(home), is_held(home), holder(home), unfinished, read_state(home))

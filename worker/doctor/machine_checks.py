@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...broker_config.errors import SettingsInvalid
-from ...broker_config.findings import Finding, fail, ok, warn
+from ...broker_config.findings import Finding, fail, ok, skip, warn
 from ...broker_config.ids import is_instance_id
 from ...broker_config.settings_table import Settings
 from ..execution.fork_server import is_supported
@@ -129,6 +129,8 @@ def _disk(home: Path) -> Finding:
 
 
 def _agent(home: Path) -> Finding:
+    if home.is_dir() and not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return skip("agent", "needs home")
     last = holder(home)
     if is_held(home):
         who = f"pid {last.pid}, instance {last.instance_id}, version {last.version}" if last else "starting just now"

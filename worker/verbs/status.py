@@ -11,7 +11,10 @@ import click
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 def verb(config: str, home: str | None, output: str) -> None:
-    """Tell whether the agent of this machine runs, and what it has not delivered yet. Exit code 5: it does not run."""
+    """Tell whether the agent of this machine runs, and what it has not delivered yet.
+
+    Exit codes: 0 it runs; 2 a setting is wrong; 4 this user may not look; 5 it does not run.
+    """
     from ...broker_config import settings  # lazy: help does without it
     from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
     from ..status import read_status, render  # lazy: help does without it
@@ -21,6 +24,10 @@ def verb(config: str, home: str | None, output: str) -> None:
     except SettingsInvalid as exc:
         click.echo(f"assist-agent: {exc}", err=True)
         sys.exit(2)
-    found = read_status(Path(loaded.home))
+    try:
+        found = read_status(Path(loaded.home))
+    except PermissionError:
+        click.echo(f"assist-agent: {loaded.home} may not be read by this user; run this as the agent's user", err=True)
+        sys.exit(4)
     click.echo(render(found, as_json=output == "json"))
     sys.exit(0 if found.is_running else 5)
