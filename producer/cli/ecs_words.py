@@ -63,7 +63,8 @@ def _enter(call: EcsCall, name: str, values: Sequence[str]) -> None:
         call.parameters[name] = values[0] if is_json else json.dumps(list(values))
     elif name in _PLURALS or len(values) > 1:
         singular = _PLURALS.get(name, name)
-        for number, value in enumerate(_listed(values), 1):
+        # A list without a value, as an unset variable leaves it, is still given: it must not read as "all".
+        for number, value in enumerate(_listed(values) or [""], 1):
             call.parameters[f"{singular}.{number}"] = value
     else:
         call.parameters[name] = values[0] if values else "true"

@@ -12,6 +12,7 @@ from ..targets import Targets
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
+from .instance_ids import require_named_where_given
 from .operating_systems import refuse_if_none_fits
 from .request_values import (
     content_of,
@@ -88,7 +89,9 @@ class InvocationActions:
         """End an invocation on all or some instances; what is over already is left alone."""
         invoke_id = call.parameters.required("InvokeId")
         most = STRICT_STOP_COUNT if self._assistant.settings.limits.strict else _NO_CEILING
-        self._assistant.stop_invocation(invoke_id, counted_instance_ids_of(call, most=most))
+        ids = counted_instance_ids_of(call, most=most)
+        require_named_where_given(call.parameters, ids)
+        self._assistant.stop_invocation(invoke_id, ids)
         return {}
 
     def describe_invocations(self, call: Call) -> Fields:

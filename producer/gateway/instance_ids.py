@@ -1,5 +1,7 @@
 """The instance ids of a request, in every form in which clients send them."""
 
+from collections.abc import Sequence
+
 from .api_errors import api_error
 from .parameters import Parameters
 
@@ -25,12 +27,28 @@ def instance_ids_of(parameters: Parameters) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
+def require_named_where_given(parameters: Parameters, ids: Sequence[str]) -> None:
+    """Refuse a list of instances that is there and names none, where no list at all means every instance.
+
+    An empty variable in somebody's script must not make "these" into "all".
+
+    Raises:
+        ApiError: ``MissingParam.InstanceId``.
+    """
+    given = {name.partition(".")[0] for name in parameters.business_values}
+    if not ids and given & {"InstanceId", "InstanceIds"}:
+        raise api_error(
+            "MissingParam.InstanceId",
+            "InstanceId was given and names no instance; for all instances leave it out.",
+        )
+
+
 def _in_one_value(parameters: Parameters) -> list[str]:
-    value = parameters.text("InstanceIds", "") or parameters.text("InstanceId", "")
-    value = value.strip()
+    name = "InstanceIds" if parameters.text("InstanceIds", "") else "InstanceId"
+    value = parameters.text(name, "").strip()
     if not value.startswith("["):
         return value.replace(",", " ").split()
-    ids = parameters.json_list("InstanceIds") or []
+    ids = parameters.json_list(name, code="InvalidParameter.InstanceIds") or []
     if not all(isinstance(instance_id, str) for instance_id in ids):
-        raise api_error("InvalidParameter.InstanceIds", "The parameter InstanceIds must be an array of strings.")
+        raise api_error("InvalidParameter.InstanceIds", f"The parameter {name} must be an array of strings.")
     return [str(instance_id) for instance_id in ids]

@@ -195,6 +195,8 @@ CASES: Mapping[str, Cases] = {
     ),
     "StopInvocation": (
         ({"InvokeId": "t-absent"}, "InvalidInvokeId.NotFound"),
+        ({"InstanceId.1": ""}, "MissingParam.InstanceId"),
+        ({"InstanceId": "[]"}, "MissingParam.InstanceId"),
         ({"InstanceId.1": "i-windows"}, "InvalidInstanceId.NotFound"),
         ({f"InstanceId.{number}": f"i-{number}" for number in range(1, 52)}, "InstanceIds.ExceedLimit"),
     ),

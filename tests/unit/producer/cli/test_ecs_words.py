@@ -15,6 +15,8 @@ from cloud_assistant.producer.cli.ecs_words import read_words
         ("InvokeCommand --InstanceIds a b --Timed false", {"InstanceId.1": "a", "InstanceId.2": "b", "Timed": "false"}),
         ("InvokeCommand --InstanceIds i-1", {"InstanceId.1": "i-1"}),
         ("""InvokeCommand --InstanceIds '["a", "b"]'""", {"InstanceId.1": "a", "InstanceId.2": "b"}),
+        ("StopInvocation --InstanceIds", {"InstanceId.1": ""}),
+        ("StopInvocation --InstanceIds '[]'", {"InstanceId.1": ""}),
         ("InvokeCommand --InstanceId.1 a --InstanceId.2 b", {"InstanceId.1": "a", "InstanceId.2": "b"}),
         ("DescribeInstances --InstanceIds a b", {"InstanceIds": '["a", "b"]'}),
         ("""DescribeInstances --InstanceIds '["a"]'""", {"InstanceIds": '["a"]'}),

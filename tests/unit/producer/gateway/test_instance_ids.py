@@ -3,7 +3,7 @@
 import pytest
 
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.gateway.instance_ids import instance_ids_of
+from cloud_assistant.producer.gateway.instance_ids import instance_ids_of, require_named_where_given
 from cloud_assistant.producer.gateway.parameters import Parameters
 
 
@@ -18,6 +18,7 @@ from cloud_assistant.producer.gateway.parameters import Parameters
         {"InstanceIds": " i-1, i-2 "},
         {"InstanceIds": "i-1 i-2"},
         {"InstanceId": "i-1,i-2"},
+        {"InstanceId": '["i-1", "i-2"]'},
         {"InstanceId.1": "i-1", "InstanceId.2": "i-2", "InstanceId.3": "i-1"},
         {"InstanceId.1": "i-1", "InstanceId.2": "", "InstanceId.3": "i-2"},
         {"InstanceId.1": "i-1", "InstanceId.2": "i-2", "InstanceIds": "i-9"},
@@ -49,6 +50,22 @@ def test_an_id_split_into_characters_is_explained_and_not_repaired(values: dict[
 
 @pytest.mark.parametrize("text", ["[1, 2]", '["i-1"', '[["i-1"]]'])
 def test_a_json_array_of_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ApiError) as caught:
-        instance_ids_of(Parameters({"InstanceIds": text}))
-    assert (caught.value.code, caught.value.http_status) == ("InvalidParameter.InstanceIds", 400)
+    for name in ("InstanceIds", "InstanceId"):
+        with pytest.raises(ApiError) as caught:
+            instance_ids_of(Parameters({name: text}))
+        assert (caught.value.code, caught.value.http_status) == ("InvalidParameter.InstanceIds", 400)
+
+
+@pytest.mark.parametrize(
+    "values", [{"InstanceIds": ""}, {"InstanceId": "[]"}, {"InstanceId.1": "", "InstanceId.2": ""}]
+)
+def test_a_list_that_is_there_and_empty_is_not_taken_for_all(values: dict[str, str]) -> None:
+    parameters = Parameters({"InvokeId": "t-1", **values})
+    with pytest.raises(ApiError, match="leave it out") as caught:
+        require_named_where_given(parameters, instance_ids_of(parameters))
+    assert caught.value.code == "MissingParam.InstanceId"
+
+
+def test_no_list_or_one_with_an_instance_is_as_it_was() -> None:
+    require_named_where_given(Parameters({"InvokeId": "t-1"}), [])
+    require_named_where_given(Parameters({"InstanceId.1": "i-1"}), ["i-1"])
