@@ -116,12 +116,12 @@ def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
 
     The agent may have written anything there: what is no number counts as not said, an unknown state is ``Error``.
     """
-    parts = split_execution_id(execution_id)
-    if parts is None:
-        raise ValueError(f"{execution_id!r} is not an execution id")
     row = dict(zip(reply[::2], reply[1::2], strict=True))
     if not row.get(b"state"):
         return None
+    parts = split_execution_id(execution_id)
+    if parts is None:
+        raise ValueError(f"{execution_id!r} is not an execution id")
 
     def text(name: bytes) -> str:
         return row.get(name, b"").decode("utf-8", "replace")

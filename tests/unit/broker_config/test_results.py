@@ -86,3 +86,8 @@ def test_a_missing_row_is_none() -> None:
 def test_a_foreign_id_is_an_error() -> None:
     with pytest.raises(ValueError, match="not an execution id"):
         read_row("nonsense", [b"state", b"Pending"])
+
+
+def test_a_target_that_had_no_execution_yet_has_no_row() -> None:
+    assert read_row("", []) is None
+    assert read_row(EXECUTION, [b"exit_code", b"0"]) is None
