@@ -74,3 +74,22 @@ def test_the_containers_start_programs_and_use_files_that_there_are() -> None:
     for line in re.findall(r"^COPY (?!--)(.+)$", dockerfile, re.MULTILINE):
         for name in line.split()[:-1]:
             assert (PRODUCTION.parents[1] / name).exists(), f"{name} is copied into the image and does not exist"
+
+
+def test_the_guide_installs_every_file_that_a_unit_starts() -> None:
+    guide = (PRODUCTION.parent / "PRODUCTION.md").read_text(encoding="utf-8")
+    started = {name for unit in UNITS for name in re.findall(r"/usr/local/\S+", unit.read_text(encoding="utf-8"))}
+
+    assert started
+    for name in started:
+        assert re.search(rf"^\s*install .* {name}$", guide, re.MULTILINE), f"nothing installs {name}"
+
+
+def test_the_settings_of_the_containers_belong_to_the_user_that_reads_them() -> None:
+    dockerfile = (PRODUCTION / "containers" / "Dockerfile").read_text(encoding="utf-8")
+    compose = (PRODUCTION / "containers" / "compose.yaml").read_text(encoding="utf-8")
+    user_id = re.search(r"useradd .*--uid (\d+)", dockerfile)
+
+    assert user_id
+    # They are 0600, and a file as a secret keeps its owner.
+    assert f"chown {user_id[1]} secrets/*.toml" in compose

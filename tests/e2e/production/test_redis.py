@@ -1,5 +1,6 @@
 """The Redis side of the production guide, done step by step with its own files: users, TLS, fail-over, backup."""
 
+import os
 import shutil
 import subprocess
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from e2e.production.redis_site import REDIS_FILES, RedisSite
 
+from cloud_assistant.broker_config.redis_client import Redis
 from harness.eventually import eventually
 from harness.needs import skip_without
 from harness.redis_server import RedisServer, server_binary
@@ -114,6 +116,43 @@ def test_a_backup_brings_everything_back_on_an_empty_disk(
     again = system.assist("run", "echo again", "--all", "--deliver-within", "60", within_seconds=70)
     assert again.exit_code == 0, again.stderr
     assert (backup / "instance-id").read_text(encoding="utf-8") == "stands for the master key"
+
+
+def test_a_backup_waits_for_the_rewriting_of_the_append_only_file(redis_server: RedisServer, tmp_path: Path) -> None:
+    redis = Redis(redis_server.url())
+    redis.pipeline_or_raise([("SET", f"key{number}", "x") for number in range(200)])
+    # Each key takes the rewriting child 10 ms.
+    redis.call("CONFIG", "SET", "rdb-key-save-delay", 10_000)
+    redis.call("BGREWRITEAOF")
+    redis.call("CONFIG", "SET", "rdb-key-save-delay", 0)
+    assert b"aof_rewrite_in_progress:1" in redis.call("INFO", "persistence")
+    redis.close()
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    taken = _run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment)
+    assert (Path(taken.stdout.strip()) / "dump.rdb").stat().st_size > 0
+
+
+def test_a_backup_that_redis_refuses_says_so_at_once(redis_server: RedisServer, tmp_path: Path) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("ACL", "SETUSER", "default", "-bgsave")
+    redis.close()
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    refused = _run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment, check=False)
+    assert refused.returncode == 1
+    assert "NOPERM" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
+def test_what_root_restores_belongs_to_the_owner_of_redis_folder(redis_server: RedisServer, tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    backup = Path(_run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment).stdout.strip())
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    _run(REDIS_FILES / "restore", backup, folder, server_binary(), environment=environment)
+    made = [folder / "appendonlydir", *(folder / "appendonlydir").iterdir()]
+    assert len(made) > 1
+    assert {one.stat().st_uid for one in made} == {65534}
 
 
 def test_a_damaged_backup_is_refused(redis_server: RedisServer, tmp_path: Path) -> None:
