@@ -6,6 +6,7 @@ Unknown names are errors that show the nearest known one: a misspelt setting mus
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,9 @@ def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
         if must_exist:
             raise SettingsInvalid(f"configuration file {path}: {exc.strerror}") from exc
         return {}
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        # There, and yet no text: a folder, a broken disk.
+        raise SettingsInvalid(f"configuration file {path}: {getattr(exc, 'strerror', None) or exc}") from exc
     import tomllib  # lazy: 3 ms, and often there is no file
 
     try:
@@ -188,17 +190,26 @@ def _checked(name: str, value: Any, source: str) -> Value:
     if kind is bool and isinstance(value, str) and value.lower() in ("1", "true", "yes", "0", "false", "no"):
         return value.lower() in ("1", "true", "yes")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _counted(name, float(value), source)
     given: Value = value
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return given
-    try:
-        if isinstance(value, str) and kind in (int, float):
-            return int(value) if kind is int else float(value)
-    except ValueError:
-        pass  # reported below together with every other mismatch
+        return _counted(name, given, source)
+    if isinstance(value, str) and kind in (int, float):
+        try:
+            number = int(value) if kind is int else float(value)
+        except ValueError:
+            pass  # reported below together with every other mismatch
+        else:
+            return _counted(name, number, source)
     wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
     raise SettingsInvalid(f"{source}: {name} must be {wanted}, not {value!r}")
+
+
+def _counted(name: str, value: Value, source: str) -> Value:
+    """Refuse a number that no setting can mean: `history_days = -1` for "keep for ever" would remove everything."""
+    if isinstance(value, int | float) and (value < 0 or (isinstance(value, float) and not isfinite(value))):
+        raise SettingsInvalid(f"{source}: {name} is {value}; it must be 0 or more, and finite")
+    return value
 
 
 def _build(values: Mapping[str, Value]) -> Settings:

@@ -53,6 +53,9 @@ def test_what_assist_up_left_in_home_is_below_all_but_the_defaults(
         ("[agent]\nslots = 'many'\n", "agent.slots must be a whole number, not 'many'"),
         ("[agent]\nslots = true\n", "agent.slots must be a whole number, not True"),
         ("[agent]\nevents = 1\n", "agent.events must be true or false"),
+        ("[limits]\nhistory_days = -1\n", "limits.history_days is -1.0; it must be 0 or more"),
+        ("[limits]\nhistory_days = 'nan'\n", "limits.history_days is nan; it must be 0 or more, and finite"),
+        ("[limits]\nhistory_count = -1\n", "limits.history_count is -1; it must be 0 or more"),
         ("slots = [\n", "configuration file"),
         ("redis_url = 'http://x'\n", "scheme 'http' is not known"),
     ],
@@ -97,3 +100,8 @@ def test_a_childs_environment_has_only_the_settings_it_is_given(monkeypatch: pyt
     assert child["CLOUD_ASSISTANT_HOME"] == "/x"
     assert child["PATH"] == "/bin"
     assert "CLOUD_ASSISTANT_AGENT_SLOTS" not in child
+
+
+def test_a_folder_as_configuration_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=f"configuration file {tmp_path}: Is a directory"):
+        settings.load(config=str(tmp_path))
