@@ -6,7 +6,7 @@ Whatever is wrong with it forbids everything: a policy that cannot be read must 
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ _ROOT_UID = 0
 #: No policy is this large; a device or a log is.
 _MOST_BYTES = 1024 * 1024
 _SETTLE_MS = 1_000
+#: As many as Linux follows.
+_MOST_LINKS = 40
 
 _log = logger("policy")
 
@@ -138,13 +140,11 @@ def _read_trusted(path: str, owner_uid: int) -> str:
         OSError: it cannot be read.
         ValueError: others can change it, or a folder on the way to it; the text says what to do.
     """
-    real = os.path.realpath(path)
-    with Path(real).open("rb") as file:
+    with Path(path).open("rb") as file:
         found = os.fstat(file.fileno())
         if os.name == "posix":
-            _check_owner(real, found, owner_uid)
-            for folder in _folders_of(real):
-                _check_folder(str(folder), owner_uid)
+            _check_owner(os.path.realpath(path), found, owner_uid)
+            _check_way(path, owner_uid)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
             raise ValueError("it is no ordinary file of less than a mebibyte")
         return file.read().decode("utf-8")
@@ -166,5 +166,26 @@ def _check_folder(folder: str, owner_uid: int) -> None:
         raise ValueError(f"others than root can write the folder {folder}; run: chmod go-w {folder}")
 
 
-def _folders_of(path: str) -> Iterator[Path]:
-    yield from Path(path).parents
+def _check_way(path: str, owner_uid: int) -> None:
+    """Check every folder in which a name is looked up on the way to a file: whoever can write one leads elsewhere.
+
+    Links count with the folder that they lie in, and with their owner, who may replace them even in /tmp.
+    """
+    folder, names = "/", deque(Path(Path.cwd(), path).parts[1:])
+    links_count = 0
+    while names:
+        _check_folder(folder, owner_uid)
+        name = names.popleft()
+        here = os.path.join(folder, name)  # noqa: PTH118 - ".." has to stay
+        if not Path(here).is_symlink():
+            folder = os.path.realpath(here)
+            continue
+        links_count += 1
+        if Path(here).lstat().st_uid not in (_ROOT_UID, owner_uid) or links_count > _MOST_LINKS:
+            raise ValueError(
+                f"the link {here} on the way to it may be changed by others than root; name the file itself"
+            )
+        target = os.readlink(here)  # noqa: PTH115 - as it stands there
+        names.extendleft(reversed([part for part in Path(target).parts if part != "/"]))
+        if target.startswith("/"):
+            folder = "/"

@@ -65,6 +65,32 @@ def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
     assert "chown root" in problem(tmp_path / "link.toml")
 
 
+def test_a_link_in_a_folder_that_others_can_write_forbids_everything(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "open"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    written(ours / "agent.toml")
+    # They could let it lead to any file of root's that forbids nothing.
+    (theirs / "link.toml").symlink_to(ours / "agent.toml")
+    (tmp_path / "way").symlink_to("open")
+    theirs.chmod(0o777)
+    for path in (theirs / "link.toml", tmp_path / "way" / "link.toml", tmp_path / "way" / ".." / "open" / "link.toml"):
+        assert f"can write the folder {theirs}" in problem(path)
+    theirs.chmod(0o755)
+    assert problem(tmp_path / "way" / "link.toml") == ""
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can make a link that is somebody else's")
+def test_somebody_elses_link_in_a_folder_such_as_tmp_forbids_everything(tmp_path: Path) -> None:
+    ours, shared = written(tmp_path / "agent.toml"), tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link.toml").symlink_to(ours)
+    assert problem(shared / "link.toml") == ""
+    os.chown(shared / "link.toml", 65534, 65534, follow_symlinks=False)
+    assert "may be changed by others" in problem(shared / "link.toml")
+
+
 @pytest.mark.parametrize("text", ["not toml", "unknown = 1", "users = ["])
 def test_a_file_that_is_not_understood_forbids_everything(tmp_path: Path, text: str) -> None:
     path = written(tmp_path / "agent.toml", text)
