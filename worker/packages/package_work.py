@@ -23,7 +23,7 @@ from ...broker_config.publisher_signing import ANY, Statement, verify
 from ...broker_config.settings import child_environment
 from ...broker_config.version_order import Condition
 from ..upgrade.bundle import this_system
-from ..upgrade.download import fetch_archive
+from ..upgrade.download import PART_SUFFIX, fetch_archive
 from ..upgrade.unpacking import remove, unpack
 from .agent_notes import AgentNotes
 from .package_file import PackageFile, read_package_file, unmet
@@ -105,8 +105,10 @@ class PackageWork:
         except ScriptFailed as exc:
             return self._roll_back(package, folder, previous, str(exc))
         self._note(package, status, "", previous)
-        if previous is not None and previous.version != package.version:
-            remove(self._folder(package.name, previous.version))
+        # The version before it, and what a run that was killed has left of others.
+        for other in folder.parent.iterdir():
+            if other != folder:
+                remove(other)
         self.say(f"{package.name} {package.version} is installed")
         return 0
 
@@ -166,6 +168,8 @@ class PackageWork:
         folder = self._folder(name, present.version)
         package = self._package_in(folder, present)
         try:
+            if not folder.is_dir():
+                raise ScriptFailed(f"its folder {folder} is gone; install it again")
             status = self._healthy(package, folder, within_seconds=0.0)
         except ScriptFailed as exc:
             self._note(package, PackageStatus.CRASHED, str(exc), present)
@@ -177,7 +181,7 @@ class PackageWork:
 
     def _unpacked(self, order: PackageOrder, statement: Statement) -> Path:
         """Fetch, verify and unpack the archive beside what is there."""
-        part = self.index.folder / f"{statement.sha256}.part"
+        part = self.index.folder / f"{statement.sha256}{PART_SUFFIX}"
         url = self.notes.gateway_url or order.url
         fetch_archive(url, statement, part, wait=time.sleep, ca_file=self.notes.gateway_ca_file)
         fresh = self.index.folder / statement.name / f".{statement.version}.new"

@@ -11,7 +11,7 @@ from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Statement, ch
 from ...broker_config.settings_table import Settings
 from ..home_lock import is_held
 from .bundle import check_fits, install_bundle, this_system
-from .download import fetch_archive, fetch_signature
+from .download import PART_SUFFIX, fetch_archive, fetch_signature
 from .installation import Installation
 from .local_request import LocalRequest, write_request
 
@@ -46,7 +46,7 @@ def _from_file(settings: Settings, file: Path, installation: Installation) -> St
         raise Refused(f"{file.name} has no signature beside it ({signature.name})", code="SignatureInvalid") from exc
     statement = _verified(settings, text)
     # Copied first: between the check and the unpacking nobody may change what is checked.
-    own = installation.folder / "downloads" / f"{statement.sha256}.part"
+    own = installation.folder / "downloads" / f"{statement.sha256}{PART_SUFFIX}"
     own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         shutil.copyfile(file, own)
@@ -65,7 +65,7 @@ def _from_gateway(settings: Settings, version: str, installation: Installation) 
     statement = _verified(settings, text)
     if version not in (statement.version, "latest"):
         raise Refused(f"the gateway gave {statement} for {version}", code="WrongArchive")
-    archive = installation.folder / "downloads" / f"{statement.sha256}.part"
+    archive = installation.folder / "downloads" / f"{statement.sha256}{PART_SUFFIX}"
     fetch_archive(gateway.url, statement, archive, wait=time.sleep, ca_file=gateway.ca_file)
     try:
         install_bundle(archive, statement, installation)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...broker_config.clock import monotonic_seconds
+from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.errors import CloudAssistantError, Refused
 from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
@@ -17,6 +17,10 @@ _TIMEOUT_SECONDS = 30.0
 _READ_BYTES = 256 * 1024
 #: A gateway that is away for longer than this, in the middle of a download, is asked again by a later order.
 PATIENCE_SECONDS = 900.0
+#: What is being fetched ends so.
+PART_SUFFIX = ".part"
+#: A beginning that nobody went on with for so long is not kept for a later try any more.
+_STALE_MS = 24 * 3600 * 1000
 
 
 class DownloadFailed(CloudAssistantError):
@@ -46,6 +50,7 @@ def fetch_archive(
         OSError: the disk does not take it.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_stale(target)
     deadline = monotonic_seconds() + patience_seconds
     backoff = Backoff()
     while True:
@@ -96,6 +101,13 @@ def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str, ca
     if response.status != 200:
         raise DownloadFailed(f"the gateway at {url} has no {name} {version} for {os}/{arch} ({response.status})")
     return text
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what fetches that were given up have left beside the target."""
+    for path in target.parent.glob(f"*{PART_SUFFIX}"):
+        if path != target and now_ms() - path.stat().st_mtime_ns // 1_000_000 > _STALE_MS:
+            path.unlink(missing_ok=True)
 
 
 class _TryLater(Exception):

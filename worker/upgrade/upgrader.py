@@ -172,10 +172,10 @@ class Upgrader:
 
     def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
         from .bundle import install_bundle  # lazy: as above
-        from .download import fetch_archive  # lazy: as above
+        from .download import PART_SUFFIX, fetch_archive  # lazy: as above
 
         self._move(Stage.DOWNLOADING)
-        archive = self._installation.folder / "downloads" / f"{statement.sha256}.part"
+        archive = self._installation.folder / "downloads" / f"{statement.sha256}{PART_SUFFIX}"
         gateway = self._settings.gateway
         fetch_archive(
             gateway.url or order.url,

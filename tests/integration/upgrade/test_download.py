@@ -75,6 +75,16 @@ def test_a_download_that_breaks_off_goes_on_where_it_ended(tmp_path: Path) -> No
     assert asked == ["", "bytes=120000-", "bytes=240000-"]
 
 
+def test_a_beginning_that_nobody_goes_on_with_is_not_kept_for_ever(tmp_path: Path) -> None:
+    stale, young = tmp_path / "a.part", tmp_path / "b.part"
+    for path in (stale, young):
+        path.touch()
+    os.utime(stale, (0, 0))
+    with server(CONTENT, most_bytes=10**9) as (url, _):
+        fetch_archive(url, STATEMENT, tmp_path / "c.part", wait=lambda _: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.part", "c.part"]
+
+
 def test_another_file_than_the_signed_one_is_thrown_away(tmp_path: Path) -> None:
     with server(CONTENT[::-1], most_bytes=10**9) as (url, _), pytest.raises(Refused) as refused:
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
