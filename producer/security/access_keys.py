@@ -133,10 +133,9 @@ class AccessKeys:
         Raises:
             Refused: its secret cannot be unsealed with this installation's master keys.
         """
-        value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
-        if value is None:
+        stored = self._stored(access_key_id)
+        if stored is None:
             return None
-        stored = _decoder.decode(value)
         secret = self._unseal(stored)
         scope = stored.scope if isinstance(stored.scope, Scope) else Scope()
         return AccessKey(
@@ -144,10 +143,27 @@ class AccessKeys:
         )
 
     def _load(self, access_key_id: str) -> StoredAccessKey:
+        stored = self._stored(access_key_id)
+        if stored is None:
+            raise _unknown(access_key_id)
+        return stored
+
+    def _stored(self, access_key_id: str) -> StoredAccessKey | None:
+        """Read a record, which must be the one of this id: the seal binds it to the id that stands in it.
+
+        Raises:
+            Refused: it was put here from under another id, or is no record at all.
+        """
         value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
         if value is None:
-            raise _unknown(access_key_id)
-        return _decoder.decode(value)
+            return None
+        try:
+            stored = _decoder.decode(value)
+        except msgspec.MsgspecError as exc:
+            raise _unreadable(access_key_id, "it is no record of ours") from exc
+        if stored.access_key_id != access_key_id:
+            raise _unreadable(access_key_id, f"its record is the one of {stored.access_key_id}")
+        return stored
 
     def _store(self, stored: StoredAccessKey, secret: str) -> None:
         """Seal the secret anew for this record, and keep both."""
@@ -164,10 +180,9 @@ class AccessKeys:
             cipher = AESGCM(self._sealing_key(stored.sealed_by))
             opened = cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(stored))
         except (InvalidTag, KeyError, ValueError) as exc:
-            raise Refused(
-                f"access key {stored.access_key_id} as it stands was not sealed by this installation's master key "
-                f"({stored.sealed_by}): it was changed, or belongs to another installation; make the key anew",
-                code="AccessKeyUnreadable",
+            raise _unreadable(
+                stored.access_key_id,
+                f"as it stands it was not sealed by this installation's master key ({stored.sealed_by})",
             ) from exc
         return opened.decode()
 
@@ -190,6 +205,14 @@ def _facts_of(stored: StoredAccessKey) -> dict[str, str]:
 def _bound_to(stored: StoredAccessKey) -> bytes:
     """All of a record but the sealed secret: none of it can be changed without the master key."""
     return msgspec.json.encode(msgspec.structs.replace(stored, sealed=""))
+
+
+def _unreadable(access_key_id: str, why: str) -> Refused:
+    return Refused(
+        f"access key {access_key_id[:40]} cannot be read: {why}. It was changed, or belongs to another installation; "
+        "make the key anew",
+        code="AccessKeyUnreadable",
+    )
 
 
 def _unknown(access_key_id: str) -> NotFound:

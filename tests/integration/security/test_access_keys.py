@@ -64,6 +64,24 @@ def test_a_sealed_secret_cannot_be_moved_to_another_id_nor_read_with_another_mas
         AccessKeys(redis, new_master_keys()).find(victim)
 
 
+def test_a_whole_record_under_another_id_opens_nothing_and_changes_nobody(redis: Redis, stored: AccessKeys) -> None:
+    mine, _ = stored.create("me")
+    other, _ = stored.create("other", "viewer")
+    # Otherwise what I sign would be entered in the audit as the other's, and disabling that key would disable mine.
+    redis.call("HSET", keys.ACCESS_KEYS, other, redis.call("HGET", keys.ACCESS_KEYS, mine))
+    with pytest.raises(Refused, match=f"its record is the one of {mine}"):
+        stored.find(other)
+    with pytest.raises(Refused, match=f"its record is the one of {mine}"):
+        stored.set_active(other, active=False)
+    assert stored.find(mine).active  # type: ignore[union-attr]
+
+
+def test_what_is_no_record_is_told(redis: Redis, stored: AccessKeys) -> None:
+    redis.call("HSET", keys.ACCESS_KEYS, "CAX", "{")
+    with pytest.raises(Refused, match="make the key anew"):
+        stored.find("CAX")
+
+
 def test_a_rotated_master_key_still_opens_what_the_old_one_sealed(redis: Redis, stored: AccessKeys) -> None:
     access_key_id, secret = stored.create("ci")
     found = AccessKeys(redis, new_master_keys(MASTER)).find(access_key_id)
