@@ -30,7 +30,11 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
         return EXIT_USAGE
     with assistant:
         renew_library(assistant)
-        application = gateway_application(assistant)
+        try:
+            application = gateway_application(assistant)
+        except SettingsInvalid as exc:
+            _log.error("%s", exc)
+            return EXIT_USAGE
         try:
             server = GatewayServer(application, loaded.settings.gateway)
         except OSError as exc:

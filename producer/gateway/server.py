@@ -95,7 +95,7 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
     is not.
 
     Raises:
-        OSError: the address is in use, not ours, or not permitted.
+        OSError: the address is in use, not ours, not permitted, or none.
     """
     if settings.unix_socket:
         return _unix_socket(Path(settings.unix_socket))
@@ -108,6 +108,9 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host, settings.port))
         listening.listen(BACKLOG_COUNT)
+    except OverflowError as exc:
+        listening.close()
+        raise OSError(f"{exc}; set gateway.port") from exc
     except OSError:
         listening.close()
         raise

@@ -87,9 +87,14 @@ def test_it_serves_https(redis_server: RedisServer, tmp_path: Path) -> None:
         (("--tls-key", "absent.pem", "--tls-certificate", "absent.pem"), "there is no file absent.pem"),
         (("--host", "203.0.113.1", "--port", "0"), "cannot listen on 203.0.113.1:0"),
         (("--redis-url", "ftp://x"), "redis"),
+        (("--config", "proxies.toml"), "gateway.trusted_proxies: 'nowhere'"),
+        (("--config", "port.toml"), "cannot listen on 127.0.0.1:99999: bind(): port must be 0-65535"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_in_a_line(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    (tmp_path / "proxies.toml").write_text('[gateway]\nport = 0\ntrusted_proxies = "nowhere"\n')
+    (tmp_path / "port.toml").write_text("[gateway]\nport = 99999\n")
+    options = tuple(str(tmp_path / one) if one.endswith(".toml") else one for one in options)
     exit_code, said = refused(tmp_path, *options)
     assert exit_code == 2
     assert text in said
