@@ -120,6 +120,8 @@ class GatewayApplication:
         """Give the threads back; those inside an action end with it."""
         self._threads.shutdown(wait=False)
         self._other_paths.close()
+        if self._dependencies.refusals is not None:
+            self._dependencies.refusals.close()
         if self._dependencies.files is not None:
             self._dependencies.files.close()
 

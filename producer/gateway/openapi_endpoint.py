@@ -49,6 +49,9 @@ class Refusals(Protocol):
     def refused(self, exchange: Exchange, error: ApiError, *, is_entered: bool) -> None:
         """Take note of a refusal."""
 
+    def close(self) -> None:
+        """Write down what is still open; the gateway ends."""
+
 
 class NoRefusals:
     """Notes nothing: for an endpoint without a store behind it."""
@@ -61,6 +64,9 @@ class NoRefusals:
 
     def refused(self, exchange: Exchange, error: ApiError, *, is_entered: bool) -> None:
         """Forget it."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class OpenApiEndpoint:

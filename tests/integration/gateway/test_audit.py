@@ -129,6 +129,19 @@ def test_the_counted_rest_of_a_minute_is_entered_with_the_next(gateway: WholeGat
     )
 
 
+def test_what_was_counted_is_entered_when_the_gateway_ends(redis_server: RedisServer, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write_master_keys(home / "master-key.json", MASTER)
+    with whole_gateway(redis_server.url(), home) as gateway:
+        # So many that one minute has too many of them even if it ends within.
+        for _ in range(2 * STRANGERS_COUNT + 10):
+            gateway.post("Action=Nothing")
+    redis = Redis(redis_server.url())
+    more = [one for one in entered(redis) if one.code == "MoreRefusals"]
+    redis.close()
+    assert sum(int(one.facts["MissingParameter"]) for one in more) >= 10
+
+
 def test_a_key_that_is_refused_all_the_time_is_throttled_and_may_still_read(gateway: WholeGateway) -> None:
     operator = AccessKeys(gateway.assistant.redis, MASTER).create("o", "operator")
     for _ in range(KEY_COUNT):
