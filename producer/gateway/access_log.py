@@ -11,13 +11,14 @@ logger = logging.getLogger(__name__)
 def log_exchange(exchange: Exchange, http_status: int, duration_ms: float, sent_bytes: int) -> None:
     """Write the line of one request to the API."""
     logger.info(
-        "request answered method=%s action=%s status=%d code=%s access_key_id=%s request_id=%s "
+        "request answered method=%s action=%s status=%d code=%s access_key_id=%s client=%s request_id=%s "
         "duration_ms=%.1f received_bytes=%d sent_bytes=%d",
         safe_in_log(exchange.request.method),
         safe_in_log(exchange.action),
         http_status,
         exchange.code or "-",
         safe_in_log(exchange.access_key_id),
+        exchange.source or "-",
         exchange.request_id,
         duration_ms,
         len(exchange.request.query) + len(exchange.request.body),

@@ -22,7 +22,7 @@ class Exchange:
 
     def __init__(self, request: HttpRequest, source: str = "") -> None:
         self.request = request
-        #: The address of whoever is connected to us: a proxy's, where there is one.
+        #: The client's address, behind trusted proxies too.
         self.source = source
         #: Who has proved to have sent it.
         self.caller: AccessKey | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -147,6 +148,7 @@ def test_the_access_line_tells_who_what_and_how_but_no_content(caplog: pytest.Lo
     (line,) = [r.getMessage() for r in caplog.records if r.name.endswith("access_log")]
     assert "method=POST action=DescribeSame status=200 code=OK access_key_id=testid" in line
     assert f"request_id={response.json()['RequestId']}" in line
+    assert re.search(r" client=(127\.0\.0\.1|-) ", line)
     assert f"received_bytes={len(query)} sent_bytes={len(response.content)}" in line
     assert "geheim" not in line
     assert "Signature" not in line
