@@ -1,7 +1,6 @@
 """ListPluginStatus; and UploadFilePart and PublishPackage, our own, by which an admin publishes through the gateway."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from ...broker_config.clock import iso_seconds
@@ -40,7 +39,7 @@ class PackageActions:
         offset_bytes = given.integer("Offset", 0, minimum=0)
         try:
             part = base64.b64decode(given.required("Content"), validate=True)
-        except binascii.Error as exc:
+        except ValueError as exc:
             raise api_error("InvalidParameter.Content", "The content is not Base64.") from exc
         return {"ReceivedBytes": self._publishing.store.append_part(sha256, offset_bytes, part)}
 
