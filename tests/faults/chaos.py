@@ -10,12 +10,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults import timed_load
 from faults.checker import Violation, check, counts  # the folder of the tests must be on the path first
+from faults.effort import Effort, failures_of
 from faults.ending import ending
 from faults.injector import Injector
 from faults.plan import Fault, PlannedFault, plan
@@ -54,7 +56,7 @@ def main() -> int:
         lanes = plan(asked.seed, seconds, instance_ids)
         watch = Watch(lambda: usage(rig))
         watch.start()
-        _run(seconds, asked.executions, workload, injector, lanes)
+        ended_early = _run(seconds, asked.executions, workload, injector, lanes)
         rig.heal()
         watch.stop()
         timed_load.end(rig.scene, master_file=rig.master_file)
@@ -67,7 +69,7 @@ def main() -> int:
         print("; ".join(map(str, watch.growths())))
         print(_table(rig, workload, injector, violations))
     failed = [f"FAULT FAILED: {one}" for one in injector.failures]
-    return ending(folder, violations, [*failed, *(f"GROWS: {one}" for one in growths if one.is_too_much)])
+    return ending(folder, violations, [*ended_early, *failed, *(f"GROWS: {one}" for one in growths if one.is_too_much)])
 
 
 def _arguments() -> argparse.Namespace:
@@ -98,11 +100,12 @@ def _run(
     workload: Workload,
     injector: Injector,
     lanes: Sequence[Sequence[PlannedFault]],
-) -> None:
+) -> list[str]:
+    """Ask and break things for some time; answer what ended with an error of its own, for then too little was tried."""
     threads = [
-        threading.Thread(target=workload.ask, name="asking"),
-        threading.Thread(target=workload.stop, name="stopping"),
-        *(threading.Thread(target=injector.run, args=(lane,), name="injecting") for lane in lanes),
+        Effort("asking", workload.ask),
+        Effort("stopping", workload.stop),
+        *(Effort("injecting", partial(injector.run, lane)) for lane in lanes),
     ]
     for thread in threads:
         thread.start()
@@ -115,6 +118,7 @@ def _run(
     workload.end()
     for thread in threads[:2]:
         thread.join()
+    return failures_of(threads)
 
 
 def _recover(rig: Rig) -> float:

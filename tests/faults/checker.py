@@ -32,6 +32,7 @@ class Line(StrEnum):
     SIGNED = "an agent's word carries the signature of its instance"
     STOPPED = "only what was to be stopped was, and nothing of it survives"
     DUE_ONCE = "each due time has one row"
+    DUE_ONLY = "there is no row for a moment that is no due time"
     NO_PROCESS = "no process of a script is left"
     NO_SPOOL = "nothing is left in a spool"
     NO_KEY = "no key is left"
@@ -213,6 +214,12 @@ def _checked_firings(evidence: Evidence) -> Iterator[Violation]:
             count = sum(row.due_ms <= due_ms <= row.until_ms for row in rows)
             if count != 1:
                 yield Violation(Line.DUE_ONCE, f"{planned.invoke_id} due {due_ms} has {count} rows")
+        # Before the first and after the last of them nothing is known of the calendar here.
+        known = set(planned.due_ms)
+        first, last = min(known, default=0), max(known, default=-1)
+        for row in rows:
+            if first <= row.due_ms <= last and row.due_ms not in known:
+                yield Violation(Line.DUE_ONLY, f"{planned.invoke_id} has a row for {row.due_ms}")
 
 
 def _checked_leftovers(evidence: Evidence) -> Iterator[Violation]:

@@ -67,7 +67,8 @@ class TimedAsked:
                 yield Request(
                     execution_id=ids.execution_id(self.invoke_id, one.due_ms, name),
                     exit_code=self.script.exit_code,
-                    is_accepted=one.created_count == len(targets),
+                    # Whoever is not named as left out has one, be it refused or still waiting.
+                    is_accepted=one.status == FiringStatus.FIRED and not one.left_out_count,
                     # Stopping a timed invocation stops what runs of its latest firing.
                     is_stop_asked=bool(self.until_ms) and one.due_ms == max(row.due_ms for row in firings),
                 )

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.checker import Violation  # the folder of the tests must be on the path first
+from faults.effort import Effort, failures_of
 from faults.ending import ending
 from faults.rig import Rig
 from faults.usage import usage
@@ -42,7 +43,7 @@ def main() -> int:
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         watch = Watch(lambda: usage(rig))
         watch.start()
-        checked_count, violations = _run(rig, workload, asked.minutes * 60)
+        checked_count, violations, ended_early = _run(rig, workload, asked.minutes * 60)
         watch.stop()
     growths = watch.growths()
     print(f"{asked.minutes:g} minutes, {asked.agents} agents, {checked_count:,} executions checked;")
@@ -50,7 +51,8 @@ def main() -> int:
     for one in growths:
         print(f"  {one}")
     grown = [f"GROWS: {one.name}" for one in growths if one.is_too_much]
-    return ending(folder, violations, grown if growths else ["too short a run to say whether anything grows"])
+    complaints = grown if growths else ["too short a run to say whether anything grows"]
+    return ending(folder, violations, [*complaints, *ended_early])
 
 
 def _arguments() -> argparse.Namespace:
@@ -62,8 +64,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(rig: Rig, workload: Workload, seconds: float) -> tuple[int, list[Violation]]:
-    threads = [threading.Thread(target=workload.ask), threading.Thread(target=workload.stop)]
+def _run(rig: Rig, workload: Workload, seconds: float) -> tuple[int, list[Violation], list[str]]:
+    threads = [Effort("asking", workload.ask), Effort("stopping", workload.stop)]
     for thread in threads:
         thread.start()
     violations: list[Violation] = []
@@ -79,7 +81,7 @@ def _run(rig: Rig, workload: Workload, seconds: float) -> tuple[int, list[Violat
     for thread in threads:
         thread.join()
     rig.scene.settle(_SETTLE_SECONDS)
-    return checked_count + len(rig.scene.requests), violations
+    return checked_count + len(rig.scene.requests), violations, failures_of(threads)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from faults.checker import Evidence, Line, Planned, Request, Traces, Violation, check, counts
+from faults.scene import TimedAsked
+from faults.scripts import QUICK
 
 from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus
 from cloud_assistant.broker_config.results import ExecutionRow, KeptStreams, Outcome
@@ -206,6 +208,31 @@ def test_each_due_time_has_one_row(rows: list[Firing], is_right: bool) -> None:
     planned = [Planned(invoke_id="t-2", due_ms=[10, 20])]
     found = evidence(planned=planned, firings={"t-2": rows})
     assert lines(found) == (set() if is_right else {Line.DUE_ONCE})
+
+
+def test_a_row_for_a_moment_that_is_no_due_time_is_named() -> None:
+    planned = [Planned(invoke_id="t-2", due_ms=[10, 20])]
+    rows = [firing(10), firing(15), firing(20), firing(33)]
+    assert lines(evidence(planned=planned, firings={"t-2": rows})) == {Line.DUE_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("fields", "accepted_count"),
+    [
+        ({"created_count": 2}, 2),
+        ({"created_count": 1}, 2),
+        ({"created_count": 1, "waiting_count": 1}, 2),
+        ({"created_count": 1, "overlap": ("i-two",)}, 1),
+        ({"created_count": 1, "left_out_count": 1}, 0),
+        ({"created_count": 1, "status": FiringStatus.DISPATCHING}, 0),
+    ],
+)
+def test_a_firing_that_names_nobody_as_left_out_promises_an_execution_to_each_target(
+    fields: dict[str, Any], accepted_count: int
+) -> None:
+    asked = TimedAsked("t-2", QUICK, ["i-one", "i-two"], period_ms=10, from_ms=0)
+    requests = list(asked.requests([replace(firing(10), **fields)]))
+    assert sum(one.is_accepted for one in requests) == accepted_count
 
 
 @pytest.mark.parametrize(
