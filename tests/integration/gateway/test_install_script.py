@@ -263,6 +263,24 @@ def test_one_publisher_may_be_asked_for(site: Site) -> None:
     assert done.exit_code == 0, done.stderr
 
 
+@pytest.mark.parametrize("has_openssl", [True, False])
+def test_another_key_under_the_id_of_the_publisher_asked_for_is_found_out(site: Site, has_openssl: bool) -> None:
+    ours, other = site.key, Ed25519PrivateKey.generate()
+    site.publish(key=other)
+    redis, name = site.gateway.assistant.redis, key_id_of(ours.public_key())
+    field, text = redis.call("HGETALL", keys.PACKAGES)
+    redis.call("HSET", keys.PACKAGES, field, text.decode().replace(key_id_of(other.public_key()), name))
+    _, page = site.gateway.get("/install.sh")
+    right, wrong = (base64.b64encode(key.public_key().public_bytes_raw()).decode() for key in (ours, other))
+    assert right in page.decode()
+
+    path = "" if has_openssl else without_openssl(site, python=True)
+    done = site.install("--publisher", name, script=page.decode().replace(right, wrong), path=path)
+
+    assert (done.exit_code, "is another one" in done.stderr) == (4, True), done.stderr
+    assert not site.link.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
