@@ -230,7 +230,7 @@ class Executor:
         self.policy.check_file(order)
         if not self._record_start(execution_id, remember_until_ms):
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this file was being written before on this instance")
-        return write_file(order)
+        return write_file(order, lambda place: self.policy.check_file(order, place))
 
     def _run_script(
         self,

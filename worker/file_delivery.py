@@ -12,7 +12,7 @@ import pwd
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..broker_config.clock import now_ms
@@ -30,8 +30,11 @@ _UNCHANGED = -1
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def write_file(order: FileOrder) -> Outcome:
+def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None) -> Outcome:
     """Write the file and tell so.
+
+    ``permit`` is given the folder that was really opened, and raises where nothing may be written: between a look at
+    the path and its opening, somebody who may change a folder on the way can have made it lead elsewhere.
 
     Raises:
         NotStarted: with the code of the reason; the target is as it was.
@@ -41,6 +44,7 @@ def write_file(order: FileOrder) -> Outcome:
     mode = _mode_of(order.mode)
     uid, gid = _uid_of(order.owner), _gid_of(order.group, order.owner)
     with _folder(order.target_directory) as folder:
+        permit(_place_of(folder, order.target_directory))
         if not order.overwrite and _exists(order.name, folder):
             raise _exists_already(order)
         _refuse_folder(order, folder)
@@ -123,6 +127,14 @@ def _folder(path: str) -> Iterator[int]:
         yield folder
     finally:
         os.close(folder)
+
+
+def _place_of(folder: int, path: str) -> str:
+    """Where an open folder is; on systems that do not tell, where its path leads now."""
+    try:
+        return str(Path(f"/proc/self/fd/{folder}").readlink())
+    except OSError:
+        return os.path.realpath(path)
 
 
 def _check_name(name: str) -> None:

@@ -98,13 +98,13 @@ class PolicyGuard:
         username = order.username or self._own_user
         self._check(Wish(username, order.content, order.launcher, order.timeout_seconds))
 
-    def check_file(self, order: FileOrder) -> None:
-        """Check a file that is to be written.
+    def check_file(self, order: FileOrder, place: str = "") -> None:
+        """Check a file that is to be written, into ``place`` where that is known, else where its path leads.
 
         Raises:
             NotStarted: refused by local policy, with the rule.
         """
-        self._check(Wish(order.owner or self._own_user, order.content, directory=order.target_directory))
+        self._check(Wish(order.owner or self._own_user, order.content, directory=place or order.target_directory))
 
     def _check(self, wish: Wish) -> None:
         policy, problem = self._file.in_force()

@@ -11,6 +11,7 @@ from cloud_assistant.broker_config.messages import FileOrder
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker import file_delivery
 from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
 
 
 def order(folder: Path, **changed: object) -> FileOrder:
@@ -99,3 +100,22 @@ def test_an_order_that_cannot_be_carried_out(tmp_path: Path, changed: dict[str, 
         file_delivery.write_file(order(tmp_path, **changed))
     assert caught.value.error_code == code
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_exchanged_after_the_policy_was_asked_is_not_written_into(tmp_path: Path) -> None:
+    allowed, elsewhere, theirs = tmp_path / "allowed", tmp_path / "elsewhere", tmp_path / "allowed" / "theirs"
+    for folder in (allowed, elsewhere, theirs):
+        folder.mkdir()
+    policy = tmp_path / "agent.toml"
+    policy.write_text(f"[files]\ndirectories = ['{allowed}']")
+    guard = PolicyGuard(PolicyFile(str(policy), owner_uid=os.geteuid()), "app")
+    sent = order(theirs)
+    guard.check_file(sent)
+    theirs.rmdir()
+    theirs.symlink_to(elsewhere)
+
+    with pytest.raises(NotStarted, match=f"{elsewhere} is not within"):
+        file_delivery.write_file(sent, lambda place: guard.check_file(sent, place))
+
+    assert list(elsewhere.iterdir()) == []
+    file_delivery.write_file(order(allowed), lambda place: guard.check_file(sent, place))
