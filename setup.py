@@ -22,17 +22,18 @@ def packages() -> list[str]:
     return found
 
 
-#: What an instance needs: Celery with its Redis transport, and nothing that serves HTTP.
+#: What an instance needs: Celery, hiredis for the agent's own transport, and nothing that serves HTTP.
 AGENT = [
-    "celery[redis]>=5.7,<6",
+    "celery>=5.7,<6",
     "kombu>=5.7,<6",
     "hiredis>=3.2,<4",
     "msgspec>=0.21,<1",
     "cryptography>=45",
     "click>=8.1,<9",
 ]
-#: What the control side needs on top: the scheduler's cron, HTTP, the monitor, a local server.
+#: What the control side needs on top: the scheduler's cron, HTTP, the monitor with kombu's Redis transport, a server.
 CONTROL = [
+    "kombu[redis]>=5.7,<6",
     "croniter>=7,<8",
     "tzdata>=2026.1",
     "starlette>=1.0,<2",

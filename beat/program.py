@@ -11,6 +11,8 @@ from celery.beat import Service
 from ..broker_config.celery_app import create_app
 from ..broker_config.errors import SettingsInvalid
 from ..broker_config.program_log import logger, set_up
+from ..broker_config.redis_transport import broker_options
+from ..broker_config.redis_url import parse_url
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Value
 from .scheduler import Scheduler
@@ -25,8 +27,8 @@ def run(overrides: Mapping[str, Value], *, config: str = "", debug: bool = False
     set_up(debug=debug)
     try:
         settings = load(overrides, config=config).settings
-        app = create_app(settings.redis_url, name="cloud_assistant.beat")
-        app.conf.beat_enable_remote_control = False
+        broker = broker_options(parse_url(settings.redis_url))
+        app = create_app("cloud_assistant.beat", beat_enable_remote_control=False, **broker)
         service = Service(app, scheduler_cls=partial(Scheduler, settings=settings), remote_control=False)
         # Made here and not in start(), so that a bad setting ends the program with its own line.
         _log.info("beat starts redis=%s", service.scheduler.address)

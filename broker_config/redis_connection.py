@@ -1,8 +1,8 @@
 """One socket to Redis that speaks RESP2: connect, sign in, send packed commands, read replies.
 
-hiredis packs and parses; this file only moves bytes. redis-py is not used on our own path because importing it costs
-150 ms and 16 MB here (it brings asyncio along) and 60–100 µs of CPU per command: more than the whole command line
-may take. kombu still uses redis-py for the queues.
+hiredis packs and parses; this file only moves bytes. redis-py is not used because importing it costs 150 ms and 16 MB
+here (it brings asyncio along) and 60–100 µs of CPU per command: more than the whole command line may take. Flower alone
+reads its events through kombu's own transport, and so through redis-py.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class RedisConnection:
     def __init__(
         self, address: RedisAddress, *, timeout_seconds: float, connect_timeout_seconds: float, name: str
     ) -> None:
-        """Connect and sign in.
+        """Connect and sign in. With ``timeout_seconds=0`` nothing is ever waited for after that: see ``read_ready``.
 
         Raises:
             RedisUnreachable: no server answers there in time.
@@ -100,7 +100,7 @@ class RedisConnection:
             return reply
         try:
             decrypted = self._tls and self._socket.pending()  # type: ignore[attr-defined]  # an SSLSocket
-            if not decrypted and not _has_something_to_read(self._socket, timeout_seconds):
+            if not decrypted and not self.has_news(timeout_seconds):
                 return None
             return self._read()
         except OSError as exc:
@@ -124,6 +124,24 @@ class RedisConnection:
             self.close()
             raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
 
+    def read_ready(self) -> list[Any]:
+        """Read the next reply as far as it has come: a list of it, empty while it is not whole. Never waits.
+
+        For a connection that was made with a timeout of 0, whose ``fileno`` an event loop watches.
+
+        Raises:
+            RedisUnreachable: the connection broke; it must not be used again.
+        """
+        try:
+            return [self._read()]
+        except BlockingIOError:
+            return []
+        except OSError as exc:
+            if self._tls and _tls_wants_more(exc):
+                return []
+            self.close()
+            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+
     def send(self, command: Command) -> None:
         """Send one command and read nothing: for SUBSCRIBE and the like."""
         try:
@@ -134,11 +152,21 @@ class RedisConnection:
 
     def is_stale(self) -> bool:
         """Tell whether the server has closed, or said something unasked on, an idle connection."""
-        return self._socket.fileno() < 0 or _has_something_to_read(self._socket, 0)
+        return self._socket.fileno() < 0 or self.has_news(0)
+
+    def has_news(self, timeout_seconds: float) -> bool:
+        """Wait until there is something to read, or the end; tell whether it came in time."""
+        return _has_something_to_read(self._socket, timeout_seconds)
 
     def fileno(self) -> int:
         """The socket, for select()."""
         return self._socket.fileno()
+
+    def shut_down(self) -> None:
+        """Break the connection: whoever reads from it, or is about to, learns of it. Any thread may call this."""
+        with contextlib.suppress(OSError):
+            # The plain socket's way: with TLS, Python would take the session from under a thread that is reading.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket; twice is harmless."""
@@ -230,6 +258,13 @@ def tls_client(address: RedisAddress) -> "TlsClient":
         ca_option="?ca=FILE in the Redis URL",
         cert_option="?cert=FILE&key=FILE in the Redis URL",
     )
+
+
+def _tls_wants_more(exc: OSError) -> bool:
+    """Tell whether TLS only waits for the rest of what it needs."""
+    import ssl  # lazy: only rediss:// needs it
+
+    return isinstance(exc, ssl.SSLWantReadError)
 
 
 def master_of(address: RedisAddress, timeout_seconds: float) -> tuple[str, int]:

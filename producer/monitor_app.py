@@ -7,12 +7,16 @@ from functools import partial
 
 from ..broker_config.celery_app import create_app
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_transport import broker_options
 from ..broker_config.settings import load
 from .monitor_control import ReportedControl
 
-_redis_url = load().settings.redis_url
+_redis = Redis(load().settings.redis_url, name="flower")
 
-app = create_app(_redis_url)
-# With an expiry, kombu would keep its deadline by Lua of its own, which Flower's Redis user may not run.
-app.conf.event_queue_expires = None
-app.control_cls = partial(ReportedControl, redis=Redis(_redis_url, name="flower"))
+app = create_app(
+    "cloud_assistant",
+    # With an expiry, kombu would keep its deadline by Lua of its own, which Flower's Redis user may not run.
+    event_queue_expires=None,
+    **broker_options(_redis.address),
+)
+app.control_cls = partial(ReportedControl, redis=_redis)

@@ -50,8 +50,7 @@ class ActivationActions:
             )
             return {"ActivationId": activation_id, "ActivationCode": code}
 
-        # Of a code nothing but a digest is kept: whoever reads Redis must not be able to join.
-        return once_per_token(self._redis, call, act, is_secret=True)
+        return once_per_token(self._redis, call, act)
 
     def describe_activations(self, call: Call) -> Fields:
         """List activations, newest first; without their codes, which nobody can tell any more."""

@@ -40,13 +40,13 @@ _CHANGED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "lists": (
         (
-            "queue",  # kombu takes messages, the reconciler puts back lost ones
+            "queue",  # the consumer takes messages, the reconciler puts back lost ones
             "control",  # stop requests are taken
         ),
         (
-            "brpop",  # kombu waits for a message
+            "brpop",  # the consumer waits for a message
             "blpop",  # the lane waits for a control message
-            "llen",  # kombu and the heartbeat count messages
+            "llen",  # the heartbeat counts messages
             "lpush",  # the reconciler puts back a message
         ),
     ),
@@ -83,7 +83,7 @@ _COMMANDS = (
     "fcall",
     "time",  # deadlines are judged by Redis' clock
     "publish",
-    "ping",  # health checks
+    "ping",  # whether kept credentials still serve, before an agent is started with them
     "select",  # where the database is not 0
     "client|setname",  # so that CLIENT LIST shows who is who
 )

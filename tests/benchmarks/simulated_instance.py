@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.celery_app import POLLING_INTERVAL_SECONDS
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import (
     Claimed,
@@ -35,6 +34,7 @@ from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.event_outbox import EventOutbox
 from cloud_assistant.worker.identity import Identity
 from cloud_assistant.worker.key_ring import KeyRing
+from cloud_assistant.worker.queue_line import WAIT_SECONDS
 from cloud_assistant.worker.verification import Verifier
 
 #: Commands to send in one go, for which it is sent the replies.
@@ -83,7 +83,7 @@ class SimulatedInstance:
         while True:
             if not has_lane and monotonic() >= self._beat_at:
                 yield from self._beat()
-            [popped] = yield [("BRPOP", keys.queue(self._instance_id), POLLING_INTERVAL_SECONDS)]
+            [popped] = yield [("BRPOP", keys.queue(self._instance_id), WAIT_SECONDS)]
             if popped is not None:
                 yield from self._execute(*_arguments(popped[1]))
 

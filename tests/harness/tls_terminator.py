@@ -82,10 +82,11 @@ class TlsTerminator:
             try:
                 await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                # Before anything is waited for: the end of the test may cancel that.
+                before.close()
                 for one in carrying:
                     one.cancel()
                 await asyncio.gather(*carrying, return_exceptions=True)
-                before.close()
         writer.close()
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""The queue's connection, which is kombu's, checks and shows the same certificates as our own."""
+"""Kombu's connection, by which events are read, checks and shows the same certificates as our own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,6 +8,8 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from cloud_assistant.broker_config.celery_app import create_app
+from cloud_assistant.broker_config.redis_transport import broker_options
+from cloud_assistant.broker_config.redis_url import parse_url
 from harness.certificates import Authority
 from harness.redis_server import RedisServer
 from harness.tls_terminator import TlsTerminator
@@ -35,7 +37,7 @@ def ports(redis_server: RedisServer, authority: Authority) -> Iterator[dict[str,
 
 
 def connect(port: int, ca: Path, own: str) -> None:
-    app = create_app(f"rediss://127.0.0.1:{port}/0?ca={ca}{own}")
+    app = create_app("test", **broker_options(parse_url(f"rediss://127.0.0.1:{port}/0?ca={ca}{own}")))
     with app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
 
