@@ -82,8 +82,13 @@ class FileServing:
         await _send(send, 200, entry.signed.text.encode())
 
     async def _serve_file(self, request: HttpRequest, sha256: str, send: Send) -> None:
-        stored, file = await self._in_thread(lambda: self._opened(sha256))
+        # Counted from here on, not once the file is open: those who ask together would all find room.
         self._downloads_count += 1
+        try:
+            stored, file = await self._in_thread(lambda: self._opened(sha256))
+        except BaseException:
+            self._downloads_count -= 1
+            raise
         try:
             # The name is the digest, so what stands under it never changes.
             etag = f'"{sha256}"'
