@@ -1,6 +1,5 @@
 """``assist access-key``: keys for people and scripts that talk to the gateway."""
 
-import getpass
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 import msgspec
 
 from ...broker_config.clock import iso_seconds
+from ..auditing import local_user
 from ..security.access_keys import AccessKeys, StoredAccessKey
 from ..security.scopes import Scope
 from .argument_types import Pair, mapping
@@ -75,7 +75,7 @@ def create(call: Call, *, name: str, role: str, **limits: Any) -> None:
 
     A limit that is given narrows what the role allows; all that are given must be kept.
     """
-    access_key_id, secret = _keys(call).create(name or getpass.getuser(), role, _scope(**limits))
+    access_key_id, secret = _keys(call).create(name or local_user().name, role, _scope(**limits))
     if call.wants_json:
         call.print_json({"AccessKeyId": access_key_id, "AccessKeySecret": secret})
         return

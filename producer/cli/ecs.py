@@ -1,12 +1,12 @@
 """``assist ecs``: any action of the API by its own name, as the service's command line takes it."""
 
-import getpass
 import threading
 from typing import Any
 
 import click
 
 from ...broker_config.errors import RequestInvalid
+from ..auditing import local_user
 from ..gateway.access_keys import AccessKey
 from ..gateway.action_table import action_registry
 from ..gateway.actions import Call as ActionCall
@@ -62,7 +62,7 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
         raise RequestInvalid(
             f"{registry.unknown(asked.action)} There are: {', '.join(registry)}", code="InvalidAction.NotFound"
         )
-    caller = AccessKey("", "", active=True, principal=getpass.getuser())
+    caller = AccessKey("", "", active=True, principal=local_user().name)
     values = with_todays_names(asked.action, asked.parameters)
     request_id = new_request_id()
     try:
