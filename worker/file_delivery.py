@@ -45,10 +45,10 @@ def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None)
     uid, gid = _uid_of(order.owner), _gid_of(order.group, order.owner)
     with _folder(order.target_directory) as folder:
         permit(_place_of(folder, order.target_directory))
-        if not order.overwrite and _exists(order.name, folder):
-            raise _exists_already(order)
-        _refuse_folder(order, folder)
         try:
+            if not order.overwrite and _exists(order.name, folder):
+                raise _exists_already(order)
+            _refuse_folder(order, folder)
             _write(order, folder, mode, uid, gid)
         except FileExistsError as exc:
             raise _exists_already(order) from exc

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.messages import FileOrder
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker import file_delivery
@@ -119,3 +120,16 @@ def test_a_folder_that_was_exchanged_after_the_policy_was_asked_is_not_written_i
 
     assert list(elsewhere.iterdir()) == []
     file_delivery.write_file(order(allowed), lambda place: guard.check_file(sent, place))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_may_be_opened_and_not_entered_is_a_reason_and_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(NotStarted, match="Permission denied") as refused:
+        file_delivery.write_file(order(tmp_path, overwrite=overwrite))
+    assert refused.value.error_code == ErrorCode.FILE_CREATE_FAIL
