@@ -103,8 +103,9 @@ class SelfTest:
             return LOST
         if state in (ExecutionState.PENDING, ExecutionState.RUNNING):
             return None
-        if error_code == ErrorCode.REFUSED_BY_LOCAL_POLICY:
-            # The owner of the machine allows only what he knows; that the agent judged it is all there is to see.
+        if error_code in (ErrorCode.REFUSED_BY_LOCAL_POLICY, ErrorCode.INSTANCE_QUARANTINED):
+            # The owner of the machine allows only what he knows, or nothing runs here until somebody has looked; that
+            # the agent judged it is all there is to see.
             return ""
         if state == ExecutionState.SUCCESS and exit_code == "0" and self._proof in output:
             return ""

@@ -6,6 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import Claimed, claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import load_library, run
 from cloud_assistant.broker_config.messages import WorkOrder, decode_order
@@ -56,7 +57,7 @@ def self_test(redis: Redis) -> str:
     return str(row.decode().partition(":exec:")[2])
 
 
-def perform(redis: Redis, state: ExecutionState, output: bytes | None = None) -> None:
+def perform(redis: Redis, state: ExecutionState, output: bytes | None = None, *, error_code: str = "") -> None:
     """Claim the self-test and report how it went."""
     execution = self_test(redis)
     command = claim_command(ID, execution, epoch="e", boot_id="b", report_margin_ms=1000)
@@ -67,7 +68,11 @@ def perform(redis: Redis, state: ExecutionState, output: bytes | None = None) ->
     assert isinstance(order, WorkOrder)
     proof = order.content.removeprefix(b"echo ") + b"\n"
     done = Outcome(
-        state=state, finished_ms=1, exit_code=0, output=KeptStreams(data=proof if output is None else output)
+        state=state,
+        finished_ms=1,
+        exit_code=0,
+        error_code=error_code,
+        output=KeptStreams(data=proof if output is None else output),
     )
     finish(redis, ID, execution, state, done.fields(), live_output_ttl_ms=1, retention_ms=1000)
 
@@ -111,6 +116,15 @@ def test_a_self_test_with_another_result_fails(redis: Redis, state: ExecutionSta
     tried.look()
     perform(redis, state, output)
     assert tried.look() is Verdict.FAILED
+
+
+@pytest.mark.parametrize("code", [ErrorCode.REFUSED_BY_LOCAL_POLICY, ErrorCode.INSTANCE_QUARANTINED])
+def test_a_version_that_refuses_the_self_test_because_it_must_passes(redis: Redis, code: ErrorCode) -> None:
+    tried = trial(redis)
+    beat(redis)
+    tried.look()
+    perform(redis, ExecutionState.INVALID, b"", error_code=code)
+    assert tried.look() is Verdict.PASSED
 
 
 def test_a_machine_whose_slots_are_all_taken_gets_more_time(redis: Redis) -> None:
