@@ -15,7 +15,7 @@ import deb_package
 import dependencies
 import interpreter
 import rpm_package
-from bundle_facts import Facts, repository_version
+from bundle_facts import facts_here, repository_version
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _STARTS_COUNT = 9
@@ -26,7 +26,7 @@ def main() -> int:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="assist-bundle-") as scratch:
-        facts = Facts(repository_version(REPOSITORY), platform.system().lower(), platform.machine())
+        facts = facts_here(repository_version(REPOSITORY))
         root = Path(scratch) / facts.top
         _say(f"collecting {facts.top} for {facts.os} on {facts.arch} with Python {platform.python_version()}")
         interpreter.collect(root / "lib" / "python", Path(scratch))

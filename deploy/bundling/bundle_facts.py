@@ -1,10 +1,13 @@
 """What a bundle is called."""
 
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 NAME = "cloud-assistant-agent"
+#: What systems call a processor → what agents and install scripts ask for.
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Facts:
     def stem(self) -> str:
         """The archive's name without its ending."""
         return f"{self.top}-{self.os}-{self.arch}"
+
+
+def facts_here(version: str) -> Facts:
+    """Version and platform of a bundle that is built on this machine."""
+    machine = platform.machine().lower()
+    return Facts(version, platform.system().lower(), _ARCHITECTURES.get(machine, machine))
 
 
 def repository_version(repository: Path) -> str:

@@ -26,6 +26,8 @@ def build(bundle: Path, out: Path, facts: Facts, scratch: Path) -> Path:
     package_tree.lay_out(bundle, tree, facts, unit_folder="lib/systemd/system")
     control = tree / "DEBIAN"
     control.mkdir()
+    # Whatever the umask of the builder: dpkg-deb takes nothing narrower.
+    control.chmod(0o755)
     (control / "control").write_text(
         f"Package: {NAME}\nVersion: {facts.version}\nArchitecture: {architecture}\n"
         f"Maintainer: Cloud Assistant <root@localhost>\nInstalled-Size: {package_tree.size_kilobytes(tree)}\n"

@@ -9,7 +9,8 @@ from bundle_facts import Facts
 
 SERVICE = "cloud-assistant-agent"
 PREFIX = Path("opt/cloud-assistant")
-ENVIRONMENT_FILE = "etc/cloud-assistant/agent.env"
+PRIVATE_FOLDER = "etc/cloud-assistant"
+ENVIRONMENT_FILE = f"{PRIVATE_FOLDER}/agent.env"
 SUMMARY = "Agent of Cloud Assistant: runs commands on this machine"
 DESCRIPTION = """\
  Connects to the Redis of a Cloud Assistant installation, listens on nothing, and runs the commands that are signed for
@@ -34,6 +35,8 @@ def lay_out(bundle: Path, tree: Path, facts: Facts, *, unit_folder: str) -> None
     link.symlink_to(f"/{PREFIX}/current/bin/assist-agent")
     for folder in (path for path in tree.rglob("*") if path.is_dir() and not path.is_symlink()):
         folder.chmod(0o755)
+    # Credentials will lie here, perhaps copied there with an ordinary umask.
+    (tree / PRIVATE_FOLDER).chmod(0o700)
 
 
 def script(name: str, facts: Facts) -> str:

@@ -27,6 +27,7 @@ Requires: /bin/sh
 /{prefix}
 /usr/bin/assist-agent
 /usr/lib/systemd/system/{service}.service
+%dir %attr(0700,root,root) /{private_folder}
 %config(noreplace) /{environment_file}
 %config(noreplace) /etc/init.d/{service}
 %post
@@ -58,6 +59,7 @@ def build(bundle: Path, out: Path, facts: Facts, scratch: Path) -> Path:
             description=package_tree.DESCRIPTION,
             prefix=package_tree.PREFIX,
             service=package_tree.SERVICE,
+            private_folder=package_tree.PRIVATE_FOLDER,
             environment_file=package_tree.ENVIRONMENT_FILE,
             post=_body("after_install.sh", facts),
             preun=_body("before_remove.sh", facts),

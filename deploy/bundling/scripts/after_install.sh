@@ -4,7 +4,8 @@ set -e
 case "${1:-}" in abort-*) exit 0 ;; esac
 name=cloud-assistant-agent
 
-for folder in /etc/cloud-assistant /var/lib/cloud-assistant /var/log/cloud-assistant; do
+# /etc/cloud-assistant comes with the package, closed to others like these.
+for folder in /var/lib/cloud-assistant /var/log/cloud-assistant; do
   if [ ! -d "$folder" ]; then mkdir -p "$folder" && chmod 0700 "$folder"; fi
 done
 

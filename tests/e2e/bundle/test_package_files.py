@@ -1,0 +1,75 @@
+"""What the packages put where, whoever built them; from a bundle that is a single line of shell."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.worker.upgrade.bundle import this_system
+from harness.needs import skip_without
+
+_REPOSITORY = Path(__file__).parents[3]
+_BUILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import MODULE
+from bundle_facts import Facts
+folder = Path(sys.argv[2])
+print(MODULE.build(folder / "bundle", folder, Facts("1.0", "linux", "x86_64"), folder / "scratch"))
+"""
+
+
+def built(folder: Path, module: str, tool: str) -> Path:
+    """Build one kind of package as somebody whose umask keeps others out."""
+    if shutil.which(tool) is None:
+        skip_without(tool, f"Install the package that has {tool}.")
+    program = folder / "bundle" / "bin" / "assist-agent"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho '#!/bin/sh'\n")
+    program.chmod(0o755)
+    (folder / "scratch").mkdir()
+    code = _BUILD.replace("MODULE", module)
+    command = [sys.executable, "-c", code, str(_REPOSITORY / "deploy/bundling"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, umask=0o077, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[-1])
+
+
+def modes(listing: list[str]) -> dict[str, str]:
+    """Name → mode, from a long listing."""
+    lines = [line.split() for line in listing]
+    return {line[5 if line[5].startswith(".") else 8].strip("./"): line[0] for line in lines if line[0][0] != "l"}
+
+
+def closed_to_others_where_credentials_lie(found: dict[str, str]) -> bool:
+    assert found["opt/cloud-assistant/versions/1.0/bin/assist-agent"] == "-rwxr-xr-x"
+    assert found["opt/cloud-assistant/versions/1.0"] == "drwxr-xr-x"
+    return found["etc/cloud-assistant"] == "drwx------"
+
+
+def test_a_debian_package_closes_the_folder_of_the_credentials(tmp_path: Path) -> None:
+    package = built(tmp_path, "deb_package", "dpkg-deb")
+    listing = subprocess.run(["dpkg-deb", "-c", package], capture_output=True, text=True, check=True).stdout
+    assert closed_to_others_where_credentials_lie(modes(listing.splitlines()))
+
+
+def test_an_rpm_package_closes_the_folder_of_the_credentials(tmp_path: Path) -> None:
+    package = built(tmp_path, "rpm_package", "rpmbuild")
+    listing = subprocess.run(["rpm", "-qplv", package], capture_output=True, text=True, check=True).stdout
+    assert closed_to_others_where_credentials_lie(modes(listing.splitlines()))
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "amd64", "AMD64", "aarch64", "arm64", "riscv64"])
+def test_a_bundle_is_named_as_agents_ask_for_it(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        f"import platform, sys; platform.machine = lambda: {machine!r}; sys.path.insert(0, sys.argv[1]);"
+        " from bundle_facts import facts_here; facts = facts_here('1.0'); print(facts.os, facts.arch)"
+    )
+    command = [sys.executable, "-c", code, str(_REPOSITORY / "deploy/bundling")]
+    named = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert tuple(named) == this_system()
