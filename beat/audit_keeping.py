@@ -20,6 +20,9 @@ from ..broker_config.settings_table import Settings
 
 #: The limit may be passed by so much, so that entries are removed in pieces and not one by one.
 _SLACK_SHARE = 0.1
+#: Entries read in one piece, and removed in one turn.
+_PIECE_COUNT = 1_000
+_REMOVED_PER_TURN_COUNT = 50_000
 
 _log = logger("beat")
 
@@ -60,9 +63,9 @@ class AuditKeeper:
         count = self._redis.call("XLEN", keys.AUDIT)
         if count <= self._keep_count * (1 + _SLACK_SHARE):
             return
-        # The statement is one entry more; the first entry that stays gives the place.
-        first_kept = self._redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", self._keep_count)[-1]
-        last_gone = self._redis.call("XREVRANGE", keys.AUDIT, f"({first_kept[0].decode()}", "-", "COUNT", 1)[0]
+        last_gone = self._last_of_surplus(count - self._keep_count)
+        if last_gone is None:
+            return
         fields = dict(zip(last_gone[1][::2], last_gone[1][1::2], strict=True))
         through, mac = fields[b"number"].decode(), fields[b"mac"].decode()
         statement = AuditEntry(
@@ -73,8 +76,29 @@ class AuditKeeper:
             facts={"Through": through, "Mac": mac},
         )
         self._chain.append([statement])
+        # The statement at least comes after them.
+        first_kept = self._redis.call("XRANGE", keys.AUDIT, f"({last_gone[0].decode()}", "+", "COUNT", 1)[0]
         self._redis.call("XTRIM", keys.AUDIT, "MINID", first_kept[0])
         _log.info("removed the oldest entries of the audit through=%s kept=%d", through, self._keep_count)
+
+    def _last_of_surplus(self, surplus_count: int) -> tuple[bytes, list[bytes]] | None:
+        """The last of the oldest entries that are too many, or of as many as are removed in one turn.
+
+        ``None`` when another beat was faster.
+
+        Read from the old end, piece by piece: those that stay are ten times as many, and all of them at once would be
+        more than a beat may take of memory.
+        """
+        left_count, start = min(surplus_count, _REMOVED_PER_TURN_COUNT), "-"
+        while True:
+            found = self._redis.call("XRANGE", keys.AUDIT, start, "+", "COUNT", min(left_count, _PIECE_COUNT))
+            if not found:
+                return None
+            left_count -= len(found)
+            place, fields = found[-1]
+            if not left_count:
+                return place, fields
+            start = f"({place.decode()}"
 
     def _note_end(self, path: Path) -> None:
         last = self._redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", 1)

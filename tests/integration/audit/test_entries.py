@@ -222,6 +222,31 @@ def test_what_is_removed_for_its_age_is_stated_and_the_rest_stays_verifiable(
     assert "the beginning is missing" in verify_audit(redis, find_master_keys(settings)).problem
 
 
+class _Measured(Redis):
+    """Notes how many parts the longest reply had."""
+
+    longest = 0
+
+    def call(self, *command: Argument, timeout_seconds: float | None = None) -> Any:
+        reply = super().call(*command, timeout_seconds=timeout_seconds)
+        self.longest = max(self.longest, len(reply) if isinstance(reply, list) else 0)
+        return reply
+
+
+def test_the_audit_is_shortened_without_reading_all_that_stays(redis: Redis, settings: Settings) -> None:
+    entry = AuditEntry(at_ms=1, who=Who(kind="beat"), action="Sample", outcome=Outcome.DONE)
+    chain = chain_of(redis, settings)
+    for _ in range(35):
+        chain.append([entry] * 100)
+    small = replace(settings, limits=replace(settings.limits, audit_count=3_000))
+    measured = _Measured(settings.redis_url)
+    AuditKeeper(measured, chain, small).work()
+    measured.close()
+    assert measured.longest <= 1_000
+    found = verify_audit(redis, find_master_keys(settings))
+    assert (found.problem, found.first_number, found.last_number) == ("", 501, 3_501)
+
+
 def test_the_keeper_notes_the_end_outside_of_redis_and_does_not_take_the_note_back(
     assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
