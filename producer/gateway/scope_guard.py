@@ -82,6 +82,7 @@ class ScopeGuard:
         _require_command(scope, command_id)
         command = command_library.load(self._redis, command_id)
         _require_user(scope, call.parameters.text("Username") or command.username)
+        _require_launcher(call, call.parameters.text("Launcher") or command.launcher, command.launcher)
         self._targets(call)
 
     def _send_file(self, call: Call) -> None:
@@ -101,6 +102,7 @@ class ScopeGuard:
             # Others run it on instances that this key may not touch.
             raise _refused(_tags_rule(scope), "and stored commands run on other instances too; name it in --command")
         command = command_library.load(self._redis, command_id)
+        _require_launcher(call, call.parameters.text("Launcher", command.launcher), command.launcher)
         for user_name in (command.username, call.parameters.text("Username", None)):
             if user_name is not None:
                 _require_user(scope, user_name)
@@ -110,6 +112,10 @@ class ScopeGuard:
 
     def _modify_invocation(self, call: Call) -> None:
         if call.parameters.text("CommandContent"):
+            self._no_unstored(call)
+        record = load_invocation(self._redis, call.parameters.required("InvokeId")).record
+        if call.parameters.boolean("EnableParameter", False) and not record.command.enable_parameter:
+            # Values would become part of a text that was stored to be run as it stands.
             self._no_unstored(call)
         self._invocation(call, ())
         self._require_instances(call, instance_ids_of(call.parameters))
@@ -208,6 +214,13 @@ def _require_user(scope: Scope, user_name: str) -> None:
     if not scope.permits_user(user_name):
         rule = " ".join(f"user-name={one}" for one in scope.user_names)
         raise _refused(rule, f"which does not include {user_name[:70] or 'root, the account used when none is named'}")
+
+
+def _require_launcher(call: Call, wanted: str, stored: str) -> None:
+    """A launcher is a command line of its own: where only what is stored may run, it must be the stored one."""
+    scope = call.caller.scope
+    if scope.command_ids and wanted != stored:
+        raise _refused(_commands_rule(scope), "and a Launcher that is not stored with it runs something else")
 
 
 def _tags_rule(scope: Scope) -> str:

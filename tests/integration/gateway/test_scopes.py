@@ -175,6 +175,15 @@ def test_a_key_limited_to_commands_invokes_these_and_runs_nothing_else(scene: Sc
     assert refused(call("SendFile", **file, InstanceId__1="mi-prod"), rule)
     assert refused(call("StopInvocation", InvokeId=scene.on_prod), rule)
     assert refused(call("DeregisterManagedInstance", InstanceId="mi-prod"), "whole fleet")
+    # A launcher is a command line of its own.
+    launched = {"CommandId": scene.command_id, "Launcher": "sh -c 'evil' #"}
+    assert refused(call("InvokeCommand", **launched, InstanceId__1="mi-prod"), rule)
+    assert refused(call("ModifyCommand", **launched), rule)
+    scene.assistant.modify_command(scene.command_id, launcher="nice sh")
+    stored = {"CommandId": scene.command_id, "Launcher": "nice sh"}
+    assert call("InvokeCommand", **stored, InstanceId__1="mi-prod")[0] == 200
+    assert call("ModifyCommand", **stored)[0] == 200
+    assert refused(call("ModifyCommand", CommandId=scene.command_id, Launcher=""), rule)
     commands = call("DescribeCommands")[1]
     assert [one["CommandId"] for one in commands["Commands"]["Command"]] == [scene.command_id]
     results = call("DescribeInvocationResults")[1]["Invocation"]["InvocationResults"]["InvocationResult"]
@@ -208,6 +217,8 @@ def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> 
     assert refused(call("ModifyInvocationAttribute", InvokeId=timed, InstanceId__1="mi-prod"), "env=test")
     limited = scene.key(Scope(command_ids=[scene.other_command_id]))
     assert refused(limited("ModifyInvocationAttribute", InvokeId=timed, CommandContent="evil"), "command=")
+    braces = {"EnableParameter": "true", "Parameters": '{"x": "$(evil)"}'}
+    assert refused(limited("ModifyInvocationAttribute", InvokeId=timed, **braces), "command=")
     other = scene.key(Scope(command_ids=[scene.command_id]))
     assert refused(other("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "command=")
     as_user = scene.key(Scope(user_names=["deploy"]))
