@@ -20,6 +20,7 @@ cloud_assistant_running_seconds                      histogram  of executions en
 cloud_assistant_executions_total{state,error_code}   counter    executions that ended, seen since this gateway began
 cloud_assistant_executions_unobserved_total          counter    executions not looked at because there were too many
 cloud_assistant_timed_invocations_active             gauge      timed invocations that will come due again
+cloud_assistant_beat_up                              gauge      1 when a beat was at work, at most seconds ago
 ===================================================  =========  ====================================================
 
 The cost of a scrape does not depend on the history: at most ``OPEN_COUNT`` executions and ``INSTANCES_COUNT``
@@ -50,6 +51,8 @@ OPEN_COUNT = 20_000
 INSTANCES_COUNT = 50_000
 _CHUNK_COUNT = 1_000
 _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+#: Each leaves a mark for nine tenths of the time until its next turn, and none for long when no beat runs.
+_BEAT_WORKS = ("sweep", "settle", "keep the audit")
 _ROW_FIELDS = ("state", "error_code", "created_ms", "claimed_ms", "finished_ms")
 _KNOWN_CODES = frozenset(code.value for code in ErrorCode)
 
@@ -76,6 +79,7 @@ class Metrics:
         self._timed = Gauge(
             prefix + "timed_invocations_active", "Timed invocations that will come due again.", registry=registry
         )
+        self._beat = Gauge(prefix + "beat_up", "1 when a beat was at work, at most seconds ago.", registry=registry)
         self._open = Gauge(prefix + "executions_open", "Unfinished executions now.", ["state"], registry=registry)
         self._oldest = Gauge(
             prefix + "oldest_waiting_seconds", "Age of the oldest execution no agent has taken.", registry=registry
@@ -111,18 +115,20 @@ class Metrics:
         started = monotonic_seconds()
         self._redis.call("PING")
         self._round_trip.set(monotonic_seconds() - started)
-        memory, registered, clock, boot, open_count = self._redis.pipeline_or_raise(
+        memory, registered, clock, boot, open_count, beat_marks = self._redis.pipeline_or_raise(
             [
                 ("INFO", "memory"),
                 ("ZCARD", keys.INSTANCES),
                 ("ZCARD", keys.TIMED_DUE),
                 ("ZCARD", keys.TIMED_BOOT),
                 ("ZCARD", keys.DEADLINES),
+                ("EXISTS", *(keys.beat_turn(work) for work in _BEAT_WORKS)),
             ]
         )
         self._memory.set(_used_memory_bytes(memory))
         self._registered.set(registered)
         self._timed.set(clock + boot)
+        self._beat.set(min(1, beat_marks))
         self._online.set(self._online_count())
         self._look_at_executions(max(0, open_count - OPEN_COUNT))
 

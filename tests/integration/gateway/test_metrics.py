@@ -12,7 +12,9 @@ from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, metrics
 from cloud_assistant.producer.targets import Targets
+from harness.eventually import eventually
 from harness.redis_server import RedisServer
+from harness.system import System
 
 
 def figure(text: str, name: str) -> float:
@@ -67,3 +69,13 @@ def test_too_many_executions_are_said_and_not_looked_at(
         text = metrics.Metrics(assistant.redis).rendered()[0].decode()
         assert figure(text, "executions_unobserved_total") == 3
         assert figure(text, 'executions_open{state="Pending"}') == 2
+
+
+def test_it_is_seen_whether_a_beat_is_at_work(system: System) -> None:
+    with Assistant(system.redis_url) as assistant:
+        found = metrics.Metrics(assistant.redis)
+        assert figure(found.rendered()[0].decode(), "beat_up") == 0
+        beat = system.start_beat()
+        eventually(lambda: figure(found.rendered()[0].decode(), "beat_up") == 1, what="the beat is seen")
+        beat.sigkill()
+        eventually(lambda: figure(found.rendered()[0].decode(), "beat_up") == 0, what="it is seen to be gone")
