@@ -13,6 +13,7 @@ with a row for each due time; when there are very many, with one row for all of 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from ..broker_config.due_stretch import last_due
 from ..broker_config.functions.timed import SkippedDue
@@ -75,7 +76,7 @@ def decide(timed: Timed, calendar: Callable[[], Calendar], policies: Policies, n
     start_ms = max(now_ms, due.utc_ms)
     deadline_ms = following.utc_ms - 1 if following else start_ms + _within_ms(timed, policies)
     if timed.deliver_within_ms:
-        deadline_ms = min(deadline_ms, start_ms + timed.deliver_within_ms)
+        deadline_ms = min(deadline_ms, start_ms + _within_ms(timed, policies))
     return Fire(due, following, ends, deadline_ms, timed.schedule.overlap)
 
 
@@ -134,7 +135,7 @@ def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int
         wait_ms = policies.misfire_limit_count * timed.timeout_seconds * 1000
         deadline_ms = max(deadline_ms, now_ms + _within_ms(timed, policies) + wait_ms)
     elif timed.deliver_within_ms:
-        deadline_ms = min(deadline_ms, now_ms + timed.deliver_within_ms)
+        deadline_ms = min(deadline_ms, now_ms + _within_ms(timed, policies))
     ends = "" if following else end_reason(timed.schedule, lambda: calendar)
     late_ms = now_ms - due.utc_ms
     note = f"fired {late_ms / 1000:.1f} s late" if late_ms > MISSED_AFTER_MS else ""
@@ -156,4 +157,5 @@ def _misfire(timed: Timed, policies: Policies) -> str:
 
 
 def _within_ms(timed: Timed, policies: Policies) -> int:
-    return timed.deliver_within_ms or policies.deliver_within_ms
+    """The time for delivery, which the last of those that a jitter holds back has as well as the first."""
+    return (timed.deliver_within_ms or policies.deliver_within_ms) + ceil(timed.schedule.jitter_seconds * 1000)

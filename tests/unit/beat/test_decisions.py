@@ -93,6 +93,14 @@ def test_the_last_due_time_has_the_usual_time_for_delivery_and_ends_the_schedule
     assert decision.deadline_ms == MIDNIGHT_MS + 60_000
 
 
+def test_those_that_a_jitter_holds_back_have_the_time_for_delivery_as_well() -> None:
+    last = timed(frequency="at(2026-06-01 00:00:00)", jitter_seconds=300.0)
+    assert fire(last).deadline_ms == MIDNIGHT_MS + 300_000 + 60_000
+    assert fire(last, late_ms=6_000).deadline_ms == MIDNIGHT_MS + 6_000 + 300_000 + 60_000
+    short = timed(deliver_within_ms=30_000, jitter_seconds=120.0)
+    assert fire(short).deadline_ms == MIDNIGHT_MS + 120_000 + 30_000
+
+
 def test_after_the_end_time_there_is_no_next_due_time() -> None:
     decision = fire(timed(end_ms=MIDNIGHT_MS + 599_999))
     assert (decision.following, decision.end_reason) == (None, "end_time")
