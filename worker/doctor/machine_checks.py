@@ -72,6 +72,8 @@ def _identity(settings: Settings) -> Finding:
 
 
 def _home(home: Path) -> Finding:
+    if not _may_look(home):
+        return fail("home", f"{home} may not be looked into by this user", "run this as the agent's user")
     if not home.is_dir():
         parent = next((path for path in home.parents if path.is_dir()), Path("/"))
         if os.access(parent, os.W_OK):
@@ -114,7 +116,7 @@ def _key(settings: Settings) -> Finding:
 
 
 def _disk(home: Path) -> Finding:
-    place = next(path for path in (home, *home.parents) if path.is_dir())
+    place = next(path for path in (home, *home.parents) if _may_look(path) and path.is_dir())
     usage = shutil.disk_usage(place)
     text = f"{usage.free // 1_048_576} MiB free of {usage.total // 1_048_576} at {place}"
     if os.name == "posix":
@@ -129,7 +131,7 @@ def _disk(home: Path) -> Finding:
 
 
 def _agent(home: Path) -> Finding:
-    if home.is_dir() and not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+    if not _may_look(home) or (home.is_dir() and not os.access(home, os.R_OK | os.W_OK | os.X_OK)):
         return skip("agent", "needs home")
     last = holder(home)
     if is_held(home):
@@ -147,6 +149,15 @@ def _service() -> Finding:
     if any((Path("/") / path).exists() for path in (*places, *system.packaged)):
         return ok("service", f"installed for {system.name}")
     return warn("service", f"not installed for {system.name}", "assist-agent install")
+
+
+def _may_look(path: Path) -> bool:
+    """Whether a folder on the way to it keeps this user from telling what is there."""
+    try:
+        path.is_dir()
+    except PermissionError:
+        return False
+    return True
 
 
 def _user() -> str:

@@ -1,4 +1,5 @@
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,21 +14,22 @@ from cloud_assistant.worker.verbs.status import verb
 _NOBODY = 65534
 
 
-@pytest.fixture
-def somebody_elses_home(tmp_path: Path) -> Iterator[Path]:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
+@pytest.fixture(params=["the home", "a folder above it"])
+def somebody_elses_home(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    home = tmp_path / "above" / "home"
+    home.mkdir(mode=0o700, parents=True)
+    closed = home if request.param == "the home" else home.parent
     # Everything is imported, and the folders on the way can be passed.
     CliRunner().invoke(verb, ["--home", str(home)])
     list(machine_findings(Settings(home=str(home))))
-    home.chmod(0)
+    closed.chmod(0)
     if os.geteuid():
         yield home
-        home.chmod(0o700)
+        closed.chmod(0o700)
         return
-    modes = {folder: folder.stat().st_mode & 0o777 for folder in (tmp_path, *tmp_path.parents[:2])}
-    for folder in modes:
-        folder.chmod(0o755)
+    modes = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path, *tmp_path.parents[:2])}
+    for folder, mode in modes.items():
+        folder.chmod(mode | stat.S_IXOTH)
     os.setresuid(_NOBODY, _NOBODY, 0)
     try:
         yield home
@@ -35,7 +37,7 @@ def somebody_elses_home(tmp_path: Path) -> Iterator[Path]:
         os.setresuid(0, 0, 0)
         for folder, mode in modes.items():
             folder.chmod(mode)
-        home.chmod(0o700)
+        closed.chmod(0o700)
 
 
 def test_the_home_of_another_user_is_not_taken_for_one_without_an_agent(somebody_elses_home: Path) -> None:
