@@ -1,4 +1,6 @@
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,20 @@ def test_the_folder_of_a_delivered_execution_serves_the_next_one(tmp_path: Path)
     assert next_one == made.folder(B)
     assert next_one.stat().st_ino == number
     assert list(next_one.iterdir()) == []
+
+
+def test_an_execution_that_ends_while_the_spool_is_measured_disturbs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = spool(tmp_path)
+    made.save(A, OUTCOME)
+    scan = os.scandir
+
+    def clear_first(path: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith(A):
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", clear_first)
+
+    assert made.trim() == 0
