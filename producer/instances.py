@@ -189,7 +189,8 @@ def _stored(
         tags=msgspec.json.decode(known["tags"], type=dict[str, str]) if known.get("tags") else {},
         activation_id=known.get("activation_id", ""),
         activation_machine=known.get("activation_machine", ""),
-        quarantined=(quarantine or b"").decode("utf-8", "replace"),
+        # Whoever set it, an empty reason too keeps work away.
+        quarantined="" if quarantine is None else quarantine.decode("utf-8", "replace") or "no reason given",
         connected=bool(report),
         report=report,
         invocation_count=count,

@@ -3,6 +3,7 @@
 import threading
 
 from ...broker_config import keys, refusals_of_agents
+from ...broker_config.errors import RequestInvalid
 from ...broker_config.ledger import load_invocation
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
@@ -109,8 +110,10 @@ class Trust:
         """Give an instance no more work, until it is released.
 
         Raises:
-            NotFound: no such instance.
+            NotFound: no such instance. RequestInvalid: the reason is empty; it is what a listing shows of a quarantine.
         """
+        if not reason.strip():
+            raise RequestInvalid("a quarantine needs a reason; it is shown with the instance", code="MissingReason")
         with self.auditing.change("QuarantineInstance", what=instance_id, Reason=reason):
             instances.load(self._redis, instance_id)
             self._redis.call("HSETNX", keys.quarantine(instance_id), "reason", reason)
