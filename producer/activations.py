@@ -279,7 +279,7 @@ def check_name(name: str) -> None:
     Raises:
         RequestInvalid: ``InstanceName.InvalidPattern``.
     """
-    if not _NAME.fullmatch(name) or name.lower().startswith("http:"):
+    if not _NAME.fullmatch(name) or name.lower().startswith(("http:", "https:")):
         raise RequestInvalid(f"{name[:60]!r} cannot be the name of an instance", code="InstanceName.InvalidPattern")
 
 

@@ -198,13 +198,20 @@ def _as_seen(
     return seen, visible
 
 
+def _is_named(name: str, wanted: InvocationFilter) -> bool:
+    """Files are looked for by their exact name; the API leaves the one of a command unread under an instance id."""
+    if wanted.files:
+        return wanted.command_name in ("", name)
+    return bool(wanted.instance_id) or like(name, wanted.command_name)
+
+
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
     record = one.stored.record
     by_instance = bool(wanted.instance_id)
     return (
         (record.file is not None) == wanted.files
         and (not wanted.command_id or record.command.command_id == wanted.command_id)
-        and (by_instance or like(record.command.name, wanted.command_name))
+        and _is_named(record.command.name, wanted)
         and (by_instance or not wanted.command_type or record.command.type.value == wanted.command_type)
         and (not wanted.repeat_mode or record.schedule.repeat_mode.value == wanted.repeat_mode)
         and (wanted.timed is None or one.stored.active == wanted.timed)

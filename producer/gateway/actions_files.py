@@ -83,7 +83,6 @@ class FileActions:
         wanted = InvocationFilter(
             invoke_id=given.text("InvokeId"),
             instance_id=given.text("InstanceId"),
-            # Under an instance id this filter of invocations is not applied, so the name is compared here too.
             command_name=given.text("Name"),
             status=given.text("InvocationStatus"),
             resource_group_id=given.text("ResourceGroupId"),
@@ -92,9 +91,5 @@ class FileActions:
             files=True,
         )
         page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)
-        shapes = [
-            file_shape(one)
-            for one in page.items
-            if not wanted.command_name or one.stored.record.command.name == wanted.command_name
-        ]
+        shapes = [file_shape(one) for one in page.items]
         return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}

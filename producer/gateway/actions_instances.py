@@ -7,6 +7,7 @@ from ...broker_config.reported_values import whole_number
 from .. import instances
 from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance
+from ..paging import Page
 from ..shapes import Shape, tags_shape
 from ..visibility import EVERYTHING, Visible
 from .actions import Action, Call, Fields
@@ -48,10 +49,13 @@ class InstanceActions:
             tags=tag_filter_of(given),
             visible=visible_to(call, self._assistant.redis),
         )
-        page = self._assistant.describe_instances(wanted, page_request)
+        if status in ("", "Running", "Stopped"):
+            page = self._assistant.describe_instances(wanted, page_request)
+        else:
+            # No machine here is ever known to start or to stop.
+            page = Page([], 0, "", page_request.number, page_request.count)
         region_id = self._assistant.settings.gateway.region_id
-        known_status = status in ("", "Running", "Stopped")
-        shapes = [_instance_shape(one, region_id) for one in page.items if known_status]
+        shapes = [_instance_shape(one, region_id) for one in page.items]
         return {**page_fields(page, call.caller), "Instances": {"Instance": shapes}}
 
     def describe_cloud_assistant_status(self, call: Call) -> Fields:

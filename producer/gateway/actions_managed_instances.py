@@ -1,11 +1,10 @@
 """DescribeManagedInstances, ModifyManagedInstance, DeregisterManagedInstance: machines that an activation let in."""
 
-import re
 from collections.abc import Callable, Mapping
 
 from ...broker_config import keys
 from ...broker_config.clock import iso_seconds
-from .. import instances
+from .. import activations, instances
 from ..api import Assistant
 from ..command_library import has_tags, like
 from ..instances import StoredInstance
@@ -19,7 +18,6 @@ from .request_values import counted_instance_ids_of, page_fields, page_request_o
 from .scope_guard import visible_to
 
 INSTANCES_COUNT = 50
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
 _NAME_CHARACTERS = (2, 128)
 
 
@@ -64,8 +62,7 @@ class ManagedInstanceActions:
         name = call.parameters.required("InstanceName")
         if not _NAME_CHARACTERS[0] <= len(name) <= _NAME_CHARACTERS[1]:
             raise api_error("InstanceName.ExceedLimit")
-        if not _NAME.fullmatch(name) or "http" in name.lower():
-            raise api_error("InstanceName.InvalidPattern")
+        activations.check_name(name)
         self._managed(instance_id)
         stored = self._assistant.modify_instance(instance_id, name=name)
         return {"Instance": {"InstanceId": stored.instance_id, "InstanceName": stored.name}}

@@ -1,0 +1,52 @@
+"""What listings of the gateway show is what their counts and page tokens speak of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+
+from harness.redis_server import RedisServer
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as made:
+        for one in ("mi-1", "mi-2", "mi-3"):
+            made.assistant.add_instance(one)
+        yield made
+
+
+def send(gateway: WholeGateway, name: str) -> str:
+    file = {"Name": name, "TargetDir": "/tmp", "Content": "x", "InstanceId.1": "mi-1"}
+    status, answer = gateway.call("SendFile", file)
+    assert status == 200, answer
+    return str(answer["InvokeId"])
+
+
+@pytest.mark.parametrize("by", [{}, {"InstanceId": "mi-1"}])
+def test_files_are_found_by_name_on_the_first_page(gateway: WholeGateway, by: dict[str, str]) -> None:
+    wanted = send(gateway, "wanted")
+    for _ in range(3):
+        send(gateway, "other")
+    for page in ({"PageSize": "2"}, {"MaxResults": "2"}):
+        status, answer = gateway.call("DescribeSendFileResults", {"Name": "wanted", **by, **page})
+        assert status == 200
+        assert [one["InvokeId"] for one in answer["Invocations"]["Invocation"]] == [wanted]
+        assert answer["NextToken"] == ""
+    assert gateway.call("DescribeSendFileResults", {"Name": "wanted", **by})[1]["TotalCount"] == 1
+    status, answer = gateway.call("DescribeSendFileResults", {"Name": "want*", **by})
+    assert (answer["TotalCount"], answer["Invocations"]["Invocation"]) == (0, [])
+
+
+@pytest.mark.parametrize("page", [{"PageSize": "2"}, {"MaxResults": "2"}])
+def test_no_instance_is_counted_in_a_state_that_none_is_ever_in(gateway: WholeGateway, page: dict[str, str]) -> None:
+    status, answer = gateway.call("DescribeInstances", {"Status": "Starting", **page})
+    assert status == 200
+    assert (answer["TotalCount"], answer["NextToken"], answer["Instances"]["Instance"]) == (0, "", [])
+    assert gateway.call("DescribeInstances", {"Status": "Stopped"})[1]["TotalCount"] == 3
+
+
+def test_a_managed_instance_may_be_called_after_what_it_serves(gateway: WholeGateway) -> None:
+    for name, status in (("web-http-01", 200), ("httpd", 200), ("http:80", 400), ("HTTPS:x", 400), ("x/y", 400)):
+        assert gateway.call("ModifyManagedInstance", {"InstanceId": "mi-1", "InstanceName": name})[0] == status, name
