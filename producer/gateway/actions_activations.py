@@ -50,7 +50,8 @@ class ActivationActions:
             )
             return {"ActivationId": activation_id, "ActivationCode": code}
 
-        return once_per_token(self._redis, call, act)
+        # Of a code nothing but a digest is kept: whoever reads Redis must not be able to join.
+        return once_per_token(self._redis, call, act, is_secret=True)
 
     def describe_activations(self, call: Call) -> Fields:
         """List activations, newest first; without their codes, which nobody can tell any more."""

@@ -1,0 +1,35 @@
+"""An activation's code is in the answer that made it, again for the same client token, and nowhere in Redis."""
+
+from pathlib import Path
+
+from integration.gateway.whole_gateway import whole_gateway
+from unit.producer.gateway.signing import v1_query
+
+from cloud_assistant.producer.security.access_keys import AccessKeys
+from harness.redis_server import RedisServer
+
+
+def test_a_repeated_request_gets_the_code_and_redis_has_it_not(redis_server: RedisServer, tmp_path: Path) -> None:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as gateway:
+        asked = {"InstanceCount": "1", "ClientToken": "token-1"}
+        status, first = gateway.call("CreateActivation", asked)
+        again = gateway.call("CreateActivation", asked)[1]
+        assert status == 200
+        assert (again["ActivationId"], again["ActivationCode"]) == (first["ActivationId"], first["ActivationCode"])
+        redis = gateway.assistant.redis
+        code = first["ActivationCode"].encode()
+        assert not any(code in redis.call("DUMP", name) for name in redis.call("KEYS", "*"))
+        tokens = redis.call("KEYS", "ca:token:CreateActivation:*")
+        assert [code in redis.call("GET", name) for name in tokens] == [False]
+
+
+def test_another_key_of_the_same_name_does_not_get_it(redis_server: RedisServer, tmp_path: Path) -> None:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as gateway:
+        keys = AccessKeys(gateway.assistant.redis, gateway.assistant.trust.master)
+        answers = []
+        for _ in range(2):
+            key_id, secret = keys.create("team", "admin")
+            given = {"RegionId": "local", "InstanceCount": "1", "ClientToken": "token-1", "Format": "JSON"}
+            answers.append(gateway.post(v1_query("CreateActivation", given, secret=secret, AccessKeyId=key_id)))
+        assert [status for status, _ in answers] == [200, 403]
+        assert b"IdempotentParameterMismatch" in answers[1][1]
