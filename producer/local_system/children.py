@@ -161,7 +161,9 @@ class Child:
     def _schedule_restart(self) -> None:
         if self.state is ChildState.READY and self._elapsed() > _STEADY_SECONDS:
             self._deaths_count = 0
-        self.retry_in_seconds = min(_FIRST_DELAY_SECONDS * 2**self._deaths_count, _LONGEST_DELAY_SECONDS)
+        # Not the power of their number: after a night of deaths that is beyond all floats.
+        doubled = 2 * self.retry_in_seconds if self._deaths_count else _FIRST_DELAY_SECONDS
+        self.retry_in_seconds = min(doubled, _LONGEST_DELAY_SECONDS)
         self._deaths_count += 1
         self._enter(ChildState.WAITING)
 

@@ -106,7 +106,7 @@ def _configuration(folder: Path, port: int) -> str:
         "supervised": "no",
         "dir": _quoted(folder),
         "aclfile": _quoted(folder / "users.acl"),
-        # At most the last second is lost with the machine's power, nothing with the process.
+        # A crash of the server or the machine may forget the last two seconds; "always" costs an fsync for each request.
         "appendonly": "yes",
         "appendfsync": "everysec",
         # No snapshots on the side: the append-only files are the one copy.

@@ -127,3 +127,11 @@ def test_a_child_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     eventually(lambda: (info := proc.process(pid)) is None or info.is_zombie, 5)
+
+
+def test_a_child_that_dies_for_days_is_still_started_again(tmp_path: Path) -> None:
+    sample = child(tmp_path, "exit 1")
+    for _ in range(1_100):
+        # As look() does with each death.
+        sample._schedule_restart()
+    assert sample.retry_in_seconds == 30
