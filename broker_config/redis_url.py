@@ -12,6 +12,7 @@ import msgspec
 from .errors import SettingsInvalid
 
 _QUERY = {"db", "ca", "cert", "key", "verify", "tls", "sentinel_user", "sentinel_password"}
+_PORTS_COUNT = 65_536
 _FORMS = "redis://host:port/db, rediss://…, unix:///path?db=0 or sentinel://host:port,host:port/master/db"
 
 
@@ -54,15 +55,24 @@ def parse_url(url: str) -> RedisAddress:
     Raises:
         SettingsInvalid: the scheme, the port, the database or an option is not one of ours.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise SettingsInvalid(f"Redis URL: {exc}; use {_FORMS}") from exc
     options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     unknown = set(options) - _QUERY
     if unknown:
         raise SettingsInvalid(
             f"Redis URL: unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(_QUERY))}"
         )
+    for name in ("verify", "tls"):
+        if options.get(name, "yes") not in ("yes", "no"):
+            # A word that is not understood must not end in a connection without TLS.
+            raise SettingsInvalid(f"Redis URL: {name} is yes or no, not {options[name]!r}")
     userinfo, _, location = parts.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
+    # For messages: no password in a log.
+    shown = f"{parts.scheme}://{location}{parts.path}"
     common = RedisAddress(
         kind=parts.scheme,
         user=unquote(user),
@@ -77,17 +87,17 @@ def parse_url(url: str) -> RedisAddress:
     )
     segments = [segment for segment in parts.path.split("/") if segment]
     if parts.scheme == "unix":
-        return msgspec.structs.replace(common, path=unquote(parts.path), db=_database(options.get("db", "0"), url))
+        return msgspec.structs.replace(common, path=unquote(parts.path), db=_database(options.get("db", "0")))
     if parts.scheme in ("redis", "rediss"):
-        host, port = _host_port(location, 6379, url)
+        host, port = _host_port(location, 6379, shown)
         return msgspec.structs.replace(
-            common, kind="redis", hosts=((host, port),), db=_database("".join(segments) or "0", url)
+            common, kind="redis", hosts=((host, port),), db=_database("/".join(segments) or "0")
         )
     if parts.scheme == "sentinel":
         if not segments:
-            raise SettingsInvalid(f"Redis URL {url!r}: a sentinel address needs the master's name, as in {_FORMS}")
-        hosts = tuple(_host_port(one, 26379, url) for one in location.split(","))
-        database = _database(segments[1] if len(segments) > 1 else "0", url)
+            raise SettingsInvalid(f"Redis URL {shown!r}: a sentinel address needs the master's name, as in {_FORMS}")
+        hosts = tuple(_host_port(one, 26379, shown) for one in location.split(","))
+        database = _database("/".join(segments[1:]) or "0")
         return msgspec.structs.replace(common, hosts=hosts, master=segments[0], db=database)
     raise SettingsInvalid(f"Redis URL: scheme {parts.scheme!r} is not known; use {_FORMS}")
 
@@ -119,14 +129,17 @@ def format_url(address: RedisAddress) -> str:
     return f"{'rediss' if address.tls else 'redis'}://{at}{hosts}/{address.db}{tail}"
 
 
-def _host_port(text: str, default: int, url: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "")
+def _host_port(text: str, default: int, shown: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":") if text.rpartition(":")[2].isdecimal() else (text, "", "")
     if not (host or text):
-        raise SettingsInvalid(f"Redis URL {url!r}: no server name; use {_FORMS}")
-    return (host or text).strip("[]"), int(port) if colon else default
+        raise SettingsInvalid(f"Redis URL {shown!r}: no server name; use {_FORMS}")
+    number = int(port) if colon else default
+    if not 0 < number < _PORTS_COUNT:
+        raise SettingsInvalid(f"Redis URL {shown!r}: a port is 1 to {_PORTS_COUNT - 1}, not {number}")
+    return (host or text).strip("[]"), number
 
 
-def _database(text: str, url: str) -> int:
-    if not text.isdigit():
+def _database(text: str) -> int:
+    if not text.isdecimal():
         raise SettingsInvalid(f"Redis URL: the database must be a number, not {text!r}; use {_FORMS}")
     return int(text)

@@ -106,7 +106,7 @@ def _configuration(folder: Path, port: int) -> str:
         "supervised": "no",
         "dir": _quoted(folder),
         "aclfile": _quoted(folder / "users.acl"),
-        # A crash of the server or the machine may forget the last two seconds; "always" costs an fsync for each request.
+        # A crash of server or machine may forget the last two seconds; "always" costs an fsync for each request.
         "appendonly": "yes",
         "appendfsync": "everysec",
         # No snapshots on the side: the append-only files are the one copy.

@@ -44,8 +44,21 @@ def test_the_address_can_be_given_to_another_user() -> None:
         ("redis://", "no server name"),
         ("redis://h?tiemout=3", "unknown option 'tiemout'"),
         ("sentinel://h", "master's name"),
+        ("redis://h/1/2", "must be a number, not '1/2'"),
+        ("sentinel://h/m/1/2", "must be a number, not '1/2'"),
+        ("redis://h:99999/0", "a port is 1 to 65535, not 99999"),
+        ("redis://[::1/0", "Invalid IPv6 URL"),
+        ("sentinel://h/m/0?tls=true", "tls is yes or no, not 'true'"),
+        ("rediss://h/0?verify=0", "verify is yes or no, not '0'"),
     ],
 )
 def test_a_bad_address_says_what_is_wrong_and_what_is_right(url: str, says: str) -> None:
     with pytest.raises(SettingsInvalid, match=says):
         parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["redis://u:secret@/0", "sentinel://u:secret@h", "redis://u:secret@h:99999/0"])
+def test_what_is_said_of_a_bad_address_has_no_password(url: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        parse_url(url)
+    assert "secret" not in str(caught.value)
