@@ -102,6 +102,9 @@ def _matching_invocations(
         return [next(described) if one else None for one in stored]
 
     def matches(one: DescribedInvocation) -> bool:
+        if wanted.status and wanted.visible.limits_instances:
+            # What is filtered by is what is shown: the state of those that may be seen.
+            one, _ = _as_seen(redis, one, targets.of_each([one.stored])[0], wanted.visible)
         return _matches(one, wanted) and _is_visible(one, wanted.visible, targets)
 
     if wanted.invoke_id:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ...broker_config.clock import monotonic_seconds
-from ...broker_config.ledger import StoredInvocation, load_invocations, status_of
+from ...broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets, status_of
 from ...broker_config.states import is_final, legacy_invoke_status
 from ..api import Assistant
 from ..describing import DescribedResult, ResultFilter
@@ -109,8 +109,16 @@ class ResultActions:
         stored = page.items[0].stored if page.items else self._invocation(wanted.invoke_id)
         if stored is None or (wanted.visible is not EVERYTHING and not page.items):
             return ""
-        counts = status_of(self._assistant.redis, stored).counts
+        counts = self._counts(stored, wanted)
         return legacy_invoke_status([state for state, count in counts.items() if count], periodic_active=stored.active)
+
+    def _counts(self, stored: StoredInvocation, wanted: ResultFilter) -> Mapping[str, int]:
+        """How many executions are in which state, of those that the caller may see."""
+        redis = self._assistant.redis
+        if not wanted.visible.limits_instances:
+            return status_of(redis, stored).counts
+        seen = wanted.visible.instances(load_targets(redis, stored.record.invoke_id))
+        return fold(execution_states(redis, stored, seen)).counts
 
     def _invocation(self, invoke_id: str) -> StoredInvocation | None:
         return load_invocations(self._assistant.redis, [invoke_id])[0]

@@ -13,6 +13,7 @@ from unit.producer.gateway.signing import v1_query
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.audit_entry import decode_entry
 from cloud_assistant.broker_config.errors import RequestInvalid
+from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.gateway.action_table import action_registry
@@ -136,6 +137,22 @@ def test_a_key_limited_to_a_tag_sees_no_results_of_others(scene: Scene) -> None:
         if scene.on_prod in parameters.values():
             assert (answer["TotalCount"], answer["Status"]) == (0, "")
     assert call("DescribeInvocations", InvokeId=scene.on_prod)[1]["Invocations"]["Invocation"] == []
+
+
+def test_the_state_of_the_whole_tells_nothing_of_others(scene: Scene) -> None:
+    scene.assistant.add_instance("mi-more", tags={"env": "test"})
+    targets = Targets(instance_ids=("mi-test", "mi-more", "mi-prod"))
+    invoke_id = scene.assistant.invoke_command(scene.command_id, targets).invoke_id
+    for one in ("mi-test", "mi-more"):
+        row = keys.execution(one, execution_id(invoke_id, 0, one))
+        scene.assistant.redis.call("HSET", row, "state", "Success")
+    # A page that is not the whole.
+    asked = {"InvokeId": invoke_id, "MaxResults": "1"}
+    assert scene.key(TEST, "viewer")("DescribeInvocationResults", **asked)[1]["Invocation"]["Status"] == "Finished"
+    assert scene.key(Scope(), "viewer")("DescribeInvocationResults", **asked)[1]["Invocation"]["Status"] == "Running"
+    for status, found in (("Success", [invoke_id]), ("Finished", [invoke_id]), ("Running", []), ("Pending", [])):
+        listed = scene.key(TEST, "viewer")("DescribeInvocations", InvokeId=invoke_id, InvokeStatus=status)[1]
+        assert [one["InvokeId"] for one in listed["Invocations"]["Invocation"]] == found, status
 
 
 def test_a_key_limited_to_a_tag_sees_no_other_instances(scene: Scene) -> None:
