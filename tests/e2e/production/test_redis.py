@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from e2e.production.redis_site import REDIS_FILES, RedisSite
 
+from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer.security.agent_rights import agent_user
 from harness.eventually import eventually
 from harness.needs import skip_without
 from harness.redis_server import RedisServer, server_binary
@@ -80,6 +83,15 @@ def test_work_goes_on_after_the_master_is_killed(tmp_path: Path, operator: Syste
 
         site.servers[0].sigkill()
         eventually(lambda: "role:master" in site.cli(second, "INFO", "replication"), 30, "the replica takes over")
+
+        def all_name_it() -> bool:
+            asked = [
+                site.ask_sentinel(one, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "assistant")
+                for one in site.sentinel_ports
+            ]
+            return all(str(second) in one for one in asked)
+
+        eventually(all_name_it, 30, "every sentinel names the new master")
         after = operator.assist("run", "echo after", "--all", "--deliver-within", "60", within_seconds=70)
         assert after.exit_code == 0, after.stderr + after.stdout
         assert "after" in after.stdout
@@ -88,6 +100,27 @@ def test_work_goes_on_after_the_master_is_killed(tmp_path: Path, operator: Syste
 
         site.servers[0].start()
         eventually(lambda: "role:slave" in site.cli(first, "INFO", "replication"), 30, "the old master follows")
+
+
+def test_a_new_master_gets_the_users_that_only_the_old_one_has(tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path / "new", keeps_users=True) as new,
+        RedisServer(tmp_path / "old", keeps_users=True) as old,
+    ):
+        # Registered in the last minute: the entry was replicated, and the user was not copied yet.
+        new.cli("HSET", keys.CREDENTIALS, "i-late", "{}")
+        old.cli("ACL", "SETUSER", agent_user("i-late"), "on", ">late", "~ca:*", "+get")
+        old.cli("ACL", "SETUSER", agent_user("i-gone"), "on", ">gone", "~ca:*", "+get")
+        file = tmp_path / "copy-users.toml"
+        file.write_text(f'from = "{new.url()}"\nto = ["{new.url()}", "{old.url()}"]\n', encoding="utf-8")
+        copied = _run(Path(sys.executable), REDIS_FILES / "copy-users", "--file", file)
+        assert f"got {agent_user('i-late')} back" in copied.stderr
+        for server in (new, old):
+            users = [line.split()[1] for line in server.cli("ACL", "LIST")]
+            assert sorted(users) == [agent_user("i-late"), "default"]
+        assert agent_user("i-late") in (tmp_path / "new/users.acl").read_text(encoding="utf-8")
+        again = _run(Path(sys.executable), REDIS_FILES / "copy-users", "--file", file)
+        assert again.stderr.count(" 0 changed") == 2, again.stderr
 
 
 def test_a_backup_brings_everything_back_on_an_empty_disk(
@@ -169,7 +202,7 @@ def test_a_damaged_backup_is_refused(redis_server: RedisServer, tmp_path: Path) 
 
 
 def _run(
-    *command: Path, environment: dict[str, str] | None = None, check: bool = True
+    *command: Path | str, environment: dict[str, str] | None = None, check: bool = True
 ) -> "subprocess.CompletedProcess[str]":
     outcome = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60, env=environment or {"PATH": "/usr/bin:/bin"}
