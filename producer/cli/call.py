@@ -4,6 +4,8 @@ Standard output carries data, standard error carries talk. Nothing here is impor
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ class Call:
         self.home = ""
         self.config = ""
         self.debug = False
+        self._gathered: list[Any] | None = None
 
     @property
     def wants_json(self) -> bool:
@@ -74,8 +77,23 @@ class Call:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
+    @contextmanager
+    def gathering_json(self) -> Iterator[None]:
+        """Have the objects that are printed inside leave as one list, at its end, also when that is an error."""
+        gathered: list[Any] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+            if gathered:
+                self.print_json(gathered)
+
     def print_json(self, shape: Any) -> None:
         """Write the one object or list of this call."""
+        if self._gathered is not None:
+            self._gathered.append(shape)
+            return
         import msgspec  # lazy: the help needs it not
 
         self.print_bytes(msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n")

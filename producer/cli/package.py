@@ -1,5 +1,6 @@
 """``assist package``: publish packages, and install, update, remove and check them on instances."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
 from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
-from .request_options import Waiting, takes_targets, takes_waiting
+from .request_options import Waiting, takes_targets, takes_waiting, whole_seconds
 from .tables import table
 from .terminal import terminal_columns
 
@@ -66,7 +67,11 @@ def install(
 ) -> int:
     """Install a package. Where its health script fails, what was there before is put back."""
     request = PackageRequest(
-        action=PackageAction.INSTALL, name=name, version=version, force=force, timeout_seconds=int(timeout)
+        action=PackageAction.INSTALL,
+        name=name,
+        version=version,
+        force=force,
+        timeout_seconds=whole_seconds(timeout, "--timeout"),
     )
     return _carry_out(call, request, targets, waiting)
 
@@ -81,7 +86,9 @@ def install(
 @takes_waiting(default=True)
 def update(call: Call, *, name: str, version: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
     """Install a version where another one is installed; nothing happens elsewhere."""
-    request = PackageRequest(action=PackageAction.UPDATE, name=name, version=version, timeout_seconds=int(timeout))
+    request = PackageRequest(
+        action=PackageAction.UPDATE, name=name, version=version, timeout_seconds=whole_seconds(timeout, "--timeout")
+    )
     return _carry_out(call, request, targets, waiting)
 
 
@@ -94,7 +101,9 @@ def update(call: Call, *, name: str, version: str, timeout: float, targets: Targ
 @takes_waiting(default=True)
 def uninstall(call: Call, *, name: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
     """Remove a package, unless another one needs it."""
-    request = PackageRequest(action=PackageAction.UNINSTALL, name=name, timeout_seconds=int(timeout))
+    request = PackageRequest(
+        action=PackageAction.UNINSTALL, name=name, timeout_seconds=whole_seconds(timeout, "--timeout")
+    )
     return _carry_out(call, request, targets, waiting)
 
 
@@ -122,7 +131,9 @@ def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: W
     if request.action in (PackageAction.INSTALL, PackageAction.UPDATE):
         note_on_address(call)
     invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
-    return max(after_dispatch(call, one, waiting) for one in invoked)
+    # One invocation answers with an object, as everywhere; several are one document all the same.
+    with call.gathering_json() if len(invoked) > 1 else nullcontext():
+        return max(after_dispatch(call, one, waiting) for one in invoked)
 
 
 def _print_status(call: Call, found: list[InstancePackages]) -> None:
