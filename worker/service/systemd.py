@@ -38,7 +38,8 @@ UMask=0077
 
 def unit(plan: ServicePlan) -> str:
     """The unit file."""
-    command = " ".join(_quoted(part) for part in (plan.program, *plan.arguments))
+    # A dollar sign is doubled in commands alone: systemd puts variables in there.
+    command = " ".join(_quoted(part).replace("$", "$$") for part in (plan.program, *plan.arguments))
     environment = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in plan.environment.items())
     return f"""\
 [Unit]
@@ -46,7 +47,7 @@ Description={DESCRIPTION}
 Wants=network-online.target
 After=network-online.target time-sync.target
 # Without credentials there is nobody to be; registration makes this file.
-ConditionPathExists={plan.config}
+ConditionPathExists={plan.config.replace("%", "%%")}
 # Redis may be away for days; starting again is never given up.
 StartLimitIntervalSec=0
 

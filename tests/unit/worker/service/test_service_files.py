@@ -66,6 +66,16 @@ def test_systemd_ends_the_agent_alone_and_watches_it() -> None:
     assert "NoNewPrivileges" not in unit, "scripts may do what an administrator may"
 
 
+def test_systemd_takes_no_part_of_a_path_for_a_variable_or_a_specifier() -> None:
+    plan = ServicePlan(program="/opt/${HOME}/agent", config="/etc/100%h/a b.toml", home="/srv/${HOME}/100%h")
+    unit = SYSTEMS["systemd"].files(plan)[0].text
+
+    assert "\nConditionPathExists=/etc/100%%h/a b.toml\n" in unit
+    assert '\nExecStart=/opt/$${HOME}/agent run --config "/etc/100%%h/a b.toml"\n' in unit
+    # Nothing is put in there, so the sign is no special one.
+    assert "\nEnvironment=CLOUD_ASSISTANT_HOME=/srv/${HOME}/100%%h\n" in unit
+
+
 def test_the_property_list_names_the_program_and_leaves_scripts_alone() -> None:
     content = plistlib.loads(SYSTEMS["launchd"].files(AWKWARD)[0].text.encode())
 
