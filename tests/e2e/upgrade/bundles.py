@@ -34,7 +34,7 @@ BEHAVIOURS = {
     def refuse(self, plan):
         plan.close()
         raise NotStarted(EXECUTION_EXCEPTION, "this version cannot start anything")
-    launcher.Launcher.run = refuse
+    launcher.Launcher.hand_over = refuse
 """,
     "takes nothing": """
     from cloud_assistant.worker import celery_worker
