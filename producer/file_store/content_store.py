@@ -86,6 +86,9 @@ class ContentStore:
             return path.stat().st_size
         temporary = path.with_name(sha256 + _PART_SUFFIX)
         self._make_folder(path)
+        if not offset_bytes:
+            # Where uploads are only ever begun, nothing else would throw away what became of them.
+            self.remove_leftovers()
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(descriptor, "wb") as file:
             there_bytes = os.fstat(file.fileno()).st_size
@@ -148,7 +151,12 @@ class ContentStore:
         """Throw away what uploads left that ended in the middle; answers how many there were."""
         removed_count = 0
         for path in self.folder.glob(f"??/*{_PART_SUFFIX}"):
-            if now_ms() - path.stat().st_mtime * 1000 > PART_LIFE_MS:
+            try:
+                is_old = now_ms() - path.stat().st_mtime * 1000 > PART_LIFE_MS
+            except FileNotFoundError:
+                # Another upload ended, or another process was quicker.
+                continue
+            if is_old:
                 path.unlink(missing_ok=True)
                 removed_count += 1
         return removed_count

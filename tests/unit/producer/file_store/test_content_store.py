@@ -1,12 +1,14 @@
 """Files are stored whole, under their digest, or not at all."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
-from cloud_assistant.producer.file_store.content_store import ContentStore
+from cloud_assistant.producer.file_store.content_store import PART_LIFE_MS, ContentStore
 
 CONTENT = b"some bytes" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -66,3 +68,21 @@ def test_an_upload_of_something_else_is_thrown_away(store: ContentStore, tmp_pat
         store.finish_parts(DIGEST)
     assert refused.value.code == "DigestMismatch"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_upload_that_is_begun_throws_away_what_others_gave_up(store: ContentStore, tmp_path: Path) -> None:
+    given_up, going_on = "1" * 64, "2" * 64
+    store.append_part(given_up, 0, b"x")
+    store.append_part(going_on, 0, b"x")
+    (old,) = tmp_path.rglob(f"{given_up}.part")
+    long_ago = (now_ms() - PART_LIFE_MS) / 1000 - 60
+    os.utime(old, (long_ago, long_ago))
+    store.append_part(DIGEST, 0, CONTENT[:4000])
+    assert sorted(path.name for path in tmp_path.rglob("*.part")) == sorted((f"{going_on}.part", f"{DIGEST}.part"))
+
+
+def test_a_leftover_that_goes_away_meanwhile_is_passed_over(store: ContentStore, tmp_path: Path) -> None:
+    store.append_part(DIGEST, 0, b"x")
+    # What another process has just removed looks like this to whoever has its name still.
+    (tmp_path / "files" / DIGEST[:2] / "gone.part").symlink_to(tmp_path / "nowhere")
+    assert store.remove_leftovers() == 0
