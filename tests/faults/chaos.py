@@ -69,7 +69,11 @@ def main() -> int:
         print("; ".join(map(str, watch.growths())))
         print(_table(rig, workload, injector, violations))
     failed = [f"FAULT FAILED: {one}" for one in injector.failures]
-    return ending(folder, violations, [*ended_early, *failed, *(f"GROWS: {one}" for one in growths if one.is_too_much)])
+    return ending(
+        folder,
+        violations,
+        [*ended_early, *watch.failures(), *failed, *(f"GROWS: {one}" for one in growths if one.is_too_much)],
+    )
 
 
 def _arguments() -> argparse.Namespace:

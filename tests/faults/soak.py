@@ -52,7 +52,7 @@ def main() -> int:
         print(f"  {one}")
     grown = [f"GROWS: {one.name}" for one in growths if one.is_too_much]
     complaints = grown if growths else ["too short a run to say whether anything grows"]
-    return ending(folder, violations, [*complaints, *ended_early])
+    return ending(folder, violations, [*complaints, *ended_early, *watch.failures()])
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from faults.effort import Effort, failures_of
+
 _MIB = 1 << 20
 #: A series with fewer samples says nothing about growth.
 _LEAST_COUNT = 10
@@ -67,11 +69,11 @@ class Watch:
     every_seconds: float = 2.0
     series: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _ending: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _thread: Effort | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="watching")
+        self._thread = Effort("watching", self._run)
         self._thread.start()
 
     def stop(self) -> None:
@@ -79,6 +81,10 @@ class Watch:
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
+
+    def failures(self) -> list[str]:
+        """Why it took no more samples; nothing that grows was seen after that."""
+        return failures_of([self._thread] if self._thread else [])
 
     def growths(self) -> list[Growth]:
         """What each series did."""
