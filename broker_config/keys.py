@@ -42,8 +42,6 @@ ca:credentials                  hash    control side                         mem
 ca:audit                        stream  control side                         bounded by count
 ca:audit:head                   hash    control side                         –
 ca:audit:folded                 hash    control side                         members until deregistered
-ca:access-key:<id>              string  control side                         until deleted
-ca:access-keys                  zset    control side                         members until deleted
 ca:activation:<id>              hash    control side                         until deleted
 ca:activation:<id>:machines     hash    registration                         until deleted; members until deregistered
 ca:activations                  zset    control side                         members until deleted
@@ -89,7 +87,6 @@ AUDIT_HEAD = "ca:audit:head"
 AUDIT_FOLDED = "ca:audit:folded"
 ACCESS_KEYS = "ca:access-keys"
 ACTIVATIONS = "ca:activations"
-ACCESS_KEYS = "ca:access-keys"
 #: What publishers signed and the file store holds: ``<name>/<version>/<os>/<arch>`` -> the signature.
 PACKAGES = "ca:packages"
 #: Roll-outs of versions of the agent, by id: what was asked for, sealed.
@@ -217,11 +214,6 @@ def tag_key(kind: str, key: str) -> str:
 def client_token(scope: str, digest: str) -> str:
     """The answer once given to a ClientToken."""
     return f"ca:token:{scope}:{digest}"
-
-
-def access_key(access_key_id: str) -> str:
-    """One access key: who may do what, sealed, with its secret encrypted."""
-    return f"ca:access-key:{access_key_id}"
 
 
 def activation(activation_id: str) -> str:
