@@ -1,12 +1,17 @@
 """An agent, a supervisor or the whole machine dies at a chosen moment of an execution."""
 
+import sys
+from pathlib import Path
+
 import pytest
-from faults.agents import kill_machine, kill_supervisor, start_agent_after_reboot, start_crashing_agent
+from faults.agents import kill_machine, kill_supervisor, start, start_agent_after_reboot, start_crashing_agent
 from faults.scene import Scene
 from faults.scripts import GATED, LONG, QUICK
 
 from harness.eventually import eventually
 from harness.system import System
+
+_WAITING_AGENT = Path(__file__).with_name("waiting_agent.py")
 
 
 def test_killed_before_the_claim_the_next_agent_runs_it(quick_system: System, scene: Scene) -> None:
@@ -33,6 +38,19 @@ def test_killed_between_claim_and_start_it_is_interrupted_and_never_runs(
 
     assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
     scene.push_again(name, 5)
+    scene.settle()
+    assert scene.traces.of(name).start_count == 0
+
+
+def test_a_stop_between_hand_over_and_start_starts_nothing(quick_system: System, scene: Scene) -> None:
+    start(quick_system, [sys.executable, _WAITING_AGENT, "run"], "i-one")
+    name = scene.ask(QUICK)
+    held = quick_system.folder / "i-one" / "spool" / name / "started.json"
+    eventually(held.exists, 10, "a supervisor has the plan")
+    scene.stop(name)
+
+    assert scene.wait(name).state == "Terminated"
+    assert scene.wait(scene.ask(QUICK)).state == "Success", "its supervisor waits again"
     scene.settle()
     assert scene.traces.of(name).start_count == 0
 

@@ -126,3 +126,12 @@ def test_what_hinders_the_start_is_told_at_the_start(runner: Runner) -> None:
     with pytest.raises(NotStarted, match="given up"):
         held.start()
     assert run_count(runner) == 0
+
+
+def test_its_time_counts_from_the_word(runner: Runner) -> None:
+    held = hold(runner, script_of("sleep 0.3; echo done", timeout_seconds=1))
+    always(lambda: True, for_seconds=0.9)
+
+    outcome = to_the_end(held.start())
+
+    assert (outcome.record.reason, outcome.stdout) == ("exited", b"done\n")

@@ -145,7 +145,9 @@ def assert_set(gate: threading.Event) -> None:
     assert gate.wait(5)
 
 
-@pytest.mark.parametrize("body", ["", "nonsense", "[]", '[["only one"], {}, null]', "[[1, 2], {}, null]", "[[], {}]"])
+@pytest.mark.parametrize(
+    "body", ["", "nonsense", "[" * 100_000, "[]", '[["only one"], {}, null]', "[[1, 2], {}, null]", "[[], {}]"]
+)
 def test_what_is_not_our_message_is_refused(body: str) -> None:
     intake = MessageIntake(Slots(1), None)
     on_message = intake.strategy(Task(fail), None, Consumer())

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,8 +12,6 @@ from ..plan import Credentials, Plan
 
 #: Files of a script are readable by all unless it says otherwise, whatever the agent's service was given.
 _UMASK = 0o022
-#: What Python ignores and programs expect not to be; what we handle is reset by the kernel.
-_RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Child(NamedTuple):
@@ -75,33 +72,6 @@ class Launchpad:
             os.close(self._script_fd)
 
     def _spawn(self) -> int:
-        if self._plan.credentials is None and self._script_fd is None:
-            return self._spawn_as_ourselves()
-        return self._spawn_as_somebody()
-
-    def _spawn_as_ourselves(self) -> int:
-        """Spend half of what ``subprocess`` takes; nothing but the three streams is inheritable in this process."""
-        mask = os.umask(_UMASK)
-        try:
-            os.chdir(self._working_directory)
-            return os.posix_spawn(
-                self._arguments[0],
-                self._arguments,
-                self._plan.environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, self._null_fd, 0),
-                    (os.POSIX_SPAWN_DUP2, self._stdout_writer, 1),
-                    (os.POSIX_SPAWN_DUP2, self._stderr_writer, 2),
-                ],
-                setsid=True,
-                setsigdef=_RESTORED_SIGNALS,
-            )
-        finally:
-            os.umask(mask)
-            # Not to be in the way of whoever unmounts or removes that folder.
-            os.chdir("/")
-
-    def _spawn_as_somebody(self) -> int:
         user = self._plan.credentials
         process = subprocess.Popen(
             self._arguments,
