@@ -9,22 +9,17 @@ from ..broker_config.functions.firings import release_command, wants_previous_st
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import StopMessage, decode_envelope, encode
-from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.task_message import fill, template
-from ..broker_config.timed import server_ms
+from .unreadable_rows import put_off
 
 #: Waiting executions looked at in one go.
 _BATCH_COUNT = 200
 #: How soon an execution whose predecessor goes on is looked at again.
 _RECHECK_MS = 250
-#: What cannot be let go as its row stands is left alone for so long.
-_UNREADABLE_MS = 600_000
 #: How long a stop message waits for an agent that is restarting.
 _CONTROL_TTL_MS = 24 * 3600 * 1000
-
-_log = logger("beat")
 
 
 class Releases:
@@ -59,11 +54,12 @@ class Releases:
         rows = run_apart(self._redis, [("HMGET", keys.execution(*one), "waits_for", "envelope") for one in waiting])
         commands: list[Command] = []
         readable: list[tuple[str, str, str]] = []
+        unreadable: list[tuple[str, str, Exception]] = []
         for (instance_id, execution_id), row in zip(waiting, rows, strict=True):
             try:
                 waits_for, token = _read(row)
             except (RedisRefused, ValueError) as exc:
-                self._put_off(instance_id, execution_id, exc)
+                unreadable.append((instance_id, execution_id, exc))
                 continue
             readable.append((instance_id, execution_id, waits_for))
             commands.append(
@@ -81,22 +77,11 @@ class Releases:
             readable, run_apart(self._redis, commands), strict=True
         ):
             if isinstance(reply, RedisRefused):
-                self._put_off(instance_id, execution_id, reply)
+                unreadable.append((instance_id, execution_id, reply))
             elif wants_previous_stopped(reply) and waits_for:
                 stops.append((instance_id, waits_for))
+        put_off(self._redis, keys.TIMED_WAITING, unreadable, what_for="let an execution go")
         self._stop(stops)
-
-    def _put_off(self, instance_id: str, execution_id: str, why: Exception) -> None:
-        """Leave an execution alone whose row its agent has made unreadable; those of others are let go all the same."""
-        _log.error(
-            "cannot let an execution go: its row is not what a ledger holds; is the instance in the hands of somebody "
-            "else? (assist instance quarantine %s) execution=%s: %s",
-            instance_id,
-            execution_id,
-            why,
-        )
-        at_ms = server_ms(self._redis) + _UNREADABLE_MS
-        self._redis.call("ZADD", keys.TIMED_WAITING, "XX", at_ms, execution_id)
 
     def _stop(self, executions: Sequence[tuple[str, str]]) -> None:
         """Ask for the end of executions that others wait for; those that were asked before are left alone."""

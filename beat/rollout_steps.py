@@ -19,6 +19,7 @@ from ..broker_config.functions.function_library import run_apart
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
+from ..broker_config.reported_values import whole_number
 from ..broker_config.rollouts import (
     FAILURES,
     FINAL,
@@ -64,9 +65,8 @@ class Report:
         if not version:
             return None
         machine = arch.lower()
-        # The agent's words: whoever has its credentials may write anything here.
-        number = int(serial) if serial.isascii() and serial.isdigit() and len(serial) <= 15 else 0
-        return cls(version, f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}", number, stage, reason)
+        system = f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}"
+        return cls(version, system, whole_number(serial), stage, reason)
 
 
 class RolloutSteps:

@@ -18,12 +18,11 @@ from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.states import UNFINISHED
 from ..broker_config.timed import server_ms
+from .unreadable_rows import put_off
 
 #: Executions looked at in one go, and how often in one turn: a burst is spread over several turns.
 _BATCH_COUNT = 500
 _BATCHES_PER_TURN = 20
-#: What cannot be settled as its row stands is left alone for so long.
-_UNREADABLE_MS = 600_000
 #: Messages looked at in one queue in one go.
 _TRIMMED_COUNT = 1_000
 
@@ -81,17 +80,7 @@ class Sweeper:
         trim_queues(self._redis, sorted(never_taken))
 
     def _put_off(self, unreadable: Sequence[tuple[str, str, RedisRefused]]) -> None:
-        """Leave executions alone whose rows an agent has made unreadable; those of others are settled all the same."""
-        at_ms = server_ms(self._redis) + _UNREADABLE_MS if unreadable else 0
-        for instance_id, execution_id, exc in unreadable:
-            _log.error(
-                "cannot settle an overdue execution: its row is not what a ledger holds; is the instance in the hands "
-                "of somebody else? (assist instance quarantine %s) execution=%s: %s",
-                instance_id,
-                execution_id,
-                exc,
-            )
-            self._redis.call("ZADD", keys.DEADLINES, "XX", at_ms, execution_id)
+        put_off(self._redis, keys.DEADLINES, unreadable, what_for="settle an overdue execution")
 
 
 def trim_queues(redis: Redis, instance_ids: Sequence[str]) -> None:

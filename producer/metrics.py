@@ -43,6 +43,7 @@ from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.reported_values import whole_number
 from ..broker_config.states import UNFINISHED, ExecutionState, is_final
 
 #: Most unfinished or just finished executions looked at in one scrape.
@@ -174,7 +175,7 @@ class Metrics:
         for reply in run_apart(self._redis, commands):
             # The agent's words: a row that it has made unreadable is no reason to go without all the others.
             state, code, *numbers = [None] * len(_ROW_FIELDS) if isinstance(reply, RedisRefused) else reply
-            created_ms, claimed_ms, finished_ms = (int(one) if one and one.isdigit() else 0 for one in numbers)
+            created_ms, claimed_ms, finished_ms = (max(0, whole_number(one)) for one in numbers)
             texts = (state or b"").decode("utf-8", "replace"), (code or b"").decode("utf-8", "replace")
             rows.append((*texts, created_ms, claimed_ms, finished_ms) if state else None)
         return rows

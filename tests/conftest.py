@@ -7,6 +7,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from cloud_assistant.broker_config.functions.function_library import load_library
+from cloud_assistant.broker_config.redis_client import Redis
 from harness import logs
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -25,6 +27,15 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """
     with RedisServer(tmp_path / "redis", config={"appendfsync": "always"}) as server:
         yield server
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    """A client of the test's own server, which has our functions."""
+    made = Redis(redis_server.url())
+    load_library(made)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 #: A setting is wrong, which no further start would mend: service managers do not start the agent again.
 EXIT_USAGE = 2
-#: Another agent has this home or this instance id.
+#: The gateway cannot be reached.
+EXIT_UNREACHABLE = 3
+#: It was refused: another agent has this home or this instance id, for one.
 EXIT_REFUSED = 4
 #: Start me again; scripts go on meanwhile.
 EXIT_RESTART = 75

@@ -13,7 +13,7 @@ from typing import Any
 import hiredis
 
 from ..errors import RedisRefused
-from ..redis_client import Begun, Redis
+from ..redis_client import Begun, Redis, raise_refused
 from ..redis_connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
@@ -111,9 +111,7 @@ def run_all(redis: Redis, commands: Sequence[Command], begun: Begun | None = Non
             release than this program can work with.
     """
     replies = _replies(redis, commands, begun)
-    for reply in replies:
-        if isinstance(reply, hiredis.ReplyError):
-            raise RedisRefused(str(reply))
+    raise_refused(replies)
     return replies
 
 

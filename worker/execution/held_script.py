@@ -4,10 +4,9 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .channel import Channel, Kind
+from .held import Held
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import STARTED_FILE, load_start
@@ -22,8 +21,8 @@ _ATTEMPT_COUNT = 3
 _CANCEL_SECONDS = 5.0
 
 
-class HeldScript:
-    """One plan in the hands of a supervisor; leaving it as a context manager cancels what was not started.
+class HeldScript(Held):
+    """One plan in the hands of a supervisor.
 
     When this process dies first, the script is never started either: its supervisor then writes that down.
     """
@@ -97,11 +96,3 @@ class HeldScript:
         """Remove the claim of a supervisor; the empty one of an agent that gave the execution up stays."""
         if load_start(self._plan.folder) is not None:
             os.unlink(f"{self._plan.folder}/{STARTED_FILE}")  # noqa: PTH108 - the plan's paths are strings
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.cancel()

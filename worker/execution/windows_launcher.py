@@ -10,11 +10,11 @@ import queue
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
+from .held import Held
 from .masking import Mask
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .output import KeptOutput
@@ -64,8 +64,8 @@ class WindowsLauncher:
         """Do nothing: scripts that run end with this process."""
 
 
-class HeldWindowsScript:
-    """A plan that waits for its start; the same interface as on Linux."""
+class HeldWindowsScript(Held):
+    """A plan that waits for its start; nothing is made ready before."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -95,14 +95,6 @@ class HeldWindowsScript:
 
     def cancel(self) -> None:
         """Do nothing: nothing was made ready."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.cancel()
 
 
 class EndedScript(RunningScript):

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_REFUSED = 4
+from ..exit_codes import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 
 _EPILOG = """\b
 Examples:

@@ -7,10 +7,9 @@ from pathlib import Path, PureWindowsPath
 import click
 
 from ...broker_config.errors import Refused
+from ..exit_codes import EXIT_REFUSED
 from ..service.catalogue import SYSTEMS, ServiceSystem, detect
 from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME, DEFAULT_LOG_FOLDER, ServicePlan, own_program
-
-EXIT_REFUSED = 4
 
 system_option = click.option(
     "--system", "name", type=click.Choice(sorted(SYSTEMS)), help="The service manager; default is the one found here."

@@ -1,13 +1,11 @@
 """What the ledger and the agent disagree about is settled once, however long the slots are taken."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.functions.function_library import load_library
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
@@ -21,18 +19,9 @@ from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.slots import Slots
 from cloud_assistant.worker.spool import Spool
 from harness.eventually import eventually
-from harness.redis_server import RedisServer
 
 ID = "i-one"
 EXECUTION = f"t-aaa.0@{ID}"
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    made = Redis(redis_server.url())
-    load_library(made)
-    yield made
-    made.close()
 
 
 @pytest.fixture

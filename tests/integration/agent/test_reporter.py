@@ -1,12 +1,10 @@
 """A folder that the disk does not give, or does not clear, holds up no other result."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.functions.function_library import load_library
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.states import ExecutionState
@@ -16,19 +14,10 @@ from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.spool import Spool
 from harness.eventually import eventually
-from harness.redis_server import RedisServer
 
 ID = "i-one"
 BROKEN, WHOLE, LATER = (f"t-{name}.0@{ID}" for name in ("aaa", "bbb", "ccc"))
 DONE = Outcome(state=ExecutionState.SUCCESS, finished_ms=1, exit_code=0)
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    made = Redis(redis_server.url())
-    load_library(made)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -129,8 +129,9 @@ def test_what_hinders_the_start_is_told_at_the_start(runner: Runner) -> None:
 
 
 def test_its_time_counts_from_the_word(runner: Runner) -> None:
-    held = hold(runner, script_of("sleep 0.3; echo done", timeout_seconds=1))
-    always(lambda: True, for_seconds=0.9)
+    script = script_of("sleep 0.3; echo done", timeout_seconds=1)
+    held = hold(runner, script)
+    always(lambda: not processes_of(script), for_seconds=0.9)
 
     outcome = to_the_end(held.start())
 

@@ -1,14 +1,12 @@
 """A version on trial is judged by its heartbeat and by a self-test that it claims, runs and reports."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import Claimed, claim_command, claim_reply, finish
-from cloud_assistant.broker_config.functions.function_library import load_library, run
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.messages import WorkOrder, decode_order
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
@@ -20,14 +18,6 @@ from harness.redis_server import RedisServer
 
 ID = "i-one"
 KEYS = InstanceKeys({"k1": b"k" * 32}, "k1")
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    made = Redis(redis_server.url())
-    load_library(made)
-    yield made
-    made.close()
 
 
 def trial(redis: Redis, probation_seconds: float = 60.0) -> Trial:

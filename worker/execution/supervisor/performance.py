@@ -27,7 +27,7 @@ class Performance(NamedTuple):
     has_saved_output: bool
 
 
-class HeldScript:
+class ReadyScript:
     """A plan for which all is made ready but the start, which waits for the agent's word.
 
     That word comes when the agent's journal is on disk. Then ``perform`` it, once; or ``cancel`` it, or ``give_up``

@@ -16,7 +16,7 @@ from ..channel import Channel, Kind
 from ..plan import Plan
 from ..record import CRASH_FILE, EXIT_FILE, replace_file
 from .delivery import deliver
-from .performance import HeldScript, Performance
+from .performance import Performance, ReadyScript
 from .tree import ScriptTree
 from .workplace import Workplace
 
@@ -39,7 +39,7 @@ class WarmSupervisor:
             if plan is None:
                 break
             self._folder = plan.folder
-            self._decide(HeldScript(plan, self._workplace))
+            self._decide(ReadyScript(plan, self._workplace))
         self._channel.close()
         self._workplace.leave()
 
@@ -50,7 +50,7 @@ class WarmSupervisor:
             with open(f"{self._folder}/{CRASH_FILE}", "w", encoding="utf-8") as file:
                 file.write(traceback.format_exc())
 
-    def _decide(self, held: HeldScript) -> None:
+    def _decide(self, held: ReadyScript) -> None:
         """Do with a script that is ready what its agent says; without an agent it is never started."""
         while (message := self._channel.receive()) is not None:
             if message.kind == Kind.GO:

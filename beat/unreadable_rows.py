@@ -1,0 +1,33 @@
+"""Leave executions alone whose rows an agent has made unreadable: those of others go on all the same."""
+
+from collections.abc import Sequence
+
+from ..broker_config.program_log import logger
+from ..broker_config.redis_client import Redis
+from ..broker_config.timed import server_ms
+
+#: What cannot be worked on as its row stands is left alone for so long.
+_UNREADABLE_MS = 600_000
+
+_log = logger("beat")
+
+
+def put_off(redis: Redis, index: str, unreadable: Sequence[tuple[str, str, Exception]], *, what_for: str) -> None:
+    """Move (instance id, execution id, what is wrong) back in the index that they are due in, and say so.
+
+    ``what_for`` is what could not be done with them, as in "let an execution go".
+    """
+    if not unreadable:
+        return
+    at_ms = server_ms(redis) + _UNREADABLE_MS
+    for instance_id, execution_id, why in unreadable:
+        _log.error(
+            "cannot %s: its row is not what a ledger holds; is the instance in the hands of somebody else? "
+            "(assist instance quarantine %s) execution=%s: %s",
+            what_for,
+            instance_id,
+            execution_id,
+            why,
+        )
+    scores = [part for _, execution_id, _ in unreadable for part in (at_ms, execution_id)]
+    redis.call("ZADD", index, "XX", *scores)
