@@ -209,6 +209,12 @@ def test_late_output_of_a_short_lived_background_process_is_read(runner: Runner)
     assert outcome.record.finished_ms - outcome.record.started_ms < 900, "the end is that of the main process"
 
 
+def test_a_process_that_is_just_ending_does_not_go_on_running(runner: Runner) -> None:
+    busy = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
+    outcome = runner.run(f"(sleep 0.1; exec >&- 2>&-; {busy}) & echo early", drain_seconds=5)
+    assert (outcome.stdout, outcome.record.left_running) == (b"early\n", 0)
+
+
 def test_the_started_event_names_the_main_process(runner: Runner) -> None:
     for content in ("echo $$", "sleep 0.05; echo $$"):
         outcome = runner.run(content)

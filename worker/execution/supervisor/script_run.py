@@ -26,6 +26,8 @@ _LONGEST_WAIT_SECONDS = 10.0
 #: A script that ends sooner is announced by its record alone, and its output is read when it has ended: one wake-up
 #: instead of three for the shortest scripts. One that fills its pipe sooner waits no longer than this.
 _ANNOUNCE_SECONDS = 0.005
+#: How long a process may take from the end of its output to its own.
+_ENDING_SECONDS = 0.1
 #: A pipe as Linux makes it; reading this much at once means that the script was waiting for us.
 _FULL_PIPE_BYTES = 64 * 1024
 #: What Linux grants everybody.
@@ -194,8 +196,23 @@ class ScriptRun:
             grace_seconds=self._plan.grace_seconds,
         )
 
+    def _wait_for_ending(self) -> None:
+        """Give those a moment who have closed their output and are about to end: the kernel does one before the other.
+
+        Without that, a process that is ending would be told as one that goes on running.
+        """
+        ended = select.poll()
+        ended.register(self._wakeups.fileno(), select.POLLIN)
+        until = self._clock.elapsed_seconds() + _ENDING_SECONDS
+        while self._tree.left_count() and (left_seconds := until - self._clock.elapsed_seconds()) > 0:
+            if ended.poll(math.ceil(left_seconds * 1000)):
+                self._wakeups.clear()
+            self._tree.reap()
+
     def _record(self) -> ExitRecord:
         self._tree.reap()
+        if self._ending is None and not self._streams:
+            self._wait_for_ending()
         return judge(
             self._plan,
             ending=self._ending,
