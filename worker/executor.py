@@ -36,8 +36,8 @@ from .live_output import LiveOutput
 from .outcomes import checked, refused, stopped_before_start
 from .policy_file import PolicyGuard
 from .refusal_report import REPORTED, report
-from .reporter import Reporter
-from .script_following import follow
+from .reporter import Reporter, Settle
+from .script_following import follow, settling
 from .script_orders import script_of
 from .spool import Spool
 from .verification import Verifier
@@ -53,6 +53,10 @@ class Facts:
     account_id: str = ""
     #: Why this instance takes no work; ``""`` when it does.
     quarantine: str = ""
+
+
+#: How it ended, and whom to tell when that is safe, where there was a script.
+Performed = tuple[Outcome] | tuple[Outcome, Settle]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +147,13 @@ class Executor:
         finally:
             self.in_hand.leave(execution_id)
 
-    def _end(self, execution_id: str, perform: Callable[[], Outcome]) -> Outcome:
+    def _end(self, execution_id: str, perform: Callable[[], Performed]) -> Outcome:
         """Perform what was claimed and deliver how it ended."""
         try:
-            outcome = perform()
+            outcome, *settle = perform()
         except NotStarted as exc:
-            outcome = refused(exc.error_code, exc.error_info)
-        self.reporter.deliver(execution_id, outcome)
+            outcome, settle = refused(exc.error_code, exc.error_info), []
+        self.reporter.deliver(execution_id, outcome, *settle)
         if outcome.error_code in REPORTED:
             instance_id = self.claimant.instance_id
             report(self.redis, instance_id, outcome.error_code, outcome.error_info, execution_id=execution_id)
@@ -176,7 +180,7 @@ class Executor:
             payload = claim.payload or payload
         return claim, payload
 
-    def _perform(self, execution_id: str, claim: Claimed, payload: bytes) -> Outcome:
+    def _perform(self, execution_id: str, claim: Claimed, payload: bytes) -> Performed:
         """Verify and run what was claimed.
 
         Raises:
@@ -188,7 +192,7 @@ class Executor:
         )
         return self._carry_out(execution_id, claim, envelope, payload or self._fetch(envelope), remember_until_ms)
 
-    def _perform_boot(self, execution_id: str, claim: Claimed, payload: bytes) -> Outcome:
+    def _perform_boot(self, execution_id: str, claim: Claimed, payload: bytes) -> Performed:
         """Verify and run what is owed to the start of the machine.
 
         Raises:
@@ -210,14 +214,14 @@ class Executor:
 
     def _carry_out(
         self, execution_id: str, claim: Claimed, envelope: Envelope, payload: bytes, remember_until_ms: int
-    ) -> Outcome:
+    ) -> Performed:
         order = self.verifier.order(envelope, payload)
         match order:
             case WorkOrder():
                 secrets = self.verifier.secrets(claim, order)
                 return self._run_script(execution_id, order, envelope, secrets, remember_until_ms)
             case FileOrder():
-                return self._deliver_file(execution_id, order, remember_until_ms)
+                return (self._deliver_file(execution_id, order, remember_until_ms),)
 
     def _fetch(self, envelope: Envelope) -> bytes:
         payload = self.redis.call("GET", keys.payload(envelope.payload_token)) if envelope.payload_token else None
@@ -239,7 +243,7 @@ class Executor:
         envelope: Envelope,
         secrets: Mapping[str, str],
         remember_until_ms: int,
-    ) -> Outcome:
+    ) -> Performed:
         if order.built_ins:
             order = with_built_ins(order, self._built_ins(order, envelope))
         # In the form in which it would run: what was put into the text here is part of it.
@@ -249,20 +253,18 @@ class Executor:
             is_new = order.dry_run or self.journal.begin_start(execution_id, remember_until_ms)
         if not is_new:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
-        # While the journal is on its way to the disk.
-        plan = prepare(script, self.spool.new_folder(execution_id))
+        plan = prepare(script, self.spool.folder(execution_id))
         if order.dry_run:
-            plan.close()
-            return checked(plan.notes)
-        # A supervisor makes it ready meanwhile too, and starts it only when told that the journal has it.
+            return (checked(plan.notes),)
+        # A supervisor makes it ready while the journal is on its way to the disk, and starts it only when told.
         with self.launcher.hand_over(plan) as held:
             with _journal_taking_it():
                 self.journal.confirm_starts()
             if self.in_hand.stop_wanted(execution_id):
-                return stopped_before_start()
+                return (stopped_before_start(),)
             running = held.start()
         self.in_hand.attach(execution_id, running)
-        return follow(running, self.live_output(execution_id))
+        return follow(running, self.live_output(execution_id)), settling(running)
 
     def _record_start(self, name: str, remember_until_ms: int) -> bool:
         with _journal_taking_it():

@@ -34,7 +34,7 @@ from .journal import Journal
 from .live_output import LiveOutput
 from .outcomes import interrupted, stopped_before_start
 from .reporter import Reporter
-from .script_following import follow
+from .script_following import follow, settling
 from .slots import Slots
 from .spool import Spool
 
@@ -203,7 +203,7 @@ class Reconciler:
 
     def _follow(self, execution_id: str, running: RunningScript) -> None:
         self.in_hand.attach(execution_id, running)
-        self.reporter.deliver(execution_id, follow(running, self.live_output(execution_id)))
+        self.reporter.deliver(execution_id, follow(running, self.live_output(execution_id)), settling(running))
 
     def _send_hints(self, execution_ids: list[str]) -> None:
         message = template("", f"cloud-assistant@{self.claimant.instance_id}")

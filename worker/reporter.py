@@ -7,6 +7,7 @@ just before it went away is delivered again when it is back; a repeated report c
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..broker_config.clock import monotonic_seconds
@@ -37,8 +38,26 @@ _RECENT_COUNT = 64
 _log = logger("reporter")
 
 
+#: Tells who holds a script that its result is safe, and with True that its folder may be cleared away; answers whether
+#: that is done for us.
+Settle = Callable[[bool], bool]
+
+
+def _leave_it_to_us(clears: bool) -> bool:
+    """Stand for nobody: of an execution that has no script, or not any more."""
+    return False
+
+
 class _NotTaken(Exception):
     """Redis serves us, and does not take this one result now."""
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """A result that the disk did not take."""
+
+    outcome: Outcome = field(repr=False)
+    settle: Settle
 
 
 @dataclass
@@ -62,7 +81,7 @@ class Reporter:
         self._keys = keys
         self._changed = threading.Condition()
         #: Waiting results in order; the value is the result itself only where the disk did not take it.
-        self._waiting: dict[str, Outcome | None] = {}
+        self._waiting: dict[str, _InMemory | None] = {}
         #: Those among them that Redis refused one by one: they hold up no other.
         self._set_aside: set[str] = set()
         self._recent: deque[_Recent] = deque(maxlen=_RECENT_COUNT)
@@ -87,18 +106,18 @@ class Reporter:
         """How many results wait for Redis."""
         return len(self._waiting)
 
-    def deliver(self, execution_id: str, outcome: Outcome) -> None:
-        """Deliver a result, or put it on disk and in line; it is safe when this returns."""
+    def deliver(self, execution_id: str, outcome: Outcome, settle: Settle = _leave_it_to_us) -> None:
+        """Deliver a result, or put it on disk and in line; it is safe when this returns, and ``settle`` was told so."""
         if self._link.is_up and len(self._waiting) == len(self._set_aside):
             try:
-                self._finish(execution_id, outcome)
+                self._finish(execution_id, outcome, settle)
             except _NotTaken as exc:
                 _log.warning("result is not taken and waits execution=%s: %s", execution_id, exc)
             except REDIS_TROUBLE as exc:
                 self._link.note_failure(exc)
             else:
                 return
-        self._keep(execution_id, outcome)
+        self._keep(execution_id, outcome, settle)
 
     def wait_in_line(self, execution_id: str) -> None:
         """Put a result that is on disk already in line."""
@@ -113,19 +132,21 @@ class Reporter:
             self.deliver(execution_id, one.outcome)
         return bool(found)
 
-    def _keep(self, execution_id: str, outcome: Outcome) -> None:
-        in_memory: Outcome | None = None
+    def _keep(self, execution_id: str, outcome: Outcome, settle: Settle) -> None:
+        in_memory: _InMemory | None = None
         try:
             self._spool.save(execution_id, outcome)
         except OSError as exc:
             _log.error("result cannot be put on disk and is kept in memory execution=%s: %s", execution_id, exc)
-            in_memory = outcome
+            in_memory = _InMemory(outcome, settle)
+        else:
+            settle(False)
         with self._changed:
             self._waiting[execution_id] = in_memory
             self._changed.notify_all()
 
-    def _finish(self, execution_id: str, outcome: Outcome) -> None:
-        """Write the end into the ledger and forget the folder.
+    def _finish(self, execution_id: str, outcome: Outcome, settle: Settle) -> None:
+        """Write the end into the ledger and have the folder cleared away.
 
         Raises:
             RedisUnreachable, RedisRefused: Redis is in no state to take anything.
@@ -150,7 +171,8 @@ class Reporter:
         self._link.note_success()
         self._recent.append(_Recent(monotonic_seconds(), execution_id, outcome))
         try:
-            self._spool.delivered(execution_id)
+            if not settle(not self._spool.keeps_scripts):
+                self._spool.delivered(execution_id)
         except OSError as exc:
             # Redis has the result; the next agent delivers it once more, which changes nothing.
             _log.error("the folder of a delivered execution cannot be cleared execution=%s: %s", execution_id, exc)
@@ -183,9 +205,9 @@ class Reporter:
         """Deliver in order; false when something is left."""
         for execution_id, in_memory in list(self._waiting.items()):
             try:
-                outcome = in_memory or self._spool.load(execution_id)
+                outcome = in_memory.outcome if in_memory else self._spool.load(execution_id)
                 if outcome is not None:
-                    self._finish(execution_id, outcome)
+                    self._finish(execution_id, outcome, in_memory.settle if in_memory else _leave_it_to_us)
                     _log.info("delivered a result that had waited execution=%s", execution_id)
             except _NotTaken:
                 self._set_aside.add(execution_id)

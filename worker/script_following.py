@@ -1,5 +1,7 @@
 """Follow a running script to its end."""
 
+from collections.abc import Callable
+
 from ..broker_config.results import Outcome
 from .execution.events import Ended
 from .execution.output_chunk import OutputChunk
@@ -17,3 +19,8 @@ def follow(script: RunningScript, live: LiveOutput) -> Outcome:
             case Ended(record):
                 return outcome_of(record)
     return interrupted("the script's events broke off; its supervisor is gone")
+
+
+def settling(script: RunningScript) -> Callable[[bool], bool]:
+    """How to tell the holder of a script that has ended that its result is safe."""
+    return lambda clears: script.settle(clears=clears)

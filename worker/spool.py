@@ -2,10 +2,9 @@
 
 ``<home>/spool/<execution id>/`` holds the files of the supervisor (see ``execution/record.py``), ``outcome.json`` when
 a result could not be delivered at once, and ``delivered`` when it was and the script is kept on purpose. A folder is
-removed only after Redis took its result. ``<home>/spool-spare/`` has emptied ones for the next executions.
+removed only after Redis took its result, by the supervisor itself where that lives. ``<home>/spool-spare/`` has emptied
+ones of supervisors that wait.
 """
-# Every script passes here: paths as strings save a tenth of a millisecond.
-# ruff: noqa: PTH106, PTH108, PTH208
 
 import contextlib
 import os
@@ -19,8 +18,8 @@ from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
 from .execution.record import OUTPUT_FILE
+from .execution.supervisor.script_folder import spare_root
 from .journal import sync_folder
-from .spare_folders import SpareFolders
 
 _OUTCOME = "outcome.json"
 _DELIVERED = "delivered"
@@ -34,9 +33,8 @@ class Spool:
 
     def __init__(self, root: Path, *, limit_bytes: int, keep_scripts: bool) -> None:
         self.root = root
-        self._spares = SpareFolders(f"{root}-spare")
         self._limit_bytes = limit_bytes
-        self._keep_scripts = keep_scripts
+        self.keeps_scripts = keep_scripts
 
     def make(self) -> None:
         """Make the root where needed: passable for the users whose scripts lie below, readable for nobody else.
@@ -46,17 +44,14 @@ class Spool:
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.root.chmod(0o711)
-        self._spares.make()
+        spares = Path(spare_root(str(self.root)))
+        # Supervisors of an earlier agent keep none: they end with their script.
+        shutil.rmtree(spares, ignore_errors=True)
+        spares.mkdir(mode=0o700, exist_ok=True)
 
     def folder(self, execution_id: str) -> Path:
         """The folder of one execution, there or not."""
         return self.root / execution_id
-
-    def new_folder(self, execution_id: str) -> Path:
-        """The folder of an execution that is about to be prepared; it may be there already, empty."""
-        folder = self.folder(execution_id)
-        self._spares.take(str(folder))
-        return folder
 
     def executions(self) -> list[str]:
         """Executions whose result is not delivered yet, oldest folder first."""
@@ -94,9 +89,10 @@ class Spool:
     def delivered(self, execution_id: str) -> None:
         """Remove what is not needed once Redis has the result."""
         folder = self.folder(execution_id)
-        kept = self._kept_scripts(folder) if self._keep_scripts else []
+        kept = self._kept_scripts(folder) if self.keeps_scripts else []
         if not kept:
-            self._clear_away(str(folder))
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
             return
         (folder / _DELIVERED).touch(mode=0o600)
         for path in folder.iterdir():
@@ -125,18 +121,6 @@ class Spool:
     def free_bytes(self) -> int:
         """Free space on the disk of the spool."""
         return shutil.disk_usage(self.root).free
-
-    def _clear_away(self, folder: str) -> None:
-        """Empty a folder, which has files in it and seldom anything else, and keep it for another execution."""
-        try:
-            for name in os.listdir(folder):
-                os.unlink(f"{folder}/{name}")
-            if not self._spares.keep(folder):
-                os.rmdir(folder)
-        except FileNotFoundError:
-            return
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> Iterator[Path]:
         for entry in os.scandir(self.root):

@@ -30,6 +30,8 @@ class Kind(IntEnum):
     FORK_FAILED = 9
     GO = 10
     CANCEL = 11
+    TAKEN = 12
+    KEPT = 13
 
 
 class Message(NamedTuple):

@@ -15,7 +15,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The execution is over; always the last event, and ``record`` is on disk unless its notes say otherwise."""
+    """The execution is over; always the last event. Its supervisor keeps ``record`` until the script is settled."""
 
     record: ExitRecord
 

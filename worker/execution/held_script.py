@@ -31,12 +31,7 @@ class HeldScript(Held):
         self._plan = plan
         self._send = send
         self._give_back = give_back
-        self._channel: Channel | None = None
-        try:
-            self._channel = self._sent()
-        except NotStarted:
-            plan.close()
-            raise
+        self._channel: Channel | None = self._sent()
 
     def start(self) -> RunningScript:
         """Start the script, and return when it runs or a few seconds have passed; once.
@@ -44,13 +39,10 @@ class HeldScript(Held):
         Raises:
             NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
         """
-        try:
-            for _ in range(_ATTEMPT_COUNT):
-                channel, self._channel = self._channel or self._sent(), None
-                with contextlib.suppress(SupervisorGone):
-                    return self._started_on(channel)
-        finally:
-            self._plan.close()
+        for _ in range(_ATTEMPT_COUNT):
+            channel, self._channel = self._channel or self._sent(), None
+            with contextlib.suppress(SupervisorGone):
+                return self._started_on(channel)
         raise NotStarted(
             EXECUTION_EXCEPTION,
             f"{_ATTEMPT_COUNT} supervisors were killed before they started the script; see this instance's system log",
@@ -61,7 +53,6 @@ class HeldScript(Held):
         channel, self._channel = self._channel, None
         if channel is None:
             return
-        self._plan.close()
         is_undone = False
         with contextlib.suppress(OSError):  # a supervisor that is gone has nothing to undo any more
             channel.send(Kind.CANCEL)
@@ -83,16 +74,18 @@ class HeldScript(Held):
         try:
             channel.send(Kind.GO)
         except OSError:
-            # It is gone, and started nothing without this word: its claim must not hinder another one.
-            self._remove_claim()
+            # It is gone, and started nothing without this word: what it made must not hinder another one.
+            self._remove_what_was_made()
         running = SupervisedScript(self._plan.execution_id, folder, channel, give_back=self._give_back)
         record = running.wait_for_start(_START_SECONDS)
         if record is not None:
-            running.close()
+            running.settle(clears=False)
             raise NotStarted(record.error_code, record.error_info)
         return running
 
-    def _remove_claim(self) -> None:
-        """Remove the claim of a supervisor; the empty one of an agent that gave the execution up stays."""
+    def _remove_what_was_made(self) -> None:
+        """Remove script and claim of a supervisor; the empty claim of an agent that gave the execution up stays."""
         if load_start(self._plan.folder) is not None:
-            os.unlink(f"{self._plan.folder}/{STARTED_FILE}")  # noqa: PTH108 - the plan's paths are strings
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._plan.script_path)  # noqa: PTH108 - the plan's paths are strings
+            os.unlink(f"{self._plan.folder}/{STARTED_FILE}")  # noqa: PTH108 - as above

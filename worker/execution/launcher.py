@@ -57,8 +57,6 @@ class Launcher:
     def hand_over(self, plan: Plan) -> HeldScript:
         """Let a waiting supervisor, or a new one, make all ready for the plan's script; it starts when told to.
 
-        The plan, with its descriptor, is the held script's from now on, also when this fails.
-
         Raises:
             NotStarted: there is no process for it.
         """
@@ -91,11 +89,10 @@ class Launcher:
 
     def _send(self, plan: Plan) -> Channel:
         message = plan.to_bytes()
-        fds = () if plan.script_fd is None else (plan.script_fd,)
         while True:
             channel, is_new = self._acquire()
             try:
-                channel.send(Kind.PLAN, message, fds)
+                channel.send(Kind.PLAN, message)
             except OSError:
                 if is_new:
                     return channel  # what can still be received from it says why it is gone

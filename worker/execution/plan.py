@@ -3,7 +3,8 @@
 import marshal
 import os
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 
 class Credentials(NamedTuple):
@@ -19,14 +20,15 @@ class Credentials(NamedTuple):
 class Plan:
     """One execution, ready to run.
 
-    ``script_fd`` is an open memory file when the disk had no room for ``script_path``; the plan owns it until
-    a launcher takes it over, and ``close`` gives it back when the plan is never run.
+    ``content`` is written to ``script_path`` by whoever runs it. ``script_fd`` is an open memory file when the disk
+    had no room for that; ``close`` gives it back.
     """
 
     execution_id: str
     folder: str
     arguments: list[str]
     script_path: str
+    content: bytes = field(default=b"", repr=False)
     environment: dict[str, str] = field(repr=False)
     working_directory: str
     working_directory_is_default: bool
@@ -43,25 +45,27 @@ class Plan:
     script_fd: int | None = None
 
     def to_bytes(self) -> bytes:
-        """Return the plan for a supervisor of this agent, without the descriptor, which travels beside it.
+        """Return the plan for a supervisor of this agent, before any memory file was made.
 
         Never stored: both sides are the same interpreter, and JSON would cost twenty times as much.
         """
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values["script_fd"] = None
-        values["credentials"] = self.credentials and tuple(self.credentials)
-        return marshal.dumps(values)
+        return marshal.dumps((self.credentials and tuple(self.credentials), *_values_of(self)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Plan":
         """Return the plan that ``to_bytes`` wrote."""
-        values: dict[str, Any] = marshal.loads(data)
-        if credentials := values["credentials"]:
-            values["credentials"] = Credentials(*credentials)
-        return cls(**values)
+        credentials, *values = marshal.loads(data)
+        return cls(
+            credentials=Credentials(*credentials) if credentials else None, **dict(zip(_VALUES, values, strict=True))
+        )
 
     def close(self) -> None:
         """Close the memory file, if there is one; safe to call twice."""
         if self.script_fd is not None:
             os.close(self.script_fd)
             self.script_fd = None
+
+
+#: What travels as it is.
+_VALUES = tuple(name for name in Plan.__slots__ if name not in ("credentials", "script_fd"))
+_values_of = attrgetter(*_VALUES)

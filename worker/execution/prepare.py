@@ -11,10 +11,9 @@ from .account import Account, account_of
 from .environment import clean_environment
 from .interpreter import find_program, interpreter_arguments, launcher_arguments, launcher_extension
 from .masking import patterns_of
-from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
+from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, NotStarted
 from .plan import Credentials, Plan
 from .script import Script
-from .script_file import ScriptFile, write_script_file
 from .shell_content import UTF8_MARK, clean_shell_content
 
 _EXTENSIONS = {"RunShellScript": ".sh", "RunPowerShellScript": ".ps1"}
@@ -23,13 +22,13 @@ _POWERSHELL_OPTIONS = ["-NoProfile", "-NonInteractive", "-File"]
 
 
 def prepare(script: Script, folder: Path) -> Plan:
-    """Check the script against this machine, write it into ``folder``, and return the plan to run it.
+    """Check the script against this machine, and return the plan to run it; nothing is written.
 
-    ``folder`` is the private folder of this execution; its parent must exist. A working directory that only the
+    ``folder`` is to be the private folder of this execution; its parent must exist. A working directory that only the
     script's own user can judge (a path behind permissions) is judged by the supervisor, with the same error code.
 
     Raises:
-        NotStarted: the script cannot run here; nothing was started and no script file is left behind.
+        NotStarted: the script cannot run here.
     """
     own_folder = os.path.abspath(folder)
     account = account_of(script.username)
@@ -38,15 +37,14 @@ def prepare(script: Script, folder: Path) -> Plan:
     working_directory, notes = _working_directory(script, account)
     content, content_notes = _content_to_write(script)
     extension = (launcher_extension(script.launcher) if script.launcher else "") or _EXTENSIONS[script.script_type]
-    file_name = "script" + extension
-    arguments = _arguments(script, content, f"{own_folder}/{file_name}", environment["PATH"])
-    file = write_script_file(own_folder, file_name, content, account)
-    _refuse_powershell_from_memory(script, file)
+    path = f"{own_folder}/script{extension}"
+    arguments = _arguments(script, content, path, environment["PATH"])
     return Plan(
         execution_id=script.execution_id,
         folder=own_folder,
         arguments=arguments,
-        script_path=file.path,
+        script_path=path,
+        content=content,
         environment=environment,
         working_directory=working_directory,
         working_directory_is_default=not script.working_directory,
@@ -58,8 +56,7 @@ def prepare(script: Script, folder: Path) -> Plan:
         output_limit_bytes=script.output_limit_bytes,
         keep_script=script.keep_script,
         masked=patterns_of(script.secrets.values()),
-        notes=[*notes, *content_notes, *file.notes],
-        script_fd=file.memory_fd,
+        notes=[*notes, *content_notes],
     )
 
 
@@ -93,14 +90,6 @@ def _powershell(search_path: str) -> str:
             COMMAND_NOT_APPLICABLE,
             "RunPowerShellScript needs Windows or PowerShell 7, and no pwsh is on this instance; install it",
         ) from exc
-
-
-def _refuse_powershell_from_memory(script: Script, file: ScriptFile) -> None:
-    if file.memory_fd is not None and script.script_type == "RunPowerShellScript":
-        os.close(file.memory_fd)
-        raise NotStarted(
-            EXECUTION_EXCEPTION, f"{file.notes[0]}; PowerShell runs files named .ps1 only: free some space"
-        )
 
 
 def _working_directory(script: Script, account: Account) -> tuple[str, list[str]]:

@@ -7,6 +7,7 @@ Also the third, ``output.bin``: what was kept of the output a moment ago, for th
 
 import binascii
 import json
+import marshal
 import os
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -38,7 +39,7 @@ class Step(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class ExitRecord:
-    """How an execution ended; written to disk before anybody is told.
+    """How an execution ended; held by its supervisor, or written to disk, until its result is safe elsewhere.
 
     ``pid``, ``exit_code`` and ``signal`` are those of the main process, the last two never both. ``survivors``
     counts processes that outlived an attempt to end them all, ``left_running`` those that a script left behind.
@@ -66,6 +67,21 @@ class ExitRecord:
         values["output"] = binascii.b2a_base64(self.output.to_bytes(), newline=False).decode("ascii")
         return json.dumps({"version": _VERSION, **values}).encode("ascii")
 
+    def to_message(self) -> bytes:
+        """Return the record for the agent of this supervisor, which is the same interpreter; never stored."""
+        values = [getattr(self, name) for name in self.__slots__]
+        values[_OUTPUT] = self.output.to_bytes()
+        values[_STEPS] = [tuple(step) for step in self.steps]
+        return marshal.dumps(values)
+
+    @classmethod
+    def from_message(cls, data: bytes) -> "ExitRecord":
+        """Return the record that ``to_message`` wrote."""
+        values = marshal.loads(data)
+        values[_OUTPUT] = KeptOutput.from_bytes(values[_OUTPUT])
+        values[_STEPS] = [Step(*step) for step in values[_STEPS]]
+        return cls(**dict(zip(cls.__slots__, values, strict=True)))
+
     @classmethod
     def from_bytes(cls, data: bytes) -> "ExitRecord":
         """Return the record that ``to_bytes`` wrote.
@@ -82,6 +98,11 @@ class ExitRecord:
             return cls(**values)
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not an exit record of version {_VERSION}: {exc}") from exc
+
+
+#: Where in a message the parts are that are no plain values.
+_OUTPUT = ExitRecord.__slots__.index("output")
+_STEPS = ExitRecord.__slots__.index("steps")
 
 
 @dataclass(kw_only=True, slots=True)

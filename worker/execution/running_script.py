@@ -29,8 +29,16 @@ class RunningScript(ABC):
                 return
             if isinstance(event, Ended):
                 self._is_over = True
-                self.close()
             yield event
+
+    def settle(self, *, clears: bool) -> bool:
+        """Say that the result is safe elsewhere, after ``Ended``; tell whether the folder is cleared away for us.
+
+        With ``clears`` nothing in the folder is needed any more, else it is left to us. Until then whoever holds the
+        script makes sure that its result survives this process.
+        """
+        self.close()
+        return False
 
     @abstractmethod
     def stop(self) -> None:
@@ -42,7 +50,7 @@ class RunningScript(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the script, which goes on as if this agent had died; safe to call twice."""
+        """Let go of the script, which goes on, or is kept, as if this agent had died; safe to call twice."""
 
     @abstractmethod
     def _next_event(self, timeout: float | None) -> Event | None:

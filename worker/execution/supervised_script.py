@@ -23,7 +23,7 @@ class SupervisorGone(Exception):
 
 
 class SupervisedScript(RunningScript):
-    """One execution on a connected supervisor, which goes back to its launcher when the script has ended.
+    """One execution on a connected supervisor, which goes back to its launcher when the script is settled.
 
     A supervisor that dies is noticed at once: what is left of its script is killed, and the script has ended with
     the reason ``supervisor_lost``.
@@ -40,6 +40,7 @@ class SupervisedScript(RunningScript):
         self._waiting: list[Event] = []
         self._is_start_known = False
         self._may_be_gone = False
+        self._is_reusable = False
 
     def wait_for_start(self, timeout: float) -> ExitRecord | None:
         """Wait until the script runs; return the record instead when it never will.
@@ -67,8 +68,22 @@ class SupervisedScript(RunningScript):
                 with contextlib.suppress(OSError):
                     self._channel.send(Kind.STOP, wait=False)
 
+    def settle(self, *, clears: bool) -> bool:
+        """Let the supervisor clear the folder, or leave it to us, and take the next script."""
+        channel = self._release()
+        if channel is None:
+            return False
+        try:
+            channel.send(Kind.TAKEN if clears else Kind.KEPT)
+        except OSError:
+            # It was killed since it told us: nobody but us clears the folder.
+            self._give_back(channel, False)
+            return False
+        self._give_back(channel, self._is_reusable)
+        return clears
+
     def fileno(self) -> int:
-        """Return the connection's descriptor, -1 when the script has ended."""
+        """Return the connection's descriptor, -1 when the script is settled."""
         return self._channel.fileno() if self._channel is not None else -1
 
     def close(self) -> None:
@@ -113,9 +128,8 @@ class SupervisedScript(RunningScript):
             case Kind.OUTPUT:
                 return OutputChunk.from_bytes(message.body)
             case Kind.ENDED | Kind.ENDED_AND_RETIRED:
-                if channel := self._release():
-                    self._give_back(channel, message.kind == Kind.ENDED)
-                return self._ended(ExitRecord.from_bytes(message.body))
+                self._is_reusable = message.kind == Kind.ENDED
+                return self._ended(ExitRecord.from_message(message.body))
             case Kind.FORK_FAILED:
                 self.close()
                 return Ended(self._fork_failed(message.body.decode()))

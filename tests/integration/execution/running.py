@@ -56,12 +56,13 @@ class Outcome(NamedTuple):
         return [event for event in self.events if isinstance(event, OutputChunk)]
 
 
-def to_the_end(running: RunningScript) -> Outcome:
-    """Read every event; check their order."""
+def to_the_end(running: RunningScript, *, clears: bool = False) -> Outcome:
+    """Read every event; check their order, and say that the result is safe."""
     events = list(running.events(timeout=30))
     assert isinstance(events[-1], Ended), f"no end within 30 s of silence: {events}"
     assert [type(event) for event in events].count(Ended) == 1
     assert isinstance(events[0], Started | Ended)
+    running.settle(clears=clears)
     return Outcome(events[-1].record, events)
 
 

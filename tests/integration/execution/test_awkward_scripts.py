@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from integration.execution.running import Runner, script_of, to_the_end
 
+from cloud_assistant.worker.execution.events import Ended
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.record import load_exit
 from harness.disk import small_disk
+from harness.eventually import eventually
 from harness.needs import skip_without
 
 
@@ -157,18 +159,22 @@ def test_no_signal_is_ignored_or_blocked_in_a_script(runner: Runner) -> None:
     assert masks == ["0" * 16, "0" * 16]
 
 
-def test_the_script_file_is_removed_and_the_record_kept(runner: Runner) -> None:
+def test_the_script_file_is_removed_and_a_record_that_nobody_takes_kept(runner: Runner) -> None:
     script = script_of("ls -l $0")
-    outcome = to_the_end(runner.start(script))
-    assert outcome.stdout.startswith(b"-r-x------")
+    running = runner.start(script)
+    [*_, ended] = running.events()
+    assert isinstance(ended, Ended)
     folder = runner.folder_of(script)
+    eventually(lambda: load_exit(str(folder)), what="the record is on disk")
+    assert ended.record.output.merged().startswith(b"-r-x------")
     assert sorted(path.name for path in folder.iterdir()) == ["exit.json", "started.json"]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     record = load_exit(str(folder))
     assert record is not None
-    assert record.output.merged() == outcome.record.output.merged()
+    assert record.output.merged() == ended.record.output.merged()
     assert json.loads((folder / "started.json").read_text())["supervisor_pid"] > 1
+    running.settle(clears=False)
 
 
 def test_the_script_file_is_kept_on_request(runner: Runner) -> None:

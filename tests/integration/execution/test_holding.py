@@ -104,6 +104,23 @@ def test_when_the_agent_ends_first_the_script_never_runs_and_its_record_says_so(
     assert to_the_end(adopted).record.reason == "not_started"
 
 
+def test_a_word_that_is_read_after_the_agents_end_starts_nothing(runner: Runner) -> None:
+    """The next agent may have said by then that it never runs."""
+    script = touching(runner)
+    held = hold(runner, script)
+    [supervisor] = runner.supervisors()
+    channel: Channel = held._channel  # type: ignore[assignment]
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    channel.send(Kind.GO)
+    channel.close()
+    os.kill(supervisor.pid, signal.SIGCONT)
+    eventually(lambda: not is_alive(supervisor.pid), what="the supervisor goes home")
+
+    record = load_exit(str(runner.folder_of(script)))
+    assert record is not None
+    assert (record.reason, run_count(runner)) == ("not_started", 0)
+
+
 def test_an_unexpected_message_does_not_start_it(runner: Runner) -> None:
     script = touching(runner)
     held = hold(runner, script)
@@ -119,6 +136,7 @@ def test_an_unexpected_message_does_not_start_it(runner: Runner) -> None:
 def test_what_hinders_the_start_is_told_at_the_start(runner: Runner) -> None:
     script = touching(runner)
     plan = prepare(script, runner.folder_of(script))
+    runner.folder_of(script).mkdir()
     (runner.folder_of(script) / STARTED_FILE).touch()
 
     held = runner.launcher.hand_over(plan)

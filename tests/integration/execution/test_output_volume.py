@@ -99,8 +99,8 @@ def test_output_is_on_disk_while_the_script_runs(runner: Runner) -> None:
     kept = eventually(lambda: load_output(str(folder)), within_seconds=3, what="the output is saved")
     assert kept.merged() == b"saved\n"
     gate.touch()
-    to_the_end(running)
-    assert not (folder / "output.bin").exists()
+    to_the_end(running, clears=True)
+    eventually(lambda: not folder.exists(), what="its folder is cleared away")
 
 
 def test_events_return_when_nothing_happens_for_the_time_given(runner: Runner) -> None:

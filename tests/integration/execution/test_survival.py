@@ -198,6 +198,7 @@ def test_a_reboot_in_the_middle_is_told_apart(runner: Runner) -> None:
 def test_a_given_up_execution_is_never_started(runner: Runner) -> None:
     script = script_of(f"touch {runner.home}/ran")
     plan = prepare(script, runner.folder_of(script))
+    runner.folder_of(script).mkdir()
     assert runner.launcher.adopt(runner.folder_of(script)) is None
     with pytest.raises(Exception, match="given up"):
         runner.launcher.hand_over(plan).start()

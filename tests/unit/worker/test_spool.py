@@ -100,18 +100,14 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "spool" / "lost+found").exists()
 
 
-def test_the_folder_of_a_delivered_execution_serves_the_next_one(tmp_path: Path) -> None:
-    made = spool(tmp_path)
-    made.save(A, OUTCOME)
-    number = made.folder(A).stat().st_ino
+def test_emptied_folders_of_an_earlier_agent_are_removed(tmp_path: Path) -> None:
+    spool(tmp_path)
+    (tmp_path / "spool-spare" / "12-34").mkdir()
 
-    made.delivered(A)
+    spool(tmp_path)
 
-    assert not made.folder(A).exists()
-    next_one = made.new_folder(B)
-    assert next_one == made.folder(B)
-    assert next_one.stat().st_ino == number
-    assert list(next_one.iterdir()) == []
+    assert list((tmp_path / "spool-spare").iterdir()) == []
+    assert (tmp_path / "spool-spare").stat().st_mode & 0o777 == 0o700
 
 
 def test_an_execution_that_ends_while_the_spool_is_measured_disturbs_nothing(

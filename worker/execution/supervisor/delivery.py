@@ -1,4 +1,4 @@
-"""Hand an exit record over: to the disk first, then to the agent, if there still is one."""
+"""Hand an exit record over: to the agent, or to the disk where there is no agent that takes it."""
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH108
 
@@ -7,58 +7,84 @@ import os
 import time
 
 from ..channel import Channel, Kind
+from ..plan import Plan
 from ..record import EXIT_FILE, OUTPUT_FILE, ExitRecord, replace_file
+from .performance import remove_script
 
+#: An agent that has not said within this time that the result is safe may hang: the record goes to disk then.
+_UNWRITTEN_SECONDS = 0.05
 #: A record that neither disk nor agent takes is kept in memory this long; a full disk is often repaired by then.
 _RETRY_SECONDS = 1.0
 _RETRY_COUNT = 900
 
 
-def deliver(record: ExitRecord, folder: str, channel: Channel, *, has_saved_output: bool, is_retiring: bool) -> bool:
-    """Write the record into the folder and send it; tell whether the agent is still there.
+class Delivery:
+    """One exit record on its way: held in this process's memory until the agent says that the result is safe.
 
-    After return the record is on disk, or the agent has it with a note that the disk has not; or nobody took it
-    for a quarter of an hour. The folder is the agent's from the moment of sending and is not touched any more.
+    So the death of the agent at any moment loses nothing, and nothing is written for an agent that lives.
     """
-    path = f"{folder}/{EXIT_FILE}"
-    data = record.to_bytes()
-    problem = _write(path, data, folder)
-    if problem:
-        record.notes.append(f"the result could not be written to {path} ({problem}): only this message has it")
-        data = record.to_bytes()
-    elif has_saved_output:
-        _remove_saved_output(folder)
-    try:
-        channel.send(Kind.ENDED_AND_RETIRED if is_retiring else Kind.ENDED, data)
-    except OSError:
-        if problem:
-            _insist(path, data, folder)
-        return False
-    return True
 
+    def __init__(self, record: ExitRecord, plan: Plan, *, has_saved_output: bool) -> None:
+        self._record = record
+        self._plan = plan
+        self._has_saved_output = has_saved_output
+        self._write_at: float | None = time.monotonic() + _UNWRITTEN_SECONDS
+        if record.reason == "not_started":
+            # Its agent takes that for the answer to the start, and reports it later.
+            self.write()
 
-def _remove_saved_output(folder: str) -> None:
-    """Remove the copy of the output that was saved while the script ran; the record has it all."""
-    with contextlib.suppress(OSError):
-        os.unlink(f"{folder}/{OUTPUT_FILE}")
+    def send(self, channel: Channel, *, is_retiring: bool) -> bool:
+        """Tell the agent how it ended; false when there is none."""
+        try:
+            channel.send(Kind.ENDED_AND_RETIRED if is_retiring else Kind.ENDED, self._record.to_message())
+        except OSError:
+            return False
+        return True
 
+    def wait_ms(self) -> int | None:
+        """How long the agent's word may be waited for before ``write`` is due; ``None`` when it is on disk."""
+        if self._write_at is None:
+            return None
+        return max(0, int((self._write_at - time.monotonic()) * 1000) + 1)
 
-def _write(path: str, data: bytes, folder: str) -> str:
-    """Return why the record could not be written, or an empty string."""
-    try:
-        replace_file(path, data)
-    except OSError as exc:
-        # On a full disk the saved output, which the record replaces, is the room that the record needs.
-        _remove_saved_output(folder)
+    def write(self) -> None:
+        """Put the record on disk, so that it outlives this process as well; again later where there is no room."""
+        remove_script(self._plan)
+        self._write_at = time.monotonic() + _RETRY_SECONDS if self._write() else None
+
+    def insist(self) -> None:
+        """Put the record on disk, since nobody else has it; gives up after a quarter of an hour."""
+        self.write()
+        for _ in range(_RETRY_COUNT):
+            if self._write_at is None:
+                return
+            time.sleep(_RETRY_SECONDS)
+            self.write()
+
+    def leave(self) -> None:
+        """Leave the folder to the agent, which has the result."""
+        remove_script(self._plan)
+
+    def _write(self) -> str:
+        """Return why the record could not be written, or an empty string."""
+        path, data = f"{self._plan.folder}/{EXIT_FILE}", self._record.to_bytes()
         try:
             replace_file(path, data)
-        except OSError:
-            return exc.strerror or str(exc)
-    return ""
+        except FileNotFoundError:
+            # Whoever has removed the folder has the result.
+            return ""
+        except OSError as exc:
+            # On a full disk the saved output, which the record replaces, is the room that the record needs.
+            self._remove_saved_output()
+            try:
+                replace_file(path, data)
+            except OSError:
+                return exc.strerror or str(exc)
+        if self._has_saved_output:
+            self._remove_saved_output()
+        return ""
 
-
-def _insist(path: str, data: bytes, folder: str) -> None:
-    for _ in range(_RETRY_COUNT):
-        time.sleep(_RETRY_SECONDS)
-        if not _write(path, data, folder):
-            return
+    def _remove_saved_output(self) -> None:
+        """Remove the copy of the output that was saved while the script ran; the record has it all."""
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self._plan.folder}/{OUTPUT_FILE}")

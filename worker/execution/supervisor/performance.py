@@ -1,4 +1,4 @@
-"""One script on this supervisor: claim its folder, start it when told to, see it to its end, tidy up."""
+"""One script on this supervisor: make and claim its folder, start it when told to, see it to its end."""
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH108
 
@@ -12,6 +12,7 @@ from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
 from ..record import STARTED_FILE, ExitRecord, StartRecord
+from ..script_file import is_full, keep_in_memory, write_script_file
 from .child import Launchpad
 from .clocks import RunClock
 from .script_run import ScriptRun
@@ -50,7 +51,7 @@ class ReadyScript:
         self._launchpad: Launchpad | None = None
         self._refusal: NotStarted | None = None
         try:
-            self._claim_fd = _claim(plan, self._start)
+            self._make_files()
             self._launchpad = Launchpad(plan, workplace.null_fd)
         except NotStarted as exc:
             self._refusal = exc
@@ -69,11 +70,12 @@ class ReadyScript:
             self._tidy_up()
 
     def cancel(self) -> None:
-        """Leave no trace of a script that is not to be started: its folder is as it was before."""
+        """Leave nothing of a script that is not to be started but its empty folder."""
         self._close()
         if self._claim_fd is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self.plan.folder}/{STARTED_FILE}")
+            for path in (f"{self.plan.folder}/{STARTED_FILE}", self.plan.script_path):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
         self._tidy_up()
 
     def give_up(self) -> ExitRecord | None:
@@ -84,6 +86,7 @@ class ReadyScript:
         self._close()
         is_ours = self._claim_fd is not None
         self._tidy_up()
+        remove_script(self.plan)
         if not is_ours:
             return None
         return _not_started_record(
@@ -92,6 +95,25 @@ class ReadyScript:
             EXECUTION_INTERRUPTED,
             "the agent ended before it could start the script, which never ran; invoke it again",
         )
+
+    def _make_files(self) -> None:
+        """Put the script where it belongs, the claim before it.
+
+        Raises:
+            NotStarted: that cannot be, or somebody else has done so.
+        """
+        plan = self.plan
+        try:
+            self._workplace.folder.make(plan.folder, is_passable=plan.credentials is not None)
+        except OSError as exc:
+            if not is_full(exc):
+                raise NotStarted(
+                    EXECUTION_EXCEPTION, f"cannot make {plan.folder}: {exc.strerror}; check the agent's home"
+                ) from exc
+            keep_in_memory(plan, exc)
+        self._claim_fd = _claim(plan, self._start)
+        if plan.script_fd is None:
+            write_script_file(plan)
 
     def _run(self, clock: RunClock, channel: Channel) -> Performance:
         if self._launchpad is None:
@@ -125,9 +147,13 @@ class ReadyScript:
         if self._claim_fd is not None:
             os.close(self._claim_fd)
         self.plan.close()
-        if not self.plan.keep_script:
-            with contextlib.suppress(OSError):
-                os.unlink(self.plan.script_path)
+
+
+def remove_script(plan: Plan) -> None:
+    """Remove a script that has ended, unless it is to be kept."""
+    if not plan.keep_script:
+        with contextlib.suppress(OSError):
+            os.unlink(plan.script_path)
 
 
 def _claim(plan: Plan, start: StartRecord) -> int | None:

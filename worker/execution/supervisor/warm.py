@@ -15,7 +15,7 @@ import traceback
 from ..channel import Channel, Kind
 from ..plan import Plan
 from ..record import CRASH_FILE, EXIT_FILE, replace_file
-from .delivery import deliver
+from .delivery import Delivery
 from .performance import Performance, ReadyScript
 from .tree import ScriptTree
 from .workplace import Workplace
@@ -28,6 +28,10 @@ class WarmSupervisor:
         self._channel = channel
         self._idle_seconds = idle_seconds
         self._workplace = Workplace()
+        #: The connection, the signals, and the pipes that background processes of the last script hold.
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+        self._poll.register(self._workplace.wakeups.fileno(), select.POLLIN)
         self._is_last = False
         self._folder = ""
 
@@ -54,7 +58,9 @@ class WarmSupervisor:
         """Do with a script that is ready what its agent says; without an agent it is never started."""
         while (message := self._channel.receive()) is not None:
             if message.kind == Kind.GO:
-                self._handle(held.perform(self._channel))
+                if self._is_alone():
+                    break
+                self._handle(held.plan, held.perform(self._channel))
                 return
             if message.kind == Kind.CANCEL:
                 held.cancel()
@@ -67,33 +73,59 @@ class WarmSupervisor:
             with contextlib.suppress(OSError):
                 replace_file(f"{self._folder}/{EXIT_FILE}", record.to_bytes())
 
-    def _handle(self, performance: Performance) -> None:
+    def _is_alone(self) -> bool:
+        """Tell whether the agent is gone. The next one may have said already that what it left here never runs."""
+        channel = self._channel.fileno()
+        return any(fd == channel and event & select.POLLHUP for fd, event in self._poll.poll(0))
+
+    def _handle(self, plan: Plan, performance: Performance) -> None:
         record = performance.record
-        is_retiring = self._is_last or record.left_running > 0 or record.survivors > 0
-        is_heard = deliver(
-            record,
-            self._folder,
-            self._channel,
-            has_saved_output=performance.has_saved_output,
-            is_retiring=is_retiring,
-        )
-        self._is_last = is_retiring or not is_heard
-        if performance.open_streams:
+        delivery = Delivery(record, plan, has_saved_output=performance.has_saved_output)
+        self._is_last = self._is_last or record.left_running > 0 or record.survivors > 0
+        streams = performance.open_streams
+        for fd in streams:
+            self._poll.register(fd, select.POLLIN)
+        is_heard = delivery.send(self._channel, is_retiring=self._is_last)
+        match self._next_word(delivery, streams) if is_heard else None:
+            case Kind.TAKEN:
+                self._workplace.folder.empty(plan.folder)
+            case Kind.KEPT:
+                delivery.leave()
+            case _:
+                self._is_last = True
+                delivery.insist()
+        if streams:
+            self._poll.unregister(self._channel.fileno())
             self._channel.close()
-            _keep_reading(performance.open_streams, self._workplace)
+            self._keep_reading(streams)
+
+    def _next_word(self, delivery: Delivery, streams: list[int]) -> Kind | None:
+        """Wait until the agent says that the result is safe; None when it is gone, or this process has to end."""
+        channel, wakeups = self._channel.fileno(), self._workplace.wakeups
+        while True:
+            wait_ms = delivery.wait_ms()
+            ready = self._poll.poll(0 if wait_ms is None and wakeups.is_end_asked else wait_ms)
+            if not ready:
+                if wait_ms is None:
+                    return None
+                delivery.write()
+            for fd, _ in ready:
+                if fd != channel:
+                    self._serve(fd, streams)
+                    continue
+                message = self._channel.receive()
+                if message is None or message.kind in (Kind.TAKEN, Kind.KEPT):
+                    return message and message.kind
 
     def _next_plan(self) -> Plan | None:
         """Wait for work; None when there will be none."""
-        wakeups = self._workplace.wakeups
-        poll = select.poll()
-        poll.register(self._channel.fileno(), select.POLLIN)
-        poll.register(wakeups.fileno(), select.POLLIN)
+        channel, wakeups = self._channel.fileno(), self._workplace.wakeups
         idle_ms = int(self._idle_seconds * 1000) if self._idle_seconds else None
         while True:
-            ready = [fd for fd, _ in poll.poll(idle_ms)]
+            ready = [fd for fd, _ in self._poll.poll(idle_ms)]
             if wakeups.fileno() in ready:
                 wakeups.clear()
-            if self._channel.fileno() not in ready:
+            if channel not in ready:
                 if ready and not wakeups.is_end_asked:
                     continue
                 # A plan that is sent at this moment is lost, and its agent knows: it cannot tell us to go.
@@ -102,28 +134,28 @@ class WarmSupervisor:
             if message is None:
                 return None
             if message.kind == Kind.PLAN:
-                plan = Plan.from_bytes(message.body)
-                plan.script_fd = message.fds[0] if message.fds else None
-                return plan
+                return Plan.from_bytes(message.body)
 
+    def _keep_reading(self, streams: list[int]) -> None:
+        """Read on, and forget, what background processes write: a closed pipe would kill them at their next line.
 
-def _keep_reading(streams: list[int], workplace: Workplace) -> None:
-    """Read on, and forget, what background processes write: a closed pipe would kill them at their next line.
+        Ends when they closed their output, or when this process is asked to end.
+        """
+        wakeups = self._workplace.wakeups
+        while streams and not wakeups.is_end_asked:
+            for fd, _ in self._poll.poll():
+                self._serve(fd, streams)
 
-    Ends when they closed their output, or when this process is asked to end.
-    """
-    poll = select.poll()
-    for fd in (*streams, workplace.wakeups.fileno()):
-        poll.register(fd, select.POLLIN)
-    while streams and not workplace.wakeups.is_end_asked:
-        for fd, _ in poll.poll():
-            if fd == workplace.wakeups.fileno():
-                workplace.wakeups.clear()
-                _reap_all()
-            elif not os.readv(fd, [workplace.buffer]):
-                poll.unregister(fd)
-                streams.remove(fd)
-                os.close(fd)
+    def _serve(self, fd: int, streams: list[int]) -> None:
+        """Do what a descriptor other than the connection's wants."""
+        wakeups = self._workplace.wakeups
+        if fd == wakeups.fileno():
+            wakeups.clear()
+            _reap_all()
+        elif not os.readv(fd, [self._workplace.buffer]):
+            self._poll.unregister(fd)
+            streams.remove(fd)
+            os.close(fd)
 
 
 def _reap_all() -> None:

@@ -7,6 +7,7 @@ import os
 
 from ..cgroup import ScriptGroup, own_group
 from ..proc_table import boot_id, start_ticks_of
+from .script_folder import ScriptFolder
 from .tree import become_subreaper
 from .wakeups import Wakeups
 
@@ -19,7 +20,7 @@ _ORDINARY_OOM_SCORE = 0
 
 
 class Workplace:
-    """The supervisor's own facts, its signals, its control group and its read buffer."""
+    """The supervisor's own facts, its signals, its control group, its folder and its read buffer."""
 
     def __init__(self) -> None:
         self.wakeups = Wakeups()
@@ -27,7 +28,9 @@ class Workplace:
         self.pid = os.getpid()
         self.start_ticks = start_ticks_of(self.pid)
         self.boot_id = boot_id()
-        self.group = ScriptGroup.create(own_group(), f"{self.pid}-{self.start_ticks}")
+        name = f"{self.pid}-{self.start_ticks}"
+        self.group = ScriptGroup.create(own_group(), name)
+        self.folder = ScriptFolder(name)
         self._is_protected = True  # for all we know: inherited from the agent's service
         self.null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.buffer = memoryview(bytearray(_READ_BYTES))
@@ -48,10 +51,14 @@ class Workplace:
             try:
                 self.group.enter()
             except OSError:
-                self.leave()
+                self._leave_group()
 
     def leave(self) -> None:
-        """Give the control group up; processes that are left in it keep it alive."""
+        """Give folder and control group up; processes that are left in the latter keep it alive."""
+        self.folder.leave()
+        self._leave_group()
+
+    def _leave_group(self) -> None:
         if self.group is not None:
             with contextlib.suppress(OSError):
                 self.group.remove()

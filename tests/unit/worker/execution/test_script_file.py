@@ -4,86 +4,101 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.worker.execution.account import Account, account_of
 from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.execution.plan import Credentials, Plan
 from cloud_assistant.worker.execution.script_file import write_script_file
 
-OWN = account_of("")
+
+def plan_in(folder: Path, content: bytes = b"", *, name: str = "script.sh", user: Credentials | None = None) -> Plan:
+    return Plan(
+        execution_id="x",
+        folder=str(folder),
+        arguments=["/bin/sh", f"{folder}/{name}"],
+        script_path=f"{folder}/{name}",
+        content=content,
+        environment={},
+        working_directory="/",
+        working_directory_is_default=True,
+        credentials=user,
+        timeout_seconds=1,
+        grace_seconds=1,
+        drain_seconds=1,
+        kills_tree=True,
+        output_limit_bytes=1000,
+        keep_script=False,
+    )
 
 
-def test_the_folder_and_the_file_are_private(tmp_path: Path) -> None:
-    folder = tmp_path / "x"
-    file = write_script_file(str(folder), "script.sh", b"echo 1", OWN)
-    assert (file.path, file.memory_fd, file.notes) == (f"{folder}/script.sh", None, [])
-    assert Path(file.path).read_bytes() == b"echo 1"
-    assert Path(file.path).stat().st_mode & 0o7777 == 0o500
-    assert folder.stat().st_mode & 0o7777 == 0o700
+def fill_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    real_write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(folder):
+            raise OSError(error, os.strerror(error))
+        return real_write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
 
 
-def test_a_folder_that_is_there_is_made_private(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    write_script_file(str(tmp_path), "script.sh", b"", OWN)
-    assert tmp_path.stat().st_mode & 0o7777 == 0o700
+def test_the_file_is_private(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, b"echo 1")
+    write_script_file(plan)
+    assert (plan.script_fd, plan.notes) == (None, [])
+    assert Path(plan.script_path).read_bytes() == b"echo 1"
+    assert Path(plan.script_path).stat().st_mode & 0o7777 == 0o500
 
 
 def test_a_script_that_is_there_is_never_run_again(tmp_path: Path) -> None:
-    write_script_file(str(tmp_path), "script.sh", b"first", OWN)
+    write_script_file(plan_in(tmp_path, b"first"))
     with pytest.raises(NotStarted, match="not started twice"):
-        write_script_file(str(tmp_path), "script.sh", b"second", OWN)
+        write_script_file(plan_in(tmp_path, b"second"))
     assert (tmp_path / "script.sh").read_bytes() == b"first"
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    folder = tmp_path / "x"
-    folder.mkdir()
-    (folder / "script.sh").symlink_to(victim)
+    (tmp_path / "script.sh").symlink_to(victim)
     with pytest.raises(NotStarted):
-        write_script_file(str(folder), "script.sh", b"evil", OWN)
-    (tmp_path / "link").symlink_to(folder)
-    with pytest.raises(NotStarted, match="not a folder of the agent"):
-        write_script_file(str(tmp_path / "link"), "other.sh", b"evil", OWN)
+        write_script_file(plan_in(tmp_path, b"evil"))
     assert victim.read_text() == "precious"
 
 
 def test_a_missing_home_is_reported_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(NotStarted, match="No such file") as refused:
-        write_script_file(str(tmp_path / "no" / "x"), "script.sh", b"", OWN)
+        write_script_file(plan_in(tmp_path / "no"))
     assert str(tmp_path) in refused.value.error_info
 
 
-def test_another_users_script_is_theirs_and_the_folder_stays_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_users_script_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
-    other = Account("ann", 1234, 5678, (5678,), "/home/ann", "/bin/sh", is_own=False)
-    write_script_file(str(tmp_path / "x"), "script.sh", b"", other)
+    write_script_file(plan_in(tmp_path, user=Credentials("ann", 1234, 5678, (5678,))))
     assert given == [(1234, 5678)]
-    assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o711
-    assert (tmp_path / "x").stat().st_uid == os.geteuid()
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_turns_the_script_into_a_memory_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    real_write = os.write
+    fill_the_disk(tmp_path, monkeypatch, error)
+    plan = plan_in(tmp_path, b"echo 1")
+    write_script_file(plan)
+    assert plan.script_fd is not None
+    assert Path(f"/proc/self/fd/{plan.script_fd}").read_bytes() == b"echo 1"
+    assert os.fstat(plan.script_fd).st_mode & 0o777 == 0o500
+    assert "memory" in plan.notes[0]
+    assert list(tmp_path.iterdir()) == []
+    plan.close()
+    plan.close()
 
-    def full(fd: int, data: bytes) -> int:
-        if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(tmp_path):
-            raise OSError(error, os.strerror(error))
-        return real_write(fd, data)
 
-    monkeypatch.setattr(os, "write", full)
-    file = write_script_file(str(tmp_path / "x"), "script.sh", b"echo 1", OWN)
-    assert file.memory_fd is not None
-    assert Path(f"/proc/self/fd/{file.memory_fd}").read_bytes() == b"echo 1"
-    assert os.fstat(file.memory_fd).st_mode & 0o777 == 0o500
-    assert "memory" in file.notes[0]
-    assert list((tmp_path / "x").iterdir()) == []
-    os.close(file.memory_fd)
+def test_powershell_does_not_run_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_the_disk(tmp_path, monkeypatch, errno.ENOSPC)
+    plan = plan_in(tmp_path, b"1", name="script.ps1")
+    with pytest.raises(NotStarted, match="free some space"):
+        write_script_file(plan)
+    assert plan.script_fd is None
 
 
 def test_another_error_of_the_disk_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,4 +107,4 @@ def test_another_error_of_the_disk_is_a_refusal(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "write", broken)
     with pytest.raises(NotStarted, match="Input/output error"):
-        write_script_file(str(tmp_path / "x"), "script.sh", b"echo 1", OWN)
+        write_script_file(plan_in(tmp_path, b"echo 1"))
