@@ -248,21 +248,19 @@ class Executor:
             order = with_built_ins(order, self._built_ins(order, envelope))
         # In the form in which it would run: what was put into the text here is part of it.
         self.policy.check_script(order)
-        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
         with _journal_taking_it():
             is_new = order.dry_run or self.journal.begin_start(execution_id, remember_until_ms)
         if not is_new:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
+        # While the journal is on its way to the disk; its supervisor starts nothing before it is there.
+        script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
         plan = prepare(script, self.spool.folder(execution_id))
         if order.dry_run:
             return (checked(plan.notes),)
-        # A supervisor makes it ready while the journal is on its way to the disk, and starts it only when told.
-        with self.launcher.hand_over(plan) as held:
-            with _journal_taking_it():
-                self.journal.confirm_starts()
-            if self.in_hand.stop_wanted(execution_id):
-                return (stopped_before_start(),)
-            running = held.start()
+        if self.in_hand.stop_wanted(execution_id):
+            return (stopped_before_start(),)
+        plan.journal_fd = self.journal.to_be_forced()
+        running = self.launcher.launch(plan)
         self.in_hand.attach(execution_id, running)
         return follow(running, self.live_output(execution_id)), settling(running)
 

@@ -89,6 +89,16 @@ class Journal:
             self._written_count += 1
         return True
 
+    def to_be_forced(self) -> int | None:
+        """Open the file that somebody else is to force to disk instead of ``confirm_starts``; the caller closes it.
+
+        ``None`` where nothing is forced. A file that was written anew meanwhile is on disk already.
+        """
+        if not self._fsync:
+            return None
+        with self._write_lock:
+            return os.dup(self._fd)
+
     def confirm_starts(self) -> None:
         """Return when every start that was begun so far is on disk; those that wait together share one write.
 

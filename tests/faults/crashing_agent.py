@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloud_assistant.worker import boot_start, cli, executor, journal, reporter
-from cloud_assistant.worker.execution import held_script, launcher
+from cloud_assistant.worker.execution import launcher
 
 #: name → (class, method, before or after the call).
 POINTS: dict[str, tuple[type, str, str]] = {
@@ -19,9 +19,9 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "before the claim": (executor.Executor, "_claim", "before"),
     "after the claim": (executor.Executor, "_claim", "after"),
     "before the journal is on disk": (journal.Journal, "begin_start", "after"),
-    "after the journal": (journal.Journal, "confirm_starts", "after"),
-    "while it is held": (launcher.Launcher, "hand_over", "after"),
-    "after the start": (held_script.HeldScript, "start", "after"),
+    "before the plan is sent": (launcher.Launcher, "_send", "before"),
+    "after the plan was sent": (launcher.Launcher, "_send", "after"),
+    "after the start": (launcher.Launcher, "launch", "after"),
     "before the report": (reporter.Reporter, "deliver", "before"),
     "after the boot fired": (boot_start.BootStart, "_payloads", "before"),
     "before a boot's script": (executor.Executor, "_run_script", "before"),

@@ -24,9 +24,7 @@ def test_killed_before_the_claim_the_next_agent_runs_it(quick_system: System, sc
     scene.settle()
 
 
-@pytest.mark.parametrize(
-    "point", ["after the claim", "before the journal is on disk", "while it is held", "after the journal"]
-)
+@pytest.mark.parametrize("point", ["after the claim", "before the journal is on disk", "before the plan is sent"])
 def test_killed_between_claim_and_start_it_is_interrupted_and_never_runs(
     quick_system: System, scene: Scene, point: str
 ) -> None:
@@ -42,15 +40,32 @@ def test_killed_between_claim_and_start_it_is_interrupted_and_never_runs(
     assert scene.traces.of(name).start_count == 0
 
 
-def test_a_stop_between_hand_over_and_start_starts_nothing(quick_system: System, scene: Scene) -> None:
+def test_killed_while_its_supervisor_has_the_plan_it_runs_to_its_end_or_never(
+    quick_system: System, scene: Scene
+) -> None:
+    agent = start_crashing_agent(quick_system, "after the plan was sent")
+    name = scene.ask(QUICK)
+    agent.wait()
+    quick_system.start_agent()
+    row = scene.wait(name)
+
+    scene.push_again(name, 5)
+    scene.settle()
+    started = scene.traces.of(name).start_count
+    assert (row.state, row.outcome.error_code, started) in [
+        ("Success", "", 1),
+        ("Error", "ExecutionInterrupted", 0),
+    ]
+
+
+def test_a_stop_between_claim_and_start_starts_nothing(quick_system: System, scene: Scene) -> None:
     start(quick_system, [sys.executable, _WAITING_AGENT, "run"], "i-one")
     name = scene.ask(QUICK)
-    held = quick_system.folder / "i-one" / "spool" / name / "started.json"
-    eventually(held.exists, 10, "a supervisor has the plan")
+    eventually(lambda: (row := scene.row(name)) and row.state == "Running", 10, "it is claimed")
     scene.stop(name)
 
     assert scene.wait(name).state == "Terminated"
-    assert scene.wait(scene.ask(QUICK)).state == "Success", "its supervisor waits again"
+    assert scene.wait(scene.ask(QUICK)).state == "Success"
     scene.settle()
     assert scene.traces.of(name).start_count == 0
 

@@ -1,4 +1,4 @@
-"""An agent whose journal confirms no start before a stop has arrived: the stop then lies between plan and start."""
+"""An agent whose journal takes no start before a stop has arrived: the stop then lies between claim and start."""
 
 import functools
 import threading
@@ -23,19 +23,19 @@ def wrap_stop() -> None:
     in_hand.InHand.stop = stop  # type: ignore[method-assign,assignment]
 
 
-def wrap_confirm() -> None:
-    """Confirm late."""
-    original = journal.Journal.confirm_starts
+def wrap_begin() -> None:
+    """Begin late."""
+    original = journal.Journal.begin_start
 
     @functools.wraps(original)
-    def confirm_starts(book: journal.Journal) -> None:
+    def begin_start(book: journal.Journal, execution_id: str, remember_until_ms: int) -> bool:
         _stop_arrived.wait(_PATIENCE_SECONDS)
-        original(book)
+        return original(book, execution_id, remember_until_ms)
 
-    journal.Journal.confirm_starts = confirm_starts  # type: ignore[method-assign,assignment]
+    journal.Journal.begin_start = begin_start  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":
     wrap_stop()
-    wrap_confirm()
+    wrap_begin()
     cli.main()

@@ -6,13 +6,14 @@ That lets a supervisor offer live output and drop what nobody takes, without eve
 
 import array
 import os
+import select
 import socket
 from enum import IntEnum
 from typing import NamedTuple
 
 #: More than this travels in a memory file beside the message; the kernel takes about 200 KiB in one packet.
 _MOST_INLINE_BYTES = 48 * 1024
-#: Room for two descriptors: a script in memory, and a body.
+#: Room for two descriptors: the one of a message, and its body.
 _RIGHTS_BYTES = socket.CMSG_LEN(2 * array.array("i").itemsize)
 
 
@@ -28,10 +29,8 @@ class Kind(IntEnum):
     ENDED = 7
     ENDED_AND_RETIRED = 8
     FORK_FAILED = 9
-    GO = 10
-    CANCEL = 11
-    TAKEN = 12
-    KEPT = 13
+    TAKEN = 10
+    KEPT = 11
 
 
 class Message(NamedTuple):
@@ -115,6 +114,12 @@ class Channel:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
         return data, fds.tolist()
+
+    def is_alone(self) -> bool:
+        """Tell whether the other side is gone, whatever of it may still be read."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close this end; safe to call twice."""

@@ -1,5 +1,6 @@
 """The agent's way to run scripts: hands plans to supervisors and keeps a few of them waiting."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -7,16 +8,21 @@ from .adopted_script import AdoptedScript, FinishedScript
 from .cgroup import own_group, remove_empty_groups
 from .channel import Channel, Kind
 from .fork_server import ForkServer, is_supported
-from .held_script import HeldScript
 from .lost import give_up
+from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import load_exit, load_start
 from .running_script import RunningScript
+from .supervised_script import SupervisedScript, SupervisorGone
 
 #: More waiting supervisors than this are sent home at once; each costs about two megabytes.
 MAX_IDLE = 10
 #: A waiting supervisor goes home after this long; one stays, so that the next script starts at once.
 IDLE_SECONDS = 60.0
+#: Programs on a hanging network disk can take for ever to start; the caller gets the script, not yet started, then.
+_START_SECONDS = 5.0
+#: A supervisor that was killed while it waited is only noticed when it does not answer.
+_ATTEMPT_COUNT = 3
 
 
 class Launcher:
@@ -54,13 +60,29 @@ class Launcher:
             raise RuntimeError("the launcher is not started, or closed; call start() first")
         return self._server.pid
 
-    def hand_over(self, plan: Plan) -> HeldScript:
-        """Let a waiting supervisor, or a new one, make all ready for the plan's script; it starts when told to.
+    def launch(self, plan: Plan) -> RunningScript:
+        """Have a waiting supervisor, or a new one, run the plan's script.
+
+        Returns when it runs or a few seconds have passed. The plan's descriptors are closed, also when this fails.
 
         Raises:
-            NotStarted: there is no process for it.
+            NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
         """
-        return HeldScript(plan, self._send, self._take_back)
+        try:
+            for _ in range(_ATTEMPT_COUNT):
+                running = SupervisedScript(plan.execution_id, plan.folder, self._send(plan), give_back=self._take_back)
+                with contextlib.suppress(SupervisorGone):
+                    return _started(running)
+        except OSError as exc:
+            raise NotStarted(
+                EXECUTION_EXCEPTION, f"no supervisor for the script: {exc.strerror or exc}; restart the agent"
+            ) from exc
+        finally:
+            plan.close()
+        raise NotStarted(
+            EXECUTION_EXCEPTION,
+            f"{_ATTEMPT_COUNT} supervisors were killed before they started the script; see this instance's system log",
+        )
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution that an earlier agent started in this folder, finished or not.
@@ -89,10 +111,11 @@ class Launcher:
 
     def _send(self, plan: Plan) -> Channel:
         message = plan.to_bytes()
+        fds = () if plan.journal_fd is None else (plan.journal_fd,)
         while True:
             channel, is_new = self._acquire()
             try:
-                channel.send(Kind.PLAN, message)
+                channel.send(Kind.PLAN, message, fds)
             except OSError:
                 if is_new:
                     return channel  # what can still be received from it says why it is gone
@@ -139,3 +162,11 @@ class Launcher:
             if channel is self._permanent:
                 self._permanent = None
         channel.close()
+
+
+def _started(running: SupervisedScript) -> RunningScript:
+    record = running.wait_for_start(_START_SECONDS)
+    if record is not None:
+        running.settle(clears=False)
+        raise NotStarted(record.error_code, record.error_info)
+    return running

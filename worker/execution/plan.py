@@ -21,7 +21,8 @@ class Plan:
     """One execution, ready to run.
 
     ``content`` is written to ``script_path`` by whoever runs it. ``script_fd`` is an open memory file when the disk
-    had no room for that; ``close`` gives it back.
+    had no room for that. ``journal_fd`` is an open file that names this execution among what was ever started here; it
+    has to be on disk before the script starts. ``close`` gives both back.
     """
 
     execution_id: str
@@ -43,9 +44,10 @@ class Plan:
     masked: list[bytes] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     script_fd: int | None = None
+    journal_fd: int | None = None
 
     def to_bytes(self) -> bytes:
-        """Return the plan for a supervisor of this agent, before any memory file was made.
+        """Return the plan for a supervisor of this agent, without its descriptors.
 
         Never stored: both sides are the same interpreter, and JSON would cost twenty times as much.
         """
@@ -60,12 +62,13 @@ class Plan:
         )
 
     def close(self) -> None:
-        """Close the memory file, if there is one; safe to call twice."""
-        if self.script_fd is not None:
-            os.close(self.script_fd)
-            self.script_fd = None
+        """Close what is open; safe to call twice."""
+        for fd in (self.script_fd, self.journal_fd):
+            if fd is not None:
+                os.close(fd)
+        self.script_fd = self.journal_fd = None
 
 
 #: What travels as it is.
-_VALUES = tuple(name for name in Plan.__slots__ if name not in ("credentials", "script_fd"))
+_VALUES = tuple(name for name in Plan.__slots__ if name not in ("credentials", "script_fd", "journal_fd"))
 _values_of = attrgetter(*_VALUES)

@@ -1,6 +1,9 @@
 """A script that this agent has started: its supervisor is at the other end of a connection."""
+# Every script passes here: paths as strings.
+# ruff: noqa: PTH110
 
 import contextlib
+import os
 import select
 import threading
 import time
@@ -30,7 +33,7 @@ class SupervisedScript(RunningScript):
     """
 
     def __init__(
-        self, execution_id: str, folder: Path, channel: Channel, *, give_back: Callable[[Channel, bool], None]
+        self, execution_id: str, folder: str, channel: Channel, *, give_back: Callable[[Channel, bool], None]
     ) -> None:
         super().__init__(execution_id)
         self._folder = folder
@@ -107,9 +110,9 @@ class SupervisedScript(RunningScript):
         message = channel.receive()
         if message is None:
             self.close()
-            if self._may_be_gone and not (self._folder / STARTED_FILE).exists():
+            if self._may_be_gone and not os.path.exists(f"{self._folder}/{STARTED_FILE}"):
                 raise SupervisorGone
-            return self._ended(load_exit(str(self._folder)) or settle_lost(self._folder, self.execution_id))
+            return self._ended(load_exit(self._folder) or settle_lost(Path(self._folder), self.execution_id))
         return self._event_of(message)
 
     def _ended(self, record: ExitRecord) -> Event:

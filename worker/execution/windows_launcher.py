@@ -6,6 +6,7 @@ us.
 """
 
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -14,7 +15,6 @@ from typing import IO
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
-from .held import Held
 from .masking import Mask
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .output import KeptOutput
@@ -37,9 +37,31 @@ class WindowsLauncher:
     def start(self) -> None:
         """Do nothing: there is nothing to start before a script."""
 
-    def hand_over(self, plan: Plan) -> "HeldWindowsScript":
-        """Hold the plan until its start is permitted; nothing can be made ready here."""
-        return HeldWindowsScript(plan)
+    def launch(self, plan: Plan) -> RunningScript:
+        """Start the plan's script. Its descriptors are closed, also when this fails.
+
+        Raises:
+            NotStarted: it does not run and never will.
+        """
+        now_ms = _now_ms()
+        start = StartRecord(
+            execution_id=plan.execution_id,
+            boot_id="",
+            supervisor_pid=0,
+            supervisor_start_ticks=0,
+            cgroup="",
+            started_ms=now_ms,
+        )
+        try:
+            if plan.journal_fd is not None:
+                os.fsync(plan.journal_fd)
+            with (Path(plan.folder) / STARTED_FILE).open("xb") as file:
+                file.write(start.to_bytes())
+        except OSError as exc:
+            raise NotStarted(EXECUTION_EXCEPTION, f"cannot claim {plan.folder}: {exc}") from exc
+        finally:
+            plan.close()
+        return WindowsScript(plan, start_in_group(plan), now_ms)
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution of an earlier agent, which ended with it at the latest; None when it never started."""
@@ -62,39 +84,6 @@ class WindowsLauncher:
 
     def close(self) -> None:
         """Do nothing: scripts that run end with this process."""
-
-
-class HeldWindowsScript(Held):
-    """A plan that waits for its start; nothing is made ready before."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def start(self) -> RunningScript:
-        """Start the plan's script.
-
-        Raises:
-            NotStarted: it does not run and never will.
-        """
-        plan = self._plan
-        now_ms = _now_ms()
-        start = StartRecord(
-            execution_id=plan.execution_id,
-            boot_id="",
-            supervisor_pid=0,
-            supervisor_start_ticks=0,
-            cgroup="",
-            started_ms=now_ms,
-        )
-        try:
-            with (Path(plan.folder) / STARTED_FILE).open("xb") as file:
-                file.write(start.to_bytes())
-        except OSError as exc:
-            raise NotStarted(EXECUTION_EXCEPTION, f"cannot claim {plan.folder}: {exc}") from exc
-        return WindowsScript(plan, start_in_group(plan), now_ms)
-
-    def cancel(self) -> None:
-        """Do nothing: nothing was made ready."""
 
 
 class EndedScript(RunningScript):

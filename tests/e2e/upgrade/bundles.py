@@ -34,7 +34,7 @@ BEHAVIOURS = {
     def refuse(self, plan):
         plan.close()
         raise NotStarted(EXECUTION_EXCEPTION, "this version cannot start anything")
-    launcher.Launcher.hand_over = refuse
+    launcher.Launcher.launch = refuse
 """,
     "takes nothing": """
     from cloud_assistant.worker import celery_worker

@@ -77,7 +77,7 @@ class Runner:
         return self.home / script.execution_id
 
     def start(self, script: Script) -> RunningScript:
-        return self.launcher.hand_over(prepare(script, self.folder_of(script))).start()
+        return self.launcher.launch(prepare(script, self.folder_of(script)))
 
     def run(self, content: str | bytes, **changes: object) -> Outcome:
         return to_the_end(self.start(script_of(content, **changes)))

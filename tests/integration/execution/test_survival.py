@@ -201,7 +201,7 @@ def test_a_given_up_execution_is_never_started(runner: Runner) -> None:
     runner.folder_of(script).mkdir()
     assert runner.launcher.adopt(runner.folder_of(script)) is None
     with pytest.raises(Exception, match="given up"):
-        runner.launcher.hand_over(plan).start()
+        runner.launcher.launch(plan)
     always(lambda: not (runner.home / "ran").exists(), for_seconds=0.2)
     assert runner.launcher.adopt(runner.folder_of(script)) is not None
 

@@ -1,3 +1,4 @@
+import os
 import threading
 from pathlib import Path
 
@@ -124,3 +125,33 @@ def test_a_start_that_was_begun_is_on_disk_once_it_is_confirmed(
     # Nothing was begun since, so there is nothing to wait for.
     journal.confirm_starts()
     assert len(forced) == 1
+
+
+def test_somebody_else_may_force_it_to_disk_also_when_it_was_written_anew_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=True)
+    journal.begin_start(A, LATER_MS)
+    fd = journal.to_be_forced()
+    assert fd is not None
+    assert os.fstat(fd).st_ino == path.stat().st_ino
+    monkeypatch.setattr(journal_module, "_SMALLEST_BYTES", 300)
+    synced: list[bytes] = []
+    real_fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (synced.append(Path(f"/proc/self/fd/{fd}").read_bytes()), real_fsync(fd))
+    )
+
+    for number in range(5000):
+        journal.begin_start(f"t-{number:08d}.0@i-one", LATER_MS)
+
+    assert any(A.encode() in content for content in synced), (
+        "the new file was on disk before it took the old one's place"
+    )
+    os.fdatasync(fd)
+    os.close(fd)
+
+
+def test_nothing_is_forced_where_that_is_switched_off(tmp_path: Path) -> None:
+    assert Journal(tmp_path / "journal", fsync=False).to_be_forced() is None

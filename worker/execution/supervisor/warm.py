@@ -1,4 +1,4 @@
-"""A supervisor: waits for a plan, makes it ready, runs that one script when told to, reports, waits for the next.
+"""A supervisor: waits for a plan, runs that one script, reports, waits until its result is safe, and for the next.
 
 Warm because a fork for every script costs about a millisecond and a supervisor that waits costs nothing. It ends
 when its agent is gone, when nothing came for a while, or after a script that left background processes: those then
@@ -7,16 +7,15 @@ belong to init like every other daemon.
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH123
 
-import contextlib
 import os
 import select
 import traceback
 
 from ..channel import Channel, Kind
 from ..plan import Plan
-from ..record import CRASH_FILE, EXIT_FILE, replace_file
+from ..record import CRASH_FILE
 from .delivery import Delivery
-from .performance import Performance, ReadyScript
+from .performance import Performance, perform
 from .tree import ScriptTree
 from .workplace import Workplace
 
@@ -43,7 +42,7 @@ class WarmSupervisor:
             if plan is None:
                 break
             self._folder = plan.folder
-            self._decide(ReadyScript(plan, self._workplace))
+            self._handle(plan, perform(plan, self._workplace, self._channel))
         self._channel.close()
         self._workplace.leave()
 
@@ -53,30 +52,6 @@ class WarmSupervisor:
         if self._folder:
             with open(f"{self._folder}/{CRASH_FILE}", "w", encoding="utf-8") as file:
                 file.write(traceback.format_exc())
-
-    def _decide(self, held: ReadyScript) -> None:
-        """Do with a script that is ready what its agent says; without an agent it is never started."""
-        while (message := self._channel.receive()) is not None:
-            if message.kind == Kind.GO:
-                if self._is_alone():
-                    break
-                self._handle(held.plan, held.perform(self._channel))
-                return
-            if message.kind == Kind.CANCEL:
-                held.cancel()
-                with contextlib.suppress(OSError):  # the next look at the connection finds out who is gone
-                    self._channel.send(Kind.READY)
-                return
-        self._is_last = True
-        if record := held.give_up():
-            # Where the disk takes nothing, our end tells the next agent the same.
-            with contextlib.suppress(OSError):
-                replace_file(f"{self._folder}/{EXIT_FILE}", record.to_bytes())
-
-    def _is_alone(self) -> bool:
-        """Tell whether the agent is gone. The next one may have said already that what it left here never runs."""
-        channel = self._channel.fileno()
-        return any(fd == channel and event & select.POLLHUP for fd, event in self._poll.poll(0))
 
     def _handle(self, plan: Plan, performance: Performance) -> None:
         record = performance.record
@@ -128,13 +103,15 @@ class WarmSupervisor:
             if channel not in ready:
                 if ready and not wakeups.is_end_asked:
                     continue
-                # A plan that is sent at this moment is lost, and its agent knows: it cannot tell us to go.
+                # A plan that is sent at this moment is lost, and its agent knows: nothing was claimed.
                 return None
             message = self._channel.receive()
             if message is None:
                 return None
             if message.kind == Kind.PLAN:
-                return Plan.from_bytes(message.body)
+                plan = Plan.from_bytes(message.body)
+                plan.journal_fd = message.fds[0] if message.fds else None
+                return plan
 
     def _keep_reading(self, streams: list[int]) -> None:
         """Read on, and forget, what background processes write: a closed pipe would kill them at their next line.

@@ -32,7 +32,7 @@ def main() -> None:
     launcher.start()
 
     def run(script: Script) -> ExitRecord:
-        running = launcher.hand_over(prepare(script, home / script.execution_id)).start()
+        running = launcher.launch(prepare(script, home / script.execution_id))
         [record] = [event.record for event in running.events(timeout=20) if isinstance(event, Ended)]
         return record
 

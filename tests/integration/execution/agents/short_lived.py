@@ -24,7 +24,7 @@ def main() -> None:
         timeout_seconds=float(timeout_seconds),
         grace_seconds=0.2,
     )
-    running = launcher.hand_over(prepare(script, Path(home) / execution_id)).start()
+    running = launcher.launch(prepare(script, Path(home) / execution_id))
     Path(ready_file).write_text(str(launcher.fork_server_pid))
     while True:
         signal.pause()

@@ -77,7 +77,7 @@ def script_of(**changes: Any) -> Script:
 
 def run(folder: Path, shell: str, **changes: Any) -> tuple[list[Event], ExitRecord]:
     script = script_of(launcher=f"/bin/sh -c '{shell}'", **changes)
-    events = list(WindowsLauncher().hand_over(prepare_on_windows(script, folder, {})).start().events(timeout=20))
+    events = list(WindowsLauncher().launch(prepare_on_windows(script, folder, {})).events(timeout=20))
     assert isinstance(events[-1], Ended)
     return events, events[-1].record
 
@@ -111,7 +111,7 @@ def test_a_timeout_ends_everything_in_the_job(tmp_path: Path, jobs: list[Session
 
 def test_a_stop_ends_the_main_process_alone_when_asked_for(tmp_path: Path, jobs: list[SessionJob]) -> None:
     script = script_of(launcher="/bin/sh -c 'sleep 100 & sleep 100'", termination_mode="Process")
-    running = WindowsLauncher().hand_over(prepare_on_windows(script, tmp_path / "x", {})).start()
+    running = WindowsLauncher().launch(prepare_on_windows(script, tmp_path / "x", {}))
     assert isinstance(next(running.events()), Started)
     running.stop()
     [ended] = list(running.events(timeout=20))
@@ -125,7 +125,7 @@ def test_a_script_of_an_agent_that_died_is_interrupted(tmp_path: Path, jobs: lis
     launcher.start()
     assert launcher.adopt(tmp_path) is None
     plan = prepare_on_windows(script_of(launcher="/bin/sh -c true"), tmp_path / "x", {})
-    list(launcher.hand_over(plan).start().events(timeout=20))
+    list(launcher.launch(plan).events(timeout=20))
     (tmp_path / "x" / "exit.json").unlink()
     adopted = launcher.adopt(tmp_path / "x")
     assert adopted is not None
@@ -136,7 +136,7 @@ def test_a_script_of_an_agent_that_died_is_interrupted(tmp_path: Path, jobs: lis
     again = launcher.adopt(tmp_path / "x")
     assert again is not None
     with pytest.raises(NotStarted, match="claim"):
-        launcher.hand_over(plan).start()
+        launcher.launch(plan)
     launcher.close()
 
 

@@ -1,0 +1,135 @@
+"""What has to be true before a script starts: the journal is on disk, the folder is claimed, the agent lives."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from integration.execution.running import Runner, is_alive, script_of, to_the_end
+
+from cloud_assistant.worker.execution.channel import Kind
+from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.execution.plan import Plan
+from cloud_assistant.worker.execution.prepare import prepare
+from cloud_assistant.worker.execution.record import STARTED_FILE, load_exit
+from cloud_assistant.worker.execution.script import Script
+from harness import proc
+from harness.eventually import always, eventually
+
+
+def touching(runner: Runner) -> Script:
+    return script_of(f"echo x >> {runner.home}/ran; echo done")
+
+
+def run_count(runner: Runner) -> int:
+    ran = runner.home / "ran"
+    return len(ran.read_text().split()) if ran.exists() else 0
+
+
+def plan_of(runner: Runner, script: Script) -> Plan:
+    return prepare(script, runner.folder_of(script))
+
+
+def journal_at(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def test_a_script_whose_journal_cannot_be_forced_to_disk_never_starts(runner: Runner) -> None:
+    """What cannot be synchronised at all stands for a disk that fails."""
+    script = touching(runner)
+    plan = plan_of(runner, script)
+    plan.journal_fd, writer = os.pipe()
+
+    with pytest.raises(NotStarted, match=r"journal of started scripts cannot be written \(Invalid argument\)"):
+        runner.launcher.launch(plan)
+
+    os.close(writer)
+    assert run_count(runner) == 0
+    assert runner.run("echo next").stdout == b"next\n"
+
+
+def test_descriptors_of_the_journal_are_closed_on_both_sides(runner: Runner, tmp_path: Path) -> None:
+    runner.run("true")
+    supervisor = runner.only_supervisor()
+    counts = proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())
+    for _ in range(5):
+        plan = plan_of(runner, touching(runner))
+        plan.journal_fd = journal_at(tmp_path / "journal")
+        to_the_end(runner.launcher.launch(plan))
+    refused = plan_of(runner, script_of("true"))
+    refused.journal_fd = journal_at(tmp_path / "journal")
+    (runner.home / refused.execution_id).mkdir()
+    (runner.home / refused.execution_id / STARTED_FILE).touch()
+    with pytest.raises(NotStarted, match="given up"):
+        runner.launcher.launch(refused)
+
+    assert run_count(runner) == 5
+    assert (proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())) == counts
+
+
+def test_a_script_in_the_journal_does_not_see_it(runner: Runner, tmp_path: Path) -> None:
+    plan = plan_of(runner, script_of("ls -l /proc/self/fd"))
+    plan.journal_fd = journal_at(tmp_path / "journal")
+    assert b"journal" not in to_the_end(runner.launcher.launch(plan)).stdout
+
+
+def test_a_plan_that_is_read_after_the_agents_end_starts_nothing(runner: Runner) -> None:
+    """The next agent may have said by then that it never runs."""
+    script = touching(runner)
+    plan = plan_of(runner, script)
+    supervisor = runner.only_supervisor()
+    [channel] = runner.launcher._idle
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    channel.send(Kind.PLAN, plan.to_bytes())
+    channel.close()
+    os.kill(supervisor.pid, signal.SIGCONT)
+    eventually(lambda: not is_alive(supervisor.pid), what="the supervisor goes home")
+
+    record = load_exit(str(runner.folder_of(script)))
+    assert record is not None
+    assert (record.reason, record.error_code) == ("not_started", "ExecutionInterrupted")
+    assert run_count(runner) == 0
+    adopted = runner.launcher.adopt(runner.folder_of(script))
+    assert adopted is not None
+    assert to_the_end(adopted).record.reason == "not_started"
+
+
+def test_a_supervisor_killed_with_an_unread_plan_is_replaced_and_the_script_runs_once(runner: Runner) -> None:
+    supervisor = runner.only_supervisor()
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    os.kill(supervisor.pid, signal.SIGKILL)
+
+    outcome = to_the_end(runner.start(touching(runner)))
+
+    assert (outcome.record.reason, outcome.stdout, run_count(runner)) == ("exited", b"done\n", 1)
+
+
+def test_an_unexpected_message_starts_nothing(runner: Runner) -> None:
+    [channel] = runner.launcher._idle
+    channel.send(Kind.STOP)
+    channel.send(Kind.TAKEN)
+
+    assert runner.run("echo next").stdout == b"next\n"
+    assert len(runner.supervisors()) == 1
+
+
+def test_what_somebody_has_given_up_is_not_started(runner: Runner) -> None:
+    script = touching(runner)
+    runner.folder_of(script).mkdir()
+    (runner.folder_of(script) / STARTED_FILE).touch()
+
+    with pytest.raises(NotStarted, match="given up"):
+        runner.start(script)
+
+    always(lambda: run_count(runner) == 0, for_seconds=0.1)
+
+
+def test_a_script_that_is_there_already_is_not_started(runner: Runner) -> None:
+    script = touching(runner)
+    runner.folder_of(script).mkdir()
+    (runner.folder_of(script) / "script.sh").write_text("echo x")
+
+    with pytest.raises(NotStarted, match="not started twice"):
+        runner.start(script)
+
+    assert run_count(runner) == 0
