@@ -39,8 +39,9 @@ local function release(keys, args)
     return { 'expired' }
   end
   if waited_for ~= '' then
+    -- Not at once: an agent can write rows that wait for one another in a ring, and no beat may go round it without rest.
     redis.call('HSET', keys[1], 'waits_for', waited_for)
-    redis.call('ZADD', keys[5], string.format('%.0f', now), args[1])
+    redis.call('ZADD', keys[5], string.format('%.0f', now + tonumber(args[3])), args[1])
     return { 'waits', '' }
   end
   if tonumber(row[3] or 0) > now then

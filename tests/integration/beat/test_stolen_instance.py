@@ -60,6 +60,41 @@ def test_it_does_not_keep_others_from_being_let_go(timing: Timing, garbage: str)
     assert due == [], "nothing is looked at again at once"
 
 
+@pytest.mark.parametrize("last_waits_for", ["end", "middle"])
+def test_rows_that_wait_for_one_another_do_not_keep_a_beat_busy(timing: Timing, last_waits_for: str) -> None:
+    """What ended and was never claimed is passed over for what it waited for: here that never comes to an end."""
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", frequency="*/30 * * * * *", overlap="queue", deliver_within_seconds=60)
+    other = timing.invoke("i-2")
+    names = {word: execution_id(invoke_id, at, "i-1") for at, word in enumerate(("middle", "end"), 1)}
+    waiting = execution_id(invoke_id, 3, "i-1")
+    rows: dict[str, tuple[str | int, ...]] = {
+        waiting: ("state", "Scheduled", "deadline_ms", timing.server_ms() + 3_600_000, "waits_for", names["middle"]),
+        names["middle"]: ("state", "Cancelled", "waits_for", names["end"]),
+        names["end"]: ("state", "Cancelled", "waits_for", names[last_waits_for]),
+    }
+    timing.redis.pipeline_or_raise(
+        [
+            *(("HSET", keys.execution("i-1", row), *fields) for row, fields in rows.items()),
+            ("ZADD", keys.TIMED_WAITING, timing.server_ms(), waiting),
+            ("CONFIG", "RESETSTAT"),
+        ]
+    )
+    begun_ms = timing.server_ms()
+    timing.wait_for_firings(other, 3)
+    seconds = (timing.server_ms() - begun_ms) / 1000
+    fcalls = _calls(timing, "fcall")
+    assert timing.redis.call("HGET", keys.execution("i-1", waiting), "state") == b"Scheduled"
+    assert fcalls <= 20 * (seconds + 1), f"{fcalls} function calls in {seconds:.1f} s"
+
+
+def _calls(timing: Timing, command: str) -> int:
+    """How often Redis was told to do a command since its counters were set to 0."""
+    lines = timing.redis.call("INFO", "commandstats").decode().split()
+    found = next((line for line in lines if line.startswith(f"cmdstat_{command}:")), "calls=0,")
+    return int(found.partition("calls=")[2].partition(",")[0])
+
+
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_it_does_not_keep_others_from_being_settled(timing: Timing, garbage: str) -> None:
     invoke_id = run_once(timing, 1, "i-1", "i-2")
