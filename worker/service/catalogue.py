@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import launchd, systemd, upstart, windows
+from .commands import Order
 from .plan import SERVICE_NAME, ServicePlan, template
 
 _FREEBSD_NAME = "cloud_assistant_agent"
@@ -35,9 +36,9 @@ class ServiceSystem:
     packaged: tuple[str, ...] = ()
     enable: tuple[tuple[str, ...], ...] = ()
     disable: tuple[tuple[str, ...], ...] = ()
-    start: tuple[str, ...]
-    stop: tuple[str, ...]
-    restart: tuple[str, ...]
+    start: Order
+    stop: Order
+    restart: Order
 
 
 def _running(root: Path, *, live: str, installed: tuple[str, ...]) -> bool:
@@ -92,11 +93,10 @@ SYSTEMS: dict[str, ServiceSystem] = {
             name="launchd",
             files=lambda plan: [ServiceFile(launchd.PROPERTY_LIST, launchd.property_list(plan))],
             is_present=lambda root: (root / "bin/launchctl").exists(),
-            enable=(("launchctl", "bootstrap", "system", f"/{launchd.PROPERTY_LIST}"),),
-            disable=(("launchctl", "bootout", f"system/{launchd.LABEL}"),),
-            start=("launchctl", "kickstart", f"system/{launchd.LABEL}"),
-            stop=("launchctl", "kill", "SIGTERM", f"system/{launchd.LABEL}"),
-            restart=("launchctl", "kickstart", "-k", f"system/{launchd.LABEL}"),
+            # Its property list is enough for the start with the machine.
+            start=launchd.start,
+            stop=launchd.stop,
+            restart=launchd.restart,
         ),
         ServiceSystem(
             name="freebsd",

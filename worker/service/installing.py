@@ -1,16 +1,12 @@
 """Put the agent's service on a machine, or into an image of one, and take it away again."""
 
 import os
-import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...broker_config.errors import Refused
 from .catalogue import ServiceSystem
+from .commands import Order, Say, run
 from .plan import ServicePlan
-
-Say = Callable[[str], None]
-_COMMAND_SECONDS = 90
 
 
 def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> None:
@@ -34,7 +30,7 @@ def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> N
         _make_folder(root / folder.lstrip("/"))
     if root == Path("/") and system.enable:
         for command in system.enable:
-            _run(command, say)
+            run(command, say)
         return
     for path, target in system.links.items():
         _link(root / path, f"/{packaged}" if packaged else target)
@@ -50,8 +46,9 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
     files = [root / file.path for file in system.files(plan)]
     packaged = _packaged(system, root)
     if root == Path("/") and (packaged or any(path.exists() for path in files)):
-        for command in (system.stop, *system.disable):
-            _run(command, say)
+        control(system.stop, say)
+        for command in system.disable:
+            run(command, say)
     for path in [*files, *(root / link for link in system.links)]:
         try:
             path.unlink()
@@ -63,37 +60,24 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
     if packaged:
         say(f"{root / packaged} stays: it goes with the package")
     if root == Path("/") and system.name == "systemd":
-        _run(("systemctl", "daemon-reload"), say)
+        run(("systemctl", "daemon-reload"), say)
 
 
-def control(command: Sequence[str], say: Say) -> None:
+def control(order: Order, say: Say) -> None:
     """Tell the service manager to start, stop or restart the agent.
 
     Raises:
         Refused: it did not; the text has what it said.
     """
-    _run(command, say)
+    if callable(order):
+        order(say)
+    else:
+        run(order, say)
 
 
 def _packaged(system: ServiceSystem, root: Path) -> str | None:
     """The file that a package brought for this service manager."""
     return next((path for path in system.packaged if (root / path).exists()), None)
-
-
-def _run(command: Sequence[str], say: Say) -> None:
-    say(f"ran {' '.join(command)}")
-    try:
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise Refused(f"{' '.join(command)}: {exc}", code="ServiceManagerFailed") from exc
-    said = "\n".join(text for text in (outcome.stdout.strip(), outcome.stderr.strip()) if text)
-    if outcome.returncode != 0:
-        raise Refused(
-            f"{' '.join(command)} ended with {outcome.returncode}: {said or 'it said nothing'}",
-            code="ServiceManagerFailed",
-        )
-    if said:
-        say(said)
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -1,0 +1,56 @@
+"""Run the commands of a service manager and pass on what they say."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...broker_config.errors import Refused
+
+Say = Callable[[str], None]
+#: What starts, stops or restarts a service: one command, or steps that depend on how it stands.
+Order = tuple[str, ...] | Callable[[Say], None]
+
+_COMMAND_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    command: str
+    exit_code: int
+    said: str
+
+    def refused(self) -> Refused:
+        """The error for one that failed."""
+        said = self.said or "it said nothing"
+        return Refused(f"{self.command} ended with {self.exit_code}: {said}", code="ServiceManagerFailed")
+
+
+def run(command: Sequence[str], say: Say) -> None:
+    """Run a command, and tell which and what it said.
+
+    Raises:
+        Refused: it cannot be run, or failed.
+    """
+    say(f"ran {' '.join(command)}")
+    outcome = attempt(command)
+    if outcome.exit_code != 0:
+        raise outcome.refused()
+    if outcome.said:
+        say(outcome.said)
+
+
+def attempt(command: Sequence[str]) -> Outcome:
+    """Run a command that may fail.
+
+    Raises:
+        Refused: it cannot be run, or does not end.
+    """
+    text = " ".join(command)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise Refused(f"{text}: {exc}", code="ServiceManagerFailed") from exc
+    said = "\n".join(part for part in (done.stdout.strip(), done.stderr.strip()) if part)
+    return Outcome(text, done.returncode, said)
