@@ -30,6 +30,7 @@ from . import command_library
 from .invoking import RunOptions, prepare
 from .targets import Targets, resolve
 from .timed import check_schedule
+from .timed_showing import moment_ms
 from .timed_stopping import refuse_if_over
 from .timed_undecided import leave_out_undecided, too_busy
 
@@ -51,6 +52,8 @@ class TimedModification:
     parameters: Mapping[str, str] | None = None
     frequency: str = ""
     timezone: str = ""
+    #: Not due after this moment, ISO 8601; without an offset it is in the zone of the changed schedule.
+    end_time: str = ""
     #: Instances to add.
     instance_ids: Sequence[str] = ()
     #: Policies and limits to change, by field of the stored schedule.
@@ -190,7 +193,7 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
 
 
 def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: Settings) -> Schedule:
-    if not (change.frequency or change.timezone or change.policies):
+    if not (change.frequency or change.timezone or change.end_time or change.policies):
         return timed.schedule
     if timed.is_boot_bound:
         raise RequestInvalid(
@@ -205,6 +208,9 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         **change.policies,
     )
     try:
+        if change.end_time:
+            end_ms = moment_ms(change.end_time, asked, settings.beat.timezone)
+            asked = msgspec.structs.replace(asked, end_ms=end_ms)
         return check_schedule(
             asked,
             settings.beat,

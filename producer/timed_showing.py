@@ -136,12 +136,16 @@ def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int)
         raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
-def moment_ms(text: str, zone: str) -> int:
-    """Read a moment, ISO 8601; without an offset it is in ``zone``.
+def moment_ms(text: str, schedule: Schedule, default_zone: str) -> int:
+    """Read a moment, ISO 8601; without an offset it is in the zone that the schedule is read in.
 
     Raises:
-        RequestInvalid: it is no such text, or there is no such zone.
+        RequestInvalid: it is no such text, there is no such zone, or the schedule's frequency cannot be read.
     """
+    try:
+        zone = zone_of(schedule, default_zone)
+    except InvalidFrequency as exc:
+        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
     try:
         moment = datetime.fromisoformat(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=zone_named(zone))
@@ -151,6 +155,18 @@ def moment_ms(text: str, zone: str) -> int:
             code="InvalidParameter.Time",
         ) from exc
     return utc_ms_of(moment)
+
+
+def zone_of(schedule: Schedule, default_zone: str) -> str:
+    """Tell which zone a schedule is read in: the one in its frequency, else its own, else the default.
+
+    Raises:
+        InvalidFrequency: its text cannot be read, or it names no known zone.
+    """
+    own_zone = schedule.timezone or default_zone
+    if not schedule.frequency.strip():
+        return own_zone
+    return calendar_of(Schedule(frequency=schedule.frequency, timezone=own_zone), 0).zone
 
 
 def history(redis: Redis, invoke_id: str, page: PageRequest) -> Page[FiringView]:

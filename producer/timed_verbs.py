@@ -127,5 +127,6 @@ class TimedVerbs:
 
 
 def _facts_of(change: TimedModification) -> dict[str, str]:
-    facts = {"Frequency": change.frequency, "Changed": " ".join(sorted(change.policies))}
+    changed = [*change.policies, *(["end_ms"] if change.end_time else [])]
+    facts = {"Frequency": change.frequency, "Changed": " ".join(sorted(changed))}
     return {**facts, **named_targets(change.instance_ids)} if change.instance_ids else facts

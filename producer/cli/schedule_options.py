@@ -1,7 +1,7 @@
 """Options that say when an invocation runs. Below ``takes_run_options`` they complete the options of the request."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -51,7 +51,8 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         if frequency and options.schedule.repeat_mode == RepeatMode.DRY_RUN:
             raise click.UsageError("--dry-run checks now: it does not go with --frequency", click.get_current_context())
         if frequency or repeat_mode:
-            schedule = Schedule(repeat_mode=mode_of(repeat_mode or "", frequency), frequency=frequency, **policies)
+            schedule = schedule_of(call, frequency, policies)
+            schedule = msgspec.structs.replace(schedule, repeat_mode=mode_of(repeat_mode or "", frequency))
             options = msgspec.structs.replace(options, schedule=schedule)
         return function(call, *arguments, options=options, **rest)
 
@@ -99,10 +100,17 @@ def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Add what decides when a frequency is due; the command gets what was given as ``policies``, by stored field."""
+    """Add what decides when a frequency is due; the command gets what was given as ``policies``, by stored field.
+
+    Only the end time is there as text, as ``end_time``: which moment it is depends on the frequency too.
+    """
 
     @click.option("--timezone", metavar="ZONE", help="Zone of the frequency.  [default: beat.timezone, UTC]")
-    @click.option("--end-time", metavar="TIME", help="Not due after this moment, as in 2030-12-31T23:00:00Z.")
+    @click.option(
+        "--end-time",
+        metavar="TIME",
+        help="Not due after this moment, as in 2030-12-31T23:00:00Z; without Z or an offset in the schedule's zone.",
+    )
     @click.option(
         "--day-rule",
         type=click.Choice(DAY_RULES),
@@ -120,7 +128,6 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     )
     @functools.wraps(function)
     def collect(
-        call: Call,
         *arguments: Any,
         timezone: str | None,
         end_time: str | None,
@@ -131,12 +138,12 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     ) -> Answer:
         given = {
             "timezone": timezone,
-            "end_ms": moment_of(call, end_time, timezone) if end_time else None,
+            "end_time": end_time or None,
             "day_rule": day_rule,
             "dst_gap": dst_gap,
             "dst_overlap": dst_overlap,
         }
-        return function(call, *arguments, policies=_given(given), **rest)
+        return function(*arguments, policies=_given(given), **rest)
 
     return collect
 
@@ -145,8 +152,17 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def moment_of(call: Call, text: str, timezone: str | None) -> int:
+def schedule_of(call: Call, frequency: str, policies: Mapping[str, Any]) -> Schedule:
+    """Make a schedule of a frequency and what ``calendar_options`` or ``policy_options`` gave."""
+    fields = {name: value for name, value in policies.items() if name != "end_time"}
+    schedule = Schedule(frequency=frequency, **fields)
+    if "end_time" in policies:
+        schedule = msgspec.structs.replace(schedule, end_ms=moment_of(call, policies["end_time"], schedule))
+    return schedule
+
+
+def moment_of(call: Call, text: str, schedule: Schedule) -> int:
     """Read a moment; without an offset it is in the schedule's zone."""
     from ..timed_showing import moment_ms  # lazy: few calls need a calendar
 
-    return moment_ms(text, timezone or call.loaded.settings.beat.timezone)
+    return moment_ms(text, schedule, call.loaded.settings.beat.timezone)

@@ -73,13 +73,14 @@ def modify(
     instance_ids: tuple[str, ...],
 ) -> None:
     """Change when a timed invocation runs, what, and where. It takes effect with the next due time."""
-    timezone = policies.pop("timezone", "")
+    timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
     change = TimedModification(
         content=_content(script, file),
         enable_parameter=enable_parameter,
         parameters=parameters or None,
         frequency=frequency,
         timezone=timezone,
+        end_time=end_time,
         instance_ids=instance_ids,
         policies=policies,
     )

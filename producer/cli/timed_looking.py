@@ -7,7 +7,6 @@ import click
 
 from ...broker_config.clock import iso_seconds
 from ...broker_config.ids import is_made_id
-from ...broker_config.records import Schedule
 from ..paging import PageRequest
 from ..timed_shapes import firing_shape, preview_shape, timed_shape
 from ..timed_showing import FiringView, TimedView
@@ -15,7 +14,7 @@ from .assist_command import assist_command
 from .call import Call
 from .page_printing import note_on_page, print_page
 from .request_options import takes_page
-from .schedule_options import calendar_options, moment_of
+from .schedule_options import calendar_options, moment_of, schedule_of
 from .tables import properties, table
 from .terminal import terminal_columns
 from .text_cells import by_state, counted, some_of
@@ -82,16 +81,18 @@ def show(call: Call, *, invoke_id: str) -> None:
 )
 @click.argument("expression", metavar="FREQUENCY|ID")
 @calendar_options
-@click.option("--from", "start", metavar="TIME", help="Begin there instead of now, as in 2026-11-23T00:00:00Z.")
+@click.option("--from", "start", metavar="TIME", help="Begin there instead of now; written as --end-time.")
 @click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str | None, count: int) -> None:
     """Show when a frequency, or a timed invocation, is due: in UTC and in its zone."""
-    after_ms = moment_of(call, start, policies.get("timezone")) if start else None
     timed = call.assistant.timed
-    if is_made_id(expression, "t"):
+    is_stored = is_made_id(expression, "t")
+    schedule = timed.show(expression).timed.schedule if is_stored else schedule_of(call, expression, policies)
+    after_ms = moment_of(call, start, schedule) if start else None
+    if is_stored:
         found = timed.preview_stored(expression, after_ms=after_ms, count=count)
     else:
-        found = timed.preview(Schedule(frequency=expression, **policies), after_ms=after_ms, count=count)
+        found = timed.preview(schedule, after_ms=after_ms, count=count)
     shape = preview_shape(found)
     if call.wants_json:
         call.print_json(shape)

@@ -99,6 +99,23 @@ def test_a_frequency_that_is_never_due_says_so(offline: System) -> None:
     assert "never due" in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("frequency", "options", "expected"),
+    [
+        ("0 0 9 * * *", ("--timezone", "Asia/Shanghai"), ["2026-11-23T01:00:00Z", "2026-11-24T01:00:00Z"]),
+        ("0 0 9 * * * Asia/Shanghai", (), ["2026-11-23T01:00:00Z", "2026-11-24T01:00:00Z"]),
+        ("0 0 9 * * *", (), ["2026-11-23T09:00:00Z", "2026-11-24T09:00:00Z"]),
+        ("at(2026-11-23 01:00:00 Asia/Shanghai)", (), ["2026-11-22T17:00:00Z"]),
+    ],
+)
+def test_moments_without_an_offset_are_in_the_zone_of_the_schedule(
+    offline: System, frequency: str, options: tuple[str, ...], expected: list[str]
+) -> None:
+    end = ("--end-time", "2026-11-25 08:30:00", *options)
+    found = preview(offline, frequency, *end, start="2026-11-23").json["DueTimes"]
+    assert [one["Utc"] for one in found] == expected
+
+
 def test_a_preview_can_be_cut_short_by_the_reader(offline: System) -> None:
     home = offline.folder / "operator"
     line = f"{installed_program('assist')} timed preview '* * * * * *' --count 1000 | head -2; echo ${{PIPESTATUS[0]}}"

@@ -99,6 +99,30 @@ def test_it_ends_by_itself_after_the_most_runs_and_at_its_end_time(operator: Ope
     assert "max_count" in refused.stderr
 
 
+def test_an_end_time_without_an_offset_is_in_the_zone_of_the_schedule(operator: Operator) -> None:
+    operator.system.start_agent("i-one")
+    in_shanghai = "0 0 9 * * * Asia/Shanghai"
+    end = "2090-01-01 00:00:00"
+    for frequency, *zone in ((in_shanghai,), ("0 0 9 * * *", "--timezone", "Asia/Shanghai")):
+        invoke_id = operator.invoke("true", "--end-time", end, *zone, frequency=frequency)
+        assert operator.json("timed", "show", invoke_id)["EndTime"] == "2089-12-31T16:00:00Z"
+
+    def end_after(*options: str) -> str:
+        changed: str = operator.json("timed", "modify", invoke_id, "--end-time", end, *options)["EndTime"]
+        return changed
+
+    assert end_after("--end-time", "2089-01-01") == "2088-12-31T16:00:00Z"
+    assert end_after("--timezone", "Asia/Tokyo") == "2089-12-31T15:00:00Z"
+    assert end_after() == "2089-12-31T15:00:00Z"
+    assert end_after("--frequency", "0 0 9 * * * Europe/Berlin") == "2089-12-31T23:00:00Z"
+    assert end_after("--frequency", "0 0 9 * * *") == "2090-01-01T00:00:00Z"
+    assert end_after("--end-time", "2089-06-01T00:00:00+05:00") == "2089-05-31T19:00:00Z"
+    assert operator.due_times(invoke_id, "--from", "2089-05-30", "--count", "1") == ["2089-05-30T09:00:00Z"]
+    operator.json("timed", "modify", invoke_id, "--frequency", in_shanghai)
+    assert operator.due_times(invoke_id, "--from", "2089-05-30", "--count", "1") == ["2089-05-30T01:00:00Z"]
+    assert operator.due_times(invoke_id, "--from", "2089-05-30 09:00:00", "--count", "1") == ["2089-05-31T01:00:00Z"]
+
+
 def has_ended(operator: Operator, invoke_id: str, reason: str) -> bool:
     shown = operator.json("timed", "show", invoke_id)
     return (shown["Status"], shown["EndReason"]) == ("ended", reason)

@@ -145,9 +145,26 @@ def test_a_preview_ends_with_the_schedule() -> None:
         preview(Schedule(frequency="nonsense"), default_zone="UTC", after_ms=NOW_MS, count=1)
 
 
-def test_a_moment_without_an_offset_is_in_the_zone() -> None:
-    assert moment_ms("2026-11-23T00:00:00Z", "Asia/Shanghai") == NOW_MS
-    assert moment_ms("2026-11-23 08:00:00", "Asia/Shanghai") == NOW_MS
-    assert moment_ms("2026-11-23", "UTC") == NOW_MS
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(frequency="0 0 9 * * * Asia/Shanghai"),
+        Schedule(frequency="0 0 9 * * *", timezone="Asia/Shanghai"),
+        Schedule(frequency="rate(5 m)", timezone="Asia/Shanghai"),
+        Schedule(timezone="Asia/Shanghai"),
+    ],
+)
+def test_a_moment_without_an_offset_is_in_the_zone_of_the_schedule(schedule: Schedule) -> None:
+    assert moment_ms("2026-11-23T00:00:00Z", schedule, "Europe/Berlin") == NOW_MS
+    assert moment_ms("2026-11-23 08:00:00", schedule, "Europe/Berlin") == NOW_MS
+
+
+def test_a_moment_without_an_offset_is_in_the_default_zone_where_the_schedule_names_none() -> None:
+    assert moment_ms("2026-11-23 08:00:00", Schedule(frequency="0 0 9 * * *"), "Asia/Shanghai") == NOW_MS
+    assert moment_ms("2026-11-23", Schedule(frequency="at(2030-01-01 00:00:00)"), "Asia/Shanghai") == NOW_MS
     with pytest.raises(RequestInvalid, match="is not a moment"):
-        moment_ms("tomorrow", "UTC")
+        moment_ms("tomorrow", Schedule(), "UTC")
+    with pytest.raises(RequestInvalid, match="unknown zone"):
+        moment_ms("2026-11-23", Schedule(frequency="0 0 9 * * * Mars/Base"), "UTC")
+    with pytest.raises(RequestInvalid, match="Mars/Base"):
+        moment_ms("2026-11-23", Schedule(timezone="Mars/Base"), "UTC")
