@@ -21,7 +21,7 @@ usage: install.sh [--activation-id ID] [--activation-code CODE] [option …]
   --activation-code CODE  its code; or in the environment as CLOUD_ASSISTANT_ACTIVATION_CODE
   --name NAME             a name for people
   --gateway URL           another gateway than the one this script came from
-  --ca-file FILE          certificates (PEM) that vouch for the gateway
+  --ca-file FILE          certificates (PEM) that vouch for the gateway; the agent goes on using this file
   --publisher ID          accept this publisher's key only; ID is the beginning of the SHA-256 of the key
   --version VERSION       another version than the latest
   --root FOLDER           work in an image of a machine at this folder; nothing is started
@@ -272,6 +272,8 @@ main() {
     *) [ -n "$allow_http" ] || fail 2 "$gateway is not encrypted; use https://, or --allow-http on a trusted network" ;;
   esac
   [ -z "$activation_id" ] || [ -n "$activation_code" ] || fail 2 "--activation-id needs --activation-code"
+  # The agent goes on using it: its path is written whole into the settings by `register`.
+  [ -z "$ca_file" ] || [ -f "$ca_file" ] || fail 2 "--ca-file: there is no file $ca_file"
   [ -n "$publishers" ] || fail 4 "$gateway names no publisher; its operator has to put a public key into its publishers"
   if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then fail 2 "run this as root (sudo), or name an image with --root"; fi
   prefix="$root/opt/cloud-assistant"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from cloud_assistant.broker_config.publisher_keys import public_text
 from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, key_id_of, sign, statement_of
 from cloud_assistant.producer import activations
 from cloud_assistant.producer.file_store.publishing import Publishing
+from harness.certificates import Authority
 from harness.processes import clean_environment, installed_program
 from harness.redis_server import RedisServer
 
@@ -140,6 +142,28 @@ def test_one_line_installs_and_registers(site: Site, shell: str) -> None:
     again = site.install("--activation-id", activation_id, "--activation-code", code, shell=shell)
     assert (again.exit_code, "already" in again.stderr) == (0, True)
     assert activations.load(site.gateway.assistant.redis, activation_id).registered_count == 1
+
+
+def test_a_relative_path_of_certificates_is_whole_in_the_settings(site: Site) -> None:
+    site.publish()
+    authority = Authority(site.folder / "ca")
+    activation_id, code = activations.create(site.gateway.assistant.redis)
+    given = ("--activation-id", activation_id, "--activation-code", code)
+    done = site.install(*given, "--ca-file", str(authority.ca.relative_to(site.folder)))
+    assert done.exit_code == 0, done.stderr
+    settings = tomllib.loads((site.root / "etc/cloud-assistant/config.toml").read_text())
+    assert settings["gateway"]["ca_file"] == str(authority.ca)
+
+
+@pytest.mark.parametrize("path", ["ca/none.pem", "ca", "/nowhere/none.pem"])
+def test_certificates_that_are_not_there_are_said_before_anything_is_done(site: Site, path: str) -> None:
+    site.publish()
+    (site.folder / "ca").mkdir()
+    for gateway in ((), ("--gateway", "https://127.0.0.1:1")):
+        done = site.install("--ca-file", path, *gateway)
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert f"--ca-file: there is no file {path}" in done.stderr
+        assert list(site.root.iterdir()) == []
 
 
 def test_the_newest_version_takes_the_place_of_an_older_one(site: Site) -> None:
