@@ -167,10 +167,14 @@ class Upgrader:
             raise Refused(f"the order is for {order.version} and the signature for {statement}", code="WrongArchive")
         self._wait_for_window(order)
         self._fetch(order, statement)
-        self._wait_for_window(order)
         self._try(order.version, order.serial, order.probation_seconds)
 
     def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
+        """Have the version beside the others, in the window.
+
+        Raises:
+            CloudAssistantError, OSError: it ends here.
+        """
         from .bundle import install_bundle  # lazy: as above
         from .download import PART_SUFFIX, fetch_archive  # lazy: as above
 
@@ -187,6 +191,9 @@ class Upgrader:
         )
         try:
             install_bundle(archive, statement, self._installation)
+            # The window may have closed meanwhile. The archive stays for an agent that is started while it is waited
+            # for: it can be checked against the signature again, and what was unpacked cannot.
+            self._wait_for_window(order)
         finally:
             archive.unlink(missing_ok=True)
 

@@ -3,13 +3,16 @@
 import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import sign_again
 from e2e.upgrade.conftest import Machine
 
+from harness.clock import SteppedClock
 from harness.eventually import eventually
+from harness.tcp_proxy import TcpProxy
 
 
 @pytest.fixture
@@ -92,3 +95,33 @@ def test_a_roll_out_waits_for_its_window_and_can_be_called_back(served: Machine)
         within_seconds=30,
     )
     assert served.current == "1.0.0"
+
+
+@pytest.mark.parametrize("ended_by", ["sigkill", "stop"])
+def test_an_agent_that_is_restarted_while_it_waits_for_its_window_downloads_nothing_again(
+    served: Machine, tmp_path: Path, ended_by: str
+) -> None:
+    clock, half_a_day = SteppedClock(tmp_path / "clock"), 12 * 3600
+    gateway = urlsplit(served.system.environment["CLOUD_ASSISTANT_GATEWAY_AGENT_URL"])
+    assert gateway.port
+    with TcpProxy(gateway.port) as line:
+        served.agent.stop()
+        way = {"CLOUD_ASSISTANT_GATEWAY_URL": f"http://127.0.0.1:{line.port}"}
+        served.agent.env = {**served.agent.env, **clock.environment, **way}
+        served.agent.start(ready=r"agent ready.*version=1\.0\.0")
+        line.cut()
+        hour = datetime.datetime.now(datetime.UTC).hour
+        roll_out(served, served.archive("2.0.0"), "2.0.0", "--window", f"{hour:02}:00-{(hour + 3) % 24:02}:00 UTC")
+        eventually(lambda: served.state.stage == "Downloading", within_seconds=30)
+        # The window closes before all is there.
+        clock.step(half_a_day)
+        line.heal()
+        eventually(lambda: served.state.stage == "Waiting", within_seconds=30)
+
+        line.cut()
+        getattr(served.agent, ended_by)()
+        clock.step(-half_a_day)
+        served.agent.start(ready=r"agent ready.*version=1\.0\.0")
+
+        served.wait_until_settled("2.0.0", "Succeeded", "2.0.0")
+    assert list((served.install_folder / "downloads").iterdir()) == [], "what is not needed any more is gone"
