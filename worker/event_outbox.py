@@ -58,7 +58,8 @@ class EventOutbox:
     def send(self, type: str, **fields: Any) -> None:
         """Put an event in the box; called by Celery's consumer and pool."""
         self._events.append((type, now_ms(), fields))
-        self._filled.set()
+        if not self._filled.is_set():
+            self._filled.set()
         if type == "task-received":
             self._processed_count += 1
 

@@ -109,12 +109,13 @@ class Executor:
         Returns its outcome, ``NotClaimed`` when the ledger did not give it to us, ``None`` when there was nothing to
         do or Redis was not there to ask: the ledger then still says so, and the reconciler comes back to it.
         """
-        if not self._is_ours(execution_id):
-            _log.warning("dropped a message that is not for this instance execution=%r", execution_id[:200])
-            return None
         begun = self._ahead.pop(execution_id, None)
-        if begun is None and not self.in_hand.enter(execution_id):
-            return None
+        if begun is None:
+            if not self._is_ours(execution_id):
+                _log.warning("dropped a message that is not for this instance execution=%r", execution_id[:200])
+                return None
+            if not self.in_hand.enter(execution_id):
+                return None
         try:
             return self._run(execution_id, payload_token, begun)
         except REDIS_TROUBLE as exc:

@@ -53,14 +53,14 @@ class PolicyFile:
         """What the file says at this moment."""
         mark = _mark_of(self.path)
         with self._lock:
-            if mark != self._mark or mark == ():
+            if mark != self._mark:
                 self._take(mark)
             return self._in_force
 
     def _take(self, mark: tuple[int, ...]) -> None:
         before = self._in_force
         # Two changes within a tick of the file system's clock look alike: what is so young is read again.
-        self._mark = mark if _is_settled(mark) else None
+        self._mark = mark if mark == () or _is_settled(mark) else None
         self._in_force = self._read(mark)
         if self._in_force == before:
             return

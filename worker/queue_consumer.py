@@ -1,5 +1,6 @@
 """Celery's consumer as an agent needs it: it reconnects for ever and soon, and no message can end it."""
 
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         #: What people know already, so that a trouble of days is one line.
         self._is_told_away = False
         self._is_told_lost = False
+        self._own_thread = 0
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes."""
@@ -70,17 +72,25 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         Celery's own unpacks, quotes and answers what it does not know, and some messages end it.
         """
         take = self.strategies[RUN_COMMAND_TASK]
+        self._own_thread = threading.get_ident()
 
         def on_message(message: Any) -> None:
             task = message.headers.get("task")
             if task != RUN_COMMAND_TASK:
                 return _drop(message, f"no task of ours: {task!r}")
             try:
-                take(message, None, partial(self.call_soon_ack, message.ack_log_error), None, ())
+                take(message, None, partial(self._acknowledge, message), None, ())
             except InvalidTaskError as exc:
                 _drop(message, str(exc))
 
         return on_message
+
+    def _acknowledge(self, message: Any, *arguments: Any) -> None:
+        if threading.get_ident() == self._own_thread:
+            # Celery would wake its loop for it, which is what we are in.
+            message.ack_log_error(*arguments)
+        else:
+            self.call_soon_ack(message.ack_log_error, *arguments)
 
     def _note_loss(self, exc: BaseException) -> None:
         self._park_when_leaving()

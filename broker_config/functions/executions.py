@@ -1,6 +1,7 @@
 """Typed calls for one execution: claim, finish, stop, live output, settle."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -78,7 +79,7 @@ def finish_command(
             keys.live_output(instance_id, execution_id),
             keys.instance_history(instance_id),
         ],
-        [execution_id, state, _csv(allowed_from(state)), live_output_ttl_ms, retention_ms, *pairs],
+        [execution_id, state, _states_before(state), live_output_ttl_ms, retention_ms, *pairs],
     )
 
 
@@ -206,8 +207,9 @@ def states_reply(reply: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
-def _csv(states: list[str]) -> str:
-    return f",{','.join(states)},"
+@cache
+def _states_before(state: ExecutionState) -> str:
+    return f",{','.join(allowed_from(state))},"
 
 
 def _move_reply(reply: list[Any]) -> Moved | Unmoved:

@@ -2,9 +2,14 @@
 
 import os
 import pwd
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .not_started import ACCOUNT_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
+
+#: How long the agent's own entry is remembered: nearly every script asks for it.
+_REMEMBERED_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,19 @@ def account_of(username: str) -> Account:
         NotStarted: no such user, or the agent has no right to become that user.
     """
     own_uid = os.geteuid()
-    entry = _own_entry(own_uid) if not username else _entry_named(username)
+    if not username:
+        return _own_account(own_uid, int(time.monotonic()) // _REMEMBERED_SECONDS)
+    return _account(_entry_named(username), own_uid)
+
+
+@lru_cache(maxsize=1)
+def _own_account(uid: int, period: int) -> Account:
+    """The agent's own account, as it stood in the user database at some moment of this period."""
+    return _account(_own_entry(uid), uid)
+
+
+def _account(entry: pwd.struct_passwd, own_uid: int) -> Account:
+    username = entry.pw_name
     is_own = entry.pw_uid == own_uid
     if not is_own and own_uid != 0:
         raise NotStarted(

@@ -103,7 +103,7 @@ def find_program(name: str, search_path: str, *, said_by: str) -> str:
     """
     if "/" in name and not name.startswith("/"):
         raise NotStarted(EXECUTION_EXCEPTION, f"{said_by} names {name!r}; give an absolute path or a bare name")
-    found = shutil.which(name, path=search_path)
+    found = _at(name) if name.startswith("/") else shutil.which(name, path=search_path)
     if found is None:
         where = "" if name.startswith("/") else f" in {search_path}"
         raise NotStarted(
@@ -111,6 +111,11 @@ def find_program(name: str, search_path: str, *, said_by: str) -> str:
             f"interpreter {name!r}, named by {said_by}, does not exist or cannot be executed{where}; install it",
         )
     return found
+
+
+def _at(path: str) -> str | None:
+    """Return the path of a program that is there; ``shutil.which`` takes twice as long for that, at every script."""
+    return path if os.access(path, os.X_OK) and not os.path.isdir(path) else None  # noqa: PTH112 - paths as strings
 
 
 def _split(text: str, whose: str) -> list[str]:
