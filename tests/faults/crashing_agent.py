@@ -19,6 +19,7 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "before the claim": (executor.Executor, "_claim", "before"),
     "after the claim": (executor.Executor, "_claim", "after"),
     "before the journal is on disk": (journal.Journal, "begin_start", "after"),
+    "after the boot is in the journal": (journal.Journal, "confirm_starts", "after"),
     "before the plan is sent": (launcher.Launcher, "_send", "before"),
     "after the plan was sent": (launcher.Launcher, "_send", "after"),
     "after the start": (launcher.Launcher, "launch", "after"),

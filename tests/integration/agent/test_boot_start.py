@@ -147,7 +147,8 @@ def test_a_machine_that_starts_while_redis_is_away_runs_it_once_redis_is_back(
     ("point", "ran"),
     [
         ("after the boot fired", []),
-        ("after the journal", []),
+        ("after the boot is in the journal", []),
+        ("before the plan is sent", []),
         ("before a boot's script", []),
         ("after the start", ["EveryReboot"]),
         ("before the report", ["EveryReboot"]),
