@@ -115,6 +115,22 @@ class Redis:
             connection.send(command)
         return Begun(self, connection, len(commands))
 
+    def send_off(self, command: Command) -> bool:
+        """Send a command and leave its reply to whoever uses the connection next; an error is told to the log.
+
+        For work that somebody else does later if it does not come about. False when that is so already: without an
+        idle connection nothing is sent, and one that breaks may have lost it.
+        """
+        connection = self._take_idle()
+        if connection is None:
+            return False
+        try:
+            connection.send_owing(command)
+        except RedisUnreachable:
+            return False
+        self.give_back(connection)
+        return True
+
     def subscribe(self, *channels: str) -> "Subscription":
         """Open a connection of its own that listens to channels; it is subscribed when this returns."""
         return Subscription(self._connect(), channels)

@@ -8,6 +8,7 @@ reads its events through kombu's own transport, and so through redis-py.
 import contextlib
 import select
 import socket
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class RedisConnection:
         """
         self._timeout_seconds = timeout_seconds
         self._reader = hiredis.Reader()
+        #: Names of the commands whose replies are left for the next reader, in their order.
+        self._owed: deque[str] = deque()
         self._tls = address.tls
         # Until it has greeted us, a server that takes connections and says nothing counts as not there.
         self._socket = _connect(address, connect_timeout_seconds)
@@ -150,9 +153,20 @@ class RedisConnection:
             self.close()
             raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
 
+    def send_owing(self, command: Command) -> None:
+        """Send a command whose reply nobody waits for: whoever reads here next passes over it.
+
+        An error among such replies is told to the log. What has not come when the connection ends never does.
+
+        Raises:
+            RedisUnreachable: the connection broke; it must not be used again.
+        """
+        self.send(command)
+        self._owed.append(str(command[1] if command[0] == "FCALL" else command[0]))
+
     def is_stale(self) -> bool:
         """Tell whether the server has closed, or said something unasked on, an idle connection."""
-        return self._socket.fileno() < 0 or self.has_news(0)
+        return self._socket.fileno() < 0 or not self._take_owed()
 
     def has_news(self, timeout_seconds: float) -> bool:
         """Wait until there is something to read, or the end; tell whether it came in time."""
@@ -170,10 +184,36 @@ class RedisConnection:
 
     def close(self) -> None:
         """Close the socket; twice is harmless."""
+        if self._owed and self._socket.fileno() >= 0:
+            self._take_owed()
         with contextlib.suppress(OSError):
             self._socket.close()
 
+    def _take_owed(self) -> bool:
+        """Read the owed replies that have come; false when something else has, the end for one."""
+        try:
+            while self.has_news(0):
+                if not self._owed:
+                    return False
+                self._pass_over()
+        except OSError:
+            return False
+        return True
+
     def _read(self) -> Any:
+        while self._owed:
+            self._pass_over()
+        return self._read_next()
+
+    def _pass_over(self) -> None:
+        reply = self._read_next()
+        name = self._owed.popleft()
+        if isinstance(reply, hiredis.ReplyError):
+            from .program_log import logger  # lazy: 10 ms that the command line does without
+
+            logger("redis").warning("nobody waited for %s, and Redis refused it: %s", name, reply)
+
+    def _read_next(self) -> Any:
         try:
             while (reply := self._reader.gets()) is False:
                 received = self._socket.recv(_READ_BYTES)

@@ -204,3 +204,83 @@ def test_what_was_begun_ends_with_its_connection(redis_server: RedisServer) -> N
     redis_server.start()
     assert redis.call("PING") == b"PONG"
     redis.close()
+
+
+def test_what_is_sent_off_is_done_and_its_reply_is_taken_for_nobody_elses(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    connection = redis.call("CLIENT", "ID")
+    for number in range(3):
+        assert redis.send_off(("SET", "k", number))
+    assert redis.call("GET", "k") == b"2"
+    assert redis.send_off(("SET", "k", "again"))
+    assert list(redis.run_ahead([("GET", "k"), ("ECHO", "mine")])) == [b"again", b"mine"]
+    assert redis.send_off(("SET", "k", "more"))
+    begun = redis.begin([("GET", "k")])
+    assert begun is not None
+    assert begun.replies() == [b"more"]
+    assert redis.call("CLIENT", "ID") == connection, "a reply that is owed is not taken for staleness"
+    redis.close()
+
+
+def test_nothing_is_sent_off_without_an_idle_connection(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    assert not redis.send_off(("SET", "k", "v"))
+    assert redis.call("EXISTS", "k") == 0
+    redis.close()
+
+
+@pytest.mark.parametrize("ending", ["the next call", "the end of the client"])
+def test_an_error_among_the_replies_that_nobody_waits_for_is_told_to_the_log(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, ending: str
+) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("SET", "k", "v")
+    assert redis.send_off(("LPUSH", "k", "v"))
+    if ending == "the next call":
+        assert redis.call("ECHO", "mine") == b"mine"
+    else:
+        eventually(lambda: "WRONGTYPE" in str(redis_server.cli("INFO", "errorstats")), 5, "it was refused")
+        redis.close()
+    assert "nobody waited for LPUSH" in caplog.text
+    assert "WRONGTYPE" in caplog.text
+    redis.close()
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["after the reply", "before the reply"])
+def test_the_next_caller_does_not_notice_that_redis_died_after_something_was_sent_off(
+    redis_server: RedisServer, answered: bool
+) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("PING")
+    if answered:
+        assert redis.send_off(("SET", "k", "v"))
+        eventually(lambda: redis_server.cli("GET", "k") == "v", 5, "it was done")
+    else:
+        redis_server.hang()
+        assert redis.send_off(("SET", "k", "v"))
+    redis_server.kill()
+    redis_server.start()
+    assert redis.call("ECHO", "mine") == b"mine"
+    redis.close()
+
+
+def test_threads_that_send_off_and_call_get_their_own_replies(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url(), idle_count=3)
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        for turn in range(200):
+            text = f"{number}-{turn}".encode()
+            if turn % 3:
+                redis.send_off(("INCR", "count"))
+            if redis.call("ECHO", text) != text:
+                wrong.append(text)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert int(redis.call("GET", "count")) > 0
+    redis.close()
