@@ -5,7 +5,7 @@ later makes it as invalid as one that was changed or taken away.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .redis_connection import Argument
 from .signing import Signature, parse_signature, subkey
@@ -32,11 +32,28 @@ COVERED = frozenset(
     }
 )
 _PURPOSE = "results"
+_FIELD = FIELD.encode()
+
+
+def _framed(part: bytes) -> bytes:
+    """A part with its length in front, so that no two rows are the same bytes."""
+    return len(part).to_bytes(8, "big") + part
+
+
+#: The names in the order in which they are covered: as text, as bytes, and framed.
+_NAMES = tuple((name, name.encode(), _framed(name.encode())) for name in sorted(COVERED))
 
 
 def sign_result(key_id: str, instance_key: bytes, execution_id: str, fields: Mapping[str, Argument]) -> bytes:
     """Sign the end of an execution, with ``state`` among its fields."""
-    return bytes(Signature(key_id, _mac(instance_key, execution_id, fields)))
+    values = ((framed, fields[name]) for name, _, framed in _NAMES if name in fields)
+    covered = [(framed, one if isinstance(one, bytes) else str(one).encode()) for framed, one in values]
+    return bytes(Signature(key_id, _mac(instance_key, execution_id, covered)))
+
+
+def signature_of(row: Mapping[bytes, bytes]) -> bytes:
+    """What a row is signed with; empty where nobody has signed it."""
+    return row.get(_FIELD, b"")
 
 
 def signing_key_id(made: bytes) -> str:
@@ -44,17 +61,14 @@ def signing_key_id(made: bytes) -> str:
     return parse_signature(made).key_id
 
 
-def is_signed_result(instance_key: bytes, execution_id: str, row: Mapping[str, bytes]) -> bool:
+def is_signed_result(instance_key: bytes, execution_id: str, row: Mapping[bytes, bytes]) -> bool:
     """Tell whether a row still says what its agent signed with this key."""
-    given = parse_signature(row.get(FIELD, b"")).mac
-    return hmac.compare_digest(_mac(instance_key, execution_id, row), given)
+    covered = [(framed, row[name]) for _, name, framed in _NAMES if name in row]
+    return hmac.compare_digest(_mac(instance_key, execution_id, covered), parse_signature(signature_of(row)).mac)
 
 
-def _mac(instance_key: bytes, execution_id: str, fields: Mapping[str, Argument]) -> bytes:
-    parts = [execution_id.encode()]
-    for name in sorted(COVERED & fields.keys()):
-        value = fields[name]
-        parts += (name.encode(), value if isinstance(value, bytes) else str(value).encode())
-    # Each with its length in front, so that no two rows are the same bytes.
-    framed = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])
-    return hmac.digest(subkey(instance_key, _PURPOSE), framed, "sha256").hex().encode()
+def _mac(instance_key: bytes, execution_id: str, covered: Iterable[tuple[bytes, bytes]]) -> bytes:
+    parts = [_framed(execution_id.encode())]
+    for framed_name, value in covered:
+        parts += (framed_name, len(value).to_bytes(8, "big"), value)
+    return hmac.digest(subkey(instance_key, _PURPOSE), b"".join(parts), "sha256").hex().encode()

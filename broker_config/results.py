@@ -117,8 +117,11 @@ def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
     The agent may have written anything there: what is no number counts as not said, an unknown state is ``Error``.
     """
     row = dict(zip(reply[::2], reply[1::2], strict=True))
-    if not row.get(b"state"):
-        return None
+    return read_fields(execution_id, row) if row.get(b"state") else None
+
+
+def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
+    """Read the fields of a ledger row, as ``read_row`` does."""
     parts = split_execution_id(execution_id)
     if parts is None:
         raise ValueError(f"{execution_id!r} is not an execution id")

@@ -130,6 +130,7 @@ def verify(key: bytes, instance_id: str, message: bytes, given: bytes) -> bool:
     return hmac.compare_digest(mac(key, instance_id, _covered(message, signature.sealed)), signature.mac)
 
 
+@lru_cache(maxsize=65536)
 def subkey(key: bytes, purpose: str) -> bytes:
     """Derive from a key another one that serves one purpose only."""
     return hmac.digest(key, b"cloud-assistant " + purpose.encode() + b"\x01", "sha256")

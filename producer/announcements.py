@@ -1,7 +1,7 @@
 """Hear of the ends of executions as they happen, without a thread and without polling.
 
 One subscription serves all waiting threads of a process: whoever waits first reads the socket, and puts what is not
-his own into the others' boxes. An announcement is only a hint; the ledger is what counts.
+his own into the others' boxes. An announcement is only a hint; the ledger is what counts, or a row that is proved.
 """
 
 import threading
@@ -21,16 +21,22 @@ from ..broker_config.redis_client import Redis, Subscription
 _BOX_COUNT = 50_000
 #: The same for one that does not listen yet, and perhaps never will.
 _EARLY_BOX_COUNT = 500
+#: Rows kept in one box; of further ends only the announcement is kept, and their rows have to be read.
+_BOX_ROWS_BYTES = 256 * 1024
 #: How long one reader holds the socket before it looks whether another has left.
 _TURN_SECONDS = 1.0
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """``kind`` is ``end``, ``state`` or ``output``; ``missed`` says that others may have been lost."""
+    """``kind`` is ``end``, ``state`` or ``output``; ``missed`` says that others may have been lost.
+
+    With an end its row may come, which is worth as much as its proof: see ``announced_rows``.
+    """
 
     kind: str
     execution_id: str
     state: str = ""
+    row: bytes = b""
 
 
 #: Told to a listener whose connection was renewed or whose box ran over.
@@ -45,6 +51,26 @@ class Box(msgspec.Struct, eq=False):
     wants_output: bool
     most_count: int = _BOX_COUNT
     messages: deque[Announcement] = msgspec.field(default_factory=deque)
+    rows_bytes: int = 0
+
+    def put(self, one: Announcement) -> None:
+        """Keep an announcement, within the limits of the box."""
+        if len(self.messages) >= self.most_count:
+            self.messages.clear()
+            self.messages.append(MISSED)
+            self.rows_bytes = 0
+        if one.row:
+            if self.rows_bytes + len(one.row) > _BOX_ROWS_BYTES:
+                one = msgspec.structs.replace(one, row=b"")
+            self.rows_bytes += len(one.row)
+        self.messages.append(one)
+
+    def take(self, most_count: int) -> list[Announcement]:
+        """Take out what is there, the oldest first."""
+        messages = self.messages
+        taken = [messages.popleft() for _ in range(min(most_count, len(messages)))]
+        self.rows_bytes -= sum(len(one.row) for one in taken)
+        return taken
 
 
 class Announcements:
@@ -110,16 +136,16 @@ class Announcements:
             if not boxes:
                 self._boxes.pop(box.invoke_id, None)
 
-    def next(self, box: Box, timeout_seconds: float) -> Announcement | None:
-        """Wait for the next announcement to a listener; ``None`` when there was none in time."""
+    def next(self, box: Box, timeout_seconds: float, most_count: int = 1) -> list[Announcement]:
+        """Wait for the next announcement to a listener; answer it and those behind it, or none after the time."""
         deadline = monotonic_seconds() + timeout_seconds
         while True:
             with self._state:
                 if box.messages:
-                    return box.messages.popleft()
+                    return box.take(most_count)
                 remaining = deadline - monotonic_seconds()
                 if remaining <= 0:
-                    return None
+                    return []
                 if self._reading:
                     self._state.wait(min(remaining, _TURN_SECONDS))
                     continue
@@ -155,16 +181,14 @@ class Announcements:
             raise
 
     def _hand_out(self, channel: str, message: bytes) -> None:
-        kind, _, rest = message.decode("utf-8", "replace").partition(" ")
-        execution, _, state = rest.partition(" ")
+        words, row = message.split(b" ", 3), b""
+        if len(words) == 4:
+            row = words.pop()
+        kind, execution, state = (*(one.decode("utf-8", "replace") for one in words), "", "")[:3]
         with self._state:
             for box in self._boxes.get(execution.partition(".")[0], ()):
-                if box.channel != channel or (kind == "output" and not box.wants_output):
-                    continue
-                if len(box.messages) >= box.most_count:
-                    box.messages.clear()
-                    box.messages.append(MISSED)
-                box.messages.append(Announcement(kind, execution, state))
+                if box.channel == channel and (kind != "output" or box.wants_output):
+                    box.put(Announcement(kind, execution, state, row))
 
     def _subscribe(self) -> Subscription:
         """Listen anew; whoever listens already is told that he may have missed something."""

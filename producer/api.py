@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..broker_config.dispatch import Dispatcher
 from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
@@ -28,7 +27,8 @@ from ..broker_config.settling import settle
 from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, describing, file_delivery, instances, stopping
-from .announcements import Announcements
+from .announced_rows import AnnouncedRows, KeyTellingDispatcher
+from .announcements import Announcements, Box
 from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
 from .command_seal import check_seal
@@ -38,7 +38,7 @@ from .instances import InstanceFilter, StoredInstance
 from .invoked import Finished, Invoked
 from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
-from .recent_invocations import RecentInvocations
+from .recent_invocations import Recent, RecentInvocations
 from .targets import Targets, resolve
 from .timed_modes import is_timed
 from .waiting import Ended, Event, Follower
@@ -67,8 +67,9 @@ class Assistant:
         self._limits = chosen.limits
         self._master = find_master_keys(chosen)
         self.auditing = Auditing(self.redis, lambda: self._master or find_master_keys(chosen))
-        self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
+        self._dispatcher = KeyTellingDispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
+        self._announced_rows = AnnouncedRows(self._master, self._dispatcher)
         self._recent = RecentInvocations(self.redis, self._announcements)
 
     @classmethod
@@ -257,8 +258,7 @@ class Assistant:
         Raises:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
-        recent = self._recent.find(invoke_id)
-        yield from Follower(self.redis, self._announcements, recent, live=live).events(timeout_seconds)
+        yield from self._follower(self._recent.find(invoke_id), live=live).events(timeout_seconds)
 
     def wait(self, invoke_id: str, *, timeout_seconds: float | None = None) -> Finished:
         """Wait until every target has ended and answer all results.
@@ -268,7 +268,7 @@ class Assistant:
         """
         recent = self._recent.find(invoke_id)
         expected = self._recent.take_box(invoke_id)
-        follower = Follower(self.redis, self._announcements, recent, live=False, expected=expected)
+        follower = self._follower(recent, live=False, expected=expected)
         order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
         rows.sort(key=lambda row: order[row.instance_id])
@@ -341,6 +341,9 @@ class Assistant:
         return Trust(self.redis, self.settings, self.auditing)
 
     # Inside
+
+    def _follower(self, recent: Recent, *, live: bool, expected: Box | None = None) -> Follower:
+        return Follower(self.redis, self._announcements, self._announced_rows, recent, live=live, expected=expected)
 
     def _invoke(
         self, command: Command, targets: Targets, options: RunOptions, change: Change, token: str, *, stored: bool

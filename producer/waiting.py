@@ -24,6 +24,7 @@ from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.settling import settle_as_announced
 from ..broker_config.states import is_final
+from .announced_rows import AnnouncedRows
 from .announcements import MISSED, Announcement, Announcements, Box
 from .recent_invocations import Recent
 
@@ -68,6 +69,7 @@ class Follower:
         self,
         redis: Redis,
         announcements: Announcements,
+        announced_rows: AnnouncedRows,
         recent: Recent,
         *,
         live: bool,
@@ -88,9 +90,13 @@ class Follower:
         self._shown: dict[str, str] = {}
         self._positions: dict[str, str] = {}
         self._expected = expected
-        #: State and error code of those that have ended.
+        # Only of what this process has dispatched it knows who signs with which key.
+        self._announced_rows = announced_rows if recent.targets else None
+        #: State and error code of those whose rows were read.
         self._ends: list[tuple[str, str]] = []
-        #: What was stored of the whole invocation together with the reading of its last rows.
+        #: Instance, execution and state of those whose rows came with the announcement.
+        self._believed: list[tuple[str, str, str]] = []
+        #: What was stored of the whole invocation, where every row is in the state that was announced.
         self.settled: InvocationStatus | None = None
 
     def events(self, timeout_seconds: float | None) -> Iterator[Event]:
@@ -128,18 +134,13 @@ class Follower:
     def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
         """Collect what was announced: at least one, and all that are there already."""
         try:
-            first = self._announcements.next(box, timeout_seconds)
+            heard = self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
             return [MISSED]
-        heard = []
-        while first is not None:
-            heard.append(first)
-            if first.kind == "state":
-                self._shown.pop(first.execution_id, None)
-            if len(heard) >= _ROWS_COUNT:
-                break
-            first = self._announcements.next(box, 0)
+        for one in heard:
+            if one.kind == "state":
+                self._shown.pop(one.execution_id, None)
         return heard
 
     def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:
@@ -176,8 +177,28 @@ class Follower:
                     yield from self._new_output(one.execution_id)
         if any(one.kind == "state" and one.execution_id in self._open for one in heard):
             yield from self._look()
-        ended = {one.execution_id: one.state for one in heard if one.kind == "end" and one.execution_id in self._open}
-        yield from self._results(list(ended), ended)
+        ended = {one.execution_id: one for one in heard if one.kind == "end" and one.execution_id in self._open}
+        yield from self._believe(ended)
+        unproved = {execution: one.state for execution, one in ended.items() if execution in self._open}
+        yield from self._results(list(unproved), unproved)
+
+    def _believe(self, ended: Mapping[str, Announcement]) -> Iterator[Event]:
+        """Take over the announced rows that are proved; after the last one the roll-up is stored without waiting."""
+        if self._announced_rows is None:
+            return
+        for execution, announced in ended.items():
+            instance_id = self._open.get(execution, "")
+            row = self._announced_rows.believed(instance_id, announced)
+            if row is not None:
+                if self._live:
+                    yield from self._new_output(execution)
+                del self._open[execution]
+                self._believed.append((instance_id, execution, row.state))
+                yield Ended(row)
+        if self._believed and not self._open:
+            settling = settle_as_announced(self._stored, self._ends, self._believed)
+            if settling is not None and self._redis.send_off(settling[1]):
+                self.settled = settling[0]
 
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
@@ -218,7 +239,8 @@ class Follower:
         """Read rows; the last ones of an invocation together with storing what the announcements make of the whole."""
         if not announced or len(wanted) < len(self._open):
             return load_rows(self._redis, wanted)
-        settling = settle_as_announced(self._stored, self._ends, [(*one, announced[one[1]]) for one in wanted])
+        unread = [*self._believed, *((*one, announced[one[1]]) for one in wanted)]
+        settling = settle_as_announced(self._stored, self._ends, unread)
         if settling is None:
             return load_rows(self._redis, wanted)
         status, command = settling

@@ -12,6 +12,22 @@ from ..redis_connection import Argument, Command
 from ..states import ExecutionState, allowed_from, known_state
 from .function_library import fcall, run
 
+#: What an announced row holds beside the state and the fields of the end, in the order of ``finish.lua``.
+_KEPT = (
+    b"history",
+    b"command_id",
+    b"created_ms",
+    b"deadline_ms",
+    b"claimed_ms",
+    b"stop_ms",
+    b"epoch",
+    b"boot_id",
+    b"timeout_seconds",
+)
+#: Length of the head of longer strings in msgpack, by its first byte.
+_STRING_HEADS_BYTES = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+_announced_decoder = msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[msgspec.Raw], list[msgspec.Raw]])
+
 
 class Claimed(msgspec.Struct, frozen=True):
     """The execution is ours: its signed envelope, and its payload when that travelled in the row."""
@@ -86,6 +102,33 @@ def finish_command(
 def finish_reply(reply: list[Any]) -> Moved | Unmoved:
     """Read what the move to a final state answered."""
     return _move_reply(reply)
+
+
+def announced_fields(announced: bytes) -> dict[bytes, bytes] | None:
+    """Read the row that came with the announcement of an end; ``None`` when it is none that ``finish.lua`` has made.
+
+    They are the fields that ``read_fields`` uses. Anybody who knows the channel may have announced them.
+    """
+    try:
+        state, kept, ended = _announced_decoder.decode(announced)
+    except msgspec.MsgspecError:
+        return None
+    values = [_packed_bytes(one) for one in ended]
+    if len(kept) != len(_KEPT) or len(values) % 2:
+        return None
+    fields = dict(zip(values[::2], values[1::2], strict=True))
+    fields.update((name, _packed_bytes(one)) for name, one in zip(_KEPT, kept, strict=True))
+    fields[b"state"] = _packed_bytes(state)
+    return fields
+
+
+def _packed_bytes(packed: msgspec.Raw) -> bytes:
+    """The bytes of a string in msgpack; nothing for what is none. Lua's strings are bytes, and no text to decode."""
+    whole = bytes(packed)
+    kind = whole[0]
+    if 0xA0 <= kind <= 0xBF:
+        return whole[1:]
+    return whole[_STRING_HEADS_BYTES[kind] :] if kind in _STRING_HEADS_BYTES else b""
 
 
 def finish(

@@ -8,7 +8,7 @@ from ...broker_config.error_codes import ErrorCode
 from ...broker_config.ids import execution_id
 from ...broker_config.ledger import StoredInvocation, load_targets
 from ...broker_config.redis_client import Redis
-from ...broker_config.result_signing import FIELD, is_signed_result, signing_key_id
+from ...broker_config.result_signing import is_signed_result, signature_of, signing_key_id
 from ...broker_config.signing import MasterKeys
 from ...broker_config.states import ExecutionState as S
 from ...broker_config.states import is_final
@@ -67,19 +67,19 @@ def verify_results(redis: Redis, master: MasterKeys, stored: StoredInvocation) -
             [("HGETALL", keys.execution(*one)) for one in zip(chunk, executions, strict=True)]
         )
         for instance_id, execution, reply in zip(chunk, executions, rows, strict=True):
-            row = {name.decode("utf-8", "replace"): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
-            state = row.get("state", b"").decode("utf-8", "replace")
+            row = dict(zip(reply[::2], reply[1::2], strict=True))
+            state = row.get(b"state", b"").decode("utf-8", "replace")
             verdict = _verdict(master, instance_id, execution, row, state)
-            found.append(Verified(instance_id, execution, state, signing_key_id(row.get(FIELD, b"")), verdict))
+            found.append(Verified(instance_id, execution, state, signing_key_id(signature_of(row)), verdict))
     return found
 
 
-def _verdict(master: MasterKeys, instance_id: str, execution: str, row: dict[str, bytes], state: str) -> Verdict:
+def _verdict(master: MasterKeys, instance_id: str, execution: str, row: dict[bytes, bytes], state: str) -> Verdict:
     if not is_final(state):
         return Verdict.UNFINISHED
-    made = row.get(FIELD, b"")
+    made = signature_of(row)
     if not made:
-        code = row.get("error_code", b"").decode("utf-8", "replace")
+        code = row.get(b"error_code", b"").decode("utf-8", "replace")
         return Verdict.NO_RESULT if {(state, ""), (state, code)} & _OWN_ENDS else Verdict.UNSIGNED
     try:
         key = master.instance_key(instance_id, signing_key_id(made))

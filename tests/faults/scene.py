@@ -19,7 +19,7 @@ from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.result_signing import FIELD, is_signed_result, signing_key_id
+from cloud_assistant.broker_config.result_signing import is_signed_result, signature_of, signing_key_id
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.states import OUTCOMES, is_final
@@ -341,10 +341,10 @@ class Scene:
         return found, unsigned
 
     def _is_signed(self, execution_id: str, reply: Sequence[bytes]) -> bool:
-        row = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
-        if self._master is None or row.get("state", b"").decode() not in OUTCOMES:
+        row = dict(zip(reply[::2], reply[1::2], strict=True))
+        if self._master is None or row.get(b"state", b"").decode() not in OUTCOMES:
             return True
-        made = row.get(FIELD, b"")
+        made = signature_of(row)
         if not made:
             return False
         key = self._master.instance_key(_instance_of(execution_id), signing_key_id(made))

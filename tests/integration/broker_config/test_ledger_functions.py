@@ -12,6 +12,7 @@ from cloud_assistant.broker_config.functions.executions import (
     Moved,
     NotClaimed,
     Unmoved,
+    announced_fields,
     append_output,
     finish,
     request_stop_command,
@@ -24,7 +25,7 @@ from cloud_assistant.broker_config.functions.executions import (
 from cloud_assistant.broker_config.functions.function_library import run, run_all
 from cloud_assistant.broker_config.functions.instances import beat_reply, heartbeat_command
 from cloud_assistant.broker_config.records import Invocation
-from cloud_assistant.broker_config.results import KeptStreams, Outcome
+from cloud_assistant.broker_config.results import KeptStreams, Outcome, read_fields
 from cloud_assistant.broker_config.states import ExecutionState as S
 
 from .conftest import MASTER, Ledger
@@ -140,14 +141,59 @@ def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger
     assert ledger.redis.call("PTTL", keys.execution("i-1", execution)) > 0
 
 
-def test_the_end_is_announced_to_those_who_know_the_channel(ledger: Ledger) -> None:
-    invocation = ledger.dispatch("i-1")
+def announced_end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> list[bytes]:
+    """End an execution; answer the words of what is announced, the row for the fourth if it is there."""
     listening = ledger.redis.subscribe(invocation.done_channel)
-    ledger.claim(invocation, "i-1")
-    end(ledger, invocation, S.SUCCESS)
+    assert isinstance(end(ledger, invocation, state, **more), Moved)
     heard = listening.next(5)
-    assert heard == (invocation.done_channel, f"end {ledger.execution(invocation, 'i-1')} Success".encode())
     listening.close()
+    assert heard is not None
+    return heard[1].split(b" ", 3)
+
+
+def test_the_end_is_announced_with_the_row_to_those_who_know_the_channel(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    stop(ledger, invocation)
+    data = bytes(range(256)) * 20 + b" \r\n"
+    output = KeptStreams(data=data, runs=((1, 5), (2, len(data) - 5)), dropped_bytes=7, gap_at=4)
+    steps = [{"what": "TERM", "at_ms": 7}]
+    *words, row = announced_end(
+        ledger,
+        invocation,
+        S.TERMINATED,
+        started_ms=5,
+        signal=15,
+        output=output,
+        steps=steps,
+        error_info="\u00fcber \x00",
+    )
+    execution = ledger.execution(invocation, "i-1")
+    assert words == [b"end", execution.encode(), b"Terminated"]
+    fields = announced_fields(row)
+    assert fields is not None
+    assert read_fields(execution, fields) == ledger.row(invocation, "i-1")
+
+
+def test_the_announced_row_tells_of_the_end_that_it_replaces(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    ledger.expire_deadline(invocation, "i-1")
+    settle(ledger, invocation, "Running")
+    fields = announced_fields(announced_end(ledger, invocation, S.SUCCESS, started_ms=5, exit_code=0)[3])
+    assert fields is not None
+    read = read_fields(ledger.execution(invocation, "i-1"), fields)
+    assert read == ledger.row(invocation, "i-1")
+    assert len(read.history) == 1
+
+
+def test_a_long_end_is_announced_without_its_row(ledger: Ledger) -> None:
+    for size_bytes, word_count in ((8_000, 4), (8_192, 3), (1_000_000, 3)):
+        invocation = ledger.dispatch("i-1")
+        ledger.claim(invocation, "i-1")
+        words = announced_end(ledger, invocation, S.SUCCESS, output=KeptStreams(data=b"x" * size_bytes))
+        assert len(words) == word_count
+        assert words[2] == b"Success"
 
 
 def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger) -> None:

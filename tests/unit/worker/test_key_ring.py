@@ -7,7 +7,7 @@ import pytest
 from cloud_assistant.broker_config.envelope_signing import seal_secrets
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.key_bundle import KeyBundle, wrap
-from cloud_assistant.broker_config.result_signing import FIELD, is_signed_result
+from cloud_assistant.broker_config.result_signing import is_signed_result, signature_of, signing_key_id
 from cloud_assistant.broker_config.signing import new_master_keys
 from cloud_assistant.worker.key_ring import KeyRing
 
@@ -39,10 +39,9 @@ def test_during_the_overlap_both_keys_are_accepted_and_the_new_one_signs(ring: K
     assert (accepts(ring, OLD), accepts(ring, NEW)) == (True, True)
     assert ring.key_ids == f"{NEW},{OLD}"
     fields = ring.signed("t-1", "Success", {"finished_ms": 1})
-    row = {name: str(value).encode() for name, value in fields.items() if name != FIELD}
-    mac = fields[FIELD]
-    assert isinstance(mac, bytes)
-    assert is_signed_result(NEWER.instance_key("i-1", NEW), "t-1", {**row, "state": b"Success", FIELD: mac})
+    row = {name.encode(): one if isinstance(one, bytes) else str(one).encode() for name, one in fields.items()}
+    assert signing_key_id(signature_of(row)) == NEW
+    assert is_signed_result(NEWER.instance_key("i-1", NEW), "t-1", {**row, b"state": b"Success"})
 
 
 def test_a_key_that_was_withdrawn_is_accepted_no_more(ring: KeyRing) -> None:
