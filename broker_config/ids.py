@@ -11,6 +11,8 @@ import re
 from .clock import now_us
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+#: Two digits at a time: half the divisions.
+_PAIRS = [first + second for first in _BASE36 for second in _BASE36]
 _INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _MADE = re.compile(r"[ctfs]-[0-9a-z]{8,40}")
 _EXECUTION = re.compile(
@@ -18,17 +20,17 @@ _EXECUTION = re.compile(
 )
 
 
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, rest = divmod(number, 36)
-        digits = _BASE36[rest] + digits
-    return digits or "0"
+def _base36(number: int, pair_count: int) -> str:
+    pairs = []
+    for _ in range(pair_count):
+        number, rest = divmod(number, 36 * 36)
+        pairs.append(_PAIRS[rest])
+    return "".join(reversed(pairs))
 
 
 def new_id(prefix: str) -> str:
     """Make an identifier such as ``t-…``: microseconds first, so that ids sort by age, then 80 random bits."""
-    return f"{prefix}-{_base36(now_us()):0>10}{_base36(int.from_bytes(os.urandom(10))):0>16}"
+    return f"{prefix}-{_base36(now_us(), 5)}{_base36(int.from_bytes(os.urandom(10)), 8)}"
 
 
 def new_token() -> str:

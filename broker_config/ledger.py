@@ -1,6 +1,5 @@
 """Read invocations and their ledger rows, and fold them into states."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,6 +146,8 @@ def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:
 
 def latest_executions(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
     """(instance id, execution id) of each target's latest execution; the latter is ``""`` for one that had none."""
+    if not stored.timed:
+        return _one_off_executions(stored, targets)
     return latest_executions_of_each(redis, [(stored, targets)])[0]
 
 
@@ -155,11 +156,13 @@ def latest_executions_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> li
     timed = [(stored.record.invoke_id, targets) for stored, targets in wanted if stored.timed]
     latest = iter(latest_execution_ids_of_each(redis, timed))
     return [
-        list(zip(targets, next(latest), strict=True))
-        if stored.timed
-        else [(one, execution_id(stored.record.invoke_id, 0, one)) for one in targets]
+        list(zip(targets, next(latest), strict=True)) if stored.timed else _one_off_executions(stored, targets)
         for stored, targets in wanted
     ]
+
+
+def _one_off_executions(stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
+    return [(one, execution_id(stored.record.invoke_id, 0, one)) for one in targets]
 
 
 def execution_states(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[tuple[str, str]]:
@@ -207,13 +210,18 @@ def status_without_rows(stored: StoredInvocation) -> InvocationStatus | None:
 
 def fold(states: Sequence[tuple[str, str]], *, active: bool = False) -> InvocationStatus:
     """Fold states; a target whose row is not written yet is Pending, a timed invocation that goes on is Scheduled."""
-    counts = Counter(state or ExecutionState.PENDING.value for state, _ in states)
-    unknown = sum(code == ErrorCode.CLIENT_NOT_RESPONSE for _, code in states)
-    not_taken = sum(code in _NOT_TAKEN for _, code in states)
-    state = roll_up(counts)
-    if active and is_final_invocation(state):
-        state = InvocationState.SCHEDULED
-    return InvocationStatus(state=state, counts=dict(counts), unknown_count=unknown, not_taken_count=not_taken)
+    counts: dict[str, int] = {}
+    unknown = not_taken = 0
+    for state, code in states:
+        counted = state or ExecutionState.PENDING.value
+        counts[counted] = counts.get(counted, 0) + 1
+        if code:
+            unknown += code == ErrorCode.CLIENT_NOT_RESPONSE
+            not_taken += code in _NOT_TAKEN
+    whole = roll_up(counts)
+    if active and is_final_invocation(whole):
+        whole = InvocationState.SCHEDULED
+    return InvocationStatus(state=whole, counts=counts, unknown_count=unknown, not_taken_count=not_taken)
 
 
 def is_final_invocation(state: InvocationState) -> bool:

@@ -84,16 +84,17 @@ class Redis:
         Raises:
             RedisUnreachable: no answer; whether the last two commands took effect is not known.
         """
+        remaining = iter(commands)
+        first = next(remaining, None)
+        if first is None:
+            return
         connection = self._take()
         try:
-            is_waiting = False
-            for command in commands:
+            connection.send(first)
+            for command in remaining:
                 connection.send(command)
-                if is_waiting:
-                    yield connection.receive()
-                is_waiting = True
-            if is_waiting:
                 yield connection.receive()
+            yield connection.receive()
         except BaseException:
             # Also when the caller stops asking: a reply that nobody read would be the next caller's.
             connection.close()

@@ -45,6 +45,9 @@ class RedisConnection:
         self._tls = address.tls
         # Until it has greeted us, a server that takes connections and says nothing counts as not there.
         self._socket = _connect(address, connect_timeout_seconds)
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None:
+            self._poll.register(self._socket, select.POLLIN)
         greeting: list[Command] = []
         if address.password:
             greeting.append(("AUTH", address.user, address.password) if address.user else ("AUTH", address.password))
@@ -170,7 +173,10 @@ class RedisConnection:
 
     def has_news(self, timeout_seconds: float) -> bool:
         """Wait until there is something to read, or the end; tell whether it came in time."""
-        return _has_something_to_read(self._socket, timeout_seconds)
+        # poll() and not select(), which knows 1,024 descriptors.
+        if self._poll is None or self._socket.fileno() < 0:
+            return bool(select.select([self._socket], [], [], timeout_seconds)[0])
+        return bool(self._poll.poll(timeout_seconds * 1000))
 
     def fileno(self) -> int:
         """The socket, for select()."""
@@ -223,15 +229,6 @@ class RedisConnection:
         except hiredis.ProtocolError as exc:
             raise ConnectionError(f"what answers there does not speak Redis ({exc})") from exc
         return reply
-
-
-def _has_something_to_read(connection: socket.socket, timeout_seconds: float) -> bool:
-    """Tell whether bytes, or the end, are there in time; poll() and not select(), which knows 1,024 descriptors."""
-    if not hasattr(select, "poll"):
-        return bool(select.select([connection], [], [], timeout_seconds)[0])
-    waiting = select.poll()
-    waiting.register(connection, select.POLLIN)
-    return bool(waiting.poll(timeout_seconds * 1000))
 
 
 def _pack(command: Command) -> bytes:

@@ -13,17 +13,18 @@ _LARGEST = 2**53
 
 def whole_number(value: bytes | str | None) -> int:
     """Read a whole number; 0 for what is none, or too large to be one of ours."""
-    found = maybe_number(value)
-    return 0 if found is None else found
+    return (maybe_number(value) or 0) if value else 0
 
 
 def maybe_number(value: bytes | str | None) -> int | None:
     """Read a whole number; ``None`` for what is absent, none, or too large to be one of ours."""
+    if not value:
+        return None
     try:
-        number = int(value) if value else None
+        number = int(value)
     except ValueError:
         return None
-    return None if number is None or abs(number) > _LARGEST else number
+    return None if abs(number) > _LARGEST else number
 
 
 def decimal_number(value: bytes | str | None) -> float:

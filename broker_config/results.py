@@ -107,6 +107,8 @@ def format_runs(runs: Sequence[tuple[int, int]]) -> str:
 
 def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
     """Read stream runs."""
+    if not text:
+        return ()
     pairs = (one.partition(":") for one in text.split(",") if one)
     return tuple((whole_number(stream), max(0, whole_number(count))) for stream, _, count in pairs)
 
@@ -126,34 +128,26 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
     if parts is None:
         raise ValueError(f"{execution_id!r} is not an execution id")
 
-    def text(name: bytes) -> str:
-        return row.get(name, b"").decode("utf-8", "replace")
-
-    def number(name: bytes) -> int:
-        return whole_number(row.get(name))
-
-    def maybe(name: bytes) -> int | None:
-        return maybe_number(row.get(name))
-
-    state = known_state(text(b"state"))
+    given = row.get
+    state = known_state(_text(given(b"state")))
     outcome = Outcome(
         state=ExecutionState(state),
-        started_ms=number(b"started_ms"),
-        finished_ms=number(b"finished_ms"),
-        exit_code=maybe(b"exit_code"),
-        signal=maybe(b"signal"),
-        error_code=text(b"error_code"),
-        error_info=text(b"error_info"),
+        started_ms=whole_number(given(b"started_ms")),
+        finished_ms=whole_number(given(b"finished_ms")),
+        exit_code=maybe_number(given(b"exit_code")),
+        signal=maybe_number(given(b"signal")),
+        error_code=_text(given(b"error_code")),
+        error_info=_text(given(b"error_info")),
         output=KeptStreams(
-            data=row.get(b"output", b""),
-            runs=parse_runs(text(b"streams")),
-            dropped_bytes=number(b"dropped_bytes"),
-            gap_at=number(b"gap_at"),
+            data=given(b"output") or b"",
+            runs=parse_runs(_text(given(b"streams"))),
+            dropped_bytes=whole_number(given(b"dropped_bytes")),
+            gap_at=whole_number(given(b"gap_at")),
         ),
-        survivors=maybe(b"survivors"),
-        left_running=number(b"left_running"),
-        steps=json_list(row.get(b"steps")),
-        notes=json_list(row.get(b"notes")),
+        survivors=maybe_number(given(b"survivors")),
+        left_running=whole_number(given(b"left_running")),
+        steps=json_list(given(b"steps")),
+        notes=json_list(given(b"notes")),
     )
     return ExecutionRow(
         execution_id=execution_id,
@@ -161,15 +155,19 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
         firing_ms=parts[1],
         instance_id=parts[2],
         state=state,
-        command_id=text(b"command_id"),
-        created_ms=number(b"created_ms"),
-        deadline_ms=number(b"deadline_ms"),
-        claimed_ms=number(b"claimed_ms"),
-        stop_ms=number(b"stop_ms"),
-        epoch=text(b"epoch"),
-        boot_id=text(b"boot_id"),
+        command_id=_text(given(b"command_id")),
+        created_ms=whole_number(given(b"created_ms")),
+        deadline_ms=whole_number(given(b"deadline_ms")),
+        claimed_ms=whole_number(given(b"claimed_ms")),
+        stop_ms=whole_number(given(b"stop_ms")),
+        epoch=_text(given(b"epoch")),
+        boot_id=_text(given(b"boot_id")),
         outcome=outcome,
-        history=tuple(one for one in text(b"history").split(";") if one),
-        timeout_seconds=number(b"timeout_seconds"),
-        result_mac=text(b"result_mac"),
+        history=tuple(one for one in _text(given(b"history")).split(";") if one),
+        timeout_seconds=whole_number(given(b"timeout_seconds")),
+        result_mac=_text(given(b"result_mac")),
     )
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else ""

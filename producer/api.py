@@ -285,8 +285,8 @@ class Assistant:
         self, stored: StoredInvocation, rows: list[ExecutionRow], *, stored_as: InvocationStatus | None = None
     ) -> Finished:
         """Sum up an invocation from the results of all of its targets, and store that it is over, unless it is."""
-        status = fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
-        if status != stored_as:
+        status = stored_as or fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
+        if stored_as is None:
             settle(self.redis, stored, status)
         self._recent.forget(stored.record.invoke_id)
         return Finished(stored.record.invoke_id, stored.record.command.command_id, status, rows)
@@ -348,13 +348,12 @@ class Assistant:
     def _invoke(
         self, command: Command, targets: Targets, options: RunOptions, change: Change, token: str, *, stored: bool
     ) -> Invoked:
-        action = change.action
         chosen = resolve(self.redis, targets, self._limits)
-        change.digest = digest(command.content)
+        change.digest = change.digest or digest(command.content)
         change.facts.update(CommandId=command.command_id, **named_targets(chosen))
 
         def act() -> dict[str, str]:
-            if token and action == "RunCommand" and command.kept:
+            if token and change.action == "RunCommand" and command.kept:
                 self._create_command(command)
             prepared = prepare(
                 command,
@@ -381,8 +380,10 @@ class Assistant:
                 self._recent.make(StoredInvocation(record=invocation), chosen, dispatch)
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
-        asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}
-        answer = client_tokens.once(self.redis, scope=action, token=token, parameters=asked, act=act)
+        asked: dict[str, object] = {}
+        if token:
+            asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}
+        answer = client_tokens.once(self.redis, scope=change.action, token=token, parameters=asked, act=act)
         return Invoked(answer["InvokeId"], answer["CommandId"], len(chosen))
 
     def _create_command(self, command: Command) -> str:

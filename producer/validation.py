@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
@@ -18,6 +19,7 @@ TAGS_COUNT = 20
 TAG_KEY_CHARACTERS = 64
 TAG_VALUE_CHARACTERS = 128
 CLIENT_TOKEN_CHARACTERS = 64
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: A description may have several lines.
 _LAYOUT = dict.fromkeys(map(ord, "\n\r\t"), " ")
 
@@ -174,5 +176,5 @@ def client_token(text: str) -> str:
 
 
 def _printable(text: str, what: str, code: str) -> None:
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if _CONTROL.search(text):
         raise Refused(f"the {what} holds a control character", code=code)

@@ -24,8 +24,8 @@ _KEPT = (
     b"boot_id",
     b"timeout_seconds",
 )
-#: Length of the head of longer strings in msgpack, by its first byte.
-_STRING_HEADS_BYTES = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+#: How long the head of a string in msgpack is, by its first byte; that of a value that is not there is all of it.
+_HEAD_BYTES = bytes({0xD9: 2, 0xDA: 3, 0xDB: 5}.get(first, 1) for first in range(256))
 _announced_decoder = msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[msgspec.Raw], list[msgspec.Raw]])
 
 
@@ -113,22 +113,19 @@ def announced_fields(announced: bytes) -> dict[bytes, bytes] | None:
         state, kept, ended = _announced_decoder.decode(announced)
     except msgspec.MsgspecError:
         return None
-    values = [_packed_bytes(one) for one in ended]
+    values = _strings(ended)
     if len(kept) != len(_KEPT) or len(values) % 2:
         return None
     fields = dict(zip(values[::2], values[1::2], strict=True))
-    fields.update((name, _packed_bytes(one)) for name, one in zip(_KEPT, kept, strict=True))
-    fields[b"state"] = _packed_bytes(state)
+    fields.update(zip(_KEPT, _strings(kept), strict=True))
+    [fields[b"state"]] = _strings([state])
     return fields
 
 
-def _packed_bytes(packed: msgspec.Raw) -> bytes:
-    """The bytes of a string in msgpack; nothing for what is none. Lua's strings are bytes, and no text to decode."""
-    whole = bytes(packed)
-    kind = whole[0]
-    if 0xA0 <= kind <= 0xBF:
-        return whole[1:]
-    return whole[_STRING_HEADS_BYTES[kind] :] if kind in _STRING_HEADS_BYTES else b""
+def _strings(packed: Sequence[msgspec.Raw]) -> list[bytes]:
+    """Strings in msgpack as Lua writes them: bytes, and no text to decode."""
+    wholes = map(bytes, packed)
+    return [whole[_HEAD_BYTES[whole[0]] :] for whole in wholes]
 
 
 def finish(
