@@ -168,14 +168,15 @@ class Follower:
                 trouble = exc
 
     def _react(self, heard: list[Announcement]) -> Iterator[Event]:
-        if any(one.kind == "missed" for one in heard):
+        kinds = {one.kind for one in heard}
+        if "missed" in kinds:
             yield from self._look()
             return
-        if self._live:
+        if self._live and "output" in kinds:
             for one in heard:
                 if one.kind == "output" and one.execution_id in self._open:
                     yield from self._new_output(one.execution_id)
-        if any(one.kind == "state" and one.execution_id in self._open for one in heard):
+        if "state" in kinds and any(one.kind == "state" and one.execution_id in self._open for one in heard):
             yield from self._look()
         ended = {one.execution_id: one for one in heard if one.kind == "end" and one.execution_id in self._open}
         yield from self._believe(ended)
