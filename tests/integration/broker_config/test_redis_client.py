@@ -3,14 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, fcall, run_all
 from cloud_assistant.broker_config.redis_client import Redis
+from harness.certificates import Authority
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
+from harness.tls_terminator import TlsTerminator
 
 
 def test_bytes_come_back_as_they_went(redis_server: RedisServer) -> None:
@@ -220,6 +223,21 @@ def test_what_is_sent_off_is_done_and_its_reply_is_taken_for_nobody_elses(redis_
     assert begun.replies() == [b"more"]
     assert redis.call("CLIENT", "ID") == connection, "a reply that is owed is not taken for staleness"
     redis.close()
+
+
+def test_what_is_sent_off_through_tls_leaves_its_connection_as_it_was(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    with TlsTerminator(redis_server.port, authority.issue("server", "127.0.0.1")) as door:
+        redis = Redis(f"rediss://127.0.0.1:{door.port}/0?ca={authority.ca}")
+        connection = redis.call("CLIENT", "ID")
+        for number in range(20):
+            assert redis.send_off(("SET", "k", number))
+            if number % 2:
+                assert redis.call("GET", "k") == str(number).encode()
+        assert redis.call("CLIENT", "ID") == connection
+        redis.close()
 
 
 def test_nothing_is_sent_off_without_an_idle_connection(redis_server: RedisServer) -> None:
