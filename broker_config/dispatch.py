@@ -58,6 +58,10 @@ class Dispatcher:
         self._queue_count = queue_count
         self._origin = f"cloud-assistant@{redis.name}"
 
+    def signing_key_id(self, instance_id: str) -> str:
+        """The key that an instance held when this process dispatched to it last; ``""`` where nothing is signed."""
+        return "".join(self._signer.assumed_key_ids([instance_id]))
+
     def create(
         self,
         invocation: Invocation,

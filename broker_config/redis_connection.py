@@ -6,8 +6,10 @@ reads its events through kombu's own transport, and so through redis-py.
 """
 
 import contextlib
+import os
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -61,7 +63,7 @@ class RedisConnection:
         except BaseException:
             self.close()
             raise
-        self._socket.settimeout(timeout_seconds)
+        self._set_timeout(timeout_seconds)
 
     def _greet(self, greeting: Sequence[Command], address: RedisAddress) -> list[Any]:
         """Say who we are. Since TLS 1.3 a server says only now that it misses a client certificate."""
@@ -88,16 +90,15 @@ class RedisConnection:
     def exchange_packed(self, packed: bytes, reply_count: int, timeout_seconds: float | None = None) -> list[Any]:
         """Send bytes that are already in RESP and read ``reply_count`` replies."""
         if timeout_seconds is not None:
-            self._socket.settimeout(timeout_seconds)
+            self._set_timeout(timeout_seconds)
         try:
             self._socket.sendall(packed)
             return [self._read() for _ in range(reply_count)]
         except OSError as exc:
-            self.close()
-            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+            raise self._lost(exc) from exc
         finally:
             if timeout_seconds is not None and self._socket.fileno() >= 0:
-                self._socket.settimeout(self._timeout_seconds)
+                self._set_timeout(self._timeout_seconds)
 
     def read_pushed(self, timeout_seconds: float) -> Any | None:
         """Wait for a message of a subscription; ``None`` when there was none in time."""
@@ -110,8 +111,7 @@ class RedisConnection:
                 return None
             return self._read()
         except OSError as exc:
-            self.close()
-            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+            raise self._lost(exc) from exc
 
     def read_received(self) -> Any | None:
         """The next message of a subscription that was received already; ``None`` when there is none."""
@@ -127,8 +127,7 @@ class RedisConnection:
         try:
             return self._read()
         except OSError as exc:
-            self.close()
-            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+            raise self._lost(exc) from exc
 
     def read_ready(self) -> list[Any]:
         """Read the next reply as far as it has come: a list of it, empty while it is not whole. Never waits.
@@ -145,16 +144,14 @@ class RedisConnection:
         except OSError as exc:
             if self._tls and _tls_wants_more(exc):
                 return []
-            self.close()
-            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+            raise self._lost(exc) from exc
 
     def send(self, command: Command) -> None:
         """Send one command and read nothing: for SUBSCRIBE and the like."""
         try:
             self._socket.sendall(_pack(command))
         except OSError as exc:
-            self.close()
-            raise RedisUnreachable(f"Redis connection lost: {exc}") from exc
+            raise self._lost(exc) from exc
 
     def send_owing(self, command: Command) -> None:
         """Send a command whose reply nobody waits for: whoever reads here next passes over it.
@@ -205,6 +202,22 @@ class RedisConnection:
         except OSError:
             return False
         return True
+
+    def _set_timeout(self, seconds: float) -> None:
+        """Have the kernel end a read or write that lasts too long: Python would ask it before each whether it would."""
+        if seconds and not self._tls and os.name == "posix":
+            limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+            self._socket.settimeout(None)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        else:
+            self._socket.settimeout(seconds)
+
+    def _lost(self, exc: OSError) -> RedisUnreachable:
+        """Close, and say why."""
+        self.close()
+        # The kernel's word for a read or write that lasted too long.
+        return RedisUnreachable(f"Redis connection lost: {'timed out' if isinstance(exc, BlockingIOError) else exc}")
 
     def _read(self) -> Any:
         while self._owed:

@@ -13,18 +13,10 @@ from ..broker_config.states import OUTCOMES
 from .announcements import Announcement
 
 
-class KeyTellingDispatcher(Dispatcher):
-    """A dispatcher that tells which key it has signed with."""
-
-    def signing_key_id(self, instance_id: str) -> str:
-        """The key that an instance held when this process dispatched to it last; ``""`` where nothing is signed."""
-        return "".join(self._signer.assumed_key_ids([instance_id]))
-
-
 class AnnouncedRows:
     """Tells the rows that may be believed, of invocations that this process has dispatched."""
 
-    def __init__(self, master: MasterKeys | None, dispatcher: KeyTellingDispatcher) -> None:
+    def __init__(self, master: MasterKeys | None, dispatcher: Dispatcher) -> None:
         self._master = master
         self._dispatcher = dispatcher
 

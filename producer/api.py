@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..broker_config.dispatch import Dispatcher
 from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
@@ -27,7 +28,7 @@ from ..broker_config.settling import settle
 from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, describing, file_delivery, instances, stopping
-from .announced_rows import AnnouncedRows, KeyTellingDispatcher
+from .announced_rows import AnnouncedRows
 from .announcements import Announcements, Box
 from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
@@ -67,7 +68,7 @@ class Assistant:
         self._limits = chosen.limits
         self._master = find_master_keys(chosen)
         self.auditing = Auditing(self.redis, lambda: self._master or find_master_keys(chosen))
-        self._dispatcher = KeyTellingDispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
+        self._dispatcher = Dispatcher(self.redis, self._master, queue_count=chosen.limits.queue_count)
         self._announcements = Announcements(self.redis)
         self._announced_rows = AnnouncedRows(self._master, self._dispatcher)
         self._recent = RecentInvocations(self.redis, self._announcements)
@@ -267,11 +268,11 @@ class Assistant:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
         recent = self._recent.find(invoke_id)
-        expected = self._recent.take_box(invoke_id)
-        follower = self._follower(recent, live=False, expected=expected)
-        order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
+        follower = self._follower(recent, live=False, expected=self._recent.take_box(invoke_id))
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
-        rows.sort(key=lambda row: order[row.instance_id])
+        if len(rows) > 1:
+            order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
+            rows.sort(key=lambda row: order[row.instance_id])
         return self.finished(recent.stored, rows, stored_as=follower.settled)
 
     def sum_up(self, invoke_id: str, rows: Sequence[ExecutionRow]) -> Finished:

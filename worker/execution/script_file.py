@@ -10,21 +10,22 @@ from .plan import Credentials, Plan
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: The owner reads it, and may execute it again through ``$0``.
-_SCRIPT_MODE = 0o500
+SCRIPT_MODE = 0o500
 
 
-def write_script_file(plan: Plan) -> None:
-    """Create the plan's script, a new file that belongs to its user, in the folder that is there.
+def write_script_file(plan: Plan, *, overwrites: bool = False) -> None:
+    """Create the plan's script, a file that belongs to its user, in the folder that is there.
 
-    The file is always a new one, never followed through a link; a full disk turns it into a file in memory
-    (``script_fd``), with a note, since a full disk is what many scripts are sent to repair.
+    The file is a new one, never followed through a link, unless the caller knows that an empty one of his own is there
+    (``overwrites``). A full disk turns it into a file in memory (``script_fd``), with a note, since a full disk is
+    what many scripts are sent to repair.
 
     Raises:
         NotStarted: the file cannot be made, or is there already.
     """
     path = plan.script_path
     try:
-        _write_new_file(path, plan.content, plan.credentials)
+        _write_file(path, plan.content, plan.credentials, overwrites=overwrites)
     except FileExistsError:
         raise NotStarted(
             EXECUTION_EXCEPTION, f"{path} exists: this execution was prepared before and is not started twice"
@@ -55,9 +56,9 @@ def is_full(problem: OSError) -> bool:
     return problem.errno in _DISK_FULL
 
 
-def _write_new_file(path: str, content: bytes, owner: Credentials | None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, _SCRIPT_MODE)
+def _write_file(path: str, content: bytes, owner: Credentials | None, *, overwrites: bool) -> None:
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags if overwrites else flags | os.O_CREAT | os.O_EXCL, SCRIPT_MODE)
     try:
         _fill(fd, content, owner)
     except OSError:
@@ -70,7 +71,7 @@ def _write_new_file(path: str, content: bytes, owner: Credentials | None) -> Non
 def _memory_file(name: str, content: bytes, owner: Credentials | None) -> int:
     fd = os.memfd_create(name, os.MFD_CLOEXEC)
     try:
-        os.fchmod(fd, _SCRIPT_MODE)
+        os.fchmod(fd, SCRIPT_MODE)
         _fill(fd, content, owner)
     except OSError as exc:
         os.close(fd)

@@ -167,7 +167,7 @@ def test_the_script_file_is_removed_and_a_record_that_nobody_takes_kept(runner: 
     folder = runner.folder_of(script)
     eventually(lambda: load_exit(str(folder)), what="the record is on disk")
     assert ended.record.output.merged().startswith(b"-r-x------")
-    assert sorted(path.name for path in folder.iterdir()) == ["exit.json", "started.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["claim", "exit.json", "started.json"]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     record = load_exit(str(folder))

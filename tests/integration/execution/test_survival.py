@@ -138,7 +138,7 @@ def test_a_killed_supervisor_is_noticed_and_nothing_of_its_script_stays(runner: 
     on_disk = load_exit(str(folder))
     assert on_disk is not None
     assert on_disk.reason == "supervisor_lost"
-    assert sorted(path.name for path in folder.iterdir()) == ["exit.json", "started.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["claim", "exit.json", "started.json"]
     assert runner.run("echo next").stdout == b"next\n"
 
 

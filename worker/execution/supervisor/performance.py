@@ -11,7 +11,7 @@ from ..not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
 from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
-from ..record import STARTED_FILE, ExitRecord, StartRecord
+from ..record import ExitRecord, StartRecord
 from ..script_file import is_full, keep_in_memory, write_script_file
 from .child import Child, Launchpad
 from .clocks import RunClock, wall_clock_ms
@@ -39,7 +39,6 @@ def perform(plan: Plan, workplace: Workplace, channel: Channel) -> Performance:
     except NotStarted as exc:
         return Performance(_not_started_record(plan, exc), [], False)
     finally:
-        claim.close()
         plan.close()
 
 
@@ -95,7 +94,8 @@ def _make_files(plan: Plan, workplace: Workplace, claim: "_Claim") -> None:
         keep_in_memory(plan, exc)
     claim.make()
     if plan.script_fd is None:
-        write_script_file(plan)
+        name = plan.script_path.rpartition("/")[2]
+        write_script_file(plan, overwrites=workplace.folder.may_overwrite(name))
 
 
 def _force(plan: Plan) -> None:
@@ -140,7 +140,8 @@ class _Claim:
             cgroup=workplace.group.path if workplace.group else "",
             started_ms=wall_clock_ms(),
         )
-        self._fd: int | None = None
+        self._folder = workplace.folder
+        self._is_made = False
 
     def make(self) -> None:
         """Claim the execution; where the disk takes nothing, with a note only.
@@ -148,30 +149,25 @@ class _Claim:
         Raises:
             NotStarted: somebody gave this execution up, or another supervisor runs it.
         """
-        path = f"{self._plan.folder}/{STARTED_FILE}"
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            os.write(self._fd, self._start.to_bytes())
+            self._folder.claim(self._plan.folder, self._start.to_bytes())
         except FileExistsError:
             raise NotStarted(EXECUTION_EXCEPTION, "this execution was given up, or started, by somebody else") from None
         except OSError as exc:
             self._plan.notes.append(
-                f"{path} could not be written ({exc.strerror}): a restarted agent will not find the script"
+                f"{self._plan.folder} could not be written ({exc.strerror}): a restarted agent will not find the script"
             )
+        else:
+            self._is_made = True
 
     def complete(self, pid: int, started_ms: int) -> None:
         """Add which process it is."""
-        if self._fd is None:
+        if not self._is_made:
             return
         self._start.pid, self._start.started_ms = pid, started_ms
         self._start.start_ticks = start_ticks_of(pid)
         with contextlib.suppress(OSError):  # the part that was written before the start names the supervisor
-            os.pwrite(self._fd, self._start.to_bytes(), 0)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd is not None:
-            os.close(self._fd)
+            self._folder.complete_claim(self._start.to_bytes())
 
 
 def _not_started_record(plan: Plan, refusal: NotStarted) -> ExitRecord:

@@ -20,7 +20,9 @@ class Wakeups:
         self.is_end_asked = False
         self._read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, self._note_child)
+        signal.signal(signal.SIGCHLD, self._note_nothing)
+        # Whoever opens a script's file at the moment in which it is emptied would end us otherwise.
+        signal.signal(signal.SIGIO, self._note_nothing)
         signal.signal(STOP_SIGNAL, self._note_stop)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note_end)
@@ -36,7 +38,7 @@ class Wakeups:
         except BlockingIOError:
             return
 
-    def _note_child(self, number: int, frame: FrameType | None) -> None:
+    def _note_nothing(self, number: int, frame: FrameType | None) -> None:
         """Do nothing: that there is a handler makes the wake-up."""
 
     def _note_stop(self, number: int, frame: FrameType | None) -> None:

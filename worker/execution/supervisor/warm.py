@@ -66,6 +66,7 @@ class WarmSupervisor:
                 self._workplace.folder.empty(plan.folder)
             case Kind.KEPT:
                 delivery.leave()
+                self._workplace.folder.let_go()
             case _:
                 self._is_last = True
                 delivery.insist()

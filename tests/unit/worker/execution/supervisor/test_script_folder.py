@@ -1,3 +1,4 @@
+import json
 import stat
 from pathlib import Path
 
@@ -23,9 +24,15 @@ def spares_of(spool: Path) -> list[str]:
     return names_in(Path(spare_root(str(spool))))
 
 
-def made(folder: ScriptFolder, path: Path, *, is_passable: bool = False) -> Path:
+def made(folder: ScriptFolder, path: Path, *, is_passable: bool = False, script: str = "script.sh") -> Path:
+    """Make a folder as it is while a script runs."""
     folder.make(str(path), is_passable=is_passable)
-    (path / "script.sh").write_text("echo")
+    folder.claim(str(path), b"{}")
+    if not folder.may_overwrite(script):
+        (path / script).touch(0o500, exist_ok=False)
+    (path / script).chmod(0o700)
+    (path / script).write_text(f"echo {path.name}")
+    (path / script).chmod(0o500)
     return path
 
 
@@ -33,18 +40,106 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_an_emptied_folder_is_used_again(spool: Path) -> None:
+def test_an_emptied_folder_is_used_again_with_its_files(spool: Path) -> None:
     folder = ScriptFolder("1-2")
     first = made(folder, spool / "first")
-    number = first.stat().st_ino
+    numbers = first.stat().st_ino, (first / "script.sh").stat().st_ino, (first / "started.json").stat().st_ino
 
     folder.empty(str(first))
     assert (names_in(spool), spares_of(spool)) == ([], ["1-2"])
-    folder.make(str(spool / "second"), is_passable=False)
+    assert (Path(spare_root(str(spool))) / "1-2" / "script.sh").read_bytes() == b""
+    second = made(folder, spool / "second")
 
-    found = spool / "second"
-    assert (found.stat().st_ino, mode_of(found), names_in(found)) == (number, 0o700, [])
+    assert (second.stat().st_ino, (second / "script.sh").stat().st_ino, (second / "started.json").stat().st_ino) == (
+        numbers
+    )
+    assert (mode_of(second), (second / "script.sh").read_text()) == (0o700, "echo second")
     assert spares_of(spool) == []
+
+
+def test_a_claim_is_made_once_and_leaves_nothing_of_the_one_before(spool: Path) -> None:
+    folder = ScriptFolder("1-2")
+    folder.make(str(spool / "first"), is_passable=False)
+    folder.claim(str(spool / "first"), b'{"a": "much longer than the next one"}')
+    folder.empty(str(spool / "first"))
+    folder.make(str(spool / "second"), is_passable=False)
+    assert names_in(spool / "second") == ["claim"]
+
+    folder.claim(str(spool / "second"), b'{"b": 1}')
+
+    assert json.loads((spool / "second" / "started.json").read_bytes()) == {"b": 1}
+    with pytest.raises(FileExistsError):
+        folder.claim(str(spool / "second"), b"{}")
+
+
+def test_what_was_given_up_is_not_claimed(spool: Path) -> None:
+    (spool / "first").mkdir()
+    (spool / "first" / "started.json").touch()
+    folder = ScriptFolder("1-2")
+    folder.make(str(spool / "first"), is_passable=False)
+
+    with pytest.raises(FileExistsError):
+        folder.claim(str(spool / "first"), b"{}")
+
+    assert (spool / "first" / "started.json").read_bytes() == b""
+
+
+def test_a_script_of_another_name_is_a_new_file(spool: Path) -> None:
+    folder = ScriptFolder("1-2")
+    folder.empty(str(made(folder, spool / "first")))
+    folder.make(str(spool / "second"), is_passable=False)
+    assert not folder.may_overwrite("script.py")
+
+
+@pytest.mark.parametrize("how", ["linked elsewhere", "open elsewhere", "another mode", "a link"])
+def test_a_script_that_somebody_else_may_use_is_not_written_to_again(spool: Path, tmp_path: Path, how: str) -> None:
+    folder = ScriptFolder("1-2")
+    first = made(folder, spool / "first")
+    script = first / "script.sh"
+    kept = tmp_path / "kept"
+    reader = (first / "script.sh").open()
+    if how == "linked elsewhere":
+        kept.hardlink_to(script)
+    if how != "open elsewhere":
+        reader.close()
+    if how == "another mode":
+        script.chmod(0o755)
+    if how == "a link":
+        script.unlink()
+        kept.write_text("echo first")
+        script.symlink_to(kept)
+
+    folder.empty(str(first))
+
+    assert spares_of(spool) == ["1-2"]
+    assert names_in(Path(spare_root(str(spool))) / "1-2") == ["claim"]
+    if how == "open elsewhere":
+        assert reader.read() == "echo first"
+        reader.close()
+    if kept.exists():
+        assert kept.read_text() == "echo first"
+
+
+def test_a_script_that_removed_our_files_costs_the_folder(spool: Path) -> None:
+    folder = ScriptFolder("1-2")
+    first = made(folder, spool / "first")
+    (first / "claim").unlink()
+
+    folder.empty(str(first))
+
+    assert (names_in(spool), spares_of(spool)) == ([], [])
+    assert mode_of(made(folder, spool / "second")) == 0o700
+
+
+def test_a_folder_left_to_somebody_else_is_not_touched_by_the_next(spool: Path) -> None:
+    folder = ScriptFolder("1-2")
+    first = made(folder, spool / "first")
+
+    folder.let_go()
+    second = made(folder, spool / "second")
+
+    assert (first / "claim").stat().st_ino != (second / "claim").stat().st_ino
+    assert (first / "script.sh").read_text() == "echo first"
 
 
 def test_a_folder_that_others_could_enter_is_not_kept(spool: Path) -> None:
