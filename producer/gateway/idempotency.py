@@ -10,13 +10,14 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.sealing import seal, unseal
 from .. import client_tokens
 from ..shapes import Shape
+from .access_keys import AccessKey
 from .actions import Call
 
 _ANSWER = "answer"
 
 
 def once_per_token(redis: Redis, call: Call, act: Callable[[], Shape], *, is_secret: bool = False) -> Shape:
-    """Act, unless this caller's token was seen with this action: then give the answer of that time.
+    """Act, unless this access key's token was seen with this action: then give the answer of that time.
 
     Two requests are the same when all parameters are, those of the protocol apart. Only successes are remembered. An
     answer that ``is_secret`` is kept so that only the key and the token that asked for it open it.
@@ -38,7 +39,7 @@ def once_per_token(redis: Redis, call: Call, act: Callable[[], Shape], *, is_sec
 
     stored = client_tokens.once(
         redis,
-        scope=f"{call.action}:{call.caller.principal}",
+        scope=scope_of(call.action, call.caller),
         token=token,
         parameters=parameters,
         act=lambda: {_ANSWER: kept()},
@@ -46,11 +47,16 @@ def once_per_token(redis: Redis, call: Call, act: Callable[[], Shape], *, is_sec
     return msgspec.json.decode(_opened(key, stored[_ANSWER], context) if is_secret else stored[_ANSWER], type=Shape)
 
 
+def scope_of(action: str, caller: AccessKey) -> str:
+    """Say whose token it is: the access key's that signed, for several may have one name; without a key, the user's."""
+    return f"{action}:{caller.access_key_id or '@' + caller.principal}"
+
+
 def _opened(key: bytes, sealed: str, context: bytes) -> bytes:
     try:
         return unseal(key, sealed.encode(), context)
     except Refused as exc:
         raise Refused(
-            "this client token was used with another access key of the same name; use a new one",
+            "this client token was used with another secret of this access key; use a new one",
             code="IdempotentParameterMismatch",
         ) from exc

@@ -1,10 +1,18 @@
 """An activation's code is in the answer that made it, again for the same client token, and nowhere in Redis."""
 
+import json
 from pathlib import Path
 
+import pytest
 from integration.gateway.whole_gateway import whole_gateway
 from unit.producer.gateway.signing import v1_query
 
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer.gateway.access_keys import AccessKey
+from cloud_assistant.producer.gateway.actions import Call
+from cloud_assistant.producer.gateway.idempotency import once_per_token
+from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from harness.redis_server import RedisServer
 
@@ -31,5 +39,22 @@ def test_another_key_of_the_same_name_does_not_get_it(redis_server: RedisServer,
             key_id, secret = keys.create("team", "admin")
             given = {"RegionId": "local", "InstanceCount": "1", "ClientToken": "token-1", "Format": "JSON"}
             answers.append(gateway.post(v1_query("CreateActivation", given, secret=secret, AccessKeyId=key_id)))
-        assert [status for status, _ in answers] == [200, 403]
-        assert b"IdempotentParameterMismatch" in answers[1][1]
+        assert [status for status, _ in answers] == [200, 200]
+        first, other = (json.loads(body) for _, body in answers)
+        assert other["ActivationId"] != first["ActivationId"]
+        assert other["ActivationCode"] != first["ActivationCode"]
+
+
+def test_a_key_whose_secret_was_replaced_does_not_get_it(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+
+    def ask(secret: str) -> object:
+        caller = AccessKey("of-the-settings", secret, active=True, principal="configuration")
+        call = Call("CreateActivation", Parameters({"ClientToken": "token-1"}), caller, "id")
+        return once_per_token(redis, call, lambda: {"ActivationCode": "geheim"}, is_secret=True)
+
+    assert ask("old") == ask("old") == {"ActivationCode": "geheim"}
+    with pytest.raises(Refused, match="another secret") as refused:
+        ask("new")
+    assert refused.value.code == "IdempotentParameterMismatch"
+    redis.close()

@@ -16,6 +16,7 @@ from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import ActionRegistry, Call
 from cloud_assistant.producer.gateway.api_errors import ApiError, http_status_of
 from cloud_assistant.producer.gateway.error_catalogue import ERRORS_OF_ACTIONS
+from cloud_assistant.producer.gateway.idempotency import scope_of
 from cloud_assistant.producer.gateway.parameters import Parameters
 from harness.redis_server import RedisServer
 
@@ -111,7 +112,7 @@ def test_each_documented_error_has_a_cause_or_a_reason(action: str) -> None:
 def refusal(scene: Scene, action: str, parameters: Mapping[str, str], registry: ActionRegistry | None) -> ApiError:
     """Call an action that must refuse, with its token in the state that the token's name tells."""
     token = parameters.get("ClientToken", "")
-    scope = f"{action}:{CALLER.principal}"
+    scope = scope_of(action, CALLER)
     found: list[ApiError] = []
 
     def call() -> dict[str, str]:
