@@ -3,7 +3,7 @@
 import ipaddress
 
 from ...broker_config import keys
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis_client import Redis, raise_refused
 from .api_errors import api_error
 
 WINDOW_SECONDS = 60
@@ -37,9 +37,15 @@ class GuessLimit:
             )
 
     def note_wrong(self, address: str) -> None:
-        """Count one wrong guess."""
+        """Count one wrong guess, in a window that begins with the first one.
+
+        Raises:
+            RedisUnreachable, RedisRefused: it is not counted, or at least not told to be.
+        """
         key = keys.rate(self._what, _who(address))
-        self._redis.pipeline_or_raise([("INCR", key), ("EXPIRE", key, WINDOW_SECONDS, "NX")])
+        # Both or neither: a count without an end, once it is at the limit, would keep the address out for ever.
+        count = [("INCR", key), ("EXPIRE", key, WINDOW_SECONDS, "NX")]
+        raise_refused(self._redis.pipeline_or_raise([("MULTI",), *count, ("EXEC",)])[-1])
 
 
 def _who(address: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from ...broker_config.audit_entry import Who
-from ...broker_config.errors import CloudAssistantError, RedisRefused
+from ...broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.program_log import logger
 from ...broker_config.redis_url import parse_url
@@ -72,11 +72,10 @@ class RegistrationPage:
         except ApiError as error:
             return self._refused(exchange, error, activation_id, asked.client_address)
         except CloudAssistantError as error:
-            if isinstance(error, WrongCode):
-                self._guesses.note_wrong(asked.client_address)
-            if isinstance(error, RedisRefused):
-                _log.error("registration failed request_id=%s reason=%s", exchange.request_id, error)
-            return self._refused(exchange, api_error_of(error), activation_id, asked.client_address)
+            told = self._counted(error, asked.client_address)
+            if isinstance(told, RedisRefused):
+                _log.error("registration failed request_id=%s reason=%s", exchange.request_id, told)
+            return self._refused(exchange, api_error_of(told), activation_id, asked.client_address)
         _log.info(
             "instance registered instance_id=%s activation_id=%s again=%s client=%s request_id=%s",
             registered.instance_id,
@@ -92,6 +91,15 @@ class RegistrationPage:
             )
         reply = exchange.succeeded(_shape(registered))
         return replace(reply, headers={**reply.headers, "cache-control": "no-store"})
+
+    def _counted(self, error: CloudAssistantError, client_address: str) -> CloudAssistantError:
+        """Count a wrong code; where that cannot be done, that is the answer: an uncounted guess learns nothing."""
+        if isinstance(error, WrongCode):
+            try:
+                self._guesses.note_wrong(client_address)
+            except (RedisUnreachable, RedisRefused) as exc:
+                return exc
+        return error
 
     def _require_usable(self, client_address: str) -> None:
         """Refuse to make an instance that could not work, before a use is lost for it.
