@@ -1,7 +1,8 @@
-"""uvicorn's h11 protocol, with refusals that the SDKs can read and a deadline for slow request heads."""
+"""uvicorn's h11 protocol, with refusals that the SDKs can read, and deadlines for slow heads and unread bodies."""
 
 import asyncio
 import uuid
+from enum import Enum, auto
 from typing import Any
 
 import h11
@@ -12,9 +13,20 @@ from .api_errors import api_error
 
 #: How long a connection may take to send the head of a request, from the first byte or from being accepted.
 HEAD_SECONDS = 30.0
-#: How long a refused client's remaining bytes are read and dropped. Closing at once while it still sends would
-#: reset the connection, and the client would never see the reply.
+#: How long the rest of a body that nobody reads may take to come, once the reply is out.
+UNREAD_BODY_SECONDS = 30.0
+#: How long the remaining bytes of a client that was refused, or too slow, are read and dropped. Closing at once while
+#: it still sends would reset the connection, and the client would never see the reply.
 LINGER_SECONDS = 2.0
+
+
+class Owed(Enum):
+    """What a client has begun to send, and has to end in time."""
+
+    NOTHING = auto()
+    HEAD = auto()
+    #: The rest of a body whose request was answered without it.
+    BODY = auto()
 
 
 class GatewayProtocol(H11Protocol):
@@ -22,30 +34,32 @@ class GatewayProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_deadline: asyncio.TimerHandle | None = None
+        self._owes = Owed.NOTHING
+        self._deadline: asyncio.TimerHandle | None = None
         self._linger_end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline for the first request."""
         super().connection_made(transport)
-        self._head_deadline = self.loop.call_later(HEAD_SECONDS, self._close_slow_client)
+        self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
-        self._stop(self._head_deadline)
+        self._stop(self._deadline)
         self._stop(self._linger_end)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on, and keep a deadline running exactly while a request's head is incomplete."""
+        """Pass bytes on, and keep a deadline running exactly while the client owes us something."""
         if self._linger_end is not None:
             return
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop(self._head_deadline)
-            self._head_deadline = None
-        elif self._head_deadline is None and self.conn.trailing_data[0]:
-            self._head_deadline = self.loop.call_later(HEAD_SECONDS, self._close_slow_client)
+        self._set_deadline()
+
+    def on_response_complete(self) -> None:
+        """Give what may still come of the request's body a deadline: nobody reads it any more."""
+        super().on_response_complete()
+        self._set_deadline()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or is too large a head, in the API's own shape."""
@@ -74,12 +88,43 @@ class GatewayProtocol(H11Protocol):
         self.transport.write(self.conn.send(h11.Response(status_code=error.http_status, headers=headers)) or b"")
         self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
         self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
+        self._linger_then_close()
+
+    def _set_deadline(self) -> None:
+        """Have the deadline run that fits what the client owes now; one that runs for the same thing goes on."""
+        if self.transport.is_closing() or self._linger_end is not None:
+            return
+        owes = self._owed_now()
+        if owes is not self._owes:
+            self._stop(self._deadline)
+            self._owes = owes
+            self._deadline = None
+            if owes is Owed.HEAD:
+                self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            elif owes is Owed.BODY:
+                self._deadline = self.loop.call_later(UNREAD_BODY_SECONDS, self._linger_then_close)
+        if owes is Owed.NOTHING and not self._is_answering and self.timeout_keep_alive_task is None:
+            # uvicorn ends its wait for the next request with any byte, also with the last one of an unread body.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _owed_now(self) -> Owed:
+        if self._is_answering:
+            # Whoever answers sees to the body, and to how long that may take.
+            return Owed.NOTHING
+        if self.conn.their_state is h11.SEND_BODY:
+            return Owed.BODY
+        return Owed.HEAD if self.cycle is None or self.conn.trailing_data[0] else Owed.NOTHING
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _linger_then_close(self) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)
-
-    def _close_slow_client(self) -> None:
-        self.transport.close()
 
     @staticmethod
     def _stop(timer: asyncio.TimerHandle | None) -> None:

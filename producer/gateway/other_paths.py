@@ -94,6 +94,8 @@ class OtherPaths:
         except ApiError as error:
             await body.discard()
             reply = Exchange(request).refused(error)
+            if not body.ended:
+                reply = replace(reply, headers={**reply.headers, "connection": "close"})
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("page failed path=%s", path)
             reply = _plain(500, b"internal error\n")

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 HEADERS_BYTES = 64 * 1024
 #: How long requests under way may take to end once the server is asked to stop.
 STOP_SECONDS = 30
+#: How long a connection stays open between two requests.
+KEEP_ALIVE_SECONDS = 75
 BACKLOG_COUNT = 2048
 
 
@@ -47,7 +49,7 @@ class GatewayServer(uvicorn.Server):
             proxy_headers=False,
             h11_max_incomplete_event_size=settings.request_bytes + HEADERS_BYTES,
             backlog=BACKLOG_COUNT,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=settings.tls_certificate or None,
             ssl_keyfile=settings.tls_key or None,

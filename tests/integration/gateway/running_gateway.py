@@ -13,6 +13,7 @@ from cloud_assistant.producer.gateway.api_errors import api_error
 from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, create_app
 from cloud_assistant.producer.gateway.authentication import time_of
 from cloud_assistant.producer.gateway.instance_ids import instance_ids_of
+from cloud_assistant.producer.gateway.routes import Routes
 from cloud_assistant.producer.gateway.server import GatewayServer
 
 #: The content that the last RunCommand brought, for tests that look at what arrived.
@@ -78,7 +79,7 @@ ACTIONS: dict[str, Action] = {
 
 @contextmanager
 def running_gateway(
-    settings: GatewaySettings | None = None, limits: AppLimits | None = None
+    settings: GatewaySettings | None = None, limits: AppLimits | None = None, routes: Routes | None = None
 ) -> Iterator[GatewayServer]:
     """Serve until the block ends, then stop gracefully."""
     app = create_app(
@@ -90,6 +91,7 @@ def running_gateway(
             now_ms=lambda: time_of(now_text()),
             is_healthy=lambda: True,
             metrics=lambda: (b"", "text/plain"),
+            routes=routes or Routes(),
         ),
         limits,
     )
