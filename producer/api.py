@@ -10,14 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
-from ..broker_config.ledger import (
-    InvocationStatus,
-    StoredInvocation,
-    fold,
-    load_invocation,
-    load_targets,
-    status_of,
-)
+from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, load_targets, status_of
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis

@@ -108,7 +108,7 @@ class GatewayApplication:
         if path == "/":
             await self._serve_api(scope, receive, send)
         elif self._dependencies.files is not None and FileServing.serves(path):
-            await self._dependencies.files.serve(scope, path, send)
+            await self._dependencies.files.serve(scope, path, receive, send)
         else:
             await self._other_paths.serve(path, scope, receive, send)
 

@@ -8,6 +8,8 @@ from .http_messages import HttpRequest
 
 #: In the setting: whoever reaches our Unix socket is a proxy.
 UNIX = "unix"
+#: Whoever has one address of IPv6 has a network of this size.
+_IPV6_NETWORK_BITS = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -68,3 +70,10 @@ def parsed(text: str) -> Address | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def network_of(address: str) -> str:
+    """Name those whose requests count together: one address of IPv4, a network of IPv6, or all who cannot be told."""
+    if ":" not in address:
+        return address or "unknown"
+    return str(ipaddress.ip_network(f"{address}/{_IPV6_NETWORK_BITS}", strict=False))

@@ -6,24 +6,26 @@ secret, and nobody is to trust it for where it came from, but for the publisher'
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ...broker_config.errors import CloudAssistantError, NotFound, RequestInvalid
 from ...broker_config.program_log import logger
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore, StoredFile
+from .client_address import ClientAddresses, network_of
+from .download_places import DownloadPlace, DownloadPlaces
 from .file_ranges import FilePart, part_of
 from .http_messages import HttpRequest
 
 #: Downloads at the same time; more are told to come back.
 DOWNLOADS_COUNT = 64
-#: A client that takes nothing for so long is given up.
-STALLED_SECONDS = 60.0
-_CHUNK_BYTES = 256 * 1024
+#: How slowly a client may take a piece is the connection's matter. With TLS, two of them may be left when a connection
+#: is closed, and asyncio gives that half a minute: at the least rate it is enough for these, and not for larger ones.
+_CHUNK_BYTES = 128 * 1024
 _BYTES_TYPE = "application/octet-stream"
 
 _FILE_PATH = re.compile(r"/files/([0-9a-f]{64})")
@@ -38,11 +40,14 @@ _log = logger("gateway")
 class FileServing:
     """The downloads of one gateway."""
 
-    def __init__(self, store: ContentStore, catalogue: Catalogue) -> None:
+    def __init__(
+        self, store: ContentStore, catalogue: Catalogue, client_addresses: ClientAddresses | None = None
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._client_addresses = client_addresses or ClientAddresses()
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="gateway-files")
-        self._downloads_count = 0
+        self._places = DownloadPlaces(DOWNLOADS_COUNT)
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -53,7 +58,7 @@ class FileServing:
         """Give the threads back."""
         self._threads.shutdown(wait=False)
 
-    async def serve(self, scope: Scope, path: str, send: Send) -> None:
+    async def serve(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         """Answer one request, in pieces, as fast as the client takes them."""
         request = HttpRequest(scope["method"], path, scope["query_string"], list(scope["headers"]), b"")
         if request.method not in ("GET", "HEAD"):
@@ -63,10 +68,16 @@ class FileServing:
         try:
             if found is None:
                 await self._serve_signature(path, send)
-            elif self._downloads_count >= DOWNLOADS_COUNT:
+                return
+            # From here on, not once the file is open: those who ask together would all find room.
+            place = self._places.take(network_of(self._client_addresses.of_request(scope.get("client"), request)))
+            if place is None:
                 await _send(send, 503, b"too many downloads at the same time\n", [(b"retry-after", b"5")])
-            else:
-                await self._serve_file(request, found[1], send)
+                return
+            try:
+                await self._serve_file(request, found[1], place, receive, send)
+            finally:
+                self._places.give_back(place)
         except (NotFound, RequestInvalid):
             await _send(send, 404, b"not found\n")
         except CloudAssistantError as exc:
@@ -81,14 +92,10 @@ class FileServing:
         entry = await self._in_thread(lambda: self._catalogue.find(name, version, os=os, arch=arch))
         await _send(send, 200, entry.signed.text.encode())
 
-    async def _serve_file(self, request: HttpRequest, sha256: str, send: Send) -> None:
-        # Counted from here on, not once the file is open: those who ask together would all find room.
-        self._downloads_count += 1
-        try:
-            stored, file = await self._in_thread(lambda: self._opened(sha256))
-        except BaseException:
-            self._downloads_count -= 1
-            raise
+    async def _serve_file(
+        self, request: HttpRequest, sha256: str, place: DownloadPlace, receive: Receive, send: Send
+    ) -> None:
+        stored, file = await self._in_thread(lambda: self._opened(sha256))
         try:
             # The name is the digest, so what stands under it never changes.
             etag = f'"{sha256}"'
@@ -97,11 +104,10 @@ class FileServing:
             if request.method == "HEAD" or not part.size_bytes:
                 await send({"type": "http.response.body", "body": b""})
                 return
-            await self._send_part(file, part, send)
-        except TimeoutError:
-            _log.info("gave up a download that stood still file=%s", sha256)
+            if not await _completed(self._send_part(file, part, send), (place.lost.wait(), _client_left(receive))):
+                reason = "its place was needed" if place.lost.is_set() else "the client left or was too slow"
+                _log.info("a download broke off file=%s: %s", sha256, reason)
         finally:
-            self._downloads_count -= 1
             file.close()
 
     async def _send_part(self, file: BinaryIO, part: FilePart, send: Send) -> None:
@@ -113,8 +119,7 @@ class FileServing:
             if not data:
                 raise OSError(f"a file of the store became shorter while it was read: {file.name}")
             left_bytes -= len(data)
-            async with asyncio.timeout(STALLED_SECONDS):
-                await send({"type": "http.response.body", "body": data, "more_body": left_bytes > 0})
+            await send({"type": "http.response.body", "body": data, "more_body": left_bytes > 0})
 
     def _opened(self, sha256: str) -> tuple[StoredFile, BinaryIO]:
         stored = self._store.find(sha256)
@@ -125,6 +130,28 @@ class FileServing:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+async def _completed(work: Coroutine[Any, Any, None], ends: Iterable[Coroutine[Any, Any, object]]) -> bool:
+    """Work until that is done, or one of the ends has come; tell whether it was done. What it raises is raised."""
+    working = asyncio.ensure_future(work)
+    tasks = {working, *map(asyncio.ensure_future, ends)}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    if working.cancelled():
+        return False
+    working.result()
+    return True
+
+
+async def _client_left(receive: Receive) -> None:
+    """Wait until the client is gone; what it still sends is thrown away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _start(part: FilePart, stored: StoredFile, etag: str) -> dict[str, object]:

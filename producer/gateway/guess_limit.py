@@ -1,14 +1,11 @@
 """Count wrong guesses by the address they come from, for all gateways together."""
 
-import ipaddress
-
 from ...broker_config import keys
 from ...broker_config.redis_client import Redis, raise_refused
 from .api_errors import api_error
+from .client_address import network_of
 
 WINDOW_SECONDS = 60
-#: Whoever has one address of IPv6 has a network of this size.
-_IPV6_NETWORK_BITS = 64
 
 
 class GuessLimit:
@@ -27,7 +24,7 @@ class GuessLimit:
         """
         if not self._most_count:
             return
-        key = keys.rate(self._what, _who(address))
+        key = keys.rate(self._what, network_of(address))
         count, left_seconds = self._redis.pipeline_or_raise([("GET", key), ("TTL", key)])
         if int(count or 0) >= self._most_count:
             raise api_error(
@@ -42,13 +39,7 @@ class GuessLimit:
         Raises:
             RedisUnreachable, RedisRefused: it is not counted, or at least not told to be.
         """
-        key = keys.rate(self._what, _who(address))
+        key = keys.rate(self._what, network_of(address))
         # Both or neither: a count without an end, once it is at the limit, would keep the address out for ever.
         count = [("INCR", key), ("EXPIRE", key, WINDOW_SECONDS, "NX")]
         raise_refused(self._redis.pipeline_or_raise([("MULTI",), *count, ("EXEC",)])[-1])
-
-
-def _who(address: str) -> str:
-    if ":" not in address:
-        return address or "unknown"
-    return str(ipaddress.ip_network(f"{address}/{_IPV6_NETWORK_BITS}", strict=False))

@@ -10,6 +10,7 @@ import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .api_errors import api_error
+from .client_patience import ClientPatience
 
 #: How long a connection may take to send the head of a request, from the first byte or from being accepted.
 HEAD_SECONDS = 30.0
@@ -29,24 +30,42 @@ class Owed(Enum):
     BODY = auto()
 
 
+class CountingConnection(h11.Connection):
+    """h11's side of one connection, which counts the bytes that it makes for the client."""
+
+    made_bytes = 0
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Turn an event into bytes; ``send`` is made of this."""
+        made = super().send_with_data_passthrough(event)
+        self.made_bytes += sum(map(len, made or ()))
+        return made
+
+
 class GatewayProtocol(H11Protocol):
     """One connection. h11 and not httptools: the latter refuses request lines over 64 KB, which SDKs do send."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn: CountingConnection = CountingConnection(h11.SERVER, self.config.h11_max_incomplete_event_size or 0)
         self._owes = Owed.NOTHING
         self._deadline: asyncio.TimerHandle | None = None
         self._linger_end: asyncio.TimerHandle | None = None
+        self._patience = ClientPatience()
+        self._patience_end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline for the first request."""
         super().connection_made(transport)
+        # "Paused" then means that something waits for the client, and "resumed" that it has taken all of that.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._stop(self._deadline)
         self._stop(self._linger_end)
+        self._stop(self._patience_end)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -60,6 +79,17 @@ class GatewayProtocol(H11Protocol):
         """Give what may still come of the request's body a deadline: nobody reads it any more."""
         super().on_response_complete()
         self._set_deadline()
+
+    def pause_writing(self) -> None:
+        """Let the client's time pass while something waits for it, whichever path that came from."""
+        super().pause_writing()
+        self._wait_for_client(self._patience.begin(self._taken_bytes, self.loop.time()))
+
+    def resume_writing(self) -> None:
+        """The client has taken everything."""
+        self._stop(self._patience_end)
+        self._patience.look(self._taken_bytes, self.loop.time())
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or is too large a head, in the API's own shape."""
@@ -125,6 +155,21 @@ class GatewayProtocol(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    @property
+    def _taken_bytes(self) -> int:
+        return self.conn.made_bytes - self.transport.get_write_buffer_size()
+
+    def _wait_for_client(self, left_seconds: float) -> None:
+        self._patience_end = self.loop.call_later(left_seconds, self._look_at_client)
+
+    def _look_at_client(self) -> None:
+        left_seconds = self._patience.look(self._taken_bytes, self.loop.time())
+        if left_seconds > 0:
+            self._wait_for_client(left_seconds)
+        else:
+            # A close would wait until the client has taken it all.
+            self.transport.abort()
 
     @staticmethod
     def _stop(timer: asyncio.TimerHandle | None) -> None:

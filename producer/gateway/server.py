@@ -25,6 +25,9 @@ STOP_SECONDS = 30
 #: How long a connection stays open between two requests.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_COUNT = 2048
+#: How much the kernel takes from us before it can send it. With its own limit, megabytes, a slow client looks like one
+#: that takes nothing for a minute and then much at once.
+UNSENT_BYTES = 128 * 1024
 
 
 class GatewayServer(uvicorn.Server):
@@ -108,6 +111,8 @@ def listening_socket(settings: GatewaySettings) -> socket.socket:
     try:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         listening.bind((settings.host, settings.port))
         listening.listen(BACKLOG_COUNT)
     except OverflowError as exc:

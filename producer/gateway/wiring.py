@@ -63,6 +63,7 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
     """Make the application that serves one control side."""
     settings = assistant.settings
     metrics = Metrics(assistant.redis)
+    client_addresses = ClientAddresses(settings.gateway.trusted_proxies)
     refusals = RefusalAudit(assistant.auditing, now_ms)
     dependencies = Dependencies(
         actions=action_registry(assistant),
@@ -73,11 +74,11 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
         now_ms=now_ms,
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
-        files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis)),
+        files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis), client_addresses),
         routes=Routes(
             {registration_page.PATH: RegistrationPage(assistant, refusals).route(), **InstallPages(settings).routes()}
         ),
-        client_addresses=ClientAddresses(settings.gateway.trusted_proxies),
+        client_addresses=client_addresses,
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))
 

@@ -29,6 +29,7 @@ class WholeGateway:
     """A gateway, and the control side behind it for what a test prepares."""
 
     assistant: Assistant
+    server: GatewayServer
     port: int
 
     def post(
@@ -89,7 +90,7 @@ def whole_gateway(
         thread = threading.Thread(target=server.serve_until_stopped)
         thread.start()
         try:
-            yield WholeGateway(assistant, int(server.url.rpartition(":")[2]))
+            yield WholeGateway(assistant, server, int(server.url.rpartition(":")[2]))
         finally:
             server.should_exit = True
             thread.join(20)

@@ -26,6 +26,12 @@ def files(tmp_path: Path) -> FileServing:
     return FileServing(store, Catalogue(Redis("redis://127.0.0.1:1/0")))
 
 
+async def staying() -> MutableMapping[str, Any]:
+    """Send nothing, and do not leave."""
+    await asyncio.Event().wait()
+    return {}
+
+
 def statuses(files: FileServing, paths: list[str]) -> Counter[int]:
     """Ask for all of them at once, from clients that take nothing before everybody has been answered."""
 
@@ -41,7 +47,7 @@ def statuses(files: FileServing, paths: list[str]) -> Counter[int]:
             await asyncio.wait_for(everybody.wait(), 20)
 
         scope = {"method": "GET", "query_string": b"", "headers": []}
-        await asyncio.gather(*(files.serve(scope, path, send) for path in paths))
+        await asyncio.gather(*(files.serve(scope, path, staying, send) for path in paths))
         return found
 
     try:
@@ -62,7 +68,7 @@ def test_what_is_not_there_takes_no_room(files: FileServing) -> None:
             return None
 
         for path in absent:
-            await files.serve({"method": "GET", "query_string": b"", "headers": []}, path, ignore)
+            await files.serve({"method": "GET", "query_string": b"", "headers": []}, path, staying, ignore)
 
     asyncio.run(one_after_another())
     assert statuses(files, [f"/files/{SHA256}"]) == {200: 1}
