@@ -51,6 +51,7 @@ def test_a_supervisor_is_free_only_when_its_script_is_settled(runner: Runner) ->
 
 
 def test_an_agent_that_says_nothing_finds_the_record_on_disk(runner: Runner) -> None:
+    runner.home.with_name(runner.home.name + "-spare").mkdir()
     script = script_of("echo kept; exit 4")
     running = runner.start(script)
     record = ended(running)

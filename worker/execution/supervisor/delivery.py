@@ -12,7 +12,7 @@ from ..record import EXIT_FILE, OUTPUT_FILE, ExitRecord, replace_file
 from .performance import remove_script
 
 #: An agent that has not said within this time that the result is safe may hang: the record goes to disk then.
-_UNWRITTEN_SECONDS = 0.05
+_UNWRITTEN_SECONDS = 0.2
 #: A record that neither disk nor agent takes is kept in memory this long; a full disk is often repaired by then.
 _RETRY_SECONDS = 1.0
 _RETRY_COUNT = 900

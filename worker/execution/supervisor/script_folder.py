@@ -114,10 +114,11 @@ class ScriptFolder:
     def _keep(self, path: str) -> bool:
         """Put the folder away with its empty files; false, or an error, where it cannot be used again."""
         names = os.listdir(path)
+        script_name, self._script_name = self._script_name, ""
         for name in names:
-            if name == self._script_name and _make_empty(f"{path}/{name}"):
-                continue
-            if name != _CLAIM_FILE:
+            if name == script_name and _make_empty(f"{path}/{name}"):
+                self._script_name = name
+            elif name != _CLAIM_FILE:
                 os.unlink(f"{path}/{name}")
         if _CLAIM_FILE not in names:
             return False

@@ -91,6 +91,17 @@ def test_a_script_of_another_name_is_a_new_file(spool: Path) -> None:
     assert not folder.may_overwrite("script.py")
 
 
+def test_a_script_that_was_removed_meanwhile_is_a_new_file_the_next_time(spool: Path) -> None:
+    """So it is when nobody has taken the result in time, and the record was written to disk."""
+    folder = ScriptFolder("1-2")
+    first = made(folder, spool / "first")
+    (first / "script.sh").unlink()
+
+    folder.empty(str(first))
+
+    assert (made(folder, spool / "second") / "script.sh").read_text() == "echo second"
+
+
 @pytest.mark.parametrize("how", ["linked elsewhere", "open elsewhere", "another mode", "a link"])
 def test_a_script_that_somebody_else_may_use_is_not_written_to_again(spool: Path, tmp_path: Path, how: str) -> None:
     folder = ScriptFolder("1-2")
@@ -113,6 +124,7 @@ def test_a_script_that_somebody_else_may_use_is_not_written_to_again(spool: Path
 
     assert spares_of(spool) == ["1-2"]
     assert names_in(Path(spare_root(str(spool))) / "1-2") == ["claim"]
+    assert (made(folder, spool / "second") / "script.sh").read_text() == "echo second"
     if how == "open elsewhere":
         assert reader.read() == "echo first"
         reader.close()
