@@ -9,7 +9,7 @@ from ..broker_config.ledger import StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
 from .announcements import Announcements, Box
 
-_MOST_COUNT = 256
+_MOST_COUNT = 512
 #: Of an invocation with more targets they are read again: a hundred large ones would fill the memory.
 _MOST_TARGETS_COUNT = 100
 
