@@ -1,6 +1,6 @@
 """The agent's way to run scripts: hands plans to supervisors and keeps a few of them waiting."""
 
-import contextlib
+import shutil
 import threading
 from pathlib import Path
 
@@ -71,8 +71,11 @@ class Launcher:
         try:
             for _ in range(_ATTEMPT_COUNT):
                 running = SupervisedScript(plan.execution_id, plan.folder, self._send(plan), give_back=self._take_back)
-                with contextlib.suppress(SupervisorGone):
+                try:
                     return _started(running)
+                except SupervisorGone:
+                    # It has claimed nothing; what it had begun to make must not hinder another one.
+                    shutil.rmtree(plan.folder, ignore_errors=True)
         except OSError as exc:
             raise NotStarted(
                 EXECUTION_EXCEPTION, f"no supervisor for the script: {exc.strerror or exc}; restart the agent"

@@ -148,6 +148,18 @@ def test_background_processes_can_write_while_nobody_takes_the_result(runner: Ru
     kill_all_of(script)
 
 
+def test_a_record_goes_to_disk_also_while_background_processes_never_stop_writing(runner: Runner) -> None:
+    script = script_of("yes & sleep 0.1; exit 4", drain_seconds=0.01)
+    running = runner.start(script)
+    ended(running)
+
+    found = eventually(lambda: on_disk(runner, script), what="the record is on disk")
+
+    assert (found.exit_code, found.left_running) == (4, 1)
+    assert running.settle(clears=True)
+    kill_all_of(script)
+
+
 def test_a_supervisor_that_is_told_to_end_writes_what_nobody_has_taken(runner: Runner) -> None:
     supervisor = runner.only_supervisor()
     script = script_of("exit 4")

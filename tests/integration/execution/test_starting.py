@@ -64,7 +64,10 @@ def test_descriptors_of_the_journal_are_closed_on_both_sides(runner: Runner, tmp
         runner.launcher.launch(refused)
 
     assert run_count(runner) == 5
-    assert (proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())) == counts
+    eventually(
+        lambda: (proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())) == counts,
+        what=f"as many as before: {counts}",
+    )
 
 
 def test_a_script_in_the_journal_does_not_see_it(runner: Runner, tmp_path: Path) -> None:
@@ -100,6 +103,19 @@ def test_a_supervisor_killed_with_an_unread_plan_is_replaced_and_the_script_runs
     os.kill(supervisor.pid, signal.SIGKILL)
 
     outcome = to_the_end(runner.start(touching(runner)))
+
+    assert (outcome.record.reason, outcome.stdout, run_count(runner)) == ("exited", b"done\n", 1)
+
+
+def test_what_a_killed_supervisor_had_begun_to_make_does_not_hinder_the_next(runner: Runner) -> None:
+    supervisor = runner.only_supervisor()
+    script = touching(runner)
+    runner.folder_of(script).mkdir()
+    (runner.folder_of(script) / "claim").touch()
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    os.kill(supervisor.pid, signal.SIGKILL)
+
+    outcome = to_the_end(runner.start(script))
 
     assert (outcome.record.reason, outcome.stdout, run_count(runner)) == ("exited", b"done\n", 1)
 

@@ -41,8 +41,14 @@ class Delivery:
             return False
         return True
 
+    def write_when_due(self) -> bool:
+        """Put the record on disk when the agent's word has not come in time; tell whether it is there."""
+        if self._write_at is not None and time.monotonic() >= self._write_at:
+            self.write()
+        return self._write_at is None
+
     def wait_ms(self) -> int | None:
-        """How long the agent's word may be waited for before ``write`` is due; ``None`` when it is on disk."""
+        """How long the agent's word may be waited for before the record is due on disk; ``None`` when it is there."""
         if self._write_at is None:
             return None
         return max(0, int((self._write_at - time.monotonic()) * 1000) + 1)

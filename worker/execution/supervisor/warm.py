@@ -79,12 +79,10 @@ class WarmSupervisor:
         """Wait until the agent says that the result is safe; None when it is gone, or this process has to end."""
         channel, wakeups = self._channel.fileno(), self._workplace.wakeups
         while True:
-            wait_ms = delivery.wait_ms()
-            ready = self._poll.poll(0 if wait_ms is None and wakeups.is_end_asked else wait_ms)
-            if not ready:
-                if wait_ms is None:
-                    return None
-                delivery.write()
+            is_written = delivery.write_when_due()
+            ready = self._poll.poll(0 if is_written and wakeups.is_end_asked else delivery.wait_ms())
+            if not ready and is_written:
+                return None
             for fd, _ in ready:
                 if fd != channel:
                     self._serve(fd, streams)
