@@ -57,36 +57,52 @@ def test_a_slot_survives_what_fails_in_it(caplog: pytest.LogCaptureFixture) -> N
 
 
 class _SlowToWake(queue.SimpleQueue[Callable[[], None]]):
-    """Holds the thread that takes the first piece of work for a while, as a busy interpreter does."""
+    """Holds a thread that takes its next piece of work for a while, as a busy interpreter does."""
 
-    def __init__(self) -> None:
-        self.woken, self.may_go_on = threading.Event(), threading.Event()
+    woken, may_go_on = threading.Event(), threading.Event()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Callable[[], None]:
         work = super().get(block, timeout)
-        if not self.woken.is_set():
-            self.woken.set()
-            self.may_go_on.wait(20)
+        self.woken.set()
+        self.may_go_on.wait(20)
         return work
 
 
-def test_work_does_not_wait_behind_a_thread_that_is_just_waking_for_other_work() -> None:
+def test_work_does_not_wait_behind_a_thread_that_is_just_waking_for_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "SimpleQueue", _SlowToWake)
     slots, first, second = Slots(2), threading.Event(), threading.Event()
-    waiting = _SlowToWake()
-    waiting.woken.set()
-    slots._waiting = waiting
     slots.submit(lambda: None)
     eventually(lambda: slots.free_count == 2, 5)
-    waiting.woken.clear()
 
     # The idle thread takes the first piece, and has not come further when the second is submitted.
     slots.submit(first.set)
-    assert waiting.woken.wait(5)
+    assert _SlowToWake.woken.wait(5)
     slots.submit(second.set)
 
     try:
         assert second.wait(5)
         assert not first.is_set()
     finally:
-        waiting.may_go_on.set()
+        _SlowToWake.may_go_on.set()
     assert first.wait(5)
+
+
+def test_the_thread_that_worked_last_is_given_the_next() -> None:
+    slots, gates = Slots(3), [threading.Event() for _ in range(3)]
+    threads: list[int] = []
+
+    def work(gate: threading.Event) -> None:
+        gate.wait(5)
+        threads.append(threading.get_ident())
+
+    for gate in gates:
+        slots.submit(partial(work, gate))
+    for count, gate in enumerate((gates[1], gates[2], gates[0]), 1):
+        gate.set()
+        eventually(partial(lambda count: slots.free_count == count, count), 5)
+
+    for _ in range(4):
+        slots.submit(partial(work, gates[0]))
+        eventually(lambda: slots.free_count == 3, 5)
+
+    assert threads[3:] == [threads[2]] * 4
