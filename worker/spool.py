@@ -17,7 +17,7 @@ import msgspec
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
-from .execution.record import OUTPUT_FILE
+from .execution.record import CLAIM_FILE, OUTPUT_FILE
 from .execution.supervisor.script_folder import spare_root
 from .journal import sync_folder
 
@@ -131,7 +131,7 @@ class Spool:
     def _kept_scripts(folder: Path) -> list[Path]:
         if not folder.is_dir():
             return []
-        ours = {_OUTCOME, OUTPUT_FILE}
+        ours = {_OUTCOME, OUTPUT_FILE, CLAIM_FILE}
         return [path for path in folder.iterdir() if path.suffix != ".json" and path.name not in ours]
 
 

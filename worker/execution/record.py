@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 from .output import KeptOutput
 
 STARTED_FILE = "started.json"
+#: The other name of that file, by which it outlives an execution.
+CLAIM_FILE = "claim"
 EXIT_FILE = "exit.json"
 OUTPUT_FILE = "output.bin"
 #: The traceback of a supervisor that failed by a defect of ours.

@@ -87,6 +87,13 @@ class Runner:
         [supervisor] = eventually(self.supervisors, what="the first supervisor waits")
         return supervisor
 
+    def wait_until_calm(self, supervisor: proc.ProcessInfo) -> None:
+        """Wait until a supervisor has heard that its last script is settled, and let go of its files."""
+        descriptors = Path(f"/proc/{supervisor.pid}/fd")
+        eventually(
+            lambda: not any("/claim" in str(entry.readlink()) for entry in descriptors.iterdir()), what="it is calm"
+        )
+
     def supervisors(self) -> Sequence[proc.ProcessInfo]:
         """The living supervisors; scripts are children of theirs."""
         children = proc.descendants_of(self.launcher.fork_server_pid)

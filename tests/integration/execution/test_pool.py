@@ -141,11 +141,13 @@ def test_each_supervisor_has_its_own_session_and_no_agents_descriptor(runner: Ru
 def test_descriptors_do_not_leak_however_many_scripts_run(runner: Runner) -> None:
     runner.run("true")
     supervisor = runner.only_supervisor()
+    runner.wait_until_calm(supervisor)
     counts = proc.fd_count(supervisor.pid), proc.fd_count(runner.launcher.fork_server_pid)
     for _ in range(20):
         runner.run("echo 1; echo 2 >&2")
     with pytest.raises(NotStarted):
         runner.run("true", working_directory="/does/not/exist")
+    runner.wait_until_calm(supervisor)
     assert (proc.fd_count(supervisor.pid), proc.fd_count(runner.launcher.fork_server_pid)) == counts
 
 

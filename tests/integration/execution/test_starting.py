@@ -51,6 +51,7 @@ def test_a_script_whose_journal_cannot_be_forced_to_disk_never_starts(runner: Ru
 def test_descriptors_of_the_journal_are_closed_on_both_sides(runner: Runner, tmp_path: Path) -> None:
     runner.run("true")
     supervisor = runner.only_supervisor()
+    runner.wait_until_calm(supervisor)
     counts = proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())
     for _ in range(5):
         plan = plan_of(runner, touching(runner))
@@ -64,10 +65,8 @@ def test_descriptors_of_the_journal_are_closed_on_both_sides(runner: Runner, tmp
         runner.launcher.launch(refused)
 
     assert run_count(runner) == 5
-    eventually(
-        lambda: (proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())) == counts,
-        what=f"as many as before: {counts}",
-    )
+    runner.wait_until_calm(supervisor)
+    assert (proc.fd_count(supervisor.pid), proc.fd_count(os.getpid())) == counts
 
 
 def test_a_script_in_the_journal_does_not_see_it(runner: Runner, tmp_path: Path) -> None:

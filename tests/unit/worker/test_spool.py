@@ -62,7 +62,8 @@ def test_a_kept_script_is_all_that_stays(tmp_path: Path) -> None:
     made = spool(tmp_path, keep_scripts=True)
     made.save(A, OUTCOME)
     (made.folder(A) / "script.sh").write_text("echo")
-    (made.folder(A) / "exit.json").write_text("{}")
+    for name in ("exit.json", "started.json", "claim", "output.bin"):
+        (made.folder(A) / name).write_text("{}")
 
     made.delivered(A)
 

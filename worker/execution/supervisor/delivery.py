@@ -60,12 +60,12 @@ class Delivery:
 
     def insist(self) -> None:
         """Put the record on disk, since nobody else has it; gives up after a quarter of an hour."""
-        self.write()
         for _ in range(_RETRY_COUNT):
+            if self._write_at is not None:
+                self.write()
             if self._write_at is None:
                 return
             time.sleep(_RETRY_SECONDS)
-            self.write()
 
     def leave(self) -> None:
         """Leave the folder to the agent, which has the result."""

@@ -114,6 +114,10 @@ def _force(plan: Plan) -> None:
             f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
             " check the disk of the agent's home",
         ) from exc
+    finally:
+        # Not held for as long as the script runs: the agent may have written another one by then.
+        os.close(plan.journal_fd)
+        plan.journal_fd = None
 
 
 def remove_script(plan: Plan) -> None:

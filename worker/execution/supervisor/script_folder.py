@@ -7,14 +7,12 @@ import os
 import stat
 
 from ..not_started import EXECUTION_EXCEPTION, NotStarted
-from ..record import STARTED_FILE
+from ..record import CLAIM_FILE, STARTED_FILE
 from ..script_file import SCRIPT_MODE
 
 _PRIVATE_MODE = 0o700
 #: Others may pass through to a file they own, but neither list nor create: the records in there are the agent's.
 _PASSABLE_MODE = 0o711
-#: The other name of the claim, by which it outlives an execution.
-_CLAIM_FILE = "claim"
 #: A claim has always this many bytes, so that a shorter one leaves nothing of a longer one.
 _CLAIM_BYTES = 1024
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,9 +61,9 @@ class ScriptFolder:
             OSError: the disk takes nothing.
         """
         if self._claim_fd < 0:
-            self._claim_fd = os.open(f"{path}/{_CLAIM_FILE}", _NEW_FILE, 0o600)
+            self._claim_fd = os.open(f"{path}/{CLAIM_FILE}", _NEW_FILE, 0o600)
         self.complete_claim(record)
-        os.link(f"{path}/{_CLAIM_FILE}", f"{path}/{STARTED_FILE}", follow_symlinks=False)
+        os.link(f"{path}/{CLAIM_FILE}", f"{path}/{STARTED_FILE}", follow_symlinks=False)
 
     def complete_claim(self, record: bytes) -> None:
         """Write more into the claim.
@@ -118,9 +116,9 @@ class ScriptFolder:
         for name in names:
             if name == script_name and _make_empty(f"{path}/{name}"):
                 self._script_name = name
-            elif name != _CLAIM_FILE:
+            elif name != CLAIM_FILE:
                 os.unlink(f"{path}/{name}")
-        if _CLAIM_FILE not in names:
+        if CLAIM_FILE not in names:
             return False
         spare = f"{spare_root(os.path.dirname(path))}/{self._name}"
         os.rename(path, spare)
