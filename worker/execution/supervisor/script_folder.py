@@ -2,6 +2,7 @@
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH120, PTH200, PTH208
 
+import errno
 import fcntl
 import os
 import stat
@@ -15,6 +16,8 @@ _PRIVATE_MODE = 0o700
 _PASSABLE_MODE = 0o711
 #: A claim has always this many bytes, so that a shorter one leaves nothing of a longer one.
 _CLAIM_BYTES = 1024
+#: How file systems say that they know no second names.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -63,7 +66,20 @@ class ScriptFolder:
         if self._claim_fd < 0:
             self._claim_fd = os.open(f"{path}/{CLAIM_FILE}", _NEW_FILE, 0o600)
         self.complete_claim(record)
-        os.link(f"{path}/{CLAIM_FILE}", f"{path}/{STARTED_FILE}", follow_symlinks=False)
+        try:
+            os.link(f"{path}/{CLAIM_FILE}", f"{path}/{STARTED_FILE}", follow_symlinks=False)
+        except OSError as exc:
+            if exc.errno not in _NO_LINKS:
+                raise
+            self._claim_without_link(path, record)
+
+    def _claim_without_link(self, path: str, record: bytes) -> None:
+        """Do the same on a file system where a file has one name; the folder is not kept then."""
+        os.unlink(f"{path}/{CLAIM_FILE}")
+        os.close(self._claim_fd)
+        self._claim_fd = -1
+        self._claim_fd = os.open(f"{path}/{STARTED_FILE}", _NEW_FILE, 0o600)
+        self.complete_claim(record)
 
     def complete_claim(self, record: bytes) -> None:
         """Write more into the claim.

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -70,6 +72,29 @@ def test_a_claim_is_made_once_and_leaves_nothing_of_the_one_before(spool: Path) 
     assert json.loads((spool / "second" / "started.json").read_bytes()) == {"b": 1}
     with pytest.raises(FileExistsError):
         folder.claim(str(spool / "second"), b"{}")
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP])
+def test_where_a_file_has_one_name_a_claim_is_made_once_all_the_same(
+    spool: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = ScriptFolder("1-2")
+    for name in ("first", "second"):
+        path = made(folder, spool / name)
+        assert json.loads((path / "started.json").read_bytes()) == {}
+        folder.complete_claim(b'{"pid": 1}')
+        assert json.loads((path / "started.json").read_bytes()) == {"pid": 1}
+        folder.empty(str(path))
+        assert (names_in(spool), spares_of(spool)) == ([], [])
+    (spool / "third").mkdir()
+    (spool / "third" / "started.json").touch()
+    folder.make(str(spool / "third"), is_passable=False)
+    with pytest.raises(FileExistsError):
+        folder.claim(str(spool / "third"), b"{}")
 
 
 def test_what_was_given_up_is_not_claimed(spool: Path) -> None:
