@@ -317,6 +317,7 @@ class Agent:
         self._keys.take_up(beat.key_bundle)
         self._upgrader.look_at(beat.upgrade_order)
         self._spool.trim()
+        self._reconciler.settle_forgotten()
         self._watch_self()
         if self._outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(self._outbox, "worker-heartbeat")

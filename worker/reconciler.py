@@ -42,6 +42,8 @@ from .spool import Spool
 _BATCH_COUNT = 500
 #: A message is missed only when its row was without one for so long: it may just be on its way.
 MISSED_AFTER_SECONDS = 2.0
+#: A folder that is not in hand may be about to be: it counts as forgotten only when nothing was done in it for so long.
+FORGOTTEN_AFTER_SECONDS = 60.0
 
 _log = logger("reconciler")
 
@@ -74,10 +76,25 @@ class Reconciler:
     def settle_folders(self) -> None:
         """Find again what an earlier agent of this home left: results in line, scripts to their slots."""
         for execution_id in self.spool.executions():
-            if self.spool.load(execution_id) is not None:
-                self.reporter.wait_in_line(execution_id)
-            elif not self._take_up_in_slot(execution_id):
-                self._report_in_slot(execution_id, _never_ran())
+            self._settle_folder(execution_id)
+
+    def settle_forgotten(self) -> None:
+        """Settle folders that nobody has in hand: their supervisors were killed just as they were to clear them away.
+
+        Redis has those results, and keeps them; what is delivered again is refused, and the folder goes.
+        """
+        for execution_id in self.spool.executions(untouched_seconds=FORGOTTEN_AFTER_SECONDS):
+            if execution_id in self.in_hand or execution_id in self.reporter:
+                continue
+            if not self.launcher.is_supervised(self.spool.folder(execution_id)):
+                _log.info("clears away what a killed supervisor has left execution=%s", execution_id)
+                self._settle_folder(execution_id)
+
+    def _settle_folder(self, execution_id: str) -> None:
+        if self.spool.load(execution_id) is not None:
+            self.reporter.wait_in_line(execution_id)
+        elif not self._take_up_in_slot(execution_id):
+            self._report_in_slot(execution_id, _never_ran())
 
     def look(self, *, at_start: bool = False) -> bool:
         """Look at every unfinished row once; true when something should be looked at again soon.

@@ -9,6 +9,7 @@ ones of supervisors that wait.
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +54,12 @@ class Spool:
         """The folder of one execution, there or not."""
         return self.root / execution_id
 
-    def executions(self) -> list[str]:
-        """Executions whose result is not delivered yet, oldest folder first."""
+    def executions(self, *, untouched_seconds: float = 0) -> list[str]:
+        """Executions whose result is not delivered yet, oldest folder first; only those untouched for so long."""
+        limit_ns = time.time_ns() - int(untouched_seconds * 1e9)
         found = [entry for entry in self._folders() if not (entry / _DELIVERED).exists()]
-        return [entry.name for entry in sorted(found, key=_modified_ns)]
+        ages = sorted((_modified_ns(entry), entry.name) for entry in found)
+        return [name for modified_ns, name in ages if not untouched_seconds or 0 < modified_ns < limit_ns]
 
     def save(self, execution_id: str, outcome: Outcome) -> None:
         """Put a result on disk for good, so that it outlives the agent and the power.

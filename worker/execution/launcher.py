@@ -8,7 +8,7 @@ from .adopted_script import AdoptedScript, FinishedScript
 from .cgroup import own_group, remove_empty_groups
 from .channel import Channel, Kind
 from .fork_server import ForkServer, is_supported
-from .lost import give_up
+from .lost import give_up, is_supervised
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import load_exit, load_start
@@ -101,6 +101,11 @@ class Launcher:
                 return None
             start = load_start(str(folder))
         return AdoptedScript(folder, start) if start else None
+
+    def is_supervised(self, folder: Path) -> bool:
+        """Tell whether the supervisor that has claimed this folder lives."""
+        start = load_start(str(folder))
+        return start is not None and is_supervised(start)
 
     def close(self) -> None:
         """End the idle supervisors and the fork server; running scripts go on. Safe to call twice."""

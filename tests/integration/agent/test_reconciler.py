@@ -1,6 +1,9 @@
 """What the ledger and the agent disagree about is settled once, however long the slots are taken."""
 
+import json
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,12 +12,13 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
+from cloud_assistant.worker.execution.proc_table import boot_id, start_ticks_of
 from cloud_assistant.worker.in_hand import InHand
 from cloud_assistant.worker.journal import Journal
 from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
-from cloud_assistant.worker.reconciler import Reconciler
+from cloud_assistant.worker.reconciler import FORGOTTEN_AFTER_SECONDS, Reconciler
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.slots import Slots
 from cloud_assistant.worker.spool import Spool
@@ -65,3 +69,43 @@ def test_a_row_that_waits_for_a_slot_is_not_settled_again_by_each_look(redis: Re
     assert waiting_count == 1
     eventually(lambda: redis.call("HGET", row, "state") == b"Error")
     eventually(lambda: EXECUTION not in reconciler.in_hand)
+
+
+def left_by(reconciler: Reconciler, execution_id: str, supervisor_pid: int, ticks: int, *, age_seconds: float) -> Path:
+    """A folder as a supervisor leaves it that is killed before it clears it away, or that is about to."""
+    folder = reconciler.spool.folder(execution_id)
+    folder.mkdir()
+    start = {
+        "execution_id": execution_id,
+        "boot_id": boot_id(),
+        "supervisor_pid": supervisor_pid,
+        "supervisor_start_ticks": ticks,
+        "cgroup": "",
+        "started_ms": 1,
+    }
+    (folder / "started.json").write_text(json.dumps(start))
+    (folder / "script.sh").write_text("echo")
+    at_seconds = time.time() - age_seconds
+    os.utime(folder, (at_seconds, at_seconds))
+    return folder
+
+
+def test_what_a_killed_supervisor_did_not_clear_away_goes_and_the_result_stays(
+    redis: Redis, reconciler: Reconciler
+) -> None:
+    old = FORGOTTEN_AFTER_SECONDS + 1
+    names = [f"t-{letter * 8}.0@{ID}" for letter in "abcd"]
+    for name in names:
+        redis.call("HSET", keys.execution(ID, name), "state", "Success", "exit_code", "0", "invoke_id", name[:10])
+    forgotten = left_by(reconciler, names[0], 2**22 + 1, 5, age_seconds=old)
+    young = left_by(reconciler, names[1], 2**22 + 1, 5, age_seconds=0)
+    at_work = left_by(reconciler, names[2], os.getpid(), start_ticks_of(os.getpid()), age_seconds=old)
+    in_hand = left_by(reconciler, names[3], 2**22 + 1, 5, age_seconds=old)
+    reconciler.in_hand.enter(names[3])
+
+    reconciler.settle_forgotten()
+
+    eventually(lambda: not forgotten.exists(), what="it is cleared away")
+    assert redis.call("HGET", keys.execution(ID, names[0]), "state") == b"Success"
+    assert [folder.exists() for folder in (young, at_work, in_hand)] == [True, True, True]
+    eventually(lambda: names[0] not in reconciler.in_hand)
