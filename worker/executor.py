@@ -260,7 +260,8 @@ class Executor:
             return (checked(plan.notes),)
         if self.in_hand.stop_wanted(execution_id):
             return (stopped_before_start(),)
-        plan.journal_fd = self.journal.to_be_forced()
+        with _journal_taking_it():
+            plan.journal_fd = self.journal.to_be_forced()
         running = self.launcher.launch(plan)
         self.in_hand.attach(execution_id, running)
         return follow(running, self.live_output(execution_id)), settling(running)

@@ -69,7 +69,8 @@ class Journal:
     def begin_start(self, execution_id: str, remember_until_ms: int) -> bool:
         """Write a record and send it on its way to the disk; false when it was recorded before.
 
-        The script may be prepared meanwhile, and must not be started before ``confirm_starts`` has returned.
+        The script may be prepared meanwhile, and must not be started before the file was forced to disk: by
+        ``confirm_starts``, or by who is handed ``to_be_forced``.
 
         Raises:
             OSError: the record could not be written.

@@ -18,8 +18,7 @@ import msgspec
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
-from .execution.record import CLAIM_FILE, OUTPUT_FILE
-from .execution.supervisor.script_folder import spare_root
+from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
 from .journal import sync_folder
 
 _OUTCOME = "outcome.json"

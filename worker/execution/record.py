@@ -125,6 +125,11 @@ class StartRecord:
         return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode("ascii")
 
 
+def spare_root(folder: str) -> str:
+    """Where the emptied folders of executions in ``folder`` are kept, if it is there."""
+    return f"{folder}-spare"
+
+
 def load_exit(folder: str) -> ExitRecord | None:
     """Return how the execution in this folder ended, or None when it has not.
 

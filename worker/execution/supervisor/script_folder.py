@@ -8,7 +8,7 @@ import os
 import stat
 
 from ..not_started import EXECUTION_EXCEPTION, NotStarted
-from ..record import CLAIM_FILE, STARTED_FILE
+from ..record import CLAIM_FILE, STARTED_FILE, spare_root
 from ..script_file import SCRIPT_MODE
 
 _PRIVATE_MODE = 0o700
@@ -157,11 +157,6 @@ class ScriptFolder:
         if self._claim_fd >= 0:
             os.close(self._claim_fd)
             self._claim_fd = -1
-
-
-def spare_root(folder: str) -> str:
-    """Where the emptied folders of executions in ``folder`` are kept, if it is there."""
-    return f"{folder}-spare"
 
 
 def _make_empty(path: str) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution.not_started import NotStarted
-from cloud_assistant.worker.execution.supervisor.script_folder import ScriptFolder, spare_root
+from cloud_assistant.worker.execution.record import spare_root
+from cloud_assistant.worker.execution.supervisor.script_folder import ScriptFolder
 
 
 @pytest.fixture
