@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -47,10 +48,16 @@ def system(redis_server: RedisServer, tmp_path: Path) -> Iterator[System]:
 
 
 def pytest_configure() -> None:
-    # A shell that starts us in the background has SIGINT ignored, and so would every program of ours that is to be
-    # interrupted; a handler of our own is not inherited.
+    # A shell that starts us in the background has SIGINT ignored, `nohup` SIGHUP, and so would every program of ours that
+    # is to be ended by them; a handler of our own is not inherited.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _go_on)
+
+
+def _go_on(number: int, frame: FrameType | None) -> None:
+    """Take no notice, as whoever started us wants it."""
 
 
 def pytest_runtest_setup() -> None:
