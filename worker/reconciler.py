@@ -93,7 +93,7 @@ class Reconciler:
     def _settle_folder(self, execution_id: str) -> None:
         if self.spool.load(execution_id) is not None:
             self.reporter.wait_in_line(execution_id)
-        elif not self._take_up_in_slot(execution_id):
+        elif self.in_hand.enter(execution_id) and not self._take_up_in_slot(execution_id):
             self._report_in_slot(execution_id, _never_ran())
 
     def look(self, *, at_start: bool = False) -> bool:
@@ -163,20 +163,38 @@ class Reconciler:
             return False
         if row.state == S.PENDING:
             return not self.has_message(row.execution_id)
-        if row.state not in (S.RUNNING, S.STOPPING):
+        if row.state not in (S.RUNNING, S.STOPPING) or not self.in_hand.enter(row.execution_id):
             return False
-        if self._take_up_in_slot(row.execution_id):
-            return False
-        if self.spool.folder(row.execution_id).is_dir():
-            self._report_in_slot(row.execution_id, _never_ran())
-            return False
-        if row.state == S.RUNNING and row.epoch == self.claimant.epoch:
-            return not self.has_message(row.execution_id)
-        self._report_in_slot(row.execution_id, self._verdict(row))
-        return False
+        return self._settle_row(row.execution_id)
 
-    def _verdict(self, row: _Row) -> Outcome:
-        """The end of a claimed execution of which nothing runs and nothing was written."""
+    def _settle_row(self, execution_id: str) -> bool:
+        """Settle what was taken in hand for that, and let go of the rest; true when its row misses a message."""
+        is_handed_on = is_missed = False
+        try:
+            # Again, now that nobody else of us can work on it: it may have ended since, and its supervisor be about to
+            # clear away a folder that must not be taken for one of a running script.
+            [row] = self._rows([execution_id])
+            if row.state in (S.RUNNING, S.STOPPING) and execution_id not in self.reporter:
+                is_handed_on = self._take_up_in_slot(execution_id) or self._report_verdict(row)
+                is_missed = not is_handed_on
+        finally:
+            if not is_handed_on:
+                self.in_hand.leave(execution_id)
+        return is_missed and not self.has_message(execution_id)
+
+    def _report_verdict(self, row: _Row) -> bool:
+        """Report the end of a claimed execution that has no folder to follow; false when it has not begun yet."""
+        outcome = self._verdict(row)
+        if outcome is not None:
+            self._report_in_slot(row.execution_id, outcome)
+        return outcome is not None
+
+    def _verdict(self, row: _Row) -> Outcome | None:
+        """The end of a claimed execution of which nothing runs; ``None`` when it is ours and can still begin."""
+        if self.spool.folder(row.execution_id).is_dir():
+            return _never_ran()
+        if row.state == S.RUNNING and row.epoch == self.claimant.epoch:
+            return None
         if self.journal.knows(row.execution_id):
             how = "the machine was restarted" if row.boot_id != self.claimant.boot_id else "the agent was killed"
             return interrupted(f"{how} about when the script was to start; nothing of it runs here")
@@ -187,12 +205,9 @@ class Reconciler:
         return self.launcher.adopt(folder) if folder.is_dir() else None
 
     def _take_up_in_slot(self, execution_id: str) -> bool:
-        """Follow what runs, or ran, in an execution's folder; false when there is nothing to follow."""
-        if not self.in_hand.enter(execution_id):
-            return True
+        """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow."""
         running = self._find(execution_id)
         if running is None:
-            self.in_hand.leave(execution_id)
             return False
         self.in_hand.attach(execution_id, running)
         _log.info("took up an execution of an earlier agent execution=%s", execution_id)
@@ -201,8 +216,6 @@ class Reconciler:
 
     def _report_in_slot(self, execution_id: str, outcome: Outcome) -> None:
         # In hand until then: no look in between, while all slots are taken, settles it once more.
-        if not self.in_hand.enter(execution_id):
-            return
         _log.info("settled execution=%s state=%s: %s", execution_id, outcome.state, outcome.error_info)
         self.slots.submit(lambda: self._report_and_leave(execution_id, outcome))
 

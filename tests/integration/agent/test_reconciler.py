@@ -2,16 +2,22 @@
 
 import json
 import os
+import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from integration.execution.running import script_of
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
+from cloud_assistant.worker.execution.prepare import prepare
 from cloud_assistant.worker.execution.proc_table import boot_id, start_ticks_of
 from cloud_assistant.worker.in_hand import InHand
 from cloud_assistant.worker.journal import Journal
@@ -20,8 +26,10 @@ from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
 from cloud_assistant.worker.reconciler import FORGOTTEN_AFTER_SECONDS, Reconciler
 from cloud_assistant.worker.reporter import Reporter
+from cloud_assistant.worker.script_following import follow, settling
 from cloud_assistant.worker.slots import Slots
 from cloud_assistant.worker.spool import Spool
+from harness import proc
 from harness.eventually import eventually
 
 ID = "i-one"
@@ -69,6 +77,40 @@ def test_a_row_that_waits_for_a_slot_is_not_settled_again_by_each_look(redis: Re
     assert waiting_count == 1
     eventually(lambda: redis.call("HGET", row, "state") == b"Error")
     eventually(lambda: EXECUTION not in reconciler.in_hand)
+
+
+def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
+    redis: Redis, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its supervisor lives on and is about to clear the folder away: whoever followed that had its slot for ever."""
+    row, launcher = keys.execution(ID, EXECUTION), reconciler.launcher
+    redis.call("HSET", row, "state", "Running", "epoch", "this", "boot_id", "b", "invoke_id", "t-aaa")
+    redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
+    reconciler.in_hand.enter(EXECUTION)
+    launcher.start()
+    running = launcher.launch(prepare(script_of("echo", execution_id=EXECUTION), reconciler.spool.folder(EXECUTION)))
+    outcome = follow(running, reconciler.live_output(EXECUTION))
+    [supervisor] = proc.descendants_of(launcher.fork_server_pid)
+    read, is_over = redis.pipeline_or_raise, threading.Event()
+
+    def end_once_read(commands: Sequence[Command]) -> list[Any]:
+        replies = read(commands)
+        if not is_over.is_set():
+            is_over.set()
+            os.kill(supervisor.pid, signal.SIGSTOP)
+            reconciler.reporter.deliver(EXECUTION, outcome, settling(running))
+            reconciler.in_hand.leave(EXECUTION)
+        return replies
+
+    monkeypatch.setattr(redis, "pipeline_or_raise", end_once_read)
+    try:
+        reconciler.look()
+        is_in_hand = EXECUTION in reconciler.in_hand
+        os.kill(supervisor.pid, signal.SIGCONT)
+        eventually(lambda: not reconciler.spool.folder(EXECUTION).exists(), what="the supervisor clears it away")
+    finally:
+        launcher.close()
+    assert (is_in_hand, redis.call("HGET", row, "state")) == (False, b"Success")
 
 
 def left_by(reconciler: Reconciler, execution_id: str, supervisor_pid: int, ticks: int, *, age_seconds: float) -> Path:
