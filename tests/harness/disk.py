@@ -11,15 +11,16 @@ from harness.needs import skip_without
 
 
 @contextmanager
-def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
+def small_disk(folder: Path, size_bytes: int, *, file_count: int = 0) -> Iterator[Path]:
     """Mount a tmpfs of this size on ``folder`` for the block; skip where mounting is not allowed.
 
+    It takes ``file_count`` files and folders, its own root among them; 0 sets no limit.
     Whatever still uses the folder at the end is killed, since a busy disk cannot be unmounted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = max(size_bytes, os.sysconf("SC_PAGE_SIZE"))
     outcome = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={file_count},mode=0700", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,

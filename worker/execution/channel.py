@@ -31,6 +31,7 @@ class Kind(IntEnum):
     FORK_FAILED = 9
     TAKEN = 10
     KEPT = 11
+    UNWRITTEN_CLAIM = 12
 
 
 class Message(NamedTuple):

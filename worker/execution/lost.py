@@ -42,24 +42,26 @@ _LOOK_AGAIN_SECONDS = 0.02
 def give_up(folder: Path) -> bool:
     """Make sure that an execution nobody has started is never started; False when somebody did meanwhile.
 
-    Supervisors create the same file, exclusively, before they start anything.
+    Supervisors create the same file, exclusively, before they start anything. Where the disk takes nothing, they start
+    nothing either once their agent is gone.
     """
     try:
         fd = os.open(folder / STARTED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return load_start(str(folder)) is None
-    except FileNotFoundError:
+    except OSError:
         return True
     os.close(fd)
     return True
 
 
-def settle_lost(folder: Path, execution_id: str) -> ExitRecord:
+def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = None) -> ExitRecord:
     """Kill what is left of the script, and return and write the record that its supervisor did not write.
 
-    After return no process of the script lives, unless ``survivors`` says otherwise.
+    ``claim`` is the one that the disk did not take. After return no process of the script lives, unless ``survivors``
+    says otherwise.
     """
-    start = load_start(str(folder))
+    start = load_start(str(folder)) or claim
     if start is None and not give_up(folder):
         start = load_start(str(folder))
     if start is None:

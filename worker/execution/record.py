@@ -124,6 +124,18 @@ class StartRecord:
         """Return the record as JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode("ascii")
 
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "StartRecord":
+        """Return the record that ``to_bytes`` wrote.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        try:
+            return cls(**json.loads(data))
+        except TypeError as exc:
+            raise ValueError(f"not a start record: {exc}") from exc
+
 
 def spare_root(folder: str) -> str:
     """Where the emptied folders of executions in ``folder`` are kept, if it is there."""
@@ -146,8 +158,8 @@ def load_start(folder: str) -> StartRecord | None:
     """Return who runs the execution in this folder, or None when nobody ever did or the file is damaged."""
     data = _read(f"{folder}/{STARTED_FILE}")
     try:
-        return StartRecord(**json.loads(data)) if data else None
-    except (ValueError, TypeError):
+        return StartRecord.from_bytes(data) if data else None
+    except ValueError:
         return None
 
 

@@ -16,7 +16,8 @@ from .lost import settle_lost
 from .not_started import EXECUTION_EXCEPTION
 from .output import KeptOutput
 from .output_chunk import OutputChunk
-from .record import STARTED_FILE, ExitRecord, load_exit
+from .proc_table import start_ticks_of
+from .record import STARTED_FILE, ExitRecord, StartRecord, load_exit
 from .running_script import RunningScript
 from .script import OUTPUT_LIMIT_BYTES
 
@@ -44,6 +45,8 @@ class SupervisedScript(RunningScript):
         self._is_start_known = False
         self._may_be_gone = False
         self._is_reusable = False
+        #: The claim of an execution that the disk did not take.
+        self._claim: StartRecord | None = None
 
     def wait_for_start(self, timeout: float) -> ExitRecord | None:
         """Wait until the script runs; return the record instead when it never will.
@@ -110,9 +113,15 @@ class SupervisedScript(RunningScript):
         message = channel.receive()
         if message is None:
             self.close()
-            if self._may_be_gone and not os.path.exists(f"{self._folder}/{STARTED_FILE}"):
+            is_claimed = self._claim is not None or os.path.exists(f"{self._folder}/{STARTED_FILE}")
+            if self._may_be_gone and not is_claimed:
                 raise SupervisorGone
-            return self._ended(load_exit(self._folder) or settle_lost(Path(self._folder), self.execution_id))
+            return self._ended(
+                load_exit(self._folder) or settle_lost(Path(self._folder), self.execution_id, self._claim)
+            )
+        if message.kind == Kind.UNWRITTEN_CLAIM:
+            self._claim = StartRecord.from_bytes(message.body)
+            return self._next_event(timeout)
         return self._event_of(message)
 
     def _ended(self, record: ExitRecord) -> Event:
@@ -127,7 +136,10 @@ class SupervisedScript(RunningScript):
         match message.kind:
             case Kind.STARTED:
                 self._is_start_known = True
-                return Started(int(message.body))
+                pid = int(message.body)
+                if self._claim is not None:
+                    self._claim.pid, self._claim.start_ticks = pid, start_ticks_of(pid)
+                return Started(pid)
             case Kind.OUTPUT:
                 return OutputChunk.from_bytes(message.body)
             case Kind.ENDED | Kind.ENDED_AND_RETIRED:

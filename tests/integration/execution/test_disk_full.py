@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from integration.execution.running import Runner, script_of, to_the_end
+from integration.execution.running import Runner, processes_of, script_of, to_the_end
 
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.record import load_exit
@@ -47,6 +47,31 @@ def test_a_record_waits_for_room_when_no_agent_is_there(runner: Runner, tmp_path
         record = eventually(lambda: load_exit(folder), what="the record was written as soon as there was room")
         assert record.exit_code == 3
         assert len(record.output.merged()) == 20000
+
+
+@pytest.mark.parametrize("pause", ["", "sleep 0.2; "])
+def test_a_script_that_kills_its_supervisor_on_a_full_disk_runs_once(
+    runner: Runner, tmp_path: Path, pause: str
+) -> None:
+    """Nothing on disk says that it was started."""
+    seen = tmp_path / "seen"
+    with small_disk(tmp_path / "small", 1 << 20) as disk:
+        runner.home = disk
+        fill(disk)
+        script = script_of(f"echo once >>{seen}; {pause}kill -9 $PPID; exec sleep 60")
+
+        record = to_the_end(runner.start(script)).record
+
+        assert (record.reason, record.error_code, record.survivors) == ("supervisor_lost", "ExecutionInterrupted", 0)
+        assert processes_of(script) == []
+    assert seen.read_text() == "once\n"
+
+
+def test_what_has_no_claim_is_given_up_where_no_file_can_be_made(runner: Runner, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 1 << 20, file_count=2) as disk:
+        folder = disk / "x-1"
+        folder.mkdir()
+        assert runner.launcher.adopt(folder) is None
 
 
 def test_powershell_cannot_run_from_memory_and_says_so(

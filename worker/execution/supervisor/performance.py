@@ -33,7 +33,7 @@ def perform(plan: Plan, workplace: Workplace, channel: Channel) -> Performance:
 
     It starts only when the folder is claimed, the journal is on disk and the agent lives.
     """
-    claim = _Claim(plan, workplace)
+    claim = _Claim(plan, workplace, channel)
     try:
         return _run(plan, workplace, channel, claim)
     except NotStarted as exc:
@@ -134,8 +134,9 @@ class _Claim:
     too, and exactly one of both succeeds.
     """
 
-    def __init__(self, plan: Plan, workplace: Workplace) -> None:
+    def __init__(self, plan: Plan, workplace: Workplace, channel: Channel) -> None:
         self._plan = plan
+        self._channel = channel
         self._start = StartRecord(
             execution_id=plan.execution_id,
             boot_id=workplace.boot_id,
@@ -148,10 +149,11 @@ class _Claim:
         self._is_made = False
 
     def make(self) -> None:
-        """Claim the execution; where the disk takes nothing, with a note only.
+        """Claim the execution; where the disk takes nothing, with a note, and the agent is given the claim instead.
 
         Raises:
             NotStarted: somebody gave this execution up, or another supervisor runs it.
+            OSError: there is no memory to tell the agent.
         """
         try:
             self._folder.claim(self._plan.folder, self._start.to_bytes())
@@ -161,6 +163,9 @@ class _Claim:
             self._plan.notes.append(
                 f"{self._plan.folder} could not be written ({exc.strerror}): a restarted agent will not find the script"
             )
+            # Without either, an agent whose supervisor is killed would have another one start the script once more.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # of no agent nothing is started
+                self._channel.send(Kind.UNWRITTEN_CLAIM, self._start.to_bytes())
         else:
             self._is_made = True
 
