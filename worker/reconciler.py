@@ -17,6 +17,7 @@ Stopping              never started               Terminated
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..broker_config import keys
@@ -86,12 +87,18 @@ class Reconciler:
         for execution_id in self.spool.executions(untouched_seconds=FORGOTTEN_AFTER_SECONDS):
             if execution_id in self.in_hand or execution_id in self.reporter:
                 continue
-            if not self.launcher.is_supervised(self.spool.folder(execution_id)):
-                _log.info("clears away what a killed supervisor has left execution=%s", execution_id)
-                self._settle_folder(execution_id)
+            with suppress(OSError):  # what the disk does not give now is looked at again
+                if not self.launcher.is_supervised(self.spool.folder(execution_id)):
+                    _log.info("clears away what a killed supervisor has left execution=%s", execution_id)
+                    self._settle_folder(execution_id)
 
     def _settle_folder(self, execution_id: str) -> None:
-        if self.spool.load(execution_id) is not None:
+        try:
+            is_saved = self.spool.load(execution_id) is not None
+        except OSError:
+            # There is something, and the reporter says what is wrong with it, and tries again.
+            is_saved = True
+        if is_saved:
             self.reporter.wait_in_line(execution_id)
         elif self.in_hand.enter(execution_id) and not self._take_up_in_slot(execution_id):
             self._report_in_slot(execution_id, _never_ran())
@@ -205,8 +212,16 @@ class Reconciler:
         return self.launcher.adopt(folder) if folder.is_dir() else None
 
     def _take_up_in_slot(self, execution_id: str) -> bool:
-        """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow."""
-        running = self._find(execution_id)
+        """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow.
+
+        A folder that the disk does not give is let go of for now: nobody can say what is there, and nothing else waits.
+        """
+        try:
+            running = self._find(execution_id)
+        except OSError as exc:
+            _log.error("a folder cannot be read and waits execution=%s: %s", execution_id, exc)
+            self.in_hand.leave(execution_id)
+            return True
         if running is None:
             return False
         self.in_hand.attach(execution_id, running)

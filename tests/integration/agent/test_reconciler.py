@@ -151,3 +151,26 @@ def test_what_a_killed_supervisor_did_not_clear_away_goes_and_the_result_stays(
     assert redis.call("HGET", keys.execution(ID, names[0]), "state") == b"Success"
     assert [folder.exists() for folder in (young, at_work, in_hand)] == [True, True, True]
     eventually(lambda: names[0] not in reconciler.in_hand)
+
+
+def test_a_folder_that_the_disk_does_not_give_holds_up_no_other(redis: Redis, reconciler: Reconciler) -> None:
+    """Before anything else, so that one such folder kept its agent from starting; a folder stands for a bad block."""
+    names = [f"t-{letter * 8}.0@{ID}" for letter in "abcd"]
+    for name in names:
+        redis.call("HSET", keys.execution(ID, name), "state", "Running", "epoch", "before", "invoke_id", name[:10])
+        redis.call("ZADD", keys.open_executions(ID), 1, name)
+    for name, file in zip(names, ("exit.json", "started.json", "outcome.json", ""), strict=True):
+        folder = left_by(reconciler, name, 2**22 + 1, 5, age_seconds=FORGOTTEN_AFTER_SECONDS + 1)
+        if file:
+            (folder / file).unlink(missing_ok=True)
+            (folder / file).mkdir()
+
+    reconciler.reporter.start()
+    reconciler.settle_folders()
+    reconciler.look()
+    reconciler.settle_forgotten()
+
+    eventually(lambda: redis.call("HGET", keys.execution(ID, names[3]), "state") == b"Error")
+    eventually(lambda: len(reconciler.in_hand) == 0)
+    states = [redis.call("HGET", keys.execution(ID, name), "state") for name in names[:3]]
+    assert states == [b"Running", b"Running", b"Running"]
