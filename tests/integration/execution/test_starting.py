@@ -11,7 +11,7 @@ from cloud_assistant.worker.execution.channel import Kind
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.prepare import prepare
-from cloud_assistant.worker.execution.record import STARTED_FILE, load_exit
+from cloud_assistant.worker.execution.record import STARTED_FILE, StartRecord, load_exit
 from cloud_assistant.worker.execution.script import Script
 from harness import proc
 from harness.eventually import always, eventually
@@ -61,7 +61,7 @@ def test_descriptors_of_the_journal_are_closed_on_both_sides(runner: Runner, tmp
     refused.journal_fd = journal_at(tmp_path / "journal")
     (runner.home / refused.execution_id).mkdir()
     (runner.home / refused.execution_id / STARTED_FILE).touch()
-    with pytest.raises(NotStarted, match="given up"):
+    with pytest.raises(NotStarted, match="gave this execution up"):
         runner.launcher.launch(refused)
 
     assert run_count(runner) == 5
@@ -133,10 +133,29 @@ def test_what_somebody_has_given_up_is_not_started(runner: Runner) -> None:
     runner.folder_of(script).mkdir()
     (runner.folder_of(script) / STARTED_FILE).touch()
 
-    with pytest.raises(NotStarted, match="given up"):
+    with pytest.raises(NotStarted, match="gave this execution up"):
         runner.start(script)
 
     always(lambda: run_count(runner) == 0, for_seconds=0.1)
+
+
+def test_what_another_supervisor_has_claimed_is_not_started_once_more(runner: Runner) -> None:
+    script = touching(runner)
+    start = StartRecord(
+        execution_id=script.execution_id,
+        boot_id="b",
+        supervisor_pid=4711,
+        supervisor_start_ticks=1,
+        cgroup="",
+        started_ms=1,
+    )
+    runner.folder_of(script).mkdir()
+    (runner.folder_of(script) / STARTED_FILE).write_bytes(start.to_bytes())
+
+    with pytest.raises(NotStarted, match=r"supervisor 4711 had claimed this execution before.* whether it has run"):
+        runner.start(script)
+
+    assert run_count(runner) == 0
 
 
 def test_a_script_that_is_there_already_is_not_started(runner: Runner) -> None:

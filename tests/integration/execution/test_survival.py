@@ -200,7 +200,9 @@ def test_a_given_up_execution_is_never_started(runner: Runner) -> None:
     plan = prepare(script, runner.folder_of(script))
     runner.folder_of(script).mkdir()
     assert runner.launcher.adopt(runner.folder_of(script)) is None
-    with pytest.raises(Exception, match="given up"):
+    with pytest.raises(
+        Exception, match="gave this execution up before its script started, which never ran; invoke it again"
+    ):
         runner.launcher.launch(plan)
     always(lambda: not (runner.home / "ran").exists(), for_seconds=0.2)
     assert runner.launcher.adopt(runner.folder_of(script)) is not None

@@ -11,7 +11,7 @@ from ..not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
 from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
-from ..record import ExitRecord, StartRecord
+from ..record import ExitRecord, StartRecord, load_start
 from ..script_file import is_full, keep_in_memory, write_script_file
 from .child import Child, Launchpad
 from .clocks import RunClock, wall_clock_ms
@@ -158,7 +158,7 @@ class _Claim:
         try:
             self._folder.claim(self._plan.folder, self._start.to_bytes())
         except FileExistsError:
-            raise NotStarted(EXECUTION_EXCEPTION, "this execution was given up, or started, by somebody else") from None
+            raise _claimed_before(self._plan.folder) from None
         except OSError as exc:
             self._plan.notes.append(
                 f"{self._plan.folder} could not be written ({exc.strerror}): a restarted agent will not find the script"
@@ -177,6 +177,21 @@ class _Claim:
         self._start.start_ticks = start_ticks_of(pid)
         with contextlib.suppress(OSError):  # the part that was written before the start names the supervisor
             self._folder.complete_claim(self._start.to_bytes())
+
+
+def _claimed_before(folder: str) -> NotStarted:
+    """Say who was first: an agent that gave the execution up has left an empty claim, or the beginning of one."""
+    start = load_start(folder)
+    if start is None:
+        return NotStarted(
+            EXECUTION_INTERRUPTED,
+            "the agent gave this execution up before its script started, which never ran; invoke it again",
+        )
+    return NotStarted(
+        EXECUTION_INTERRUPTED,
+        f"supervisor {start.supervisor_pid} had claimed this execution before, so its script was not started once more;"
+        " look on this instance whether it has run before you invoke it again",
+    )
 
 
 def _not_started_record(plan: Plan, refusal: NotStarted) -> ExitRecord:
