@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from integration.execution.running import Runner, is_alive, script_of, to_the_end
 
-from cloud_assistant.worker.execution.channel import Kind
+from cloud_assistant.worker.execution.channel import Channel, Kind
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.prepare import prepare
@@ -96,23 +96,33 @@ def test_a_plan_that_is_read_after_the_agents_end_starts_nothing(runner: Runner)
     assert to_the_end(adopted).record.reason == "not_started"
 
 
-def test_a_supervisor_killed_with_an_unread_plan_is_replaced_and_the_script_runs_once(runner: Runner) -> None:
-    supervisor = runner.only_supervisor()
+@pytest.fixture
+def killed_with_an_unread_plan(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first supervisor die after the next plan was sent to it, and before it reads that."""
+    supervisor, send = runner.only_supervisor(), runner.launcher._send
     os.kill(supervisor.pid, signal.SIGSTOP)
-    os.kill(supervisor.pid, signal.SIGKILL)
 
+    def send_and_kill(plan: Plan) -> Channel:
+        channel = send(plan)
+        os.kill(supervisor.pid, signal.SIGKILL)
+        monkeypatch.setattr(runner.launcher, "_send", send)
+        return channel
+
+    monkeypatch.setattr(runner.launcher, "_send", send_and_kill)
+
+
+@pytest.mark.usefixtures("killed_with_an_unread_plan")
+def test_a_supervisor_killed_with_an_unread_plan_is_replaced_and_the_script_runs_once(runner: Runner) -> None:
     outcome = to_the_end(runner.start(touching(runner)))
 
     assert (outcome.record.reason, outcome.stdout, run_count(runner)) == ("exited", b"done\n", 1)
 
 
+@pytest.mark.usefixtures("killed_with_an_unread_plan")
 def test_what_a_killed_supervisor_had_begun_to_make_does_not_hinder_the_next(runner: Runner) -> None:
-    supervisor = runner.only_supervisor()
     script = touching(runner)
     runner.folder_of(script).mkdir()
     (runner.folder_of(script) / "claim").touch()
-    os.kill(supervisor.pid, signal.SIGSTOP)
-    os.kill(supervisor.pid, signal.SIGKILL)
 
     outcome = to_the_end(runner.start(script))
 
