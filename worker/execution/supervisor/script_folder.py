@@ -26,8 +26,8 @@ class ScriptFolder:
 
     An emptied one is kept for the next execution, beside the folder in which it was, and the files of script and claim
     with it: making and removing files costs up to a millisecond for each execution, since some file systems go
-    around what was removed in the last minutes. Only a folder that was private all its life is kept, so that no other
-    user can have been in it.
+    around what was removed in the last minutes. Only a folder that was made private, and that no script has opened, is
+    kept, so that no other user is in it.
     """
 
     __slots__ = ("_claim_fd", "_is_private", "_name", "_script_name", "_spare")
@@ -127,6 +127,10 @@ class ScriptFolder:
 
     def _keep(self, path: str) -> bool:
         """Put the folder away with its empty files; false, or an error, where it cannot be used again."""
+        found = os.lstat(path)
+        if found.st_mode != stat.S_IFDIR | _PRIVATE_MODE or found.st_uid != os.geteuid():
+            # The script has opened it: somebody may be inside who could put another script in the place of the next.
+            return False
         names = os.listdir(path)
         script_name, self._script_name = self._script_name, ""
         for name in names:

@@ -190,6 +190,30 @@ def test_a_folder_that_others_could_enter_is_not_kept(spool: Path) -> None:
     assert (names_in(spool), spares_of(spool)) == ([], [])
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o701])
+def test_a_folder_that_its_script_has_opened_to_others_is_not_kept(spool: Path, mode: int) -> None:
+    """Whoever has gone in meanwhile could put a script of his own in the place of the next one."""
+    folder = ScriptFolder("1-2")
+    path = made(folder, spool / "first")
+    path.chmod(mode)
+
+    folder.empty(str(path))
+
+    assert (names_in(spool), spares_of(spool)) == ([], [])
+    assert mode_of(made(folder, spool / "second")) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_that_its_script_has_given_away_is_not_kept(spool: Path) -> None:
+    folder = ScriptFolder("1-2")
+    path = made(folder, spool / "first")
+    os.chown(path, 65534, 65534)
+
+    folder.empty(str(path))
+
+    assert spares_of(spool) == []
+
+
 def test_what_a_script_made_beside_itself_goes_with_it(spool: Path) -> None:
     folder = ScriptFolder("1-2")
     path = made(folder, spool / "first")
