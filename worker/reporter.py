@@ -48,6 +48,11 @@ def _leave_it_to_us(clears: bool) -> bool:
     return False
 
 
+def _is_cleared(clears: bool) -> bool:
+    """Stand for who was told before: a second clearing could meet the folder as the one of another execution."""
+    return True
+
+
 class _NotTaken(Exception):
     """Redis serves us, and does not take this one result now."""
 
@@ -129,7 +134,7 @@ class Reporter:
         """Deliver once more a result that was delivered a moment ago; false when it is not known any more."""
         found = [one for one in list(self._recent) if one.execution_id == execution_id]
         for one in found[-1:]:
-            self.deliver(execution_id, one.outcome)
+            self.deliver(execution_id, one.outcome, _is_cleared)
         return bool(found)
 
     def _keep(self, execution_id: str, outcome: Outcome, settle: Settle) -> None:
@@ -232,4 +237,4 @@ class Reporter:
             lately = [one for one in list(self._recent) if one.at_seconds > missed_seconds - _RECENT_SECONDS]
             self._changed.notify_all()
         for one in lately:
-            self.deliver(one.execution_id, one.outcome)
+            self.deliver(one.execution_id, one.outcome, _is_cleared)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.states import ExecutionState
@@ -28,9 +29,14 @@ def spool(tmp_path: Path) -> Spool:
 
 
 @pytest.fixture
-def reporter(redis: Redis, spool: Spool, tmp_path: Path) -> Reporter:
+def link() -> LinkState:
+    return LinkState()
+
+
+@pytest.fixture
+def reporter(redis: Redis, spool: Spool, link: LinkState, tmp_path: Path) -> Reporter:
     claimant = Claimant(instance_id=ID, epoch="e", boot_id="b", report_margin_ms=1000)
-    return Reporter(redis, spool, LinkState(), claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
+    return Reporter(redis, spool, link, claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
 
 
 def state_of(redis: Redis, execution_id: str) -> bytes | None:
@@ -67,3 +73,26 @@ def test_a_folder_that_cannot_be_cleared_is_a_delivered_result_all_the_same(
     assert state_of(redis, WHOLE) == b"Success"
     assert WHOLE not in reporter
     assert "cannot be cleared" in caplog.text
+
+
+def test_what_is_delivered_once_more_leaves_the_folder_to_the_supervisor_that_clears_it(
+    redis: Redis, spool: Spool, link: LinkState, reporter: Reporter
+) -> None:
+    """It uses the folder for another execution as soon as it is empty, whoever is still at work in there."""
+    spool.keeps_scripts = False
+    folder = spool.folder(WHOLE)
+    folder.mkdir()
+    told: list[bool] = []
+
+    def clear_later(clears: bool) -> bool:
+        told.append(clears)
+        return True
+
+    reporter.deliver(WHOLE, DONE, clear_later)
+    redis.call("DEL", keys.execution(ID, WHOLE))
+    link.note_failure(RedisUnreachable("a moment"))
+    link.note_success()
+    assert state_of(redis, WHOLE) == b"Success", "it is delivered once more"
+    assert reporter.deliver_again(WHOLE)
+
+    assert (told, folder.is_dir()) == ([True], True)
