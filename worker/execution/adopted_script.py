@@ -64,7 +64,7 @@ class AdoptedScript(RunningScript):
             if record := load_exit(str(self._folder)):
                 return Ended(record)
             if is_gone:
-                return Ended(settle_lost(self._folder, self.execution_id))
+                return Ended(settle_lost(self._folder, self.execution_id, self._start))
             if chunk := self._saved_output():
                 return chunk
             wait_seconds = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())

@@ -58,7 +58,7 @@ def give_up(folder: Path) -> bool:
 def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = None) -> ExitRecord:
     """Kill what is left of the script, and return and write the record that its supervisor did not write.
 
-    ``claim`` is the one that the disk did not take. After return no process of the script lives, unless ``survivors``
+    ``claim`` is what is known of its start where the folder does not tell. After return no process of the script lives, unless ``survivors``
     says otherwise.
     """
     start = load_start(str(folder)) or claim

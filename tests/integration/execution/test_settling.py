@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_an_agent_that_ends_before_it_has_said_so_finds_the_record_on_disk(runne
     assert adopted is not None
     assert to_the_end(adopted).record.exit_code == 4
     assert not adopted.settle(clears=True), "nobody else is there to clear it away"
+
+
+def test_a_script_that_removes_its_own_folder_has_a_result_all_the_same(runner: Runner) -> None:
+    script = script_of('rm -rf "$(dirname "$0")"; echo gone; exit 4')
+    running = runner.start(script)
+    ended(running)
+    running.close()
+
+    found = eventually(lambda: on_disk(runner, script), what="the record is on disk")
+
+    assert (found.exit_code, found.output.merged()) == (4, b"gone\n")
+    assert stat.S_IMODE(runner.folder_of(script).stat().st_mode) == 0o700
 
 
 def test_an_agent_killed_at_the_end_of_a_script_loses_nothing(runner: Runner) -> None:

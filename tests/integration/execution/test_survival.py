@@ -159,6 +159,24 @@ def test_a_supervisor_killed_while_no_agent_was_there_is_settled_by_the_next(run
         assert processes_of(script) == []
 
 
+def test_a_script_that_has_removed_its_folder_is_not_told_as_never_started(runner: Runner) -> None:
+    gate = runner.home / "gate"
+    script = script_of(f'while [ ! -e {gate} ]; do sleep 0.02; done; rm -rf "$(dirname "$0")"; rm {gate}; sleep 1000')
+    with killed_agent(runner, script):
+        running = runner.launcher.adopt(runner.folder_of(script))
+        start = load_start(str(runner.folder_of(script)))
+        assert running is not None
+        assert start is not None
+        gate.touch()
+        eventually(lambda: not gate.exists(), what="the folder is removed")
+        os.kill(start.supervisor_pid, signal.SIGKILL)
+
+        record = to_the_end(running).record
+
+        assert (record.reason, record.error_code) == ("supervisor_lost", "ExecutionInterrupted")
+        assert processes_of(script) == []
+
+
 def test_an_idle_supervisor_that_is_killed_costs_no_script(runner: Runner) -> None:
     for _ in range(3):
         supervisor = runner.only_supervisor()

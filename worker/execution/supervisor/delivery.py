@@ -1,6 +1,6 @@
 """Hand an exit record over: to the agent, or to the disk where there is no agent that takes it."""
 # Supervisors do without pathlib, see supervisor/__init__.py.
-# ruff: noqa: PTH108
+# ruff: noqa: PTH102, PTH108
 
 import contextlib
 import os
@@ -75,20 +75,30 @@ class Delivery:
         """Return why the record could not be written, or an empty string."""
         path, data = f"{self._plan.folder}/{EXIT_FILE}", self._record.to_bytes()
         try:
-            replace_file(path, data)
+            self._put(path, data)
         except FileNotFoundError:
-            # Whoever has removed the folder has the result.
+            # Of a script that never ran, whoever has removed the folder has the result.
             return ""
         except OSError as exc:
             # On a full disk the saved output, which the record replaces, is the room that the record needs.
             self._remove_saved_output()
             try:
-                replace_file(path, data)
+                self._put(path, data)
             except OSError:
                 return exc.strerror or str(exc)
         if self._has_saved_output:
             self._remove_saved_output()
         return ""
+
+    def _put(self, path: str, data: bytes) -> None:
+        try:
+            replace_file(path, data)
+        except FileNotFoundError:
+            if not self._record.pid:
+                raise
+            # The script has removed its folder, or the disk had no room for one.
+            os.mkdir(self._plan.folder, 0o700)
+            replace_file(path, data)
 
     def _remove_saved_output(self) -> None:
         """Remove the copy of the output that was saved while the script ran; the record has it all."""
