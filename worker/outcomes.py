@@ -25,20 +25,20 @@ def outcome_of(record: ExitRecord) -> Outcome:
         exit_code=record.exit_code,
         signal=record.signal,
         error_code=code,
-        error_info=info,
+        error_info=_storable(info),
         output=kept_streams(record.output),
         survivors=record.survivors if killed else None,
         left_running=record.left_running,
         steps=[
             {"what": s.what, "at_ms": s.at_ms, "process_count": s.process_count} for s in record.steps[:_MOST_NOTES]
         ],
-        notes=record.notes[:_MOST_NOTES],
+        notes=[_storable(note) for note in record.notes[:_MOST_NOTES]],
     )
 
 
 def refused(code: str, info: str) -> Outcome:
     """The end of an execution whose script never started; its state follows from the code."""
-    return Outcome(state=STATE_OF[ErrorCode(code)], finished_ms=now_ms(), error_code=code, error_info=info)
+    return Outcome(state=STATE_OF[ErrorCode(code)], finished_ms=now_ms(), error_code=code, error_info=_storable(info))
 
 
 def interrupted(info: str) -> Outcome:
@@ -53,7 +53,7 @@ def stopped_before_start() -> Outcome:
 
 def checked(notes: Sequence[str]) -> Outcome:
     """The end of a dry run that found nothing wrong."""
-    return Outcome(state=S.SUCCESS, finished_ms=now_ms(), notes=notes)
+    return Outcome(state=S.SUCCESS, finished_ms=now_ms(), notes=[_storable(note) for note in notes])
 
 
 def kept_streams(output: KeptOutput) -> KeptStreams:
@@ -79,6 +79,11 @@ def signal_name(number: int) -> str:
         return f"{number} ({signal.Signals(number).name})"
     except ValueError:
         return str(number)
+
+
+def _storable(text: str) -> str:
+    """Write what is no Unicode as escapes: a path may have bytes that are no UTF-8, and no ledger takes those."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _verdict(record: ExitRecord) -> tuple[S, str, str]:

@@ -58,8 +58,8 @@ def give_up(folder: Path) -> bool:
 def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = None) -> ExitRecord:
     """Kill what is left of the script, and return and write the record that its supervisor did not write.
 
-    ``claim`` is what is known of its start where the folder does not tell. After return no process of the script lives, unless ``survivors``
-    says otherwise.
+    ``claim`` is what is known of its start where the folder does not tell. After return no process of the script lives,
+    unless ``survivors`` says otherwise.
     """
     start = load_start(str(folder)) or claim
     if start is None and not give_up(folder):
@@ -157,7 +157,7 @@ def _never_started(execution_id: str) -> ExitRecord:
 
 def _crash_text(folder: Path) -> str:
     try:
-        return (folder / CRASH_FILE).read_text(encoding="utf-8")
+        return (folder / CRASH_FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
 

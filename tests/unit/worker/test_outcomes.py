@@ -1,10 +1,11 @@
+import os
 from typing import Any
 
 import pytest
 
 from cloud_assistant.worker.execution.output import KeptOutput
 from cloud_assistant.worker.execution.record import ExitRecord, Step
-from cloud_assistant.worker.outcomes import interrupted, outcome_of, refused
+from cloud_assistant.worker.outcomes import checked, interrupted, outcome_of, refused
 
 
 def record(**fields: Any) -> ExitRecord:
@@ -35,6 +36,21 @@ def test_each_end_has_its_state_and_code(fields: dict[str, Any], state: str, cod
 
     assert (outcome.state, outcome.error_code, outcome.error_info) == (state, code, info)
     assert (outcome.started_ms, outcome.finished_ms) == (5, 9)
+
+
+def test_a_path_that_is_no_utf8_does_not_cost_the_result() -> None:
+    """Such as the home of a user from before UTF-8, in a note that it does not exist."""
+    path = os.fsdecode(b"/home/jos\xe9")
+    ends = [
+        outcome_of(record(reason="exited", exit_code=0, notes=[path])),
+        outcome_of(record(reason="not_started", error_info=path)),
+        refused("ExecutionException", path),
+        checked([path]),
+    ]
+
+    for end in ends:
+        assert [*end.notes, end.error_info][0] == r"/home/jos\udce9"
+        assert end.fields()
 
 
 def test_survivors_are_told_only_where_something_was_killed() -> None:
