@@ -56,10 +56,12 @@ from .upgrade.installation import Installation
 from .upgrade.upgrader import Upgrader
 from .verification import Verifier
 
-#: How long an ending agent waits for results that are on their way to Redis.
+#: How long an ending agent waits for scripts that it has claimed to start: the next one could only report them as lost.
+_START_SECONDS = 0.7
+#: The same for results that are on their way to Redis.
 _FLUSH_SECONDS = 1.0
 #: The longest that all of its goodbyes may take.
-_LEAVE_SECONDS = 1.8
+_LEAVE_SECONDS = 2.5
 #: A consumer that ran for so long had no lasting trouble: the next wait before a new one is short again.
 _STEADY_SECONDS = 30.0
 #: Every so many beats one is announced to monitors as well.
@@ -244,8 +246,7 @@ class Agent:
         threading.Timer(_LEAVE_SECONDS, _leave, [0]).start()
         _log.info("agent ends running=%d", self._in_hand.running_count)
         self._notifier.stopping()
-        self._lane.stop()
-        self._queue.leave()
+        self._stop_taking()
         left_count = self._reporter.flush(_FLUSH_SECONDS)
         if left_count:
             _log.warning("results wait on disk for the next start count=%d", left_count)
@@ -262,8 +263,7 @@ class Agent:
             OSError: that could not be; the service manager starts this version again.
         """
         _log.info("agent hands over to version=%s running=%d", version, self._in_hand.running_count)
-        self._lane.stop()
-        self._queue.leave()
+        self._stop_taking()
         self._reporter.flush(_FLUSH_SECONDS)
         try:
             become_guard(
@@ -272,6 +272,15 @@ class Agent:
         except OSError as exc:
             _log.error("the guard cannot be started (%s); ending with code %d to be started again", exc, EXIT_RESTART)
             _leave(EXIT_RESTART)
+
+    def _stop_taking(self) -> None:
+        """Take no more work, and let what was claimed begin."""
+        self._lane.stop()
+        self._queue.leave()
+        self._slots.drop_waiting()
+        left_count = self._in_hand.wait_until_started(_START_SECONDS)
+        if left_count:
+            _log.warning("executions were claimed and have not started count=%d", left_count)
 
     def _join_redis(self) -> None:
         """Make the first heartbeat and look at the ledger, however long Redis stays away."""
@@ -342,6 +351,7 @@ class Agent:
                 watch.memory_bytes,
                 self._settings.agent.memory_limit_bytes,
             )
+            self._stop_taking()
             _leave(EXIT_RESTART)
         elif advice is OwnUse.STEP_BACK:
             _log.warning("the agent uses much of a processor: it steps back cpu_percent=%.0f", watch.cpu_percent)

@@ -22,7 +22,7 @@ class InHand:
     """A table of executions in hand. ``stop`` is kept for a script that is about to start."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._entries: dict[str, _Entry] = {}
 
     def __contains__(self, execution_id: str) -> bool:
@@ -43,6 +43,7 @@ class InHand:
         """Let go of an execution."""
         with self._lock:
             self._entries.pop(execution_id, None)
+            self._lock.notify_all()
 
     def attach(self, execution_id: str, script: Stoppable) -> None:
         """Name the running script of an execution in hand; it is stopped at once when that was asked for before."""
@@ -50,6 +51,7 @@ class InHand:
             entry = self._entries[execution_id]
             entry.script = script
             stop = entry.stop_wanted
+            self._lock.notify_all()
         if stop:
             script.stop()
 
@@ -65,10 +67,20 @@ class InHand:
             script.stop()
         return True
 
+    def wait_until_started(self, within_seconds: float) -> int:
+        """Wait until everything in hand runs, or is not in hand any more; return how much of it does not."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._unstarted_count, within_seconds)
+            return self._unstarted_count
+
     def stop_wanted(self, execution_id: str) -> bool:
         """Tell whether a stop was asked for."""
         entry = self._entries.get(execution_id)
         return entry is not None and entry.stop_wanted
+
+    @property
+    def _unstarted_count(self) -> int:
+        return sum(1 for entry in self._entries.values() if entry.script is None)
 
     @property
     def running_count(self) -> int:

@@ -29,6 +29,7 @@ class Slots:
         self._idle: list[queue.SimpleQueue[Work]] = []
         self._thread_count = 0
         self._backlog: deque[Work] = deque()
+        self._keeps_backlog = True
 
     def submit(self, work: Work) -> None:
         """Run ``work`` as soon as a slot is free."""
@@ -39,12 +40,19 @@ class Slots:
                 self._thread_count += 1
                 waiting = None
             else:
-                self._backlog.append(work)
+                if self._keeps_backlog:
+                    self._backlog.append(work)
                 return
         if waiting is not None:
             waiting.put(work)
         else:
             threading.Thread(target=self._serve, args=[work], name="slot", daemon=True).start()
+
+    def drop_waiting(self) -> None:
+        """Begin nothing that waits for a slot, now or later; the next agent finds it in the ledger or on disk."""
+        with self._lock:
+            self._keeps_backlog = False
+            self._backlog.clear()
 
     @property
     def waiting_count(self) -> int:

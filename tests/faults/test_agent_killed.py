@@ -59,7 +59,7 @@ def test_killed_while_its_supervisor_has_the_plan_it_runs_to_its_end_or_never(
 
 
 def test_a_stop_between_claim_and_start_starts_nothing(quick_system: System, scene: Scene) -> None:
-    start(quick_system, [sys.executable, _WAITING_AGENT, "run"], "i-one")
+    start(quick_system, [sys.executable, _WAITING_AGENT, "stop", "run"], "i-one")
     name = scene.ask(QUICK)
     eventually(lambda: (row := scene.row(name)) and row.state == "Running", 10, "it is claimed")
     scene.stop(name)
@@ -68,6 +68,21 @@ def test_a_stop_between_claim_and_start_starts_nothing(quick_system: System, sce
     assert scene.wait(scene.ask(QUICK)).state == "Success"
     scene.settle()
     assert scene.traces.of(name).start_count == 0
+
+
+def test_an_agent_that_is_asked_to_end_between_claim_and_start_starts_it_first(
+    quick_system: System, scene: Scene
+) -> None:
+    agent = start(quick_system, [sys.executable, _WAITING_AGENT, "end", "run"], "i-one")
+    name = scene.ask(QUICK)
+    eventually(lambda: (row := scene.row(name)) and row.state == "Running", 10, "it is claimed")
+    agent.sigterm()
+    assert agent.wait(within_seconds=5) == 0
+    quick_system.start_agent()
+
+    assert scene.wait(name).state == "Success"
+    scene.settle()
+    assert scene.traces.of(name).start_count == 1
 
 
 @pytest.mark.parametrize("point", ["after the start", "before the report", "after the report"])

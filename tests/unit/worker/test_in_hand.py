@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 from cloud_assistant.worker.in_hand import InHand
 
 
@@ -48,3 +50,18 @@ def test_only_started_scripts_count_as_running() -> None:
     table.attach("b", Script())
 
     assert (len(table), table.running_count) == (2, 1)
+
+
+def test_who_waits_for_the_start_of_everything_is_told_how_much_has_not() -> None:
+    table = InHand()
+    assert table.wait_until_started(5) == 0
+    for name in ("a", "b", "c"):
+        table.enter(name)
+    assert table.wait_until_started(0) == 3
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(table.wait_until_started, 5)
+        table.attach("a", Script())
+        table.attach("b", Script())
+        table.leave("c")
+        assert waiting.result() == 0

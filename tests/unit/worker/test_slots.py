@@ -106,3 +106,24 @@ def test_the_thread_that_worked_last_is_given_the_next() -> None:
         eventually(lambda: slots.free_count == 3, 5)
 
     assert threads[3:] == [threads[2]] * 4
+
+
+def test_what_waits_is_dropped_and_a_free_slot_still_works() -> None:
+    slots, gate, done = Slots(2), threading.Event(), threading.Event()
+    late: list[int] = []
+
+    def occupy() -> None:
+        gate.wait(5)
+
+    for _ in range(2):
+        slots.submit(occupy)
+    slots.submit(lambda: late.append(1))
+
+    slots.drop_waiting()
+    slots.submit(lambda: late.append(2))
+    gate.set()
+    eventually(lambda: slots.free_count == 2, 5)
+    slots.submit(done.set)
+
+    assert done.wait(5)
+    assert (late, slots.waiting_count) == ([], 0)
