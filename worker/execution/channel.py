@@ -70,7 +70,8 @@ class Channel:
 
         Raises:
             BlockingIOError: not ``wait`` and the other side has too much unread; nothing was sent.
-            OSError: the other side is gone, or there is no memory.
+            ConnectionError: the other side is gone.
+            OSError: there is no memory, or no descriptor; nothing was sent.
         """
         body_fd = None
         try:

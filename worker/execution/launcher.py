@@ -124,11 +124,15 @@ class Launcher:
             channel, is_new = self._acquire()
             try:
                 channel.send(Kind.PLAN, message, fds)
-            except OSError:
+            except ConnectionError:
                 if is_new:
                     return channel  # what can still be received from it says why it is gone
                 # It went home or was killed while it waited, and has not received the plan: the next one then.
                 self._dismiss(channel)
+            except OSError:
+                # There is no memory, or no descriptor, for the plan: no supervisor would get it.
+                self._take_back(channel, True)
+                raise
             else:
                 return channel
 

@@ -1,5 +1,6 @@
 """What has to be true before a script starts: the journal is on disk, the folder is claimed, the agent lives."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -127,6 +128,24 @@ def test_what_a_killed_supervisor_had_begun_to_make_does_not_hinder_the_next(run
     outcome = to_the_end(runner.start(script))
 
     assert (outcome.record.reason, outcome.stdout, run_count(runner)) == ("exited", b"done\n", 1)
+
+
+def test_a_plan_that_there_is_no_memory_for_ends_with_that_reason_at_once(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for as if it had been sent, for as long as its supervisor lived."""
+    supervisor = runner.only_supervisor()
+
+    def refuse(_: bytes) -> int:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cloud_assistant.worker.execution.channel._memory_file", refuse)
+        with pytest.raises(NotStarted, match="Cannot allocate memory"):
+            runner.start(script_of("true #" + "x" * 60_000))
+
+    assert runner.run("echo next").stdout == b"next\n"
+    assert [one.pid for one in runner.supervisors()] == [supervisor.pid]
 
 
 def test_an_unexpected_message_starts_nothing(runner: Runner) -> None:
