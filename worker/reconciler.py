@@ -84,6 +84,7 @@ class Reconciler:
 
         Redis has those results, and keeps them; what is delivered again is refused, and the folder goes.
         """
+        self.spool.remove_abandoned()
         for execution_id in self.spool.executions(untouched_seconds=FORGOTTEN_AFTER_SECONDS):
             if execution_id in self.in_hand or execution_id in self.reporter:
                 continue

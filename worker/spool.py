@@ -33,6 +33,7 @@ class Spool:
 
     def __init__(self, root: Path, *, limit_bytes: int, keep_scripts: bool) -> None:
         self.root = root
+        self._spares = Path(spare_root(str(root)))
         self._limit_bytes = limit_bytes
         self.keeps_scripts = keep_scripts
 
@@ -44,10 +45,9 @@ class Spool:
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.root.chmod(0o711)
-        spares = Path(spare_root(str(self.root)))
         # Supervisors of an earlier agent keep none: they end with their script.
-        shutil.rmtree(spares, ignore_errors=True)
-        spares.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(self._spares, ignore_errors=True)
+        self._spares.mkdir(mode=0o700, exist_ok=True)
 
     def folder(self, execution_id: str) -> Path:
         """The folder of one execution, there or not."""
@@ -119,6 +119,13 @@ class Spool:
         if used_bytes > self._limit_bytes:
             _log.warning("unreported results are over agent.spool_limit_bytes used_bytes=%d", used_bytes)
         return used_bytes
+
+    def remove_abandoned(self) -> None:
+        """Remove the emptied folders of supervisors that were killed; the name begins with the supervisor's pid."""
+        for spare in self._spares.iterdir() if self._spares.is_dir() else ():
+            # A look that needs no descriptor: a living one must not lose its folder because there is none left.
+            if not Path(f"/proc/{spare.name.partition('-')[0]}").exists():
+                shutil.rmtree(spare, ignore_errors=True)
 
     def free_bytes(self) -> int:
         """Free space on the disk of the spool."""

@@ -144,12 +144,14 @@ def test_what_a_killed_supervisor_did_not_clear_away_goes_and_the_result_stays(
     at_work = left_by(reconciler, names[2], os.getpid(), start_ticks_of(os.getpid()), age_seconds=old)
     in_hand = left_by(reconciler, names[3], 2**22 + 1, 5, age_seconds=old)
     reconciler.in_hand.enter(names[3])
+    spare = reconciler.spool.root.with_name("spool-spare") / f"{2**22 + 1}-5"
+    spare.mkdir()
 
     reconciler.settle_forgotten()
 
     eventually(lambda: not forgotten.exists(), what="it is cleared away")
     assert redis.call("HGET", keys.execution(ID, names[0]), "state") == b"Success"
-    assert [folder.exists() for folder in (young, at_work, in_hand)] == [True, True, True]
+    assert [folder.exists() for folder in (young, at_work, in_hand, spare)] == [True, True, True, False]
     eventually(lambda: names[0] not in reconciler.in_hand)
 
 

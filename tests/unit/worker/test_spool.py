@@ -38,6 +38,20 @@ def test_a_saved_result_reads_back_whole(tmp_path: Path) -> None:
     assert first.executions() == [A]
 
 
+def test_the_emptied_folder_of_a_killed_supervisor_goes(tmp_path: Path) -> None:
+    made = spool(tmp_path)
+    spares = tmp_path / "spool-spare"
+    for name in (f"{os.getpid()}-34", f"{2**22 + 1}-34"):
+        (spares / name).mkdir()
+        (spares / name / "claim").touch()
+
+    made.remove_abandoned()
+
+    assert [one.name for one in spares.iterdir()] == [f"{os.getpid()}-34"]
+    shutil.rmtree(spares)
+    made.remove_abandoned()
+
+
 def test_a_damaged_result_counts_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = spool(tmp_path)
     made.save(A, OUTCOME)
