@@ -26,7 +26,7 @@ from .boot_memory import BOOT_REMEMBERED_MS, boot_name
 from .built_in_parameters import with_built_ins
 from .claimant import Claimant
 from .execution.launcher import Launcher
-from .execution.not_started import NotStarted
+from .execution.not_started import NotStarted, remedy_for
 from .execution.prepare import prepare
 from .file_delivery import write_file
 from .in_hand import InHand
@@ -294,6 +294,6 @@ def _journal_taking_it() -> Iterator[None]:
     except OSError as exc:
         raise NotStarted(
             ErrorCode.EXECUTION_EXCEPTION,
-            f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
-            " check the disk of the agent's home",
+            f"the agent's journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
+            f" {remedy_for(exc, 'check the disk of its home')}",
         ) from exc

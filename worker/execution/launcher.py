@@ -9,7 +9,7 @@ from .cgroup import own_group, remove_empty_groups
 from .channel import Channel, Kind
 from .fork_server import ForkServer, is_supported
 from .lost import give_up, is_supervised
-from .not_started import EXECUTION_EXCEPTION, NotStarted
+from .not_started import EXECUTION_EXCEPTION, NotStarted, remedy_for
 from .plan import Plan
 from .record import load_exit, load_start
 from .running_script import RunningScript
@@ -78,7 +78,8 @@ class Launcher:
                     shutil.rmtree(plan.folder, ignore_errors=True)
         except OSError as exc:
             raise NotStarted(
-                EXECUTION_EXCEPTION, f"no supervisor for the script: {exc.strerror or exc}; restart the agent"
+                EXECUTION_EXCEPTION,
+                f"the agent has no supervisor for the script: {exc.strerror or exc}; {remedy_for(exc, 'restart it')}",
             ) from exc
         finally:
             plan.close()

@@ -67,4 +67,5 @@ def test_without_a_descriptor_for_the_journal_an_execution_ends_with_that_reason
     row = operator.row(execution)
     assert (row.state, row.outcome.error_code) == ("Error", "ExecutionException")
     assert "journal of started scripts cannot be written (Too many open files)" in row.outcome.error_info
+    assert row.outcome.error_info.endswith("raise its limit of open files")
     assert execution.id not in executor.in_hand

@@ -111,8 +111,8 @@ def _force(plan: Plan) -> None:
     except OSError as exc:
         raise NotStarted(
             EXECUTION_EXCEPTION,
-            f"the journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
-            " check the disk of the agent's home",
+            f"the agent's journal of started scripts cannot be written ({exc.strerror}), so nothing is started;"
+            " check the disk of its home",
         ) from exc
     finally:
         # Not held for as long as the script runs: the agent may have written another one by then.
