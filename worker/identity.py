@@ -90,14 +90,20 @@ def boot_id(home: Path) -> str:
 
 def machine_id() -> str:
     """A name for this machine that survives reboots; a clone of the disk has the same."""
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"):
+    return written_machine_id(Path("/")) or f"{uuid.getnode():012x}"
+
+
+def written_machine_id(root: Path) -> str:
+    """The name that a system below this folder has been given; empty where it gets one when it first starts."""
+    for path in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostid"):
         try:
-            text = Path(path).read_text(encoding="ascii").strip()
+            text = (root / path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if text:
+        # systemd's own word for "at the first start".
+        if text and text != "uninitialized":
             return text
-    return f"{uuid.getnode():012x}"
+    return ""
 
 
 def features_off() -> list[str]:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import write_private_file
-from .identity import machine_id
+from .identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
 
 #: In the home: what proves that a repeated registration comes from here, by activation id.
 _PROOFS_FILE = "registration.json"
 _PROOF_BYTES = 24
+#: In an image: what vouches for the gateway, beside the settings that name it.
+_CA_FILE = Path("etc/cloud-assistant/gateway-ca.pem")
 _HEADING = "Written by assist-agent register: whoever has this file can be this instance."
 
 
@@ -33,10 +35,13 @@ def already_registered(config: Path) -> str:
     return registered_instance(config) if config.exists() else ""
 
 
-def register_machine(client: RegistrationClient, wanted: Wanted, *, home: Path, config: Path) -> Granted:
+def register_machine(
+    client: RegistrationClient, wanted: Wanted, *, home: Path, config: Path, root: Path = Path("/")
+) -> Granted:
     """Register with the gateway and write the settings file, with the gateway for later upgrades.
 
-    A run that broke off anywhere may be repeated: it gets the same instance, and no second use is taken.
+    A run that broke off anywhere may be repeated: it gets the same instance, and no second use is taken. With another
+    ``root`` than ``/`` it is the machine of an image that registers.
 
     Raises:
         GatewayUnreachable, Refused: from the gateway.
@@ -44,23 +49,46 @@ def register_machine(client: RegistrationClient, wanted: Wanted, *, home: Path, 
     """
     if wanted.force_new:
         _forget_proof(home, wanted.activation_id)
+    vouching = {"gateway.ca_file": _kept_certificates(client.ca_file, root)} if client.ca_file else {}
+    proof = _proof(home, wanted.activation_id)
     granted = client.register(
         {
             "ActivationId": wanted.activation_id,
             "ActivationCode": wanted.activation_code,
-            "MachineId": fingerprint(),
-            "ClientToken": _proof(home, wanted.activation_id),
+            "MachineId": _fingerprint(root, proof),
+            "ClientToken": proof,
             "Name": wanted.name,
             "ForceNew": wanted.force_new,
         }
     )
-    write_identity(config, {**granted.settings, **client.settings}, heading=_HEADING)
+    write_identity(config, {**granted.settings, "gateway.url": client.gateway, **vouching}, heading=_HEADING)
     return granted
 
 
-def fingerprint() -> str:
-    """A name for this machine that tells nobody its machine-id, which other programs rely on as a secret."""
-    return hashlib.sha256(f"cloud-assistant registration {machine_id()}".encode()).hexdigest()
+def _fingerprint(root: Path, proof: str) -> str:
+    """A name for this machine that tells nobody its machine-id, which other programs rely on as a secret.
+
+    An image must not be taken for the machine that builds it, or for the last one built there.
+    """
+    name = machine_id() if root == Path("/") else written_machine_id(root) or proof
+    return hashlib.sha256(f"cloud-assistant registration {name}".encode()).hexdigest()
+
+
+def _kept_certificates(ca_file: str, root: Path) -> str:
+    """Where the machine finds what vouches for the gateway: where it lies, or for an image in a copy inside of it."""
+    if root == Path("/"):
+        return str(Path(ca_file).absolute())
+    given, root = Path(ca_file).resolve(), root.resolve()
+    if given.is_relative_to(root):
+        return str(Path("/") / given.relative_to(root))
+    copy = root / _CA_FILE
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(given.read_bytes())
+        copy.chmod(0o644)
+    except OSError as exc:
+        raise Refused(f"{copy} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
+    return str(Path("/") / _CA_FILE)
 
 
 def _proof(home: Path, activation_id: str) -> str:

@@ -7,7 +7,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,10 +59,9 @@ class RegistrationClient:
         Raises:
             SettingsInvalid: it is not the URL of a gateway, or would send secrets in clear.
         """
-        base = _checked(gateway, allow_http=allow_http).rstrip("/")
-        self._url = base + "/register"
-        #: What finds and checks this gateway again, as settings: the agent's upgrades and packages come from it.
-        self.settings = {"gateway.url": base, **({"gateway.ca_file": str(Path(ca_file).absolute())} if ca_file else {})}
+        #: What finds and checks this gateway again: the agent's upgrades and packages come from it.
+        self.gateway, self.ca_file = _checked(gateway, allow_http=allow_http).rstrip("/"), ca_file
+        self._url = self.gateway + "/register"
         self._pause = pause
         try:
             context = ssl.create_default_context(cafile=ca_file or None)

@@ -11,13 +11,14 @@ from pathlib import Path
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import write_private_file
 
-_SYSTEM_FILE = Path("/etc/cloud-assistant/config.toml")
+#: The system's settings file, below the root of a machine.
+SYSTEM_FILE = Path("etc/cloud-assistant/config.toml")
 
 
 def default_settings_file() -> Path:
     """Where ``assist-agent run`` looks without being told: for root the system's file, else the user's."""
     if os.name == "posix" and os.geteuid() == 0:
-        return _SYSTEM_FILE
+        return Path("/") / SYSTEM_FILE
     return Path.home() / ".config" / "cloud-assistant" / "config.toml"
 
 

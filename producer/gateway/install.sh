@@ -12,6 +12,8 @@ gateway='@GATEWAY@'
 # One publisher a line: key id, a space, the public key (Base64 of its 32 bytes).
 publishers='@PUBLISHERS@'
 name=cloud-assistant-agent
+# On the machine itself, also where that is still an image.
+program=/opt/cloud-assistant/current/bin/assist-agent
 
 usage() {
   cat <<'END'
@@ -21,7 +23,8 @@ usage: install.sh [--activation-id ID] [--activation-code CODE] [option …]
   --activation-code CODE  its code; or in the environment as CLOUD_ASSISTANT_ACTIVATION_CODE
   --name NAME             a name for people
   --gateway URL           another gateway than the one this script came from
-  --ca-file FILE          certificates (PEM) that vouch for the gateway; the agent goes on using this file
+  --ca-file FILE          certificates (PEM) that vouch for the gateway; the agent goes on using this file,
+                          in an image a copy beside its settings
   --publisher ID          accept this publisher's key only; ID is the beginning of the SHA-256 of the key
   --version VERSION       another version than the latest
   --root FOLDER           work in an image of a machine at this folder; nothing is started
@@ -216,17 +219,18 @@ install_agent() {
     >"$root/etc/cloud-assistant/publishers/$key_id.pub"
   mkdir -p "$root/var/lib/cloud-assistant"
   chmod 0700 "$root/var/lib/cloud-assistant"
-  if [ -d "$root/usr/local/bin" ]; then ln -sfn /opt/cloud-assistant/current/bin/assist-agent "$root/usr/local/bin/assist-agent"; fi
+  if [ -d "$root/usr/local/bin" ]; then ln -sfn "$program" "$root/usr/local/bin/assist-agent"; fi
   say "installed $name $version in $prefix"
 }
 
 register() {
   config="$root/etc/cloud-assistant/config.toml"
   if [ -z "$activation_id" ]; then
-    [ -f "$config" ] || say "not registered: no --activation-id. Later: $agent register --gateway $gateway …"
+    [ -f "$config" ] || say "not registered: no --activation-id. Later: $program register --gateway $gateway …"
     return 0
   fi
-  set -- --gateway "$gateway" --activation-id "$activation_id" --config "$config" --home "$root/var/lib/cloud-assistant"
+  set -- --gateway "$gateway" --activation-id "$activation_id"
+  if [ -n "$root" ]; then set -- "$@" --root "$root"; else set -- "$@" --config "$config" --home /var/lib/cloud-assistant; fi
   if [ -n "$instance_name" ]; then set -- "$@" --name "$instance_name"; fi
   if [ -n "$ca_file" ]; then set -- "$@" --ca-file "$ca_file"; fi
   if [ -n "$allow_http" ]; then set -- "$@" --allow-http; fi
@@ -236,11 +240,11 @@ register() {
 }
 
 install_service() {
-  if [ -n "$root" ]; then set -- --root "$root" --no-start --program /opt/cloud-assistant/current/bin/assist-agent
+  if [ -n "$root" ]; then set -- --root "$root" --no-start --program "$program"
   elif [ -n "$start" ]; then set --
   else set -- --no-start; fi
   if ! "$agent" install "$@"; then
-    fail 4 "all else is done; the service is not made. Have what starts programs on this machine run: $agent run"
+    fail 4 "all else is done; the service is not made. Have what starts programs on this machine run: $program run"
   fi
 }
 
@@ -272,12 +276,12 @@ main() {
     *) [ -n "$allow_http" ] || fail 2 "$gateway is not encrypted; use https://, or --allow-http on a trusted network" ;;
   esac
   [ -z "$activation_id" ] || [ -n "$activation_code" ] || fail 2 "--activation-id needs --activation-code"
-  # The agent goes on using it: its path is written whole into the settings by `register`.
+  # The agent goes on using it: `register` writes its whole path into the settings, or copies it into the image.
   [ -z "$ca_file" ] || [ -f "$ca_file" ] || fail 2 "--ca-file: there is no file $ca_file"
   [ -n "$publishers" ] || fail 4 "$gateway names no publisher; its operator has to put a public key into its publishers"
   if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then fail 2 "run this as root (sudo), or name an image with --root"; fi
   prefix="$root/opt/cloud-assistant"
-  agent="$prefix/current/bin/assist-agent"
+  agent="$root$program"
   scratch=$(mktemp -d) fresh=''
   trap 'rm -rf "$scratch" ${fresh:+"$fresh"}' EXIT
   trap 'exit 1' HUP INT TERM

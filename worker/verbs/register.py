@@ -12,6 +12,7 @@ _EPILOG = """\b
 Examples:
   assist-agent register --gateway https://assist.example:8177 --activation-id ID --activation-code CODE
   assist-agent register --gateway https://assist.example:8177 --activation-id ID --activation-code - < code.txt
+  assist-agent register --gateway https://assist.example --activation-id ID --activation-code CODE --root /mnt/image
 """
 
 
@@ -32,6 +33,13 @@ Examples:
 @click.option("--allow-http", is_flag=True, help="Send secrets in clear to a gateway that is not on this machine.")
 @click.option("--config", metavar="FILE", help="Settings file to write; `assist-agent run` finds the default.")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("/"),
+    metavar="FOLDER",
+    help="Register the machine of the image at this folder; settings, state and a copy of --ca-file go into it.",
+)
 @click.option("--force-new", is_flag=True, help="Take another use although this machine is registered: a copy is.")
 def verb(
     gateway: str,
@@ -42,11 +50,13 @@ def verb(
     allow_http: bool,
     config: str | None,
     home: str | None,
+    root: Path,
     force_new: bool,
 ) -> None:
     """Make this machine an instance, and write the settings that the agent runs with (mode 0600).
 
-    It may be repeated: the same machine gets the same instance, and no second use is taken.
+    It may be repeated: the same machine gets the same instance, and no second use is taken. With --root it is the
+    machine of an image that becomes one; register no image that more than one machine starts from.
 
     Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
     """
@@ -54,9 +64,15 @@ def verb(
     from ...broker_config.settings import default_home  # lazy: help does without it
     from ..registration import Wanted, already_registered, register_machine  # lazy: help does without it
     from ..registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
-    from ..settings_file import default_settings_file  # lazy: help does without it
+    from ..service.plan import DEFAULT_HOME  # lazy: help does without it
+    from ..settings_file import SYSTEM_FILE, default_settings_file  # lazy: help does without it
 
-    file = Path(config) if config else default_settings_file()
+    if root == Path("/"):
+        file, state = Path(config) if config else default_settings_file(), Path(home or default_home())
+    elif config or home:
+        raise click.UsageError("--root goes with neither --config nor --home: the image's own places are used")
+    else:
+        file, state = root / SYSTEM_FILE, root / DEFAULT_HOME.lstrip("/")
     if activation_code == "-":
         activation_code = sys.stdin.readline().strip()
     try:
@@ -68,7 +84,7 @@ def verb(
             return
         client = RegistrationClient(gateway, ca_file=ca_file, allow_http=allow_http, pause=threading.Event().wait)
         wanted = Wanted(activation_id=activation_id, activation_code=activation_code, name=name, force_new=force_new)
-        granted = register_machine(client, wanted, home=Path(home or default_home()), config=file)
+        granted = register_machine(client, wanted, home=state, config=file, root=root)
     except CloudAssistantError as exc:
         click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
         if isinstance(exc, SettingsInvalid):
@@ -76,10 +92,12 @@ def verb(
         sys.exit(EXIT_UNREACHABLE if isinstance(exc, GatewayUnreachable) else EXIT_REFUSED)
     click.echo(granted.instance_id)
     named = f" ({granted.instance_name})" if granted.instance_name else ""
-    click.echo(f"registered {granted.instance_id}{named}; its credentials are in {file}. Next:", err=True)
+    click.echo(f"registered {granted.instance_id}{named}; its credentials are in {file}.", err=True)
+    if root != Path("/"):
+        return
     options = "".join(
         f" {option} {value}"
         for option, value in (("--config", file if config else ""), ("--home", home or ""))
         if value
     )
-    click.echo(f"  assist-agent run{options}", err=True)
+    click.echo(f"Next:\n  assist-agent run{options}", err=True)

@@ -46,10 +46,11 @@ class Site:
     gateway: WholeGateway
     folder: Path
     key: Ed25519PrivateKey
+    image: str = "machine"
 
     @property
     def root(self) -> Path:
-        return self.folder / "machine"
+        return self.folder / self.image
 
     @property
     def link(self) -> Path:
@@ -144,15 +145,36 @@ def test_one_line_installs_and_registers(site: Site, shell: str) -> None:
     assert activations.load(site.gateway.assistant.redis, activation_id).registered_count == 1
 
 
-def test_a_relative_path_of_certificates_is_whole_in_the_settings(site: Site) -> None:
+@pytest.mark.parametrize("is_inside", [False, True], ids=["outside", "inside"])
+def test_an_image_names_certificates_as_its_machine_finds_them(site: Site, *, is_inside: bool) -> None:
     site.publish()
-    authority = Authority(site.folder / "ca")
+    authority = Authority((site.root if is_inside else site.folder) / "srv")
     activation_id, code = activations.create(site.gateway.assistant.redis)
     given = ("--activation-id", activation_id, "--activation-code", code)
     done = site.install(*given, "--ca-file", str(authority.ca.relative_to(site.folder)))
     assert done.exit_code == 0, done.stderr
     settings = tomllib.loads((site.root / "etc/cloud-assistant/config.toml").read_text())
-    assert settings["gateway"]["ca_file"] == str(authority.ca)
+    named = settings["gateway"]["ca_file"]
+    assert named == (f"/srv/{authority.ca.name}" if is_inside else "/etc/cloud-assistant/gateway-ca.pem")
+    assert (site.root / named.lstrip("/")).read_bytes() == authority.ca.read_bytes()
+    assert str(site.folder) not in (site.root / "etc/cloud-assistant/config.toml").read_text()
+
+
+def test_images_that_are_made_on_one_machine_are_instances_of_their_own(site: Site) -> None:
+    site.publish()
+    activation_id, code = activations.create(site.gateway.assistant.redis)
+    given = ("--activation-id", activation_id, "--activation-code", code, "--no-service")
+    joined = set()
+    for name, machine_id in (("first", None), ("second", None), ("third", "uninitialized"), ("fourth", "0123456789ab")):
+        site.image = name
+        if machine_id is not None:
+            (site.root / "etc").mkdir(parents=True)
+            (site.root / "etc/machine-id").write_text(machine_id + "\n")
+        done = site.install(*given)
+        assert done.exit_code == 0, done.stderr
+        assert "assist-agent run" not in done.stderr, "it is not for the machine that makes the image"
+        joined.add(done.stdout)
+    assert len(joined) == 4
 
 
 @pytest.mark.parametrize("path", ["ca/none.pem", "ca", "/nowhere/none.pem"])
@@ -174,6 +196,7 @@ def test_the_newest_version_takes_the_place_of_an_older_one(site: Site) -> None:
     assert done.exit_code == 0, done.stderr
     assert site.link.readlink() == Path("versions/1.10.0")
     assert "not registered" in done.stderr
+    assert "Later: /opt/cloud-assistant/current/bin/assist-agent register" in done.stderr, "as the machine finds it"
     assert site.install("--version", "1.9.0").exit_code == 0
     assert site.link.readlink() == Path("versions/1.9.0")
 

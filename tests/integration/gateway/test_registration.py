@@ -282,9 +282,11 @@ def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
         assert pauses == [], "a wrong certificate does not become right by waiting"
         with pytest.raises(SettingsInvalid, match="--ca-file"):
             join(tmp_path / "nothing.crt")
-        assert instances.load(gateway.assistant.redis, join(authority.ca)).activation_id == activation_id
+        monkeypatch.chdir(tmp_path)
+        instance_id = join(authority.ca.relative_to(tmp_path))
+        assert instances.load(gateway.assistant.redis, instance_id).activation_id == activation_id
     kept = tomllib.loads((tmp_path / "m.toml").read_text())["gateway"]
-    assert kept == {"url": url, "ca_file": str(authority.ca)}
+    assert kept == {"url": url, "ca_file": str(authority.ca)}, "a path that was relative is whole"
 
 
 def test_a_gateway_that_does_not_answer_is_asked_again_for_a_while(tmp_path: Path) -> None:
