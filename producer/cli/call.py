@@ -99,10 +99,17 @@ class Call:
         self.print_bytes(msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n")
 
     def say(self, text: str) -> None:
-        """Write a line of talk, after the data so far."""
+        """Write a line of talk, after the data so far; where it cannot be written, the data are still the answer."""
         sys.stdout.flush()
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            from .pipe_end import forget  # lazy: hardly ever needed
+
+            forget(sys.stderr)
 
     def say_bytes(self, data: bytes) -> None:
         """Write what a script wrote to its standard error, as it is."""

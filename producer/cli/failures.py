@@ -1,5 +1,6 @@
 """Say what went wrong in one line, and with which exit code the program ends."""
 
+import errno
 import re
 import sys
 import traceback
@@ -9,6 +10,7 @@ import click
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
 from . import exit_codes
 from .call import Call
+from .pipe_end import forget
 
 _WITH_PASSWORD = "; put user and password into its address, as in redis://USER:PASSWORD@HOST:6379/0"
 #: What to do about some of Redis' own errors, by their first word.
@@ -22,6 +24,8 @@ _REMEDIES = {
 }
 
 
+#: Why an output, or a file whose name is not told, takes no more.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 #: What Python makes of a byte of the command line that is no UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -52,6 +56,9 @@ def report(error: Exception, call: Call) -> int:
         return exit_codes.WRONG_USAGE
     if isinstance(error, OSError) and error.filename is not None:
         _say(f"cannot use {error.filename}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
+        return exit_codes.REFUSED
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _say(f"cannot write: {error.strerror}; make room where it goes, and ask again for what is missing (NotWritten)")
         return exit_codes.REFUSED
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
         _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")
@@ -85,6 +92,11 @@ def _one_line(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(f"assist: {text}\n")
-    sys.stderr.flush()
+    for stream, line in ((sys.stdout, ""), (sys.stderr, f"assist: {text}\n")):
+        try:
+            stream.write(line)
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            forget(stream)  # the exit code says it all the same

@@ -1,12 +1,18 @@
-"""End in silence when whoever read our output has gone."""
+"""End in silence when our output goes nowhere any more."""
 
 import os
 import sys
+from typing import TextIO
 
 
 def forget_outputs() -> None:
     """Keep the interpreter from complaining, as it ends, about what it cannot write any more."""
+    forget(sys.stdout)
+    forget(sys.stderr)
+
+
+def forget(stream: TextIO) -> None:
+    """Let what was and is written there go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -44,13 +44,27 @@ def run(arguments: Sequence[str]) -> int:
     """Run one call and answer its exit code; whatever happens, it is said in one line."""
     call = Call()
     try:
-        code = _answer(call, list(arguments))
-        sys.stdout.flush()
+        code = _with_all_written(_answer(call, list(arguments)), call)
     except (PipeClosed, BrokenPipeError):
         forget_outputs()
         return exit_codes.PIPE_CLOSED
     finally:
         call.close()
+    return code
+
+
+def _with_all_written(code: int, call: Call) -> int:
+    """The exit code once the answer has left us, or could not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if code in (exit_codes.DONE, exit_codes.SCRIPT_FAILED):
+            from .failures import report  # lazy: a call that goes well needs it not
+
+            code = report(error, call)
+        forget_outputs()
     return code
 
 

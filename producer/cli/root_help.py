@@ -6,7 +6,7 @@ from .command_table import ROWS, SHARED_OPTIONS, VERSION_HELP
 
 
 def show_help() -> int:
-    """Print it, and answer the exit code: 0, or that of a reader who has gone."""
+    """Print it, and answer the exit code: 0, or that of an output that takes no more."""
     try:
         sys.stdout.write(help_text() + "\n")
         sys.stdout.flush()
@@ -16,6 +16,14 @@ def show_help() -> int:
 
         forget_outputs()
         return PIPE_CLOSED
+    except OSError as error:
+        from .call import Call  # lazy: hardly ever needed
+        from .failures import report  # lazy: hardly ever needed
+        from .pipe_end import forget_outputs  # lazy: hardly ever needed
+
+        code = report(error, Call())
+        forget_outputs()
+        return code
     return 0
 
 

@@ -32,6 +32,59 @@ def test_the_first_line_of_a_long_answer_is_enough_for_head(fleet: Fleet) -> Non
     assert outcome.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        ("run 'echo done' --instance i-web1", 0),
+        ("run 'echo done' --all", 0),
+        ("run 'exit 3' --instance i-web1", 1),
+        ("run 'echo done' --instance i-nope", 5),
+        ("run - --instance i-web1", 2),
+        ("instance list --output json", 0),
+        ("nope", 2),
+        ("run --help", 0),
+        ("--help", 0),
+    ],
+)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing_but_what_is_seen(
+    fleet: Fleet, arguments: str, exit_code: int, closed: str
+) -> None:
+    if arguments.startswith("run -") and "<&-" not in closed:
+        closed = "<&- " + closed
+    outcome = fleet.shell(f"assist {arguments} {closed}")
+    assert outcome.exit_code == exit_code
+    assert "Traceback" not in outcome.stderr
+    assert "defect" not in outcome.stderr
+
+
+def test_an_agent_with_closed_streams_runs_scripts(fleet: Fleet) -> None:
+    line = """
+        export CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED=true
+        assist-agent run --instance-id i-closed --home closed <&- >&- 2>&- & agent=$!
+        until assist instance list --connected | grep -q i-closed; do sleep 0.1; done
+        assist run 'echo out; echo err >&2; cat' --instance i-closed
+        kill $agent; wait $agent; assist instance remove i-closed
+    """
+    outcome = fleet.shell(line)
+    assert outcome.stdout == "out\n"
+    assert outcome.stderr.startswith("err\n")
+    assert " i-closed Success exit 0 " in outcome.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk here is always full")  # noqa: PTH110
+@pytest.mark.parametrize(
+    "arguments", ["run 'echo done' --instance i-web1", "run true --all", "instance list", "run --help", "--help"]
+)
+def test_an_output_that_takes_no_more_is_told_and_is_no_defect(fleet: Fleet, arguments: str) -> None:
+    outcome = fleet.shell(f"assist {arguments} > /dev/full")
+    assert (outcome.exit_code, outcome.stderr.count("\n")) == (4, 1), outcome.stderr
+    assert "No space left on device; make room" in outcome.stderr
+    untold = fleet.shell(f"assist {arguments} 2> /dev/full")
+    assert untold.exit_code == 0, "what cannot be said is not what was asked for"
+    assert untold.stdout
+
+
 COMMANDS = [
     ("run", "true", "--all"),
     ("invoke", "c-1", "--all"),
