@@ -10,8 +10,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .standard_streams import open_missing_streams
-
 LOGGER_NAME = "cloud_assistant"
 
 
@@ -28,11 +26,7 @@ def set_up(
     file_count: int = 5,
     file_days: float = 30.0,
 ) -> None:
-    """Send our lines, and warnings of libraries, to stderr and to an optional file that is bounded in size and age.
-
-    To be called before anything else is opened: a standard stream that is missing is opened on nothing.
-    """
-    open_missing_streams()
+    """Send our lines, and warnings of libraries, to stderr and to an optional file that is bounded in size and age."""
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

@@ -1,13 +1,16 @@
-"""The three streams that every program takes for granted, also where whoever started it has closed them."""
+"""The three streams that every program takes for granted, as whoever started it has left them."""
 
 import os
 import sys
+from io import TextIOWrapper
 
 
-def open_missing_streams() -> None:
-    """Open each closed standard stream on nothing: what is read there is empty, what is written is lost.
+def prepare_streams() -> None:
+    """Have three streams that take any text; to be called before anything else is opened.
 
-    Otherwise the next file or connection would get its number, and a child would take it for its standard output.
+    One that is closed is opened on nothing: what is read there is empty, what is written is lost. Otherwise the next
+    file or connection would get its number, and a child would take it for its standard output. Characters that the
+    encoding of standard output has not are written as escapes, as on standard error.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -18,3 +21,5 @@ def open_missing_streams() -> None:
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -6,12 +6,12 @@
 import sys
 from collections.abc import Sequence
 
-from ...broker_config.standard_streams import open_missing_streams
+from ...broker_config.standard_streams import prepare_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``assist`` with the given words, else those of the command line, and answer its exit code."""
-    open_missing_streams()
+    prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["--help"], ["-h"]):
         from .root_help import show_help  # lazy: see its first line

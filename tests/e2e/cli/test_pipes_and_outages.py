@@ -72,6 +72,18 @@ def test_an_agent_with_closed_streams_runs_scripts(fleet: Fleet) -> None:
     assert " i-closed Success exit 0 " in outcome.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
+def test_what_an_encoding_has_not_is_escaped(fleet: Fleet, encoding: str) -> None:
+    helps = "assist --help", "assist ecs --help", "assist-agent --help", "assist-beat -h", "assist-gateway -h"
+    runs = "assist run 'echo é 中 ☃' --all", "assist-agent run --help"
+    for line in (*helps, *runs):
+        outcome = fleet.shell(f"PYTHONIOENCODING={encoding} {line}")
+        assert (outcome.exit_code, "Traceback" in outcome.stderr) == (0, False), outcome.stderr
+    assert "\\u2603" in fleet.shell(f"PYTHONIOENCODING={encoding} {runs[0]}").stdout
+    exact = fleet.shell(f"PYTHONIOENCODING={encoding} assist run 'echo é 中 ☃' --instance i-web1")
+    assert exact.stdout == "é 中 ☃\n", "a script's own output stays as it is"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk here is always full")  # noqa: PTH110
 @pytest.mark.parametrize(
     "arguments", ["run 'echo done' --instance i-web1", "run true --all", "instance list", "run --help", "--help"]
