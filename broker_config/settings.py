@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import SettingsInvalid
 from .redis_url import parse_url
@@ -72,8 +72,8 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
         for name, value in layer.items():
             values[name] = _checked(name, value, source or given_sources.get(name, ""))
             sources[name] = source or given_sources[name]
-    if not values.get("home"):
-        values["home"] = default_home()
+    # A file has nobody who reads ~ before us, as a shell does.
+    values["home"] = os.path.expanduser(values.get("home") or default_home())  # noqa: PTH111
     local = _read_toml(Path(values["home"]) / LOCAL_FILE, must_exist=False)
     for name, value in local.items():
         if name not in sources:
@@ -84,14 +84,35 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
     return Loaded(settings, sources)
 
 
+def chosen_home() -> str:
+    """The state folder that the environment names, else the default one; for who must not read a settings file."""
+    return os.environ.get(_ENV_PREFIX + "HOME") or default_home()
+
+
+def chosen_file() -> Path:
+    """The settings file that the environment names, else for root the system's, else the user's.
+
+    Raises:
+        SettingsInvalid: nobody knows where the user's is.
+    """
+    named = os.environ.get(_ENV_PREFIX + "CONFIG")
+    if named or (os.name == "posix" and os.geteuid() == 0):
+        return Path(named or _SYSTEM_FILE)
+    return _user_file() or _without_home("the settings file with --config or CLOUD_ASSISTANT_CONFIG")
+
+
 def default_home() -> str:
-    """The state folder where none is set: system-wide for root, the user's data folder otherwise."""
+    """The state folder where none is set: system-wide for root, the user's data folder otherwise.
+
+    Raises:
+        SettingsInvalid: nobody knows where the user's is.
+    """
     if os.name == "nt":
         return str(Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "CloudAssistant")
     if os.geteuid() == 0:
         return "/var/lib/cloud-assistant"
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
-    return str(Path(base) / "cloud-assistant")
+    base = _user_folder("XDG_DATA_HOME", ".local/share")
+    return str(base or _without_home("the state folder with --home or CLOUD_ASSISTANT_HOME"))
 
 
 def child_environment(**values: str) -> dict[str, str]:
@@ -146,15 +167,28 @@ def _from_file(config: str) -> tuple[dict[str, Value], str]:
     if config:
         return _read_toml(Path(config), must_exist=True), config
     for candidate in (Path(_SYSTEM_FILE), _user_file()):
-        values = _read_toml(candidate, must_exist=False)
+        values = _read_toml(candidate, must_exist=False) if candidate else {}
         if values:
             return values, str(candidate)
     return {}, ""
 
 
-def _user_file() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "cloud-assistant" / "config.toml"
+def _user_file() -> Path | None:
+    folder = _user_folder("XDG_CONFIG_HOME", ".config")
+    return folder / "config.toml" if folder else None
+
+
+def _user_folder(variable: str, usual: str) -> Path | None:
+    """Our folder among the user's own; ``None`` for a user whom the system does not know, as in some containers."""
+    base = os.environ.get(variable)
+    try:
+        return (Path(base) if base else Path.home() / usual) / "cloud-assistant"
+    except RuntimeError:
+        return None
+
+
+def _without_home(remedy: str) -> NoReturn:
+    raise SettingsInvalid(f"this user has no home folder: set HOME, or name {remedy}")
 
 
 def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:

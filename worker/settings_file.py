@@ -1,7 +1,6 @@
 """Put this instance's identity into its settings file, without touching what a person wrote there."""
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,16 +9,6 @@ from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import write_private_file
-
-#: The system's settings file, below the root of a machine.
-SYSTEM_FILE = Path("etc/cloud-assistant/config.toml")
-
-
-def default_settings_file() -> Path:
-    """Where ``assist-agent run`` looks without being told: for root the system's file, else the user's."""
-    if os.name == "posix" and os.geteuid() == 0:
-        return Path("/") / SYSTEM_FILE
-    return Path.home() / ".config" / "cloud-assistant" / "config.toml"
 
 
 def registered_instance(path: Path) -> str:

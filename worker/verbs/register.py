@@ -61,21 +61,13 @@ def verb(
     Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
     """
     from ...broker_config.errors import CloudAssistantError, SettingsInvalid  # lazy: help does without it
-    from ...broker_config.settings import default_home  # lazy: help does without it
     from ..registration import Wanted, already_registered, register_machine  # lazy: help does without it
     from ..registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
-    from ..service.plan import DEFAULT_HOME  # lazy: help does without it
-    from ..settings_file import SYSTEM_FILE, default_settings_file  # lazy: help does without it
 
-    if root == Path("/"):
-        file, state = Path(config) if config else default_settings_file(), Path(home or default_home())
-    elif config or home:
-        raise click.UsageError("--root goes with neither --config nor --home: the image's own places are used")
-    else:
-        file, state = root / SYSTEM_FILE, root / DEFAULT_HOME.lstrip("/")
     if activation_code == "-":
         activation_code = sys.stdin.readline().strip()
     try:
+        file, state = _places(config, home, root)
         known = "" if force_new else already_registered(file)
         if known:
             click.echo(
@@ -101,3 +93,15 @@ def verb(
         if value
     )
     click.echo(f"Next:\n  assist-agent run{options}", err=True)
+
+
+def _places(config: str | None, home: str | None, root: Path) -> tuple[Path, Path]:
+    """The settings file to write, and the state folder: where `assist-agent run` looks for them."""
+    from ...broker_config.settings import chosen_file, chosen_home  # lazy: help does without it
+    from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME  # lazy: help does without it
+
+    if root == Path("/"):
+        return Path(config) if config else chosen_file(), Path(home or chosen_home())
+    if config or home:
+        raise click.UsageError("--root goes with neither --config nor --home: the image's own places are used")
+    return root / DEFAULT_CONFIG.lstrip("/"), root / DEFAULT_HOME.lstrip("/")

@@ -105,3 +105,32 @@ def test_a_childs_environment_has_only_the_settings_it_is_given(monkeypatch: pyt
 def test_a_folder_as_configuration_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match=f"configuration file {tmp_path}: Is a directory"):
         settings.load(config=str(tmp_path))
+
+
+def test_a_user_without_a_home_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    # As in a container that was given a number for its user.
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
+    assert settings.load().settings.home == str(tmp_path / "home")
+    monkeypatch.delenv("CLOUD_ASSISTANT_HOME")
+    with pytest.raises(SettingsInvalid, match="no home folder: set HOME, or name the state folder with --home"):
+        settings.load()
+    with pytest.raises(SettingsInvalid, match=r"no home folder: .* with --config"):
+        settings.chosen_file()
+
+
+def test_a_tilde_in_a_file_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CLOUD_ASSISTANT_HOME")
+    file = tmp_path / "config.toml"
+    file.write_text('home = "~/state"\n')
+    assert settings.load(config=str(file)).settings.home == str(tmp_path / "state")
+
+
+def test_what_is_written_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    assert settings.chosen_file() == tmp_path / "config" / "cloud-assistant" / "config.toml"
+    monkeypatch.setenv("CLOUD_ASSISTANT_CONFIG", str(tmp_path / "mine.toml"))
+    assert settings.chosen_file() == tmp_path / "mine.toml"
+    assert settings.chosen_home() == str(tmp_path / "home")
