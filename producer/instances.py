@@ -122,11 +122,16 @@ def load(redis: Redis, instance_id: str) -> StoredInstance:
     """
     found = load_all(redis, [instance_id])[0]
     if found is None:
-        raise NotFound(
-            f"no instance {instance_id} is registered; `assist instance list` shows those that are",
-            code="InvalidInstance.NotFound",
-        )
+        raise not_registered(instance_id)
     return found
+
+
+def not_registered(instance_id: str) -> NotFound:
+    """Build the refusal of an id that nobody is registered under."""
+    return NotFound(
+        f"no instance {instance_id} is registered; `assist instance list` shows those that are",
+        code="InvalidInstance.NotFound",
+    )
 
 
 def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance | None]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..broker_config.errors import NotFound, RequestInvalid
+from ..broker_config.errors import RequestInvalid
 from ..broker_config.package_order import (
     HOME_VARIABLE,
     PROGRAM_VARIABLE,
@@ -68,7 +68,7 @@ class Packages:
         groups: dict[tuple[str, bool], list[str]] = {}
         for name, stored in zip(chosen, found, strict=True):
             if stored is None:
-                raise NotFound(f"no instance {name} is registered", code="InvalidInstance.NotFound")
+                raise instances.not_registered(name)
             groups.setdefault((self._signature(request, stored), _is_windows(stored)), []).append(name)
         return [self._dispatch(request, *kind, ids) for kind, ids in groups.items()]
 
@@ -83,7 +83,7 @@ class Packages:
             instance_ids, instances.load_all(self._assistant.redis, instance_ids), strict=True
         ):
             if stored is None:
-                raise NotFound(f"no instance {instance_id} is registered", code="InvalidInstance.NotFound")
+                raise instances.not_registered(instance_id)
             packages = [one for one in _reported(stored) if name in ("", one.name)]
             if name and not packages:
                 status = PackageStatus.NOT_INSTALLED if stored.connected else PackageStatus.UNKNOWN

@@ -59,7 +59,10 @@ def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
         found = tagged(redis, "instance", targets.tags)
         if not found:
             wanted = ", ".join(f"{key}={value}" if value is not None else key for key, value in targets.tags.items())
-            raise RequestInvalid(f"no instance carries {wanted}", code="InvalidResourceTag.InstanceNotFound")
+            raise RequestInvalid(
+                f"no instance carries {wanted}; `assist instance list` shows their tags",
+                code="InvalidResourceTag.InstanceNotFound",
+            )
     most = STRICT_TARGETS_COUNT if limits.strict else limits.targets_count
     if most and len(found) > most:
         raise Refused(f"{len(found)} targets; at most {most} in one request", code="InstanceIds.ExceedLimit")

@@ -270,7 +270,10 @@ def _store(
     )
     if reply[0] == b"unknown":
         names = ", ".join(one.decode() for one in reply[1:6])
-        raise Refused(f"no instance {names} is registered", code="InvalidInstanceId.NotFound")
+        raise Refused(
+            f"no instance {names} is registered; `assist instance list` shows those that are",
+            code="InvalidInstanceId.NotFound",
+        )
     if reply[0] == b"ok" and timed.is_boot_bound:
         _bind_again(redis, after, order_digest, targets, changed, master)
     return bool(reply[0] == b"ok")

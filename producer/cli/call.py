@@ -27,6 +27,7 @@ class Call:
         self.config = ""
         self.debug = False
         self._gathered: list[Any] | None = None
+        self._is_mid_line = False
 
     @property
     def wants_json(self) -> bool:
@@ -76,6 +77,7 @@ class Call:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        self._is_mid_line = not data.endswith(b"\n") if data else self._is_mid_line
 
     @contextmanager
     def gathering_json(self) -> Iterator[None]:
@@ -101,8 +103,11 @@ class Call:
     def say(self, text: str) -> None:
         """Write a line of talk, after the data so far; where it cannot be written, the data are still the answer."""
         sys.stdout.flush()
+        # Where both share a screen, talk begins in a line of its own; elsewhere not a byte is added.
+        gap = "\n" if self._is_mid_line and sys.stdout.isatty() and sys.stderr.isatty() else ""
+        self._is_mid_line = False
         try:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(f"{gap}{text}\n")
             sys.stderr.flush()
         except BrokenPipeError:
             raise

@@ -90,7 +90,11 @@ def show(call: Call, *, invoke_id: str) -> None:
         ("Type", record.command.type.value),
         ("Schedule", " ".join((record.schedule.frequency, record.schedule.timezone)).strip()),
         ("Timeout", duration(record.timeout_seconds * 1000)),
-        ("Deliver", f"within {duration(record.deliver_within_seconds * 1000)}"),
+        # Of a timed one usually none is said: then the next due time ends it.
+        (
+            "Deliver",
+            f"within {duration(record.deliver_within_seconds * 1000)}" if record.deliver_within_seconds else "",
+        ),
         ("Runs as", record.username),
         ("Runs in", record.working_directory),
         ("Launcher", record.launcher),

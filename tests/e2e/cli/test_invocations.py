@@ -161,3 +161,14 @@ def test_ctrl_c_stops_the_watching_and_not_the_script(fleet: Fleet, form: str) -
 def running_ids(fleet: Fleet) -> list[str]:
     listed = fleet.assist("invocation", "list", "--status", "Running", "--output", "json").must_succeed().json
     return [one["InvokeId"] for one in listed]
+
+
+def test_what_is_shown_of_a_timed_invocation_is_so(fleet: Fleet) -> None:
+    once, timed = fleet.start("true", "--all"), fleet.start("true", "--all", "--frequency", "0 0 3 * * *")
+    assert "Deliver     within 60 s" in fleet.assist("invocation", "show", once).must_succeed().stdout
+    shown = fleet.assist("invocation", "show", timed).must_succeed().stdout
+    assert "Schedule    0 0 3 * * * UTC" in shown
+    assert "Deliver" not in shown
+    stranger = fleet.assist("timed", "modify", timed, "--instance", "i-stranger")
+    assert "`assist instance list` shows those that are" in stranger.stderr
+    fleet.assist("timed", "stop", timed).must_succeed()

@@ -158,6 +158,14 @@ def test_a_terminal_gets_a_progress_line_that_is_taken_away(fleet: Fleet) -> Non
     assert shown.startswith("2 instances: Success exit 0\n")
 
 
+def test_on_a_terminal_talk_begins_in_a_line_of_its_own(fleet: Fleet) -> None:
+    received = on_a_terminal(fleet, "run", "printf 'no end'", "--instance", "i-web1").replace("\r\n", "\n")
+    assert "no end\nt-" in received
+    assert on_a_terminal(fleet, "run", "echo end", "--instance", "i-web1").replace("\r\n", "\n").count("\n") == 2
+    piped = fleet.shell("assist run \"printf 'no end'\" --instance i-web1 2>&1")
+    assert "no endt-" in piped.stdout, "not a byte is added to what a program reads"
+
+
 def test_on_a_terminal_a_table_fits_its_width(fleet: Fleet) -> None:
     fleet.assist("instance", "add", "i-wordy", "--name", "n" * 100).must_succeed()
     lines = on_a_terminal(fleet, "instance", "list", "--connected", columns=70).split("\r\n")
