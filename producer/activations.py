@@ -188,7 +188,10 @@ def load(redis: Redis, activation_id: str) -> StoredActivation:
     """
     found = _load_all(redis, [activation_id])[0]
     if found is None:
-        raise NotFound(f"there is no activation {activation_id[:40]!r}", code="ActivationId.NotFound")
+        raise NotFound(
+            f"there is no activation {activation_id[:40]!r}; `assist activation list` shows them",
+            code="ActivationId.NotFound",
+        )
     return found
 
 

@@ -29,7 +29,8 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
     strangers = set(chosen) - set(targets)
     if strangers:
         raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {stored.record.invoke_id}",
+            f"{', '.join(sorted(strangers)[:5])} is no target of {stored.record.invoke_id}; "
+            f"`assist invocation show {stored.record.invoke_id}` lists them",
             code="InvalidInstanceId.NotFound",
         )
     confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)

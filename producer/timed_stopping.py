@@ -34,7 +34,9 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
     strangers = set(chosen) - set(targets)
     if strangers:
         raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}", code="InvalidInstanceId.NotFound"
+            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}; "
+            f"`assist invocation show {invoke_id}` lists them",
+            code="InvalidInstanceId.NotFound",
         )
     _end_for(redis, load_timed(redis, invoke_id), chosen, is_all=len(chosen) == len(targets))
     confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)

@@ -143,8 +143,13 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
 
 
 def _checked(gateway: str, *, allow_http: bool) -> str:
-    parts = urlsplit(gateway)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(gateway)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # No port has such a number, or no address such a form.
+        is_whole = False
+    if not is_whole:
         raise SettingsInvalid(f"--gateway {gateway!r} is not https://… (or http://… on this machine)")
     if parts.query or parts.fragment or parts.username:
         raise SettingsInvalid(f"--gateway {gateway!r}: give scheme, name, port and path only")

@@ -8,7 +8,6 @@ from ...broker_config.clock import iso_seconds
 from ...broker_config.publisher_signing import AGENT_NAME
 from ...broker_config.rollouts import FAILURES, SUCCEEDED, Progress, Wish
 from ..agent_versions import RolloutOptions
-from ..auditing import named_targets, shown
 from ..file_store.catalogue import Catalogue, CatalogueEntry
 from ..targets import Targets
 from .argument_types import Duration
@@ -85,10 +84,8 @@ def rollout(
     `assist agent-version status`.
     """
     versions = call.assistant.agent_versions
-    auditing = call.assistant.auditing
     if wish is not None:
-        with auditing.change("ModifyRollout", what=version, Wish=Wish(wish).value):
-            progress = versions.change(version, Wish(wish))
+        progress = versions.change(version, Wish(wish))
     else:
         options = RolloutOptions(
             share_percent=_percent(share),
@@ -98,9 +95,7 @@ def rollout(
             probation_seconds=probation,
             again=again,
         )
-        facts = {**named_targets(targets.instance_ids), "Tags": shown(targets.tags), "Share": share, "Window": window}
-        with auditing.change("BeginRollout", what=version, **facts):
-            progress = versions.begin(version, targets, options)
+        progress = versions.begin(version, targets, options)
         note_on_address(call)
     _print_progress(call, progress)
 

@@ -71,10 +71,9 @@ class Catalogue:
             and version in (one.version, LATEST)
         ]
         if not fitting:
-            there = ", ".join(one.field for one in same_name[:5]) or "nothing of that name"
-            raise NotFound(
-                f"there is no {name} {version} for {os}/{arch}; published is {there}", code="PackageNotFound"
-            )
+            there = f"published is {', '.join(one.field for one in same_name[:5])}"
+            there = there if same_name else "nothing of that name is published; see `assist package list`"
+            raise NotFound(f"there is no {name} {version} for {os}/{arch}; {there}", code="PackageNotFound")
         # What was made for this very system comes before what runs anywhere.
         best = version_order(fitting[0].version)
         newest = [one for one in fitting if version_order(one.version) == best]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ...broker_config.errors import NotFound, Refused
 from ...broker_config.publisher_keys import read_publishers
-from ...broker_config.publisher_signing import Signed, parse, verify
+from ...broker_config.publisher_signing import AGENT_NAME, Signed, parse, verify
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from .catalogue import Catalogue, CatalogueEntry
@@ -51,7 +51,10 @@ class Publishing:
         """
         removed = [entry for entry in self.catalogue.list(name) if entry.version == version]
         if not removed:
-            raise NotFound(f"{name} {version} was not published", code="PackageNotFound")
+            listing = "agent-version list" if name == AGENT_NAME else "package list"
+            raise NotFound(
+                f"{name} {version} was not published; `assist {listing}` shows what was", code="PackageNotFound"
+            )
         for entry in removed:
             if self.catalogue.delete(entry):
                 self.store.delete(entry.signed.statement.sha256)

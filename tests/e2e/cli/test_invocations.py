@@ -172,3 +172,23 @@ def test_what_is_shown_of_a_timed_invocation_is_so(fleet: Fleet) -> None:
     stranger = fleet.assist("timed", "modify", timed, "--instance", "i-stranger")
     assert "`assist instance list` shows those that are" in stranger.stderr
     fleet.assist("timed", "stop", timed).must_succeed()
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("run true --tag env=none", "assist instance list"),
+        ("activation show nope", "assist activation list"),
+        ("invocation stop {} --instance i-stranger", "assist invocation show {}"),
+        ("package withdraw tools 1", "assist package list"),
+        ("agent-version withdraw 1", "assist agent-version list"),
+        ("package install tools --all", "assist package list"),
+        ("access-key disable CA0", "assist access-key list"),
+        ("timed show {}", "assist timed list"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_shows_those_that_are(fleet: Fleet, line: str, remedy: str) -> None:
+    invoke_id = fleet.start("true", "--all") if "{}" in line else ""
+    outcome = fleet.shell(f"assist {line.replace('{}', invoke_id)}")
+    assert outcome.exit_code == 5, outcome.stderr
+    assert f"`{remedy.replace('{}', invoke_id)}`" in outcome.stderr

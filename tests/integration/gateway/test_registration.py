@@ -310,3 +310,11 @@ def test_the_oldest_ended_activations_make_room_for_new_ones(
     end(gateway, first)
     third = activations.create(redis)[0]
     assert {one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, -1)} == {second, third}
+
+
+@pytest.mark.parametrize(
+    "url", ["assist.example", "ftp://x", "https://", "https://x:81770", "https://x:y", "http://[::1"]
+)
+def test_what_is_no_url_of_a_gateway_is_refused_before_anything_is_asked(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="is not https://"):
+        RegistrationClient(url, pause=lambda _: None)
