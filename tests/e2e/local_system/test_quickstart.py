@@ -121,6 +121,15 @@ def test_a_folder_that_is_no_environment_is_left_alone(
     assert (precious / "file").exists()
 
 
+def test_a_place_that_cannot_be_made_is_told_with_how_to_name_another(
+    checkout: Path, made_environment: dict[str, str]
+) -> None:
+    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_HOME": "/dev/null/home"})
+    assert outcome.returncode == 1
+    assert "no place for " in outcome.stderr
+    assert "name others: CLOUD_ASSISTANT_VENV=… CLOUD_ASSISTANT_HOME=…" in outcome.stderr
+
+
 def test_an_unknown_option_is_wrong_usage(checkout: Path, made_environment: dict[str, str]) -> None:
     outcome = subprocess.run(
         [checkout / "deploy/quickstart", "--nope"],
