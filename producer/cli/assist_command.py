@@ -3,7 +3,8 @@
 A command is a function that takes the ``Call`` and returns an exit code, or nothing when all is well.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -24,6 +25,11 @@ class AssistCommand(click.Command):
         super().__init__(*arguments, **attributes)
         self.examples = tuple(examples)
         self.params += _options_of_every_command(expose_value=False)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what is wrong with them names this command's help."""
+        with _told_of(ctx):
+            return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the command's own options first, then those of every command."""
@@ -57,7 +63,8 @@ class AssistGroup(click.Group):
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(WRONG_USAGE)
-        return super().parse_args(ctx, args)
+        with _told_of(ctx):
+            return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -92,6 +99,16 @@ def assist_command(
         return click.command(name, cls=cls, examples=examples)(click.pass_obj(function))
 
     return decorate
+
+
+@contextmanager
+def _told_of(ctx: click.Context) -> Iterator[None]:
+    """Say which command a mistake was made with, where click does not."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
 
 
 def _options_of_every_command(*, expose_value: bool) -> list[click.Parameter]:

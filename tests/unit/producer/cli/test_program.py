@@ -120,6 +120,8 @@ def test_a_command_imports_no_redis_client_but_ours_and_nothing_of_celery(argume
         (["invocation", "results"], "missing argument 'ID'"),
         (["invocation", "list", "--status", "Fine"], "'Fine' is not one of"),
         (["instance", "tag", "i-1"], "missing argument"),
+        (["instance", "list", "--tag"], "see `assist instance list --help`"),
+        (["instance", "--output"], "see `assist instance --help`"),
         (["instance", "tag", "i-1", "bare"], "'bare' is not key=value"),
     ],
 )
