@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from ...broker_config.standard_streams import prepare_streams
 
+#: As ``exit_codes`` has it, which imports what the help does without.
+INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``assist`` with the given words, else those of the command line, and answer its exit code."""
@@ -17,6 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .root_help import show_help  # lazy: see its first line
 
         return show_help()
-    from .program import run  # lazy: see above
+    try:
+        from .program import run  # lazy: see above
 
-    return run(words)
+        return run(words)
+    except KeyboardInterrupt:
+        # Before anything could take it, or as all was over.
+        sys.stderr.write("assist: interrupted (Interrupted)\n")
+        return INTERRUPTED

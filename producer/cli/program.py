@@ -80,6 +80,9 @@ def _answer(call: Call, arguments: list[str]) -> int:
         # click's own answer to a reader that has gone while it wrote a help.
         return exit_codes.PIPE_CLOSED
     except Exception as error:  # noqa: BLE001  # outermost: everything is told in one line, traceback when asked
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # What Python 3.11 makes of it while a class comes into being.
+            raise error.__cause__ from None
         from .failures import report  # lazy: a call that goes well needs it not
 
         return report(error, call)

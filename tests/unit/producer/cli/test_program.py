@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from cloud_assistant.producer.cli import main
+from cloud_assistant.producer.cli import exit_codes, main, program
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.command_table import ROWS
 from cloud_assistant.producer.cli.program import root
@@ -134,6 +134,17 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert captured.err.startswith("assist: ")
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+def test_ctrl_c_is_told_also_while_the_program_still_starts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "run", interrupted)
+    assert main(["instance", "list"]) == exit_codes.INTERRUPTED
+    assert capsys.readouterr().err == "assist: interrupted (Interrupted)\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["command"], ["invocation"]])
