@@ -16,8 +16,10 @@ from .command_named import command_id_of
 from .command_signing import sign
 from .page_printing import print_page
 from .request_options import SCRIPT_TYPES, script_type_option, tag_filter_option, takes_page, whole_seconds
+from .result_text import text_lines
 from .script_source import takes_script
 from .tables import properties
+from .terminal import terminal_columns
 from .text_cells import duration, tags_text
 
 group = AssistGroup("command", help="Store, list, change and delete commands.")
@@ -152,7 +154,12 @@ def show(call: Call, *, command_id: str) -> None:
     for line in properties(pairs):
         call.print(line)
     call.print()
-    call.print_bytes(command.content if command.content.endswith(b"\n") else command.content + b"\n")
+    if terminal_columns() is None:
+        call.print_bytes(command.content if command.content.endswith(b"\n") else command.content + b"\n")
+        return
+    # Whoever looks at a command before it runs must see all of it, whatever it would have a terminal do.
+    for line in text_lines(command.content):
+        call.print(line)
 
 
 @assist_command("modify", examples=("assist command modify c-… --name greeting --timeout 2m",))

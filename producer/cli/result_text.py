@@ -82,14 +82,15 @@ def output_lines(row: ExecutionRow) -> Iterator[str]:
     """The output as lines of text, control characters made visible, with a mark where bytes were not kept."""
     kept = row.outcome.output
     if not kept.dropped_bytes:
-        yield from _lines(kept.data)
+        yield from text_lines(kept.data)
         return
-    yield from _lines(kept.data[: kept.gap_at])
+    yield from text_lines(kept.data[: kept.gap_at])
     yield f"… {counted(kept.dropped_bytes, 'byte')} not kept …"
-    yield from _lines(kept.data[kept.gap_at :])
+    yield from text_lines(kept.data[kept.gap_at :])
 
 
-def _lines(data: bytes) -> Iterator[str]:
+def text_lines(data: bytes) -> Iterator[str]:
+    """Bytes as lines of text, control characters made visible."""
     text = data.decode("utf-8", "replace").removesuffix("\n")
     for line in text.split("\n") if data else ():
         yield clean(line.removesuffix("\r").expandtabs())

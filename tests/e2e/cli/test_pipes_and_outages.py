@@ -166,6 +166,17 @@ def test_on_a_terminal_talk_begins_in_a_line_of_its_own(fleet: Fleet) -> None:
     assert "no endt-" in piped.stdout, "not a byte is added to what a program reads"
 
 
+def test_on_a_terminal_a_command_hides_nothing_of_itself(fleet: Fleet) -> None:
+    script = "echo good #\x1b[8m\r\nrm -rf /srv\x1b[2K\techo é"
+    command_id = fleet.assist("command", "create", "--file", "-", "--name", "sly", input=script).must_succeed().stdout
+    shown = on_a_terminal(fleet, "command", "show", command_id.strip())
+    assert "\x1b" not in shown
+    assert "echo good #\\x1b[8m" in shown
+    assert "rm -rf /srv\\x1b[2K" in shown
+    assert fleet.shell(f"assist command show {command_id}").stdout.endswith(f"\n\n{script}\n"), "as it is, in a pipe"
+    fleet.assist("command", "delete", command_id.strip()).must_succeed()
+
+
 def test_on_a_terminal_a_table_fits_its_width(fleet: Fleet) -> None:
     fleet.assist("instance", "add", "i-wordy", "--name", "n" * 100).must_succeed()
     lines = on_a_terminal(fleet, "instance", "list", "--connected", columns=70).split("\r\n")
