@@ -43,7 +43,7 @@ local function finish(keys, args)
     redis.call('ZADD', keys[4], 'NX', time[1] * 1000, args[1])
     return { 1, '' }
   end
-  if not string.find(args[3], ',' .. state .. ',', 1, true) then return { 0, state } end
+  if not is_listed(state, args[3]) then return { 0, state } end
   if state == 'Aborted' then
     local is_open = row[2] == 'ClientNotResponse' or (NOT_TAKEN[row[2]] and has_started(args))
     if not is_open then return { 0, state } end

@@ -13,6 +13,7 @@ from typing import Any
 import hiredis
 
 from ..errors import RedisRefused
+from ..keys import INSTANCES
 from ..redis_client import Begun, Redis, raise_refused
 from ..redis_connection import Argument, Command
 
@@ -22,6 +23,10 @@ TEXT_VERSION = 3
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 
+#: All that agents call. Every other function is closed to them: with arguments of his own choice, whoever has the
+#: credentials of one instance could keep the server busy for hours, or fill its memory, by one call on its own keys.
+FOR_AGENTS = ("ca_append_output", "ca_claim", "ca_finish", "ca_fire_boot", "ca_heartbeat")
+
 #: Errors of Redis that concern one command alone, not the server.
 OF_ONE_COMMAND = ("ERR", "WRONGTYPE")
 
@@ -30,9 +35,19 @@ _VERSION_FUNCTION = "ca_text_version"
 #: Files whose locals all others may use.
 _SHARED = "shared_"
 _REGISTER = "redis.register_function"
+#: Who may ask this is of the control side: no agent may look beyond its own branch.
+_CONTROL_SIDE_COMMAND = f"'ZCARD', '{INSTANCES}'"
 _PROLOGUE = """
+local FOR_AGENTS = {{ {for_agents} }}
+local function closed_to_agents(callback)
+  return function(keys, args)
+    if redis.acl_check_cmd({control_side_command}) then return callback(keys, args) end
+    return redis.error_reply('NOPERM this function is for the control side only')
+  end
+end
 local function register(first, callback)
   local wanted = callback and {{ function_name = first, callback = callback }} or first
+  if not FOR_AGENTS[wanted.function_name] then wanted.callback = closed_to_agents(wanted.callback) end
   for version = {oldest}, {version} do
     local name = wanted.function_name .. '_' .. version
     redis.register_function {{ function_name = name, callback = wanted.callback, flags = wanted.flags or {{}} }}
@@ -54,7 +69,13 @@ def library_source(version: int = TEXT_VERSION, oldest: int = OLDEST_VERSION) ->
     texts = [(path.name, path.read_text(encoding="utf-8").replace(_REGISTER, "register")) for path in sources]
     shared = [text for name, text in texts if name.startswith(_SHARED)]
     bodies = [f"do\n{text}end\n" for name, text in texts if not name.startswith(_SHARED)]
-    prologue = _PROLOGUE.format(oldest=oldest, version=version, version_function=_VERSION_FUNCTION)
+    prologue = _PROLOGUE.format(
+        for_agents=", ".join(f"{name} = true" for name in FOR_AGENTS),
+        control_side_command=_CONTROL_SIDE_COMMAND,
+        oldest=oldest,
+        version=version,
+        version_function=_VERSION_FUNCTION,
+    )
     return f"#!lua name={LIBRARY_NAME}{prologue}" + "".join(shared + bodies)
 
 

@@ -28,7 +28,7 @@ end
 local function move_timed(keys, args)
   local status = redis.call('HGET', keys[1], 'status')
   if not status then return { 0, '' } end
-  if not string.find(args[2], ',' .. status .. ',', 1, true) then return { 0, status } end
+  if not is_listed(status, args[2]) then return { 0, status } end
   local time = redis.call('TIME')
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   local due = tonumber(redis.call('HGET', keys[1], 'due_ms') or 0)

@@ -80,7 +80,7 @@ _READ: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 _IN_CALLS = ("exec:*", "info", "boot", "open", "history", "queue", "out:*")
 #: Commands that touch no key, and the calls of our functions. To sign in (AUTH, HELLO) needs no right.
 _COMMANDS = (
-    "fcall",
+    "fcall",  # those of our functions that are for agents; the others refuse them
     "time",  # deadlines are judged by Redis' clock
     "publish",
     "ping",  # whether kept credentials still serve, before an agent is started with them

@@ -7,7 +7,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisRefused
-from cloud_assistant.broker_config.functions.executions import states_command
+from cloud_assistant.broker_config.functions.executions import NotClaimed, claim_command, claim_reply
 from cloud_assistant.broker_config.functions.function_library import (
     TEXT_VERSION,
     library_source,
@@ -72,9 +72,10 @@ def test_who_may_not_load_functions_says_who_has_to(redis: Redis, redis_server: 
     put(redis, TEXT_VERSION - 1, TEXT_VERSION - 1)
     redis.call("ACL", "SETUSER", "agent", "on", ">secret", "~*", "+fcall", "+hmget")
     limited = Redis(redis_server.url("agent", "secret"))
+    claim = claim_command("i-1", "t-1.0@i-1", epoch="e", boot_id="b", report_margin_ms=1)
     with pytest.raises(RedisRefused, match="start assist-beat or assist-gateway of this release") as refused:
-        run(limited, states_command([("i-1", "t-1.0@i-1")]))
+        run(limited, claim)
     assert refused.value.kind == "OLDFUNCTIONS"
     load_library(redis)
-    assert run(limited, states_command([("i-1", "t-1.0@i-1")])) == b""
+    assert claim_reply(run(limited, claim)) == NotClaimed("", "unknown")
     limited.close()

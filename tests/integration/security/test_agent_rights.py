@@ -25,7 +25,7 @@ from cloud_assistant.broker_config.functions.executions import (
     claim_reply,
     finish,
 )
-from cloud_assistant.broker_config.functions.function_library import fcall, run
+from cloud_assistant.broker_config.functions.function_library import FOR_AGENTS, TEXT_VERSION, fcall, run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, encode
@@ -296,6 +296,40 @@ def test_with_the_credentials_of_one_instance_nobody_can(name: str, stage: Stage
     inside_a_function = "ACL failure in script: No permissions" in str(refused.value)
     assert refused.value.kind == "NOPERM" or inside_a_function or "DEBUG command not allowed" in str(refused.value)
     assert _everything(stage.admin) == before
+
+
+def test_a_function_that_no_agent_needs_is_closed_to_agents(stage: Stage) -> None:
+    for name in functions_in(stage.admin) - set(FOR_AGENTS):
+        with pytest.raises(RedisRefused, match="control side only") as refused:
+            stage.agent.call(*fcall(name, [], []))
+        assert refused.value.kind == "NOPERM"
+
+
+def functions_in(redis: Redis) -> set[str]:
+    """The functions in Redis that have a version behind their names, without it."""
+    (library,) = redis.call("FUNCTION", "LIST")
+    described = dict(zip(library[::2], library[1::2], strict=True))[b"functions"]
+    names = (dict(zip(one[::2], one[1::2], strict=True))[b"name"].decode() for one in described)
+    version = f"_{TEXT_VERSION}"
+    return {name.removesuffix(version) for name in names if name.endswith(version)}
+
+
+def test_a_call_that_matches_a_pattern_for_hours_does_nothing(stage: Stage, redis: Redis) -> None:
+    mine = [stage.row("i-a"), keys.open_executions("i-a")]
+    template, placeholder = "a" * 5_000, ".-" * 9 + "%d"
+    with pytest.raises(RedisRefused, match="control side only"):
+        stage.agent.call(*fcall("ca_create_executions", mine, [""] * 4 + ["1", *[""] * 5, template, placeholder, ""]))
+    redis.call("PING")
+
+
+def test_a_state_as_long_as_the_list_it_may_come_from_is_refused_at_once(stage: Stage, redis: Redis) -> None:
+    row, long = stage.row("i-a"), "," * 5_000_000
+    stage.agent.call("HSET", row, "state", long[::2] + "x")
+    touched = [row, keys.open_executions("i-a"), keys.live_output("i-a", "x"), keys.instance_history("i-a")]
+    # Far beyond the client's patience, if it took the time of both lengths multiplied.
+    refused, _ = stage.agent.call(*fcall("ca_finish", touched, [stage.executions["i-a"], "Success", long, 1, 1]))
+    assert refused == 0
+    redis.call("PING")
 
 
 def _everything(redis: Redis) -> dict[bytes, bytes]:
