@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from .signing import MasterKeys
+from .untrusted_input import UntrustedDecoder
 
 _PURPOSE = "audit"
 
@@ -61,7 +62,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AuditEntry)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(AuditEntry))
 
 
 def encode_entry(entry: AuditEntry) -> bytes:

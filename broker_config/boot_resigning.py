@@ -13,8 +13,9 @@ from .functions.function_library import fcall, run_all
 from .redis_client import Redis
 from .redis_connection import Command
 from .signing import MasterKeys, parse_signature, verify
+from .untrusted_input import UntrustedDecoder
 
-_decoder = msgspec.json.Decoder(BootEntry)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(BootEntry))
 
 
 def resign(redis: Redis, instance_id: str, master: MasterKeys, key_id: str) -> int:

@@ -7,6 +7,8 @@ instance's key over its id and these very bytes. The Celery message itself is on
 
 import msgspec
 
+from .untrusted_input import UntrustedDecoder
+
 #: Version of the calling convention; an agent refuses a newer one with ClientNeedUpgrade.
 WIRE_VERSION = 1
 RUN_COMMAND_TASK = "cloud_assistant.run_command"
@@ -77,9 +79,9 @@ class StopMessage(msgspec.Struct, frozen=True, kw_only=True):
     stop: str
 
 
-_order_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
-_envelope_decoder = msgspec.json.Decoder(Envelope)
-_stop_decoder = msgspec.json.Decoder(StopMessage)
+_order_decoder: UntrustedDecoder[Order] = UntrustedDecoder(msgspec.json.Decoder(Order))
+_envelope_decoder = UntrustedDecoder(msgspec.json.Decoder(Envelope))
+_stop_decoder = UntrustedDecoder(msgspec.json.Decoder(StopMessage))
 
 
 def encode(message: Order | Envelope | StopMessage) -> bytes:

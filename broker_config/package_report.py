@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from .untrusted_input import UntrustedDecoder
+
 #: The field of the heartbeat.
 REPORT_FIELD = "packages"
 
@@ -38,7 +40,7 @@ class InstalledPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     requires: tuple[str, ...] = ()
 
 
-_decoder = msgspec.json.Decoder(list[InstalledPackage])
+_decoder = UntrustedDecoder(msgspec.json.Decoder(list[InstalledPackage]))
 
 
 def encode_report(packages: list[InstalledPackage]) -> bytes:

@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
+from .untrusted_input import UntrustedDecoder
+
 #: What every reader, JSON included, takes for a whole number.
 _LARGEST = 2**53
+_list_decoder = UntrustedDecoder(msgspec.json.Decoder(list[Any]))
 
 
 def whole_number(value: bytes | str | None) -> int:
@@ -40,6 +43,6 @@ def decimal_number(value: bytes | str | None) -> float:
 def json_list(value: bytes | None) -> list[Any]:
     """Read a list in JSON; an empty one for what is none."""
     try:
-        return msgspec.json.decode(value, type=list[Any]) if value else []
-    except (msgspec.MsgspecError, RecursionError):
+        return _list_decoder.decode(value) if value else []
+    except msgspec.MsgspecError:
         return []

@@ -8,6 +8,7 @@ import msgspec
 
 from .errors import Refused
 from .signing import MasterKeys
+from .untrusted_input import UntrustedDecoder
 
 #: Where in the profile of an instance the order lies.
 PROFILE_FIELD = "upgrade_order"
@@ -49,6 +50,10 @@ class SignedOrder(msgspec.Struct, frozen=True):
         return _PURPOSE + self.order.encode()
 
 
+_signed_decoder = UntrustedDecoder(msgspec.json.Decoder(SignedOrder))
+_order_decoder = UntrustedDecoder(msgspec.json.Decoder(UpgradeOrder))
+
+
 def signed_order(order: UpgradeOrder, master: MasterKeys | None, key_id: str = "") -> bytes:
     """Write an order, signed with the key that the instance holds; without keys it carries no signature.
 
@@ -67,7 +72,7 @@ def read_signed(data: bytes) -> SignedOrder:
         Refused: it is no order (``UpgradeOrderUnreadable``).
     """
     try:
-        return msgspec.json.decode(data, type=SignedOrder)
+        return _signed_decoder.decode(data)
     except msgspec.MsgspecError as exc:
         raise Refused(f"the order to upgrade cannot be read: {exc}", code="UpgradeOrderUnreadable") from exc
 
@@ -79,7 +84,7 @@ def read_order(signed: SignedOrder) -> UpgradeOrder:
         Refused: it is no order, or one of a later agent (``UpgradeOrderUnreadable``).
     """
     try:
-        order = msgspec.json.decode(signed.order, type=UpgradeOrder)
+        order = _order_decoder.decode(signed.order)
     except msgspec.MsgspecError as exc:
         raise Refused(f"the order to upgrade cannot be read: {exc}", code="UpgradeOrderUnreadable") from exc
     if order.v != 1:

@@ -16,11 +16,13 @@ import msgspec
 from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid, SettingsInvalid
 from ..broker_config.tls import TlsClient, TlsFilesUnusable
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .gateway.percent_encoding import encoded
 
 _VERSION = "2014-05-26"
 #: Longer than the longest wait that the API offers.
 _TIMEOUT_SECONDS = 60.0
+_decoder = UntrustedDecoder(msgspec.json.Decoder(dict[str, Any]))
 
 
 class GatewayUnreachable(CloudAssistantError, ConnectionError):
@@ -48,7 +50,7 @@ class GatewayClient:
         form = signed_form(action, parameters, self.access_key_id, self.access_key_secret)
         http_status, content = self._exchange(form.encode("ascii"))
         try:
-            body = msgspec.json.decode(content, type=dict[str, Any])
+            body = _decoder.decode(content)
         except msgspec.DecodeError as exc:
             raise GatewayUnreachable(
                 f"{self.url} answers with status {http_status} and no JSON; is that the gateway?"

@@ -16,13 +16,14 @@ from celery.exceptions import Ignore, InvalidTaskError
 
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.program_log import logger
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .event_outbox import EventOutbox
 from .slots import Slots
 from .tasks import ExecutionNotSuccessful
 
 _log = logger("intake")
 #: Arguments, keyword arguments, and what Celery may chain to a task.
-_body_decoder = msgspec.json.Decoder(tuple[tuple[str, str], dict[str, Any], Any])
+_body_decoder = UntrustedDecoder(msgspec.json.Decoder(tuple[tuple[str, str], dict[str, Any], Any]))
 
 
 class MessageIntake:
@@ -115,6 +116,6 @@ def _arguments(message: Any) -> tuple[str, str]:
         raise InvalidTaskError(f"content type {message.content_type!r}: only JSON is read")
     try:
         arguments, _, _ = _body_decoder.decode(message.body)
-    except (msgspec.MsgspecError, TypeError, RecursionError) as exc:
+    except (msgspec.MsgspecError, TypeError) as exc:
         raise InvalidTaskError(f"arguments must be an execution id and a token: {exc}") from exc
     return arguments

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from ..broker_config.untrusted_input import UntrustedDecoder
+
 
 class MessageUnreadable(ValueError):
     """It is no message of a Celery queue, or one in a form that no producer of ours uses."""
@@ -22,7 +24,7 @@ class _Stored(msgspec.Struct):
     content_encoding: str | None = msgspec.field(default=None, name="content-encoding")
 
 
-_decoder = msgspec.json.Decoder(_Stored)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(_Stored))
 
 
 class QueuedMessage(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ def read_message(stored: bytes) -> QueuedMessage:
     try:
         read = _decoder.decode(stored)
         body = _body(read)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+    except (msgspec.MsgspecError, ValueError) as exc:
         raise MessageUnreadable(str(exc)) from exc
     if "compression" in read.headers:
         # Nobody knows how large a body is before it is unpacked; ours have a few hundred bytes.

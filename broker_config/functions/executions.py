@@ -10,6 +10,7 @@ from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 from ..states import ExecutionState, allowed_from, known_state
+from ..untrusted_input import UntrustedDecoder
 from .function_library import fcall, run
 
 #: What an announced row holds beside the state and the fields of the end, in the order of ``finish.lua``.
@@ -26,7 +27,7 @@ _KEPT = (
 )
 #: How long the head of a string in msgpack is, by its first byte; that of a value that is not there is all of it.
 _HEAD_BYTES = bytes({0xD9: 2, 0xDA: 3, 0xDB: 5}.get(first, 1) for first in range(256))
-_announced_decoder = msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[msgspec.Raw], list[msgspec.Raw]])
+_announced_decoder = UntrustedDecoder(msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[msgspec.Raw], list[msgspec.Raw]]))
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from ...broker_config.errors import CloudAssistantError, RedisRefused, RedisUnre
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.program_log import logger
 from ...broker_config.redis_url import parse_url
+from ...broker_config.untrusted_input import UntrustedDecoder
 from ..api import Assistant
 from ..auditing import Request, acting_for
 from ..registration import Registered, RegistrationRequest, WrongCode, register
@@ -25,7 +26,7 @@ PATH = "/register"
 _BODY_BYTES = 16 * 1024
 
 _log = logger("gateway")
-_decoder = msgspec.json.Decoder(RegistrationRequest)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(RegistrationRequest))
 
 
 class RegistrationPage:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ...broker_config.records import RepeatMode, Schedule
+from ...broker_config.untrusted_input import UntrustedDecoder
 from .. import script_parameters
 from ..invoking import RunOptions
 from .actions import Call
@@ -16,6 +17,7 @@ from .request_values import tags_of, timeout_of
 _CONTAINER_ID = re.compile(r"(?:(?:docker|containerd|cri-o)://)?[0-9a-f]{64}")
 _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 _WINDOWS_PASSWORD_CHARACTERS = 255
+_secrets_decoder = UntrustedDecoder(msgspec.json.Decoder(dict[str, str]))
 _DEFAULT_WINDOWS_USERS = ("", "System", "SYSTEM")
 
 
@@ -102,7 +104,7 @@ def _secret_parameters(given: Parameters) -> Mapping[str, str]:
     if not text:
         return {}
     try:
-        return msgspec.json.decode(text, type=dict[str, str])
+        return _secrets_decoder.decode(text)
     except msgspec.MsgspecError:
         raise api_error(
             "InvalidParameter.SecretParameters", 'SecretParameters is no JSON object of strings such as {"token": "…"}.'

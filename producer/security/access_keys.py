@@ -20,6 +20,7 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import MasterKeys
+from ...broker_config.untrusted_input import UntrustedDecoder
 from ..auditing import Auditing
 from ..gateway.access_keys import AccessKey
 from .roles import Role
@@ -45,7 +46,7 @@ class StoredAccessKey(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope | msgspec.UnsetType = msgspec.UNSET
 
 
-_decoder = msgspec.json.Decoder(StoredAccessKey)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(StoredAccessKey))
 
 
 class AccessKeys:
@@ -102,9 +103,17 @@ class AccessKeys:
         return after
 
     def list(self) -> list[StoredAccessKey]:
-        """All access keys, oldest first; secrets stay sealed."""
-        values = self._redis.call("HVALS", keys.ACCESS_KEYS)
-        return sorted((_decoder.decode(one) for one in values), key=lambda one: one.created_ms)
+        """All access keys, oldest first; secrets stay sealed.
+
+        Raises:
+            Refused: what stands under one of their ids is no record of ours.
+        """
+        found = self._redis.call("HGETALL", keys.ACCESS_KEYS)
+        records = (
+            _decoded(name.decode("utf-8", "replace"), value)
+            for name, value in zip(found[::2], found[1::2], strict=True)
+        )
+        return sorted(records, key=lambda one: one.created_ms)
 
     def set_active(self, access_key_id: str, *, active: bool) -> None:
         """Switch an access key on or off; it takes effect with the next request.
@@ -157,10 +166,7 @@ class AccessKeys:
         value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
         if value is None:
             return None
-        try:
-            stored = _decoder.decode(value)
-        except msgspec.MsgspecError as exc:
-            raise _unreadable(access_key_id, "it is no record of ours") from exc
+        stored = _decoded(access_key_id, value)
         if stored.access_key_id != access_key_id:
             raise _unreadable(access_key_id, f"its record is the one of {stored.access_key_id}")
         return stored
@@ -188,6 +194,13 @@ class AccessKeys:
 
     def _sealing_key(self, key_name: str) -> bytes:
         return hmac.digest(self._master.keys[key_name], b"cloud-assistant access keys v1", "sha256")
+
+
+def _decoded(access_key_id: str, value: bytes) -> StoredAccessKey:
+    try:
+        return _decoder.decode(value)
+    except msgspec.MsgspecError as exc:
+        raise _unreadable(access_key_id, "it is no record of ours") from exc
 
 
 def _check(name: str, role: str) -> None:

@@ -12,6 +12,7 @@ from ...broker_config import keys
 from ...broker_config.audit_entry import has_mac, is_sealed
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import MasterKeys
+from ...broker_config.untrusted_input import UntrustedDecoder
 from .audit_reading import StoredEntry, oldest_first
 
 TRIMMED = "AuditTrimmed"
@@ -211,7 +212,7 @@ class _ExportLine(msgspec.Struct, rename={"number": "Number", "stream_id": "Stre
     body: str
 
 
-_export_decoder = msgspec.json.Decoder(_ExportLine)
+_export_decoder = UntrustedDecoder(msgspec.json.Decoder(_ExportLine))
 
 
 def _number(text: bytes | None) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 from integration.beat.conftest import Timing
-from integration.beat.test_sweeper import make_overdue, run_once
+from integration.beat.test_sweeper import cut_off, make_overdue, run_once
 
 from cloud_assistant.beat.boot_notes import note_boots
 from cloud_assistant.beat.releasing import Releases
@@ -118,6 +118,14 @@ def test_it_does_not_keep_invocations_from_being_rolled_up(timing: Timing, garba
     Unfinished(timing.redis, None, 10).work()
     assert load_invocation(timing.redis, other).settled == {"Success": 1}
     assert load_invocation(timing.redis, spoilt).settled == {"Success": 1, "Error": 1}
+
+
+@pytest.mark.parametrize("envelope", [b"{", b'{"invoke_id":"\xff"}', b'{"x":' + b"[" * 5_000])
+def test_it_does_not_keep_others_from_being_completed(timing: Timing, envelope: bytes) -> None:
+    spoilt, other = cut_off(timing, age_ms=10_000), cut_off(timing, age_ms=10_000)
+    timing.redis.call("HSET", keys.execution("i-1", f"{spoilt.invoke_id}.0@i-1"), "envelope", envelope)
+    Unfinished(timing.redis, None, 100).work()
+    assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
 
 
 @pytest.mark.parametrize("field", ["deadline_ms", "open"])

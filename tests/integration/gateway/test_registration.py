@@ -64,6 +64,22 @@ def refusal(gateway: WholeGateway, given: tuple[str, str], address: str = "", **
     return status, body["Code"]
 
 
+def posted(gateway: WholeGateway, body: bytes) -> tuple[int, str]:
+    """Send a body as it is; answers status and code."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    try:
+        connection.request("POST", "/register", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())["Code"]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"ActivationId":"\xff"}', b'{"x":' + b"[" * 5_000])
+def test_a_body_that_is_no_registration_is_refused(plain_gateway: WholeGateway, body: bytes) -> None:
+    assert posted(plain_gateway, body) == (400, "InvalidParameter")
+
+
 def used(gateway: WholeGateway, activation_id: str) -> int:
     """How many uses of an activation are gone."""
     return activations.load(gateway.assistant.redis, activation_id).registered_count

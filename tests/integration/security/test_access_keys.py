@@ -80,6 +80,8 @@ def test_what_is_no_record_is_told(redis: Redis, stored: AccessKeys) -> None:
     redis.call("HSET", keys.ACCESS_KEYS, "CAX", "{")
     with pytest.raises(Refused, match="make the key anew"):
         stored.find("CAX")
+    with pytest.raises(Refused, match="access key CAX cannot be read"):
+        stored.list()
 
 
 def test_a_rotated_master_key_still_opens_what_the_old_one_sealed(redis: Redis, stored: AccessKeys) -> None:

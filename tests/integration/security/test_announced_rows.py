@@ -249,7 +249,14 @@ def test_the_same_announcement_with_the_true_signature_is_believed(scene: Scene)
 
 
 @pytest.mark.parametrize(
-    "row", [b"x", b"\x93\xa7Success\x90\x90", b"\xc1", b"\x93\xa7Success\x99" + b"\xc2" * 9 + b"\x91\xa1a"]
+    "row",
+    [
+        b"x",
+        b"\x93\xa7Success\x90\x90",
+        b"\xc1",
+        b"\x93\xa7Success\x99" + b"\xc2" * 9 + b"\x91\xa1a",
+        b"\x93" + b"\x91" * 5_000,
+    ],
 )
 def test_what_is_no_row_is_read_from_the_ledger(scene: Scene, row: bytes) -> None:
     invoke_id = scene.assistant.run_command("true", ONLY_A).invoke_id
