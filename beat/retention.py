@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.ids import split_execution_id
+from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import load_invocations, load_targets
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -134,16 +134,14 @@ class Retention:
                 ]
             )
             entries = [
-                (one, execution.decode()) for one, reply in zip(names, found, strict=True) for execution in reply
+                (one, member, member.decode("utf-8", "replace"))
+                for one, members in zip(names, found, strict=True)
+                for member in members
             ]
-            rows = self._redis.pipeline_or_raise([("EXISTS", keys.execution(*entry)) for entry in entries])
+            rows = self._redis.pipeline_or_raise([("EXISTS", keys.execution(one, text)) for one, _, text in entries])
             dead = [entry for entry, is_there in zip(entries, rows, strict=True) if not is_there]
-            commands: list[Command] = [("ZREM", keys.instance_history(one), execution) for one, execution in dead]
-            commands += [
-                ("ZREM", keys.DEADLINES, execution)
-                for _, execution in dead
-                if split_execution_id(execution) is not None
-            ]
+            commands: list[Command] = [("ZREM", keys.instance_history(one), member) for one, member, _ in dead]
+            commands += [("ZREM", keys.DEADLINES, text) for one, _, text in dead if is_execution_of(text, one)]
             if commands:
                 self._redis.pipeline_or_raise(commands)
 

@@ -57,3 +57,9 @@ def split_execution_id(text: str) -> tuple[str, int, str] | None:
     """Take an execution id apart into (invoke id, firing ms, instance id); ``None`` if it is not one."""
     found = _EXECUTION.fullmatch(text)
     return (found["invoke"], int(found["firing"]), found["instance"]) if found else None
+
+
+def is_execution_of(text: str, instance_id: str) -> bool:
+    """Tell whether this names an execution of one instance: in its own branch its agent may have written anything."""
+    parts = split_execution_id(text)
+    return parts is not None and parts[2] == instance_id

@@ -6,7 +6,7 @@ from itertools import chain, islice
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.ids import execution_id, split_execution_id
+from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
@@ -283,13 +283,14 @@ def _history_of_invocation(
 
 
 def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    """Results from an index of execution ids."""
+    """Results from an instance's index of execution ids, which its agent writes as well."""
 
     def load(executions: Sequence[str]) -> list[DescribedResult | None]:
-        pairs = [(parts[2], one) for one in executions if (parts := split_execution_id(one))]
-        rows = load_rows(redis, pairs)
-        stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
-        return [DescribedResult(row, about) if row else None for row, about in zip(rows, stored, strict=True)]
+        own = [one for one in executions if is_execution_of(one, wanted.instance_id)]
+        rows = load_rows(redis, [(wanted.instance_id, one) for one in own])
+        stored = load_invocations(redis, [one.partition(".")[0] for one in own])
+        found = {one: DescribedResult(row, about) for one, row, about in zip(own, rows, stored, strict=True) if row}
+        return [found.get(one) for one in executions]
 
     if not page.by_token and wanted == ResultFilter(instance_id=wanted.instance_id):
         return read_page_by_name(redis, index, page, load, lambda name: not name.startswith(_FILE_PREFIX))

@@ -105,7 +105,7 @@ def read_page(
         members, total_count = redis.pipeline_or_raise(
             [("ZREVRANGE", index, first, first + request.size - 1), ("ZCARD", index)]
         )
-        names = [one.decode() for one in members]
+        names = [one.decode("utf-8", "replace") for one in members]
         found = [item for item in load(names) if item is not None] if names else []
         return Page(found, total_count, "", request.number, request.size)
     request.check_walk()
@@ -143,8 +143,8 @@ def read_page_by_name(
     needed_count = max(first + request.size, FILTERED_COUNT_MAX) + 1
     names: list[str] = []
     for start in range(0, 2 * WALKED_COUNT_MAX, FILTERED_COUNT_MAX):
-        batch = [one.decode() for one in redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)]
-        names += filter(keep_name, batch)
+        batch = redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)
+        names += filter(keep_name, (one.decode("utf-8", "replace") for one in batch))
         if len(names) >= needed_count or len(batch) < FILTERED_COUNT_MAX:
             break
     shown = names[first : first + request.size]
@@ -170,7 +170,8 @@ def walk(
     skip = 0
     while True:
         reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, count)
-        pairs = [(name.decode(), score.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
+        texts = [one.decode("utf-8", "replace") for one in reply]
+        pairs = list(zip(texts[::2], texts[1::2], strict=True))
         # Members of one score come in descending order of their names: pass over what the last batch ended with.
         fresh = [(name, score) for name, score in pairs if not (after and score == top and name >= after)]
         for (name, score), item in zip(fresh, load([name for name, _ in fresh]) if fresh else [], strict=True):

@@ -8,6 +8,7 @@ from ..broker_config.errors import NotFound, Refused
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
 from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.timed import move_timed_command
+from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import StoredInvocation, load_targets
 from ..broker_config.messages import StopMessage, encode
 from ..broker_config.redis_client import Redis
@@ -129,12 +130,11 @@ def _end_for(redis: Redis, timed: Timed, chosen: Sequence[str], *, is_all: bool)
 def _stop_executions(redis: Redis, invoke_id: str, instance_ids: Sequence[str], confirm_ms: int) -> dict[str, str]:
     """Stop whatever of this invocation is unfinished on some instances, of whichever firing it is."""
     found = redis.pipeline_or_raise([("ZRANGE", keys.open_executions(one), 0, -1) for one in instance_ids])
-    prefix = f"{invoke_id}.".encode()
     unfinished = [
-        (instance_id, execution.decode())
-        for instance_id, executions in zip(instance_ids, found, strict=True)
-        for execution in executions
-        if execution.startswith(prefix)
+        (instance_id, execution)
+        for instance_id, members in zip(instance_ids, found, strict=True)
+        for execution in (one.decode("utf-8", "replace") for one in members)
+        if execution.startswith(f"{invoke_id}.") and is_execution_of(execution, instance_id)
     ]
     commands = [
         request_stop_command(

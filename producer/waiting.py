@@ -21,6 +21,7 @@ from ..broker_config.ledger import (
     row_commands,
 )
 from ..broker_config.redis_client import Redis, raise_refused
+from ..broker_config.reported_values import whole_number
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.settling import settle_as_announced
 from ..broker_config.states import is_final
@@ -259,11 +260,12 @@ class Follower:
         reply = self._redis.call("XRANGE", keys.live_output(parts[2], execution), f"({start}" if start else "-", "+")
         for entry_id, fields in reply:
             self._positions[execution] = entry_id.decode()
-            entry = dict(zip(fields[::2], fields[1::2], strict=True))
+            # The agent's words: what is no number counts as not said.
+            said = dict(zip(fields[::2], fields[1::2], strict=True)).get
             yield Output(
                 parts[2],
-                int(entry[b"offset"]),
-                int(entry[b"skipped"]),
-                entry[b"data"],
-                parse_runs(entry[b"streams"].decode()),
+                max(0, whole_number(said(b"offset"))),
+                max(0, whole_number(said(b"skipped"))),
+                said(b"data", b""),
+                parse_runs(said(b"streams", b"").decode("utf-8", "replace")),
             )

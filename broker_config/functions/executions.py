@@ -254,4 +254,6 @@ def _states_before(state: ExecutionState) -> str:
 
 
 def _move_reply(reply: list[Any]) -> Moved | Unmoved:
-    return Moved(reply[1].decode()) if reply[0] == 1 else Unmoved(reply[1].decode())
+    # A row's present state is the agent's word.
+    state = reply[1].decode("utf-8", "replace")
+    return Moved(state) if reply[0] == 1 else Unmoved(state)

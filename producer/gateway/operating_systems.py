@@ -20,7 +20,7 @@ def refuse_if_none_fits(redis: Redis, kind: ScriptType, instance_ids: Sequence[s
     if not 0 < len(instance_ids) <= _LOOK_COUNT:
         return
     replies = redis.pipeline_or_raise([("HGET", keys.info(one), "os_type") for one in instance_ids])
-    known = [reply.decode().lower() for reply in replies if reply]
+    known = [reply.decode("utf-8", "replace").lower() for reply in replies if reply]
     wants_windows = kind != ScriptType.SHELL
     if len(known) == len(instance_ids) and all((one == "windows") != wants_windows for one in known):
         raise api_error("InvalidInstance.NotMatch", f"{kind.value} does not fit {known[0]} instances.")

@@ -3,6 +3,7 @@
 from ...broker_config import keys
 from ...broker_config.functions.executions import close_released_command
 from ...broker_config.functions.function_library import run_all
+from ...broker_config.ids import is_execution_of
 from ...broker_config.redis_client import Redis
 from .. import activations, instances
 from ..instances import StoredInstance
@@ -37,10 +38,12 @@ def deregister(redis: Redis, instance_id: str) -> StoredInstance:
 def close_open_executions(redis: Redis, instance_id: str) -> int:
     """End everything unfinished of an instance; answers how many executions that were."""
     closed_count = 0
-    while True:
-        found = redis.call("ZRANGE", keys.open_executions(instance_id), 0, _CHUNK_COUNT - 1)
-        if not found:
-            return closed_count
-        # Each call takes its execution out of the set, so the loop ends.
-        replies = run_all(redis, [close_released_command(instance_id, one.decode()) for one in found])
+    unfinished = keys.open_executions(instance_id)
+    while found := redis.call("ZRANGE", unfinished, 0, _CHUNK_COUNT - 1):
+        texts = (one.decode("utf-8", "replace") for one in found)
+        own = [one for one in texts if is_execution_of(one, instance_id)]
+        replies = run_all(redis, [close_released_command(instance_id, one) for one in own]) if own else []
         closed_count += sum(reply[0] for reply in replies)
+        # All of them, whatever the agent had put there, so that the loop ends.
+        redis.call("ZREM", unfinished, *found)
+    return closed_count

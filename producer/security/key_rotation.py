@@ -86,7 +86,7 @@ class Rotation:
         for chunk in _chunks(status.waiting):
             held = self._redis.pipeline_or_raise([("HGET", keys.info(one.instance_id), "key_ids") for one in chunk])
             for one, names in zip(chunk, held, strict=True):
-                if one.next_key_id in (names or b"").decode().split(","):
+                if one.next_key_id.encode() in (names or b"").split(b","):
                     self._redis.call("HSET", keys.KEY_IDS, one.instance_id, one.next_key_id)
                     # The next rotation takes away the key that orders for the next boot were signed with.
                     resign(self._redis, one.instance_id, self._master, one.next_key_id)

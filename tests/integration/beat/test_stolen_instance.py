@@ -6,6 +6,7 @@ from integration.beat.test_sweeper import cut_off, make_overdue, run_once
 
 from cloud_assistant.beat.boot_notes import note_boots
 from cloud_assistant.beat.releasing import Releases
+from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.rollout_steps import Report
 from cloud_assistant.beat.sweeper import Sweeper
 from cloud_assistant.beat.unfinished import Unfinished
@@ -14,6 +15,7 @@ from cloud_assistant.broker_config.functions.function_library import load_librar
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
+from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer.metrics import Metrics
 
 #: What an agent with its own rights can make of its rows: commands on the row of the execution.
@@ -126,6 +128,15 @@ def test_it_does_not_keep_others_from_being_completed(timing: Timing, envelope: 
     timing.redis.call("HSET", keys.execution("i-1", f"{spoilt.invoke_id}.0@i-1"), "envelope", envelope)
     Unfinished(timing.redis, None, 100).work()
     assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
+
+
+def test_it_does_not_keep_the_old_from_being_removed_nor_take_the_deadline_of_another(timing: Timing) -> None:
+    other = f"{run_once(timing, 60, 'i-1', 'i-2')}.0@i-2"
+    for one in (b"\xff", b"junk", other.encode()):
+        timing.redis.call("ZADD", keys.instance_history("i-1"), 1, one)
+    Retention(timing.redis, LimitSettings()).work()
+    assert timing.redis.call("ZCOUNT", keys.instance_history("i-1"), "-inf", 1) == 0
+    assert timing.redis.call("ZSCORE", keys.DEADLINES, other) is not None
 
 
 @pytest.mark.parametrize("field", ["deadline_ms", "open"])

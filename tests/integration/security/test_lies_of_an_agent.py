@@ -9,16 +9,21 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation, status_of
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.timed import load_timed
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
 from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import Call
 from cloud_assistant.producer.gateway.parameters import Parameters
+from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.metrics import Metrics
+from cloud_assistant.producer.packages import Packages
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.shapes import as_text, instance_shape, result_shape
+from cloud_assistant.producer.waiting import Ended
 
 #: What is said, by where: of the instance itself, or in its row of an invocation.
 OF_ITSELF: dict[str, tuple[Any, ...]] = {
@@ -26,6 +31,12 @@ OF_ITSELF: dict[str, tuple[Any, ...]] = {
     "a number that nothing holds": ("HSET", keys.info("i-a"), "disk_free_bytes", "9" * 30, "slots", "9" * 5000),
     "a moment of no calendar": ("HSET", keys.info("i-a"), "heartbeat_ms", "9" * 15),
     "a field that is no text": ("HSET", keys.info("i-a"), b"\xff\xfe", b"\xff"),
+    "a system that is no text": ("HSET", keys.info("i-a"), "os_type", b"\xff"),
+    "keys that are no text": ("HSET", keys.info("i-a"), "key_ids", b"\xff"),
+    "packages nested without end": (
+        *("HSET", keys.info("i-a"), "packages"),
+        '[{"name":"a","version":"1","status":"Installed","x":' + "[" * 5_000,
+    ),
     "an execution at the end of time": ("ZADD", keys.instance_history("i-a"), "inf", "t-none.0@i-a"),
 }
 IN_A_ROW: dict[str, tuple[Any, ...]] = {
@@ -49,6 +60,10 @@ def agent(assistant: Assistant, connect: Callable[[str], Redis]) -> Redis:
     return connect(assistant.trust.issue_credentials("i-a").credentials.redis_url)
 
 
+#: What is in the indexes of its branch: no text, no execution, and one of another instance.
+JUNK = (b"\xff", "junk", "t-0123456789.0@i-b")
+
+
 def described(assistant: Assistant, action: str, **parameters: str) -> None:
     """Have the gateway's action answer, and its answer be written."""
     caller = AccessKey("", "", active=True, principal="test")
@@ -66,6 +81,11 @@ def test_a_lie_about_itself_spoils_no_listing_of_the_fleet(lie: str, assistant: 
     described(assistant, "DescribeInstances")
     described(assistant, "DescribeCloudAssistantStatus")
     described(assistant, "DescribeManagedInstances")
+    everybody = {f"InstanceId.{number}": one for number, one in enumerate(("i-a", "i-b", "i-c"), 1)}
+    assert len(Packages(assistant).status(["i-a", "i-b", "i-c"])) == 3
+    described(assistant, "RunCommand", Type="RunShellScript", CommandContent="true", **everybody)
+    assistant.trust.rotate_master_key()
+    assistant.trust.settle_rotation()
     assistant.remove_instance("i-a")
 
 
@@ -82,7 +102,56 @@ def test_a_lie_in_its_row_leaves_the_results_of_the_others(lie: str, assistant: 
     msgspec.json.encode(shapes)
     assert [shapes[one]["InvocationStatus"] for one in ("i-b", "i-c")] == ["Pending", "Pending"]
     assistant.describe_invocations(InvocationFilter(), PageRequest(), with_rows=True)
+    assert assistant.stop_invocation(invoke_id).keys() >= {"i-b", "i-c"}
     described(assistant, "DescribeInvocationResults")
     described(assistant, "DescribeInvocations", IncludeOutput="true", InvokeId=invoke_id)
     assistant.trust.verify_results(invoke_id)
     assert b"cloud_assistant_instances" in metrics.rendered()[0]
+
+
+def test_what_is_no_execution_of_its_own_in_its_history_is_passed_over(assistant: Assistant, agent: Redis) -> None:
+    invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
+    for one in (*JUNK, execution_id(invoke_id, 0, "i-b")):
+        agent.call("ZADD", keys.instance_history("i-a"), 1, one)
+    for wanted in (ResultFilter(instance_id="i-a"), ResultFilter(instance_id="i-a", record_status="Pending")):
+        for page in (PageRequest(), PageRequest(max_results=10)):
+            (found,) = assistant.describe_invocation_results(wanted, page).items
+            assert found.row.execution_id == execution_id(invoke_id, 0, "i-a")
+    described(assistant, "DescribeInvocations", InstanceId="i-a")
+
+
+def test_what_is_no_output_does_not_end_the_following_of_the_others(assistant: Assistant, agent: Redis) -> None:
+    invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
+    lying, other = (keys.execution(one, execution_id(invoke_id, 0, one)) for one in ("i-a", "i-b"))
+    agent.call("HSET", lying, "state", "Running")
+    output = keys.live_output("i-a", execution_id(invoke_id, 0, "i-a"))
+    agent.call("XADD", output, "*", "offset", "many", "streams", b"\xff")
+    agent.call("XADD", output, "*", "offset", "-5", "skipped", "9" * 30, "streams", "x:y", "data", "z")
+    for row in (lying, other):
+        assistant.redis.call("HSET", row, "state", "Failed")
+    rows = [one.row for one in assistant.follow(invoke_id, timeout_seconds=10) if isinstance(one, Ended)]
+    assert {row.instance_id for row in rows} == {"i-a", "i-b"}
+
+
+def test_a_lie_about_what_is_unfinished_keeps_it_from_being_removed_no_more_than_others(
+    assistant: Assistant, agent: Redis
+) -> None:
+    invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
+    other = execution_id(invoke_id, 0, "i-b")
+    for one in (*JUNK, other):
+        agent.call("ZADD", keys.open_executions("i-a"), 1, one)
+    assistant.trust.deregister("i-a")
+    left = assistant.redis.call("KEYS", keys.instance_branch("i-a") + "*")
+    assert {one.partition(b"}:")[2].partition(b":")[0] for one in left} <= {b"exec", b"history"}
+    # Otherwise nobody would tell how it ended, should that instance fall silent.
+    assert assistant.redis.call("ZSCORE", keys.DEADLINES, other) is not None
+
+
+def test_a_lie_about_what_is_unfinished_does_not_keep_a_schedule_from_being_stopped(
+    assistant: Assistant, agent: Redis
+) -> None:
+    options = RunOptions(schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 ?"))
+    invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b")), options).invoke_id
+    agent.call("ZADD", keys.open_executions("i-a"), 1, invoke_id.encode() + b".\xff")
+    assistant.stop_invocation(invoke_id)
+    assert load_timed(assistant.redis, invoke_id).status == "stopped"

@@ -37,3 +37,10 @@ def test_an_execution_id_comes_apart_as_it_was_put_together() -> None:
 @pytest.mark.parametrize("text", ["", "t-1.0@i-1", "t-0000000000.x@i-1", "t-0000000000.0@web", "c-0000000000.0@i-1"])
 def test_other_texts_are_no_execution_ids(text: str) -> None:
     assert ids.split_execution_id(text) is None
+
+
+def test_only_an_execution_of_that_instance_is_one_of_its_own() -> None:
+    own = ids.execution_id(ids.new_id("t"), 0, "i-1")
+    assert ids.is_execution_of(own, "i-1")
+    assert not ids.is_execution_of(own, "i-2")
+    assert not ids.is_execution_of("junk", "i-1")
