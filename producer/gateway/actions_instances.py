@@ -130,7 +130,7 @@ def _instance_shape(stored: StoredInstance, region_id: str) -> Shape:
         "OSType": report.get("os_type", "").lower(),
         "OSName": report.get("os_name", ""),
         "OSNameEn": report.get("os_name", ""),
-        "Cpu": whole_number(report.get("cpu_count")),
+        "Cpu": whole_number(report.get("processor_count")),
         "Memory": whole_number(report.get("memory_bytes")) // (1024 * 1024),
         "CreationTime": iso_minutes(stored.registered_ms),
         "StartTime": "",

@@ -1,11 +1,14 @@
 """What listings of the gateway show is what their counts and page tokens speak of."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
+from cloud_assistant.broker_config import keys
+from cloud_assistant.worker import inventory
 from harness.redis_server import RedisServer
 
 
@@ -45,6 +48,14 @@ def test_no_instance_is_counted_in_a_state_that_none_is_ever_in(gateway: WholeGa
     assert status == 200
     assert (answer["TotalCount"], answer["NextToken"], answer["Instances"]["Instance"]) == (0, "", [])
     assert gateway.call("DescribeInstances", {"Status": "Stopped"})[1]["TotalCount"] == 3
+
+
+def test_an_instance_is_described_by_what_its_agent_says_of_the_machine(gateway: WholeGateway) -> None:
+    facts = inventory.look("redis://127.0.0.1")
+    gateway.assistant.redis.call("HSET", keys.info("mi-1"), *chain.from_iterable(facts.items()))
+    [described] = gateway.call("DescribeInstances", {"InstanceIds": '["mi-1"]'})[1]["Instances"]["Instance"]
+    assert (described["Cpu"], described["HostName"]) == (facts["processor_count"], facts["hostname"])
+    assert described["Memory"] == int(facts["memory_bytes"]) // 1024**2
 
 
 def test_a_managed_instance_may_be_called_after_what_it_serves(gateway: WholeGateway) -> None:
