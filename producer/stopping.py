@@ -1,4 +1,4 @@
-"""Stop an invocation, on all or some of its instances."""
+"""Stop a one-off invocation, on all or some of its instances."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
         chunk = chosen[first : first + _CHUNK_COUNT]
         commands = []
         for instance_id in chunk:
-            execution = execution_id(stored.record.invoke_id, stored.latest_firing_ms, instance_id)
+            execution = execution_id(stored.record.invoke_id, 0, instance_id)
             message = encode(StopMessage(stop=execution))
             commands.append(
                 request_stop_command(

@@ -5,8 +5,7 @@ from enum import StrEnum
 
 from ...broker_config import keys
 from ...broker_config.error_codes import ErrorCode
-from ...broker_config.ids import execution_id
-from ...broker_config.ledger import StoredInvocation, load_targets
+from ...broker_config.ledger import StoredInvocation, latest_executions, load_targets
 from ...broker_config.redis_client import Redis
 from ...broker_config.result_signing import is_signed_result, signature_of, signing_key_id
 from ...broker_config.signing import MasterKeys
@@ -57,16 +56,12 @@ class Verified:
 
 def verify_results(redis: Redis, master: MasterKeys, stored: StoredInvocation) -> list[Verified]:
     """Verify the latest result of each target, in the order of the targets."""
-    invoke_id = stored.record.invoke_id
-    targets = load_targets(redis, invoke_id)
+    targets = load_targets(redis, stored.record.invoke_id)
     found: list[Verified] = []
     for first in range(0, len(targets), _CHUNK_COUNT):
-        chunk = targets[first : first + _CHUNK_COUNT]
-        executions = [execution_id(invoke_id, stored.latest_firing_ms, one) for one in chunk]
-        rows = redis.pipeline_or_raise(
-            [("HGETALL", keys.execution(*one)) for one in zip(chunk, executions, strict=True)]
-        )
-        for instance_id, execution, reply in zip(chunk, executions, rows, strict=True):
+        executions = latest_executions(redis, stored, targets[first : first + _CHUNK_COUNT])
+        rows = redis.pipeline_or_raise([("HGETALL", keys.execution(*one)) for one in executions])
+        for (instance_id, execution), reply in zip(executions, rows, strict=True):
             row = dict(zip(reply[::2], reply[1::2], strict=True))
             state = row.get(b"state", b"").decode("utf-8", "replace")
             verdict = _verdict(master, instance_id, execution, row, state)
