@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..broker_config import keys
 from ..broker_config.errors import RedisRefused
-from ..broker_config.functions.boot_firings import note_boot_command
+from ..broker_config.functions.boot_firings import NOTES_KEPT_BYTES, note_boot_command
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import split_execution_id
@@ -102,7 +102,7 @@ def _named(timed: Timed, instance_id: str, noted: bytes | RedisRefused | None) -
     """The executions that an agent names, with their moments: its words, so only its own of this invocation count."""
     if isinstance(noted, RedisRefused):
         return
-    for execution in (noted or b"").decode("utf-8", "replace").split(","):
+    for execution in (noted or b"")[-NOTES_KEPT_BYTES:].decode("utf-8", "replace").split(","):
         parts = split_execution_id(execution)
         if parts is not None and parts[::2] == (timed.invoke_id, instance_id):
             yield instance_id, execution, parts[1]

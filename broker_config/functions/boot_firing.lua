@@ -8,6 +8,7 @@
 -- had started before the invocation was made)
 -- Fields of KEYS[1]: '<id>' what was signed (JSON), '<id>:boot' the latest boot that had it, '<id>:fired' executions that the
 -- scheduler has not noted yet.
+-- The same number stands in boot_firings.py.
 local NOTES_KEPT_BYTES = 4096
 
 local function fire_boot(keys, args)
@@ -42,7 +43,8 @@ end
 -- Returns 1, or 0 when it was noted before.
 local function note_boot(keys, args)
   local field = args[1] .. ':fired'
-  local fired = redis.call('HGET', keys[1], field) or ''
+  -- The agent may have written any amount of them.
+  local fired = string.sub(redis.call('HGET', keys[1], field) or '', -NOTES_KEPT_BYTES)
   local from, to = string.find(fired, args[3] .. ',', 1, true)
   if not from then return 0 end
   local rest = string.sub(fired, 1, from - 1) .. string.sub(fired, to + 1)

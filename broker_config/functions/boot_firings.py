@@ -10,6 +10,9 @@ from ..redis_connection import Command
 from .executions import Claimed, NotClaimed, claim_reply
 from .function_library import fcall, run_all
 
+#: What ``boot_firing.lua`` keeps of an agent's notes, the latest last; what an agent has written beyond it is not read.
+NOTES_KEPT_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class BootExecution:

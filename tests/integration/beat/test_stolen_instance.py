@@ -11,6 +11,7 @@ from cloud_assistant.beat.rollout_steps import Report
 from cloud_assistant.beat.sweeper import Sweeper
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.boot_firings import NOTES_KEPT_BYTES
 from cloud_assistant.broker_config.functions.function_library import load_library
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
@@ -173,6 +174,17 @@ def test_notes_of_boots_count_only_for_the_instance_and_the_past(timing: Timing)
     timing.redis.call("HSET", keys.boot_bound("i-2"), f"{invoke_id}:fired", f"{good},")
     note_boots(timing.redis, timing.timed(invoke_id), ["i-1", "i-2"], 2)
     assert [one.due_ms for one in timing.firings(invoke_id)] == [now_ms]
+
+
+def test_notes_without_end_cost_no_more_than_those_that_are_kept(timing: Timing) -> None:
+    load_library(timing.redis)
+    invoke_id = timing.invoke("i-1", frequency="", repeat_mode=RepeatMode.EVERY_REBOOT)
+    notes = "".join(f"{execution_id(invoke_id, at, 'i-1')}," for at in range(20_000))
+    timing.redis.call("HSET", keys.boot_bound("i-1"), f"{invoke_id}:fired", notes)
+    note_boots(timing.redis, timing.timed(invoke_id), ["i-1"], 1)
+    assert 0 < timing.timed(invoke_id).fired_count < 200
+    assert timing.timed(invoke_id).last_due_ms == 19_999
+    assert timing.redis.call("HSTRLEN", keys.boot_bound("i-1"), f"{invoke_id}:fired") < NOTES_KEPT_BYTES
 
 
 def test_an_agent_that_is_no_hash_of_notes_holds_up_no_other(timing: Timing) -> None:
