@@ -5,8 +5,9 @@ Agents wait for their messages on a transport of their own, so that none of them
 """
 
 from typing import Any
+from urllib.parse import quote
 
-from .redis_url import RedisAddress, format_url
+from .redis_url import RedisAddress, format_url, login, place
 
 #: Longer than any pause between two commands, so that a healthy idle connection is not taken for a dead one.
 _SOCKET_TIMEOUT_SECONDS = 20
@@ -27,11 +28,9 @@ def broker_options(address: RedisAddress) -> dict[str, Any]:
 def broker_url(address: RedisAddress) -> str:
     """The address in kombu's own notation."""
     if address.kind == "sentinel":
-        at = f"{address.user}:{address.password}@" if address.password else ""
-        return ";".join(f"sentinel://{at}{host}:{port}/{address.db}" for host, port in address.hosts)
+        return ";".join(f"sentinel://{login(address)}{place(*one)}/{address.db}" for one in address.hosts)
     if address.kind == "unix":
-        at = f"{address.user}:{address.password}@" if address.password else ""
-        return f"redis+socket://{at}{address.path}?virtual_host={address.db}"
+        return f"redis+socket://{login(address)}{quote(address.path)}?virtual_host={address.db}"
     plain = format_url(address)
     return plain.partition("?")[0]
 

@@ -5,6 +5,7 @@
 ``sentinel://[user:password@]host[:26379][,host…]/master-name[/db][?sentinel_user=U&sentinel_password=P&tls=yes…]``.
 """
 
+from itertools import starmap
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
@@ -39,7 +40,7 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
         at = f"{self.user}@" if self.user else ""
         if self.kind == "unix":
             return f"unix://{at}{self.path}?db={self.db}"
-        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        hosts = ",".join(starmap(place, self.hosts))
         if self.kind == "sentinel":
             return f"sentinel://{at}{hosts}/{self.master}/{self.db}"
         return f"{'rediss' if self.tls else 'redis'}://{at}{hosts}/{self.db}"
@@ -104,11 +105,7 @@ def parse_url(url: str) -> RedisAddress:
 
 def format_url(address: RedisAddress) -> str:
     """Write an address as the URL that ``parse_url`` reads back."""
-    at = (
-        f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
-        if address.user or address.password
-        else ""
-    )
+    at = login(address)
     options = {
         "ca": address.ca,
         "cert": address.cert,
@@ -123,10 +120,22 @@ def format_url(address: RedisAddress) -> str:
     tail = f"?{query}" if query else ""
     if address.kind == "unix":
         return f"unix://{at}{quote(address.path)}{tail}"
-    hosts = ",".join(f"{host}:{port}" for host, port in address.hosts)
+    hosts = ",".join(starmap(place, address.hosts))
     if address.kind == "sentinel":
         return f"sentinel://{at}{hosts}/{address.master}/{address.db}{tail}"
     return f"{'rediss' if address.tls else 'redis'}://{at}{hosts}/{address.db}{tail}"
+
+
+def login(address: RedisAddress) -> str:
+    """User and password as a URL has them before the server, ``""`` where there are none."""
+    if not (address.user or address.password):
+        return ""
+    return f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@"
+
+
+def place(host: str, port: int) -> str:
+    """A server and its port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _host_port(text: str, default: int, shown: str) -> tuple[str, int]:

@@ -12,12 +12,21 @@ from cloud_assistant.broker_config.redis_url import format_url, parse_url
         "redis://127.0.0.1:6379/0",
         "redis://agent:s%40cret%2F@redis.example:7000/3",
         "rediss://u:p@redis.example:6380/0?ca=%2Fetc%2Fca.pem&verify=no",
+        "redis://u:p@[fd00::1]:7000/3",
+        "redis://[::1]/0",
         "unix://u:p@/run/redis/redis.sock?db=2",
         "sentinel://u:p@10.0.0.1:26379,10.0.0.2:26380/mymaster/1?sentinel_password=x&tls=yes",
     ],
 )
 def test_an_address_is_written_as_it_was_read(url: str) -> None:
     assert parse_url(format_url(parse_url(url))) == parse_url(url)
+
+
+def test_an_address_of_ipv6_stands_in_brackets() -> None:
+    address = parse_url("redis://u:p@[::1]:7000/3")
+    assert address.hosts == (("::1", 7000),)
+    assert format_url(address) == "redis://u:p@[::1]:7000/3"
+    assert address.shown() == "redis://u@[::1]:7000/3"
 
 
 def test_ports_and_database_have_defaults() -> None:
