@@ -17,6 +17,7 @@ from ..broker_config.envelope_signing import key_ids
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.program_log import logger
+from ..broker_config.publisher_signing import system_of
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.reported_values import whole_number
@@ -43,7 +44,6 @@ _ORDER_LIFE_MS = 7 * 86_400_000
 #: An instance that was on its way and is not heard of for so long, beyond its probation, counts as failed.
 _LOST_AFTER_MS = 600_000
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
 
 _log = logger("beat")
 
@@ -64,8 +64,7 @@ class Report:
         version, os_type, arch, serial, stage, reason = ((part or b"").decode("utf-8", "replace") for part in reply)
         if not version:
             return None
-        machine = arch.lower()
-        system = f"{os_type.lower()}/{_ARCHITECTURES.get(machine, machine)}"
+        system = "/".join(system_of(os_type, arch))
         return cls(version, system, whole_number(serial), stage, reason)
 
 

@@ -31,6 +31,7 @@ AGENT_NAME = "cloud-assistant-agent"
 #: An archive for every system, or every processor.
 ANY = "any"
 SYSTEMS = ("linux", "windows", "freebsd", "darwin")
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
 #: What goes behind an archive's name to make that of its signature.
 SUFFIX = ".sig"
 #: More than any signature has.
@@ -98,6 +99,12 @@ def checked_statement(statement: Statement) -> Statement:
     if statement.v != 1 or statement.size < 0:
         raise RequestInvalid("a publisher's statement is of another version", code="InvalidStatement")
     return statement
+
+
+def system_of(system: str, machine: str) -> tuple[str, str]:
+    """How archives name a system and a processor, by what Python's ``platform`` calls them there."""
+    lowered = machine.lower()
+    return system.lower(), _ARCHITECTURES.get(lowered, lowered)
 
 
 def statement_of(path: Path, *, name: str, version: str, os: str, arch: str) -> Statement:

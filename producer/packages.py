@@ -13,7 +13,7 @@ from ..broker_config.package_order import (
     encode_package_order,
 )
 from ..broker_config.package_report import REPORT_FIELD, InstalledPackage, PackageStatus, decode_report
-from ..broker_config.publisher_signing import AGENT_NAME
+from ..broker_config.publisher_signing import AGENT_NAME, system_of
 from . import instances
 from .api import Assistant
 from .file_store.catalogue import LATEST, Catalogue
@@ -22,8 +22,6 @@ from .invoked import Invoked
 from .invoking import RunOptions
 from .targets import Targets, resolve
 
-_SYSTEMS = {"linux": "linux", "windows": "windows", "freebsd": "freebsd", "darwin": "darwin"}
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
 #: Installing takes longer than most scripts.
 TIMEOUT_SECONDS = 600
 
@@ -99,9 +97,7 @@ class Packages:
         if request.action not in (PackageAction.INSTALL, PackageAction.UPDATE):
             return ""
         report: Mapping[str, str] = stored.report
-        system = _SYSTEMS.get(report.get("os_type", "").lower(), "linux")
-        machine = report.get("arch", "").lower()
-        arch = _ARCHITECTURES.get(machine, machine)
+        system, arch = system_of(report.get("os_type") or "Linux", report.get("arch", ""))
         return self._catalogue.find(request.name, request.version, os=system, arch=arch).signed.text
 
     def _dispatch(

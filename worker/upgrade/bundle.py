@@ -8,12 +8,9 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.errors import Refused
-from ...broker_config.publisher_signing import AGENT_NAME, Statement
+from ...broker_config.publisher_signing import AGENT_NAME, Statement, system_of
 from .installation import PROGRAM, Installation
 from .unpacking import remove, unpack
-
-_SYSTEMS = {"Linux": "linux", "Windows": "windows", "FreeBSD": "freebsd", "Darwin": "darwin"}
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "x64": "x86_64"}
 
 
 class _File(msgspec.Struct):
@@ -32,8 +29,7 @@ class _Manifest(msgspec.Struct):
 
 def this_system() -> tuple[str, str]:
     """The system and the processor of this machine, as bundles name them."""
-    machine = platform.machine().lower()
-    return _SYSTEMS.get(platform.system(), platform.system().lower()), _ARCHITECTURES.get(machine, machine)
+    return system_of(platform.system(), platform.machine())
 
 
 def check_fits(statement: Statement) -> None:

@@ -14,7 +14,15 @@ from cloud_assistant.broker_config.publisher_keys import (
     read_private_key,
     read_publishers,
 )
-from cloud_assistant.broker_config.publisher_signing import Statement, check_file, key_id_of, parse, sign, verify
+from cloud_assistant.broker_config.publisher_signing import (
+    Statement,
+    check_file,
+    key_id_of,
+    parse,
+    sign,
+    system_of,
+    verify,
+)
 
 CONTENT = b"archive"
 STATEMENT = Statement(
@@ -115,3 +123,16 @@ def test_openssl_verifies_the_same_bytes(tmp_path: Path, key: Ed25519PrivateKey)
     )
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "Signature Verified Successfully"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        (("Linux", "x86_64"), ("linux", "x86_64")),
+        (("Darwin", "arm64"), ("darwin", "aarch64")),
+        (("Windows", "AMD64"), ("windows", "x86_64")),
+        (("AIX", "ppc64"), ("aix", "ppc64")),
+    ],
+)
+def test_a_system_has_one_name_whatever_it_calls_its_processor(said: tuple[str, str], named: tuple[str, str]) -> None:
+    assert system_of(*said) == named
