@@ -18,7 +18,7 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .results import ExecutionRow, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
-from .timed_latest import latest_execution_ids_of_each
+from .timed_latest import latest_execution_ids
 
 #: Rows whose states are read by one call of the function.
 _STATES_CHUNK_COUNT = 1000
@@ -154,7 +154,7 @@ def latest_executions(redis: Redis, stored: StoredInvocation, targets: Sequence[
 def latest_executions_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[tuple[str, str]]]:
     """The same for several invocations with their targets, in one round trip at the most."""
     timed = [(stored.record.invoke_id, targets) for stored, targets in wanted if stored.timed]
-    latest = iter(latest_execution_ids_of_each(redis, timed))
+    latest = iter(latest_execution_ids(redis, timed))
     return [
         list(zip(targets, next(latest), strict=True)) if stored.timed else _one_off_executions(stored, targets)
         for stored, targets in wanted

@@ -16,13 +16,8 @@ from .redis_connection import Command
 _CHUNK_COUNT = 1000
 
 
-def latest_execution_ids(redis: Redis, invoke_id: str, targets: Sequence[str]) -> list[str]:
-    """The execution ids, ``""`` for a target that has had none."""
-    return latest_execution_ids_of_each(redis, [(invoke_id, targets)])[0]
-
-
-def latest_execution_ids_of_each(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
-    """The same for several invocations with their targets, in one round trip."""
+def latest_execution_ids(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+    """The execution ids for invocations with their targets, ``""`` for one that has had none; in one round trip."""
     commands: list[Command] = [
         ("HMGET", keys.timed_latest(invoke_id), *targets[first : first + _CHUNK_COUNT])
         for invoke_id, targets in wanted

@@ -14,7 +14,7 @@ from ...broker_config.redis_url import parse_url
 from ...broker_config.signing import KeyId, MasterKeys
 from .agent_rights import agent_rules, agent_user
 from .credentials import Credentials
-from .redis_users import new_password, password_digest, put_user, remove_user, save_users, user_exists
+from .redis_users import new_password, password_digest, put_user, remove_user, save_users
 
 #: Generations are drawn, not counted: an id that is registered anew never gets a key that it had before.
 GENERATIONS_COUNT = 10**9
@@ -95,13 +95,11 @@ def has_credentials(redis: Redis, instance_id: str) -> bool:
     return bool(redis.call("HEXISTS", keys.CREDENTIALS, instance_id))
 
 
-def missing_users(redis: Redis) -> list[str]:
-    """Instances whose Redis user the server has forgotten: it was restarted without an ACL file, or failed over."""
-    return [one for one in load_credentials(redis) if not user_exists(redis, agent_user(one))]
-
-
 def restore_users(redis: Redis, instance_ids: Sequence[str]) -> None:
-    """Make the Redis users of these instances anew, with the passwords that their agents have."""
+    """Make the Redis users of these instances anew, with the passwords that their agents have.
+
+    A server forgets them when it is restarted without an ACL file, or when another takes over.
+    """
     stored = load_credentials(redis)
     for one in instance_ids:
         put_user(redis, agent_user(one), stored[one].password_digest, agent_rules(one, database=redis.address.db))

@@ -62,11 +62,6 @@ def save_users(redis: Redis) -> bool:
     return True
 
 
-def user_exists(redis: Redis, name: str) -> bool:
-    """Tell whether the server knows a user."""
-    return _manage(redis, "GETUSER", name) is not None
-
-
 def _manage(redis: Redis, *command: str) -> object:
     try:
         return redis.call("ACL", *command)

@@ -39,10 +39,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Tell whether a script may run as this account; ``""`` is the agent's own."""
         return not self.user_names or (user_name or DEFAULT_USER) in self.user_names
 
-    def permits_tags(self, tags: Mapping[str, str]) -> bool:
-        """Tell whether an instance with these tags is within it."""
-        return all(tags.get(key) == value for key, value in self.instance_tags.items())
-
     def shown(self) -> str:
         """All limits on one line; ``""`` when there are none."""
         parts = [f"action={one}" for one in self.actions]
