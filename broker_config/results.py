@@ -94,8 +94,6 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: Earlier ends that a later truth replaced, oldest first, as text.
     history: tuple[str, ...] = ()
     timeout_seconds: int = 0
-    #: The MAC of the end, where the agent has a key.
-    result_mac: str = ""
 
 
 def format_runs(runs: Sequence[tuple[int, int]]) -> str:
@@ -165,7 +163,6 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
         outcome=outcome,
         history=tuple(one for one in _text(given(b"history")).split(";") if one),
         timeout_seconds=whole_number(given(b"timeout_seconds")),
-        result_mac=_text(given(b"result_mac")),
     )
 
 

@@ -76,8 +76,6 @@ class Timed:
     payload_token: str
     digest: str
     target_count: int
-    #: SHA-256 of every ``TARGETS_PER_DIGEST_COUNT`` targets, hexadecimal.
-    target_digests: tuple[str, ...]
     #: What the producers' key says of all that a beat signs for; "" when it was made without a key.
     seal: str
 
@@ -126,7 +124,6 @@ def read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed | None:
         payload_token=fields["token"],
         digest=fields["digest"],
         target_count=number("target_count"),
-        target_digests=tuple(fields.get("target_digests", "").split(",")),
         seal=fields.get("seal", ""),
     )
 

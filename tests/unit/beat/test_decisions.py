@@ -49,7 +49,6 @@ def timed(
         payload_token="p",
         digest="",
         target_count=1,
-        target_digests=(),
         seal="",
     )
 
