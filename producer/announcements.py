@@ -23,6 +23,8 @@ _BOX_COUNT = 50_000
 _EARLY_BOX_COUNT = 500
 #: Rows kept in one box; of further ends only the announcement is kept, and their rows have to be read.
 _BOX_ROWS_BYTES = 256 * 1024
+#: Longer than any kind, execution and state together: whoever knows the channel may announce what he likes.
+_WORDS_BYTES = 256
 #: How long one reader holds the socket before it looks whether another has left.
 _TURN_SECONDS = 1.0
 
@@ -184,6 +186,8 @@ class Announcements:
         words, row = message.split(b" ", 3), b""
         if len(words) == 4:
             row = words.pop()
+        if sum(map(len, words)) > _WORDS_BYTES:
+            return
         kind, execution, state = (*(one.decode("utf-8", "replace") for one in words), "", "")[:3]
         with self._state:
             for box in self._boxes.get(execution.partition(".")[0], ()):

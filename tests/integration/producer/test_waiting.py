@@ -143,3 +143,15 @@ def test_what_is_announced_to_nobody_is_not_kept_without_bound(redis_server: Red
         assert len(expected.messages) < 600
         announcements.leave(expected)
     announcements.close()
+
+
+def test_an_announcement_longer_than_any_is_not_kept(assistant: Assistant) -> None:
+    """Every target of an invocation knows its channel: thousands of these would fill the memory of who waits."""
+    announcements = Announcements(assistant.redis)
+    with announcements.listen("t-heard0000", announcements.own_channel) as box:
+        for words in (f"end t-heard0000.{'0' * 1_000_000}@i-1 Success", f"state t-heard0000.0@i-1 {'x' * 1_000_000}"):
+            assistant.redis.call("PUBLISH", announcements.own_channel, words)
+        assistant.redis.call("PUBLISH", announcements.own_channel, "end t-heard0000.0@i-1 Success")
+        heard = eventually(lambda: announcements.next(box, 1.0, 9), within_seconds=10)
+        assert [(one.kind, one.execution_id) for one in heard] == [("end", "t-heard0000.0@i-1")]
+    announcements.close()
