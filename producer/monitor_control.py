@@ -15,6 +15,7 @@ from ..broker_config import keys
 from ..broker_config.errors import RedisUnreachable
 from ..broker_config.messages import RUN_COMMAND_TASK
 from ..broker_config.redis_client import Redis
+from ..broker_config.reported_values import whole_number
 from .instances import StoredInstance, load_all
 
 _CHUNK_COUNT = 500
@@ -87,12 +88,12 @@ class ReportedInspect:
     def _stats_of(self, one: StoredInstance) -> Mapping[str, Any]:
         report = one.report
         return {
-            "pid": int(report.get("pid", 0)),
+            "pid": whole_number(report.get("pid")),
             "prefetch_count": 0,
             "pool": {
-                "slots": int(report.get("slots", 0)),
-                "running": int(report.get("running_count", 0)),
-                "waiting": int(report.get("waiting_count", 0)),
+                "slots": whole_number(report.get("slots")),
+                "running": whole_number(report.get("running_count")),
+                "waiting": whole_number(report.get("waiting_count")),
             },
             "broker": {"address": self._redis.address.shown(), "queue": keys.queue(one.instance_id)},
             "total": {RUN_COMMAND_TASK: one.invocation_count},

@@ -8,6 +8,7 @@ import traceback
 import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
+from ...broker_config.printable import clean
 from . import exit_codes
 from .call import Call
 from .pipe_end import forget
@@ -88,7 +89,8 @@ def _usage_text(error: click.ClickException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # It may be the words of a server, of Redis, or of a machine that was broken into.
+    return clean(" ".join(text.split()))
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,7 @@ from cloud_assistant.producer.gateway.actions import Call
 from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.metrics import Metrics
+from cloud_assistant.producer.monitor_control import ReportedInspect
 from cloud_assistant.producer.packages import Packages
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.shapes import as_text, instance_shape, result_shape
@@ -82,6 +83,8 @@ def test_a_lie_about_itself_spoils_no_listing_of_the_fleet(lie: str, assistant: 
     described(assistant, "DescribeCloudAssistantStatus")
     described(assistant, "DescribeManagedInstances")
     everybody = {f"InstanceId.{number}": one for number, one in enumerate(("i-a", "i-b", "i-c"), 1)}
+    assistant.redis.call("HSET", keys.info("i-b"), "hostname", "b")
+    assert "i-b" in (ReportedInspect(assistant.redis, None).stats() or {})
     assert len(Packages(assistant).status(["i-a", "i-b", "i-c"])) == 3
     described(assistant, "RunCommand", Type="RunShellScript", CommandContent="true", **everybody)
     assistant.trust.rotate_master_key()

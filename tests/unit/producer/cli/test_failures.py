@@ -22,6 +22,11 @@ def test_an_error_is_one_line_with_its_code(capsys: pytest.CaptureFixture[str]) 
     assert captured.err == "assist: no command c-1 (InvalidCmdId.NotFound)\n"
 
 
+def test_what_a_server_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    report(NotFound("no command \x1b[2Jc-1", code="InvalidCmdId.NotFound"), Call())
+    assert capsys.readouterr().err == "assist: no command \\x1b[2Jc-1 (InvalidCmdId.NotFound)\n"
+
+
 def test_a_lost_connection_names_the_address_and_never_the_password(capsys: pytest.CaptureFixture[str]) -> None:
     call = call_to("redis://me:secret@10.0.0.5:6400/2")
     assert report(RedisUnreachable("Redis connection lost: timed out"), call) == 3
