@@ -3,6 +3,7 @@
 What is removed for its age is named in a sealed entry first, so that the rest can still be verified.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from ..broker_config import keys
 from ..broker_config.audit_anchor import Anchor, anchor_path, read_anchor, write_anchor
 from ..broker_config.audit_chain import AuditChain
 from ..broker_config.audit_entry import AuditEntry, Outcome, Who
-from ..broker_config.clock import now_ms
+from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.errors import Refused
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -23,6 +24,10 @@ _SLACK_SHARE = 0.1
 #: Entries read in one piece, and removed in one turn.
 _PIECE_COUNT = 1_000
 _REMOVED_PER_TURN_COUNT = 50_000
+#: After so many reports of one agent the rest of its hour waits: with a few at each look, it would push all that others
+#: did out of the audit within hours.
+_REPORTS_COUNT = 20
+_HOUR_SECONDS = 3600.0
 
 _log = logger("beat")
 
@@ -37,6 +42,9 @@ class AuditKeeper:
         self._anchor_path = anchor_path(settings)
         self._is_mute = False
         self._is_cut = False
+        #: Reports of each agent in this hour.
+        self._taken_over: Counter[str] = Counter()
+        self._hour_ends = 0.0
 
     def work(self) -> None:
         """Do all three.
@@ -45,10 +53,7 @@ class AuditKeeper:
             RedisUnreachable, RedisRefused: the rest is done the next time.
         """
         try:
-            instances = [one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
-            count = take_over(self._redis, self._chain, instances)
-            if count:
-                _log.info("took over refusals of agents count=%d", count)
+            self._take_over()
             self._trim()
             self._is_mute = False
         except Refused as exc:
@@ -58,6 +63,18 @@ class AuditKeeper:
             self._is_mute = True
         if self._anchor_path is not None:
             self._note_end(self._anchor_path)
+
+    def _take_over(self) -> None:
+        now = monotonic_seconds()
+        if now >= self._hour_ends:
+            self._taken_over.clear()
+            self._hour_ends = now + _HOUR_SECONDS
+        instances = (one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1))
+        heard = [one for one in instances if self._taken_over[one] < _REPORTS_COUNT]
+        counts = take_over(self._redis, self._chain, heard)
+        self._taken_over += counts
+        if counts:
+            _log.info("took over refusals of agents count=%d", counts.total())
 
     def _trim(self) -> None:
         count = self._redis.call("XLEN", keys.AUDIT)

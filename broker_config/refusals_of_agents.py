@@ -23,13 +23,13 @@ _BEGINNING = "0-0"
 _Report = tuple[str, dict[str, str]]
 
 
-def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> int:
-    """Enter what these agents have reported since the last time; answers how many reports that were.
+def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> Counter[str]:
+    """Enter what these agents have reported since the last time; answers how many reports of each that were.
 
     Raises:
         RedisUnreachable, RedisRefused, Refused: the rest is taken over later.
     """
-    count = 0
+    counts: Counter[str] = Counter()
     for first in range(0, len(instance_ids), _CHUNK_COUNT):
         chunk = instance_ids[first : first + _CHUNK_COUNT]
         seen = redis.call("HMGET", keys.AUDIT_FOLDED, *chunk)
@@ -43,8 +43,8 @@ def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> i
             if reports:
                 guard = (instance_id, (before or b"").decode(), reports[-1][0])
                 if chain.append(list(_entries(instance_id, reports)), [guard]):
-                    count += len(reports)
-    return count
+                    counts[instance_id] += len(reports)
+    return counts
 
 
 def _reports(items: Sequence[Any]) -> Iterator[_Report]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from integration.audit.conftest import Entry
 
+from cloud_assistant.beat import audit_keeping
 from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.audit_anchor import anchor_path, read_anchor
@@ -170,13 +172,13 @@ def test_what_agents_refused_is_taken_over_once_by_however_many(
     assistant.add_instance("i-2")
     report(redis, "i-1", "SignatureInvalid", "forged", execution_id="t-1.0@i-1")
     chains = [chain_of(redis, settings) for _ in range(3)]
-    counts = [take_over(redis, chain, ["i-1", "i-2"]) for chain in (*chains, *chains)]
+    counts = [take_over(redis, chain, ["i-1", "i-2"]).total() for chain in (*chains, *chains)]
     assert sum(counts) == 1
     [refused] = [one for one in entered() if one.who.kind == "agent"]
     assert (refused.who.name, refused.code, refused.what) == ("i-1", "SignatureInvalid", "t-1.0@i-1")
     assert refused.facts == {"Info": "forged"}
     report(redis, "i-1", "SignatureInvalid", "forged", execution_id="t-1.0@i-1")
-    assert take_over(redis, chains[0], ["i-1", "i-2"]) == 1
+    assert take_over(redis, chains[0], ["i-1", "i-2"]) == {"i-1": 1}
 
 
 def test_a_report_that_another_takes_over_at_the_same_time_is_not_entered_twice(
@@ -196,10 +198,33 @@ def test_a_flood_of_an_agent_is_counted_and_not_entered_one_by_one(
 ) -> None:
     assistant.add_instance("i-1")
     redis.pipeline([("XADD", keys.refusals("i-1"), "*", "code", "SignatureInvalid")] * 500)
-    assert take_over(redis, chain_of(redis, settings), ["i-1"]) == 500
+    assert take_over(redis, chain_of(redis, settings), ["i-1"]) == {"i-1": 500}
     refused = [one for one in entered() if one.who.kind == "agent"]
     assert len(refused) == 21
     assert refused[-1].facts == {"SignatureInvalid": "480"}
+
+
+def test_an_agent_that_reports_without_end_is_heard_out_once_an_hour(
+    assistant: Assistant, redis: Redis, settings: Settings, entered: Entered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assistant.add_instance("i-1")
+    assistant.add_instance("i-2")
+    now = [1_000.0]
+    monkeypatch.setattr(audit_keeping, "monotonic_seconds", lambda: now[0])
+    keeper = AuditKeeper(redis, chain_of(redis, settings), settings)
+
+    def entries_after(seconds: float) -> Counter[str]:
+        now[0] += seconds
+        redis.pipeline([("XADD", keys.refusals("i-1"), "*", "code", "SignatureInvalid")] * 19)
+        report(redis, "i-2", "SignatureInvalid", "forged", execution_id="t-1.0@i-2")
+        keeper.work()
+        return Counter(one.who.name for one in entered() if one.who.kind == "agent")
+
+    assert entries_after(0) == {"i-1": 19, "i-2": 1}
+    assert entries_after(5) == {"i-1": 38, "i-2": 2}
+    assert entries_after(5) == {"i-1": 38, "i-2": 3}
+    # What it had to say meanwhile is counted.
+    assert entries_after(3_600) == {"i-1": 38 + 21, "i-2": 4}
 
 
 def test_what_is_removed_for_its_age_is_stated_and_the_rest_stays_verifiable(
