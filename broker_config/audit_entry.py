@@ -32,9 +32,10 @@ class Outcome(StrEnum):
 class Who(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who did it and from where."""
 
-    #: ``local``: a person or program with access to Redis; ``access-key``; ``agent``; ``beat``; ``unknown``.
+    #: ``local``: a person or program with access to Redis; ``access-key``; ``activation``: a machine that registers
+    #: with one; ``agent``; ``beat``; ``unknown``.
     kind: str
-    #: The user's name on that machine, the access key's id, or the instance's id.
+    #: The user's name on that machine, or the id of the access key, the activation or the instance.
     name: str = ""
     role: str = ""
     #: The name of the machine, or the address that a request came from.
