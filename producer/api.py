@@ -4,12 +4,14 @@ Typed results; every error is an exception of ``broker_config.errors`` whose ``c
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
+from ..broker_config.errors import NotFound, Refused
 from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, load_targets, status_of
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
@@ -109,7 +111,7 @@ class Assistant:
             self._limits,
             name=name,
             type=type,
-            content=_bytes(content),
+            content=content.encode() if isinstance(content, str) else content,
             description=description,
             working_directory=working_directory,
             timeout_seconds=timeout_seconds,
@@ -186,7 +188,7 @@ class Assistant:
         its output.
         """
         chosen = with_secrets(options or RunOptions(), secret_parameters)
-        script = _bytes(content)
+        script = content.encode() if isinstance(content, str) else content
         with self.auditing.refusals("RunCommand", digest=digest(script), UserName=chosen.username) as change:
             command = command_library.build_command(
                 self._limits,
@@ -204,8 +206,6 @@ class Assistant:
                 resource_group_id=chosen.resource_group_id,
                 kept=keep_command,
             )
-            if keep_command and not client_token:
-                self._create_command(command)
             return self._invoke(command, targets, chosen, change, client_token, stored=keep_command)
 
     def send_file(self, request: FileRequest, targets: Targets) -> Invoked:
@@ -347,8 +347,6 @@ class Assistant:
         change.facts.update(CommandId=command.command_id, **named_targets(chosen))
 
         def act() -> dict[str, str]:
-            if token and change.action == "RunCommand" and command.kept:
-                self._create_command(command)
             prepared = prepare(
                 command,
                 options,
@@ -367,11 +365,13 @@ class Assistant:
                 invocation, order = timed.check(invocation, order, is_within_given=within_given)
             enter = self.auditing.entering(change, invocation.invoke_id)
             dispatch = partial(self._dispatcher.create, invocation, order, chosen, prepared.secrets, enter=enter)
+            with self._kept(command) if stored and change.action == "RunCommand" else nullcontext():
+                if timed is not None:
+                    dispatch()
+                else:
+                    self._recent.make(StoredInvocation(record=invocation), chosen, dispatch)
             if timed is not None:
-                dispatch()
                 timed.begin(invocation, order, chosen, prepared.secrets)
-            else:
-                self._recent.make(StoredInvocation(record=invocation), chosen, dispatch)
             return {"InvokeId": invocation.invoke_id, "CommandId": command.command_id}
 
         asked: dict[str, object] = {}
@@ -379,6 +379,16 @@ class Assistant:
             asked = {"command": client_tokens.without_id(command), "targets": chosen, "options": repr(options)}
         answer = client_tokens.once(self.redis, scope=change.action, token=token, parameters=asked, act=act)
         return Invoked(answer["InvokeId"], answer["CommandId"], len(chosen))
+
+    @contextmanager
+    def _kept(self, command: Command) -> Iterator[None]:
+        """Put the command of a run into the library; it goes again when the run is refused."""
+        self._create_command(command)
+        try:
+            yield
+        except (NotFound, Refused):
+            self.delete_command(command.command_id)
+            raise
 
     def _create_command(self, command: Command) -> str:
         named = {"CommandName": command.name, "UserName": command.username}
@@ -388,7 +398,3 @@ class Assistant:
     def _settle_if_over(self, invoke_id: str) -> None:
         stored = load_invocation(self.redis, invoke_id)
         settle(self.redis, stored, status_of(self.redis, stored))
-
-
-def _bytes(content: bytes | str) -> bytes:
-    return content.encode() if isinstance(content, str) else content
