@@ -169,6 +169,23 @@ def modify(
             raise _unknown(command_id)
 
 
+def change_tags(redis: Redis, command_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:
+    """Replace a command's tags by what ``to`` makes of them; false when there is none."""
+
+    def with_tags(record: bytes | None, after: tagging.Tags) -> bytes:
+        return encode(msgspec.structs.replace(decode_command(record or b""), tags=dict(after)))
+
+    return tagging.change(
+        redis,
+        KIND,
+        command_id,
+        (keys.command(command_id), "record"),
+        to,
+        tags_in=lambda record: decode_command(record).tags if record else None,
+        with_tags=with_tags,
+    )
+
+
 def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None:
     """Delete a command; refused while an invocation of it is unfinished.
 

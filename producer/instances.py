@@ -1,6 +1,6 @@
 """The registered instances and what their agents last said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -83,17 +83,31 @@ def modify(
     Raises:
         NotFound: no such instance.
     """
-    before = load(redis, instance_id)
-    fields: dict[str, Argument] = {}
+    load(redis, instance_id)
+    checked = None if tags is None else validation.tags(tags)
     if name is not None:
-        fields["name"] = name
-    if tags is not None:
-        fields["tags"] = msgspec.json.encode(validation.tags(tags))
-    if fields:
-        register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=False)
-    if tags is not None:
-        tagging.replace(redis, KIND, instance_id, before.tags, tags)
+        register_instance(redis, instance_id, {"name": name}, now_ms=now_ms(), must_be_new=False)
+    if checked is not None:
+        change_tags(redis, instance_id, lambda _: checked)
     return load(redis, instance_id)
+
+
+def change_tags(redis: Redis, instance_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:
+    """Replace an instance's tags by what ``to`` makes of them; false when it is not registered."""
+    return tagging.change(
+        redis,
+        KIND,
+        instance_id,
+        (keys.profile(instance_id), "tags"),
+        to,
+        tags_in=decode_tags,
+        with_tags=lambda _, after: msgspec.json.encode(after),
+    )
+
+
+def decode_tags(field: bytes | str | None) -> dict[str, str]:
+    """Read the field of a profile that holds the tags."""
+    return msgspec.json.decode(field, type=dict[str, str]) if field else {}
 
 
 def remove(redis: Redis, instance_id: str) -> StoredInstance:
@@ -103,7 +117,7 @@ def remove(redis: Redis, instance_id: str) -> StoredInstance:
         NotFound: no such instance.
     """
     stored = load(redis, instance_id)
-    tagging.replace(redis, KIND, instance_id, stored.tags, {})
+    change_tags(redis, instance_id, lambda _: {})
     redis.pipeline_or_raise(
         [
             ("ZREM", keys.INSTANCES, instance_id),
@@ -191,7 +205,7 @@ def _stored(
         instance_id=instance_id,
         name=known.get("name", "") or report.get("hostname", ""),
         registered_ms=int(known.get("registered_ms") or 0),
-        tags=msgspec.json.decode(known["tags"], type=dict[str, str]) if known.get("tags") else {},
+        tags=decode_tags(known.get("tags")),
         activation_id=known.get("activation_id", ""),
         activation_machine=known.get("activation_machine", ""),
         # Whoever set it, an empty reason too keeps work away.

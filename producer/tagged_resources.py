@@ -1,17 +1,16 @@
 """Tags on things that exist already: commands, invocations, instances."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.functions.function_library import fcall, run
-from ..broker_config.functions.instances import register_instance
-from ..broker_config.records import Command, Invocation, decode_command, decode_invocation
+from ..broker_config.records import Invocation, decode_command, decode_invocation
 from ..broker_config.redis_client import Redis
-from . import command_library, instances, tagging, targets, validation
+from . import command_library, instances, targets, validation
 from .activations import Activation, decode_activation
 
 #: A key given afterwards may be longer than one given at creation.
@@ -52,15 +51,21 @@ def change(redis: Redis, kind: str, ids: Sequence[str], to: Change) -> None:
         for one in ids:
             if one.startswith("i-"):
                 raise Refused(f"{one} is not a managed instance; use ResourceType=instance", code=_NOT_SUPPORTED)
+
+    def within_quota(one: str, before: Mapping[str, str]) -> dict[str, str]:
+        after = to(before)
+        if len(after) > validation.TAGS_COUNT:
+            raise Refused(
+                f"{one} would have {len(after)} tags; at most {validation.TAGS_COUNT}", code="QuotaExceed.Tags"
+            )
+        return after
+
     for one, before in zip(ids, tags_of(redis, kind, ids), strict=True):
         if before is None:
             raise NotFound(f"there is no {kind} {one}", code="InvalidResourceId.NotFound")
-        if len(to(before)) > validation.TAGS_COUNT:
-            raise Refused(
-                f"{one} would have {len(to(before))} tags; at most {validation.TAGS_COUNT}", code="QuotaExceed.Tags"
-            )
+        within_quota(one, before)
     for one in ids:
-        _KINDS[kind][1](redis, one, to)
+        _KINDS[kind][1](redis, one, partial(within_quota, one))
 
 
 def tagged_ids(redis: Redis, kind: str, wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
@@ -98,14 +103,12 @@ def _carries(tags: Mapping[str, str], wanted: Mapping[str, Sequence[str] | None]
 
 def _instance_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HMGET", keys.profile(one), "registered_ms", "tags") for one in ids])
-    return [msgspec.json.decode(tags, type=Tags) if tags else ({} if known else None) for known, tags in replies]
+    return [instances.decode_tags(tags) if known or tags else None for known, tags in replies]
 
 
 def _change_instance(redis: Redis, instance_id: str, to: Change) -> None:
-    before = _instance_tags(redis, [instance_id])[0] or {}
-    after = to(before)
-    register_instance(redis, instance_id, {"tags": msgspec.json.encode(after)}, now_ms=now_ms(), must_be_new=False)
-    tagging.replace(redis, instances.KIND, instance_id, before, after)
+    if not instances.change_tags(redis, instance_id, to):
+        raise _gone(instance_id)
 
 
 def _command_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
@@ -114,8 +117,8 @@ def _command_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
 
 
 def _change_command(redis: Redis, command_id: str, to: Change) -> None:
-    before, after = _replace(redis, keys.command(command_id), decode_command, to)
-    tagging.replace(redis, command_library.KIND, command_id, before, after)
+    if not command_library.change_tags(redis, command_id, to):
+        raise _gone(command_id)
 
 
 def _invocation_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
@@ -136,20 +139,21 @@ def _change_activation(redis: Redis, activation_id: str, to: Change) -> None:
     _replace(redis, keys.activation(activation_id), decode_activation, to)
 
 
-def _replace(
-    redis: Redis, key: str, decode: Callable[[bytes], Command | Invocation | Activation], to: Change
-) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Change the tags in a record that nobody else changed meanwhile; answers them as they were and as they are."""
+def _replace(redis: Redis, key: str, decode: Callable[[bytes], Invocation | Activation], to: Change) -> None:
+    """Change the tags in a record that nobody else changed meanwhile; no index knows them."""
     while True:
         seen = redis.call("HGET", key, "record")
         if seen is None:
-            raise NotFound("it is gone since", code="InvalidResourceId.NotFound")
+            raise _gone(key.rpartition(":")[2])
         record = decode(seen)
-        after = to(record.tags)
         # The function replaces any record that is still the one that was read.
-        changed = msgspec.json.encode(msgspec.structs.replace(record, tags=after))
+        changed = msgspec.json.encode(msgspec.structs.replace(record, tags=to(record.tags)))
         if run(redis, fcall("ca_modify_command", [key], [seen, changed])) == b"ok":
-            return record.tags, after
+            return
+
+
+def _gone(resource_id: str) -> NotFound:
+    return NotFound(f"{resource_id} is gone since", code="InvalidResourceId.NotFound")
 
 
 _NOT_SUPPORTED = "InvalidResourceId.NotSupported"

@@ -1,0 +1,93 @@
+"""Tags that are changed at the same moment: none is lost, and the index says of each thing what the thing says."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.tags import replace_tags
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer import tagging
+from harness.redis_server import RedisServer
+
+COMMAND = {"Name": "n", "Type": "RunShellScript", "CommandContent": "ZWNobyAx"}
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as made:
+        made.assistant.add_instance("i-1")
+        yield made
+
+
+def resource(gateway: WholeGateway, kind: str) -> dict[str, str]:
+    made = "i-1" if kind == "instance" else gateway.call("CreateCommand", COMMAND)[1]["CommandId"]
+    return {"ResourceType": kind, "ResourceId.1": made}
+
+
+def tags(gateway: WholeGateway, of: Mapping[str, str]) -> set[str]:
+    _, answer = gateway.call("ListTagResources", of)
+    return {one["TagKey"] for one in answer["TagResources"]["TagResource"]}
+
+
+def indexed(gateway: WholeGateway, of: Mapping[str, str], key: str, value: str = "v") -> bool:
+    names = keys.tag(of["ResourceType"], key, value), keys.tag_key(of["ResourceType"], key)
+    found = [gateway.assistant.redis.call("SISMEMBER", name, of["ResourceId.1"]) for name in names]
+    assert len(set(found)) == 1
+    return bool(found[0])
+
+
+@pytest.mark.parametrize("kind", ["instance", "command"])
+def test_none_of_many_tags_given_at_the_same_moment_is_lost(gateway: WholeGateway, kind: str) -> None:
+    of = resource(gateway, kind)
+    given = [f"k{number}" for number in range(20)]
+
+    def give(key: str) -> int:
+        return gateway.call("TagResources", {**of, "Tag.1.Key": key, "Tag.1.Value": "v"})[0]
+
+    with ThreadPoolExecutor(10) as threads:
+        assert set(threads.map(give, given)) == {200}
+    assert tags(gateway, of) == set(given)
+    assert all(indexed(gateway, of, key) for key in given)
+    # The twenty-first is refused whoever else is at it.
+    assert gateway.call("TagResources", {**of, "Tag.1.Key": "more"})[1]["Code"] == "QuotaExceed.Tags"
+
+
+@pytest.mark.parametrize("kind", ["instance", "command"])
+def test_a_change_that_comes_in_between_is_taken_into_account(
+    gateway: WholeGateway, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = resource(gateway, kind)
+    replace = replace_tags
+    between: list[Callable[[], object]] = [
+        lambda: gateway.call("TagResources", {**of, "Tag.1.Key": "other", "Tag.1.Value": "v"})
+    ]
+
+    def replace_late(redis: Redis, *what: object, **more: object) -> str:
+        if between:
+            between.pop()()
+        return replace(redis, *what, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tagging, "replace_tags", replace_late)
+    assert gateway.call("TagResources", {**of, "Tag.1.Key": "one", "Tag.1.Value": "v"})[0] == 200
+    assert tags(gateway, of) == {"one", "other"}
+    assert gateway.call("UntagResources", {**of, "TagKey.1": "other"})[0] == 200
+    assert (indexed(gateway, of, "one"), indexed(gateway, of, "other")) == (True, False)
+
+
+def test_tags_make_no_instance_of_one_that_was_removed_meanwhile(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = replace_tags
+
+    def replace_late(redis: Redis, *what: object, **more: object) -> str:
+        redis.pipeline_or_raise([("DEL", keys.profile("i-1")), ("ZREM", keys.INSTANCES, "i-1")])
+        return replace(redis, *what, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tagging, "replace_tags", replace_late)
+    _, answer = gateway.call("TagResources", {"ResourceType": "instance", "ResourceId.1": "i-1", "Tag.1.Key": "k"})
+    assert answer["Code"] == "InvalidResourceId.NotFound"
+    assert gateway.call("DescribeInstances")[1]["TotalCount"] == 0
