@@ -16,7 +16,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from . import validation
 from .command_library import has_tags, like
-from .paging import Page, PageRequest, read_page
+from .paging import Page, PageRequest, page_of_list, read_page
 from .shapes import Shape
 
 ACTIVATIONS_COUNT = 5_000
@@ -128,9 +128,8 @@ def create(
 def describe(redis: Redis, wanted: ActivationFilter, page: PageRequest) -> Page[StoredActivation]:
     """List activations, newest first."""
     if wanted.activation_id:
-        page.check()
         found = [one for one in _load_all(redis, [wanted.activation_id]) if one is not None and _matches(one, wanted)]
-        return Page(found, len(found), "", 1, page.count)
+        return page_of_list(found, page, repr(wanted))
     return read_page(
         redis,
         keys.ACTIVATIONS,

@@ -16,7 +16,7 @@ from ..broker_config.settings_table import LimitSettings
 from ..broker_config.signing import MasterKeys
 from . import script_parameters, tagging, validation
 from .command_seal import check_seal, sealed
-from .paging import Page, PageRequest, read_page
+from .paging import Page, PageRequest, page_of_list, read_page
 from .secret_parameters import check_declared
 from .visibility import EVERYTHING, Visible
 
@@ -216,9 +216,8 @@ def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[Sto
     if wanted.type:
         validation.script_type(wanted.type)
     if wanted.command_id:
-        page.check()
         found = [one for one in _load_all(redis, [wanted.command_id]) if one is not None and _matches(one, wanted)]
-        return Page(found, len(found), "", 1, page.count)
+        return page_of_list(found, page, repr(wanted))
     filtered = wanted != CommandFilter()
     return read_page(
         redis,

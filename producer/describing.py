@@ -24,7 +24,17 @@ from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status, legacy_record_status
 from .command_library import has_tags, like
 from .invocation_batches import ListedTargets, batches, statuses_of
-from .paging import Page, PageRequest, make_token, read_page, read_page_by_name, read_token, walk
+from .paging import (
+    Page,
+    PageRequest,
+    first_in_list,
+    make_token,
+    page_of_list,
+    read_page,
+    read_page_by_name,
+    read_token,
+    walk,
+)
 from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
@@ -108,9 +118,8 @@ def _matching_invocations(
         return _matches(one, wanted) and _is_visible(one, wanted.visible, targets)
 
     if wanted.invoke_id:
-        page.check()
         found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one)]
-        return Page(found, len(found), "", 1, page.count)
+        return page_of_list(found, page, repr(wanted))
     if wanted.instance_id:
         return _once_each(
             read_page(redis, keys.instance_history(wanted.instance_id), page, load, keep=matches, filters=repr(wanted))
@@ -250,12 +259,10 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
     if wanted.record_status:
         states = execution_states(redis, stored, targets)
         targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
-    first = _first_of(page, wanted)
-    pairs = latest_executions(redis, stored, targets[first : first + page.count])
-    items = [DescribedResult(row, stored) for row in load_rows(redis, pairs) if row is not None]
-    more = first + page.count < len(targets)
-    token = _place_token(first + page.count, wanted) if page.by_token and more else ""
-    return Page(items, len(targets), token, page.number, page.count)
+    shown = page_of_list(targets, page, repr(wanted))
+    rows = load_rows(redis, latest_executions(redis, stored, shown.items))
+    items = [DescribedResult(row, stored) for row in rows if row is not None]
+    return Page(items, shown.total_count, shown.next_token, page.number, page.count)
 
 
 def _history_of_invocation(
@@ -267,7 +274,7 @@ def _history_of_invocation(
     )
     firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
     pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
-    first = _first_of(page, wanted)
+    first = first_in_list(page, repr(wanted))
     items: list[DescribedResult] = []
     position = first
     while position < len(pairs) and len(items) < page.count:
@@ -278,7 +285,7 @@ def _history_of_invocation(
                 items.append(DescribedResult(row, stored))
                 if len(items) == page.count:
                     break
-    token = _place_token(position, wanted) if page.by_token and position < len(pairs) else ""
+    token = make_token(f"{position} -", repr(wanted)) if page.by_token and position < len(pairs) else ""
     return Page(items, len(pairs), token, page.number, page.count)
 
 
@@ -303,7 +310,7 @@ def _results_over_invocations(
     """Results of one invocation after another, newest invocation first, targets in their order."""
     page.check().check_walk()
     matches = _result_matcher(wanted)
-    skip = 0 if page.by_token else (page.number - 1) * page.size
+    skip = 0 if page.by_token else page.first
     start, inside = _read_result_position(page.next_token, wanted)
     items: list[DescribedResult] = []
     position = ""
@@ -360,15 +367,3 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
 
 def _has_status(state: str, wanted: ResultFilter) -> bool:
     return not wanted.record_status or wanted.record_status in (state, legacy_record_status(state))
-
-
-def _first_of(page: PageRequest, wanted: ResultFilter) -> int:
-    if not page.by_token:
-        return (page.number - 1) * page.size
-    place = read_token(page.next_token, repr(wanted))
-    return int(place[0]) if place else 0
-
-
-def _place_token(place: int, wanted: ResultFilter) -> str:
-    """A token for a place in a fixed list."""
-    return make_token(f"{place} -", repr(wanted))

@@ -14,7 +14,7 @@ from ..broker_config.redis_connection import Argument
 from ..broker_config.reported_values import decimal_number
 from . import tagging, validation
 from .command_library import has_tags, like
-from .paging import Page, PageRequest, read_page
+from .paging import Page, PageRequest, page_of_list, read_page
 from .visibility import EVERYTHING, Visible
 
 KIND = "instance"
@@ -167,9 +167,8 @@ def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance |
 def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[StoredInstance]:
     """List instances, newest registration first; unknown ids are simply missing from the list."""
     if wanted.instance_ids:
-        page.check()
-        found = [one for one in load_all(redis, wanted.instance_ids) if one is not None and _matches(one, wanted)]
-        return Page(found, len(found), "", 1, max(page.count, len(found)))
+        named = load_all(redis, list(dict.fromkeys(wanted.instance_ids)))
+        return page_of_list([one for one in named if one is not None and _matches(one, wanted)], page, repr(wanted))
     filtered = wanted != InstanceFilter()
     return read_page(
         redis,

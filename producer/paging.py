@@ -23,6 +23,8 @@ FILTERED_COUNT_MAX = 1_000
 #: Where a page number means reading all that comes before, it reaches so far; a token reaches everything.
 WALKED_COUNT_MAX = 10_000
 _BATCH_COUNT = 100
+#: A page that begins further down is past the end of any index; Redis refuses numbers beyond 64 bits.
+_FURTHEST_COUNT = 2**40
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,11 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         """How many items the page holds at most."""
         return (self.max_results or self.size) if self.by_token else self.size
+
+    @property
+    def first(self) -> int:
+        """How many items lie before a page by number."""
+        return min((self.number - 1) * self.size, _FURTHEST_COUNT)
 
     def check(self) -> "PageRequest":
         """Refuse values outside of the API's limits."""
@@ -101,7 +108,7 @@ def read_page(
     """
     request.check()
     if keep is None and not request.by_token:
-        first = (request.number - 1) * request.size
+        first = request.first
         members, total_count = redis.pipeline_or_raise(
             [("ZREVRANGE", index, first, first + request.size - 1), ("ZCARD", index)]
         )
@@ -120,7 +127,7 @@ def read_page(
             items.append(item)
             last = position
         return Page(items, 0, "", 1, request.count)
-    first = (request.number - 1) * request.size
+    first = request.first
     found = []
     for _, item in matching:
         found.append(item)
@@ -128,6 +135,28 @@ def read_page(
         if len(found) > max(first + request.size, FILTERED_COUNT_MAX):
             break
     return Page(found[first : first + request.size], len(found), "", request.number, request.size)
+
+
+def page_of_list(found: Sequence[Item], request: PageRequest, filters: str = "") -> Page[Item]:
+    """Cut one page out of items that are all at hand, as ``read_page`` does for an index."""
+    request.check()
+    first = first_in_list(request, filters)
+    token = list_token(first, len(found), request, filters)
+    return Page(list(found[first : first + request.count]), len(found), token, request.number, request.count)
+
+
+def first_in_list(request: PageRequest, filters: str) -> int:
+    """Where a page begins in a fixed list."""
+    if not request.by_token:
+        return request.first
+    place = read_token(request.next_token, filters)
+    return int(place[0]) if place else 0
+
+
+def list_token(first: int, total_count: int, request: PageRequest, filters: str) -> str:
+    """The token for what follows in a fixed list after a page that begins at ``first``."""
+    end = first + request.count
+    return make_token(f"{end} -", filters) if request.by_token and end < total_count else ""
 
 
 def read_page_by_name(
@@ -139,7 +168,7 @@ def read_page_by_name(
 ) -> Page[Item]:
     """Read one page by number, where a name alone tells what matches: only what is shown is loaded."""
     request.check().check_walk()
-    first = (request.number - 1) * request.size
+    first = request.first
     needed_count = max(first + request.size, FILTERED_COUNT_MAX) + 1
     names: list[str] = []
     for start in range(0, 2 * WALKED_COUNT_MAX, FILTERED_COUNT_MAX):

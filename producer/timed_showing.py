@@ -177,8 +177,7 @@ def history(redis: Redis, invoke_id: str, page: PageRequest) -> Page[FiringView]
     """
     page.check()
     load_timed(redis, invoke_id)
-    first = (page.number - 1) * page.size
-    firings = latest_firings(redis, invoke_id, first, page.size)
+    firings = latest_firings(redis, invoke_id, page.first, page.size)
     targets = load_targets(redis, invoke_id)
     views = [_view(redis, firing, targets) for firing in firings]
     return Page(views, redis.call("ZCARD", keys.firings(invoke_id)), "", page.number, page.size)

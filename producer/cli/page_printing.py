@@ -33,7 +33,7 @@ def print_page(
 
 def note_on_page(call: Call, found: Page[Any], page: PageRequest, noun: str) -> None:
     """Tell a person how much is not shown and how to see it; silent when everything is."""
-    first = (page.number - 1) * page.size
+    first = page.first
     last = first + len(found.items)
     if found.total_count > last:
         call.say(f"{first + 1} to {last} of {counted(found.total_count, noun)}; --page {page.number + 1} shows more")

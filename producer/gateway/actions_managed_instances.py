@@ -8,7 +8,7 @@ from .. import activations, instances
 from ..api import Assistant
 from ..command_library import has_tags, like
 from ..instances import StoredInstance
-from ..paging import Page, read_page
+from ..paging import page_of_list, read_page
 from ..shapes import Shape
 from ..visibility import Visible
 from .actions import Action, Call, Fields
@@ -41,9 +41,10 @@ class ManagedInstanceActions:
         ids = counted_instance_ids_of(call, most=INSTANCES_COUNT)
         redis = self._assistant.redis
         matches = _matcher_of(call, visible_to(call, redis))
+        filters = repr(sorted(call.parameters.business_values.items() - _paging_values(call)))
         if ids:
-            found = [one for one in instances.load_all(redis, ids) if one is not None and matches(one)]
-            page = Page(found, len(found), "", 1, max(page_request.size, len(found)))
+            named = [one for one in instances.load_all(redis, ids) if one is not None and matches(one)]
+            page = page_of_list(named, page_request, filters)
         else:
             page = read_page(
                 redis,
@@ -51,7 +52,7 @@ class ManagedInstanceActions:
                 page_request,
                 lambda some: instances.load_all(redis, some),
                 keep=matches,
-                filters=repr(sorted(call.parameters.business_values.items() - _paging_values(call))),
+                filters=filters,
             )
         shapes = [managed_instance_shape(one) for one in page.items]
         return {**page_fields(page, call.caller), "Instances": shapes}

@@ -42,6 +42,50 @@ def test_files_are_found_by_name_on_the_first_page(gateway: WholeGateway, by: di
     assert (answer["TotalCount"], answer["Invocations"]["Invocation"]) == (0, [])
 
 
+def listed(gateway: WholeGateway, action: str, asked: dict[str, str]) -> list[str]:
+    """Ids that an answer lists, wherever it has its list."""
+    status, answer = gateway.call(action, asked)
+    assert status == 200, answer
+    (found,) = (value for name, value in answer.items() if name in ("Instances", "Commands", "Invocations"))
+    entries = found if isinstance(found, list) else next(iter(found.values()))
+    return [one.get("InstanceId") or one.get("InvokeId") or one["CommandId"] for one in entries]
+
+
+@pytest.mark.parametrize(
+    ("action", "named"),
+    [
+        ("DescribeInstances", {"InstanceIds": '["mi-1", "mi-2", "mi-1", "mi-3", "mi-absent"]'}),
+        ("DescribeManagedInstances", {f"InstanceId.{number}": f"mi-{number}" for number in range(1, 4)}),
+    ],
+)
+def test_what_is_named_comes_in_pages_like_everything_else(
+    gateway: WholeGateway, action: str, named: dict[str, str]
+) -> None:
+    pages = [listed(gateway, action, {**named, "PageSize": "2", "PageNumber": str(number)}) for number in (1, 2, 3)]
+    assert pages == [["mi-1", "mi-2"], ["mi-3"], []]
+    _, answer = gateway.call(action, {**named, "PageSize": "2", "PageNumber": "2"})
+    assert (answer["TotalCount"], answer["PageNumber"], answer["PageSize"]) == (3, 2, 2)
+    _, answer = gateway.call(action, {**named, "MaxResults": "2"})
+    assert listed(gateway, action, {**named, "MaxResults": "2", "NextToken": answer["NextToken"]}) == ["mi-3"]
+
+
+def test_one_thing_by_its_id_is_on_the_first_page_alone(gateway: WholeGateway) -> None:
+    # A client that asks for pages until one is empty would never end.
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "KeepCommand": "true"}
+    _, made = gateway.call("RunCommand", run)
+    for action, name in (("DescribeCommands", "CommandId"), ("DescribeInvocations", "InvokeId")):
+        assert listed(gateway, action, {name: made[name]}) == [made[name]]
+        assert listed(gateway, action, {name: made[name], "PageNumber": "2"}) == []
+
+
+@pytest.mark.parametrize(
+    "action", ["DescribeCommands", "DescribeInvocations", "DescribeSendFileResults", "DescribeActivations"]
+)
+def test_a_page_far_beyond_the_end_is_empty(gateway: WholeGateway, action: str) -> None:
+    # Redis refuses numbers of more than 64 bits, which is no failure of the store.
+    assert gateway.call(action, {"PageNumber": "9" * 18, "PageSize": "50"})[0] == 200
+
+
 @pytest.mark.parametrize("page", [{"PageSize": "2"}, {"MaxResults": "2"}])
 def test_no_instance_is_counted_in_a_state_that_none_is_ever_in(gateway: WholeGateway, page: dict[str, str]) -> None:
     status, answer = gateway.call("DescribeInstances", {"Status": "Starting", **page})
