@@ -22,13 +22,14 @@ from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle
 from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
-from . import client_tokens, command_library, describing, file_delivery, instances, stopping
+from . import client_tokens, command_library, file_delivery, instances, stopping
 from .announced_rows import AnnouncedRows
 from .announcements import Announcements, Box
 from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
 from .command_seal import check_seal
-from .describing import DescribedInvocation, DescribedResult, InvocationFilter, ResultFilter
+from .describing import DescribedInvocation, InvocationFilter, describe_invocations
+from .describing_results import DescribedResult, ResultFilter, describe_results
 from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
 from .invoked import Finished, Invoked
@@ -236,7 +237,7 @@ class Assistant:
         self, wanted: InvocationFilter | None = None, page: PageRequest | None = None, *, with_rows: bool = False
     ) -> Page[DescribedInvocation]:
         """List invocations, newest first; ``with_rows`` loads the latest execution of each target too."""
-        return describing.describe_invocations(
+        return describe_invocations(
             self.redis, wanted or InvocationFilter(), page or PageRequest(), with_rows=with_rows
         )
 
@@ -244,7 +245,7 @@ class Assistant:
         self, wanted: ResultFilter, page: PageRequest | None = None
     ) -> Page[DescribedResult]:
         """List results: of one invocation in the order of its targets, else newest first."""
-        return describing.describe_results(self.redis, wanted, page or PageRequest())
+        return describe_results(self.redis, wanted, page or PageRequest())
 
     def follow(self, invoke_id: str, *, timeout_seconds: float | None = None, live: bool = True) -> Iterator[Event]:
         """Yield what happens to an invocation until its last target has ended.
@@ -361,8 +362,7 @@ class Assistant:
             if timed is not None:
                 if prepared.secrets:
                     require_master(self._master)
-                within_given = bool(options.deliver_within_seconds)
-                invocation, order = timed.check(invocation, order, is_within_given=within_given)
+                invocation, order = timed.check(invocation, order, is_within_given=bool(options.deliver_within_seconds))
             enter = self.auditing.entering(change, invocation.invoke_id)
             dispatch = partial(self._dispatcher.create, invocation, order, chosen, prepared.secrets, enter=enter)
             with self._kept(command) if stored and change.action == "RunCommand" else nullcontext():

@@ -1,46 +1,28 @@
-"""Find invocations and results by what the caller knows of them, page by page."""
+"""Find invocations by what the caller knows of them, page by page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
     execution_states,
     fold,
-    latest_executions,
     latest_executions_of_each,
     load_invocations,
     load_rows,
-    load_targets,
 )
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
-from ..broker_config.states import legacy_invoke_status, legacy_record_status
+from ..broker_config.states import legacy_invoke_status
 from .command_library import has_tags, like
 from .invocation_batches import ListedTargets, batches, statuses_of
-from .paging import (
-    Page,
-    PageRequest,
-    first_in_list,
-    make_token,
-    page_of_list,
-    read_page,
-    read_page_by_name,
-    read_token,
-    walk,
-)
+from .paging import Page, PageRequest, page_of_list, read_page
 from .visibility import EVERYTHING, Visible
-
-#: Rows read in one go.
-_ROWS_COUNT = 100
-#: Executions of file deliveries; they are no results of commands.
-_FILE_PREFIX = "f-"
 
 
 class InvocationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,26 +52,6 @@ class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[ExecutionRow] = ()
 
 
-class ResultFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which results are wanted; empty fields do not filter."""
-
-    invoke_id: str = ""
-    instance_id: str = ""
-    command_id: str = ""
-    record_status: str = ""
-    include_history: bool = False
-    resource_group_id: str = ""
-    tags: Mapping[str, str | None] = {}
-    visible: Visible = EVERYTHING
-
-
-class DescribedResult(msgspec.Struct, frozen=True):
-    """One result and the invocation it belongs to (``None`` when only the row was left)."""
-
-    row: ExecutionRow
-    stored: StoredInvocation | None
-
-
 def describe_invocations(
     redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool
 ) -> Page[DescribedInvocation]:
@@ -117,8 +79,13 @@ def _matching_invocations(
             one, _ = _as_seen(redis, one, targets.of_each([one.stored])[0], wanted.visible)
         return _matches(one, wanted) and _is_visible(one, wanted.visible, targets)
 
+    def runs_on_it(one: DescribedInvocation) -> bool:
+        return not wanted.instance_id or wanted.instance_id in targets.of_each([one.stored])[0]
+
+    if wanted.instance_id and not wanted.visible.instance(wanted.instance_id):
+        return page_of_list([], page, repr(wanted))
     if wanted.invoke_id:
-        found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one)]
+        found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one) and runs_on_it(one)]
         return page_of_list(found, page, repr(wanted))
     if wanted.instance_id:
         return _once_each(
@@ -131,16 +98,6 @@ def _matching_invocations(
         index = keys.INVOCATIONS_TIMED
     narrowed = msgspec.structs.replace(wanted, command_id="", files=False) != InvocationFilter()
     return read_page(redis, index, page, load, keep=matches if narrowed else None, filters=repr(wanted))
-
-
-def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    """List results: of one invocation in the order of its targets, else newest first."""
-    if wanted.invoke_id:
-        return _results_of_invocation(redis, wanted, page)
-    if wanted.instance_id:
-        return _page_of_rows(redis, keys.instance_history(wanted.instance_id), wanted, page)
-    index = keys.command_invocations(wanted.command_id) if wanted.command_id else keys.INVOCATIONS
-    return _results_over_invocations(redis, index, wanted, page)
 
 
 def _describe_each(
@@ -239,131 +196,3 @@ def _once_each(page: Page[DescribedInvocation]) -> Page[DescribedInvocation]:
     for item in page.items:
         seen.setdefault(item.stored.record.invoke_id, item)
     return Page(list(seen.values()), page.total_count, page.next_token, page.number, page.size)
-
-
-def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    page.check()
-    stored = load_invocations(redis, [wanted.invoke_id])[0]
-    if stored is None:
-        # Redis was restarted empty, yet an agent has delivered its result since.
-        if wanted.instance_id:
-            return _page_of_rows(redis, keys.instance_history(wanted.instance_id), wanted, page)
-        return Page([], 0, "", page.number, page.count)
-    if not wanted.visible.command(stored.record.command.command_id):
-        return Page([], 0, "", page.number, page.count)
-    if wanted.include_history and stored.timed:
-        return _history_of_invocation(redis, stored, wanted, page)
-    targets = wanted.visible.instances(load_targets(redis, wanted.invoke_id))
-    if wanted.instance_id:
-        targets = [wanted.instance_id] if wanted.instance_id in targets else []
-    if wanted.record_status:
-        states = execution_states(redis, stored, targets)
-        targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
-    shown = page_of_list(targets, page, repr(wanted))
-    rows = load_rows(redis, latest_executions(redis, stored, shown.items))
-    items = [DescribedResult(row, stored) for row in rows if row is not None]
-    return Page(items, shown.total_count, shown.next_token, page.number, page.count)
-
-
-def _history_of_invocation(
-    redis: Redis, stored: StoredInvocation, wanted: ResultFilter, page: PageRequest
-) -> Page[DescribedResult]:
-    """One result per firing and target, newest firing first."""
-    targets = wanted.visible.instances(
-        one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)
-    )
-    firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
-    pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
-    first = first_in_list(page, repr(wanted))
-    items: list[DescribedResult] = []
-    position = first
-    while position < len(pairs) and len(items) < page.count:
-        chunk = pairs[position : position + page.count]
-        for row in load_rows(redis, chunk):
-            position += 1
-            if row is not None and _has_status(row.state, wanted):
-                items.append(DescribedResult(row, stored))
-                if len(items) == page.count:
-                    break
-    token = make_token(f"{position} -", repr(wanted)) if page.by_token and position < len(pairs) else ""
-    return Page(items, len(pairs), token, page.number, page.count)
-
-
-def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    """Results from an instance's index of execution ids, which its agent writes as well."""
-
-    def load(executions: Sequence[str]) -> list[DescribedResult | None]:
-        own = [one for one in executions if is_execution_of(one, wanted.instance_id)]
-        rows = load_rows(redis, [(wanted.instance_id, one) for one in own])
-        stored = load_invocations(redis, [one.partition(".")[0] for one in own])
-        found = {one: DescribedResult(row, about) for one, row, about in zip(own, rows, stored, strict=True) if row}
-        return [found.get(one) for one in executions]
-
-    if not page.by_token and wanted == ResultFilter(instance_id=wanted.instance_id):
-        return read_page_by_name(redis, index, page, load, lambda name: not name.startswith(_FILE_PREFIX))
-    return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
-
-
-def _results_over_invocations(
-    redis: Redis, index: str, wanted: ResultFilter, page: PageRequest
-) -> Page[DescribedResult]:
-    """Results of one invocation after another, newest invocation first, targets in their order."""
-    page.check().check_walk()
-    matches = _result_matcher(wanted)
-    skip = 0 if page.by_token else page.first
-    start, inside = _read_result_position(page.next_token, wanted)
-    items: list[DescribedResult] = []
-    position = ""
-    found = walk(redis, index, lambda ids: load_invocations(redis, ids), start=start, first_count=page.count + 1)
-    for place, stored in found:
-        targets = load_targets(redis, stored.record.invoke_id)
-        for first in range(inside, len(targets), _ROWS_COUNT):
-            chunk = targets[first : first + _ROWS_COUNT]
-            for offset, row in enumerate(load_rows(redis, latest_executions(redis, stored, chunk))):
-                if row is None or not matches(DescribedResult(row, stored)):
-                    continue
-                if skip:
-                    skip -= 1
-                elif len(items) == page.count:
-                    token = make_token(position, repr(wanted)) if page.by_token else ""
-                    return Page(items, 0, token, page.number, page.count)
-                else:
-                    items.append(DescribedResult(row, stored))
-                    position = f"{place.partition(' ')[0]} {stored.record.invoke_id}/{first + offset + 1}"
-        inside = 0
-    return Page(items, 0, "", page.number, page.count)
-
-
-def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, int]:
-    """Where to go on: just before the invocation that the last page ended in, and how many of its targets are done."""
-    position = read_token(token, repr(wanted))
-    if position is None:
-        return None, 0
-    score, where = position
-    invoke_id, _, done = where.partition("/")
-    # Names of one score come in descending order; "~" sorts after every id, so this invocation comes first again.
-    return (score, invoke_id + "~"), int(done or 0)
-
-
-def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
-    def matches(one: DescribedResult) -> bool:
-        record = one.stored.record if one.stored else None
-        return (
-            wanted.visible.instance(one.row.instance_id)
-            and wanted.visible.command(record.command.command_id if record is not None else one.row.command_id)
-            and (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
-            and not (record is not None and record.file is not None)
-            and (not wanted.command_id or one.row.command_id == wanted.command_id)
-            and _has_status(one.row.state, wanted)
-            and (
-                not wanted.resource_group_id
-                or (record is not None and record.resource_group_id == wanted.resource_group_id)
-            )
-            and (not wanted.tags or (record is not None and has_tags(record.tags, wanted.tags)))
-        )
-
-    return matches
-
-
-def _has_status(state: str, wanted: ResultFilter) -> bool:
-    return not wanted.record_status or wanted.record_status in (state, legacy_record_status(state))

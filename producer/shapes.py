@@ -16,7 +16,8 @@ from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
 from ..broker_config.states import is_final, legacy_record_status
 from .command_library import StoredCommand
-from .describing import DescribedInvocation, DescribedResult
+from .describing import DescribedInvocation
+from .describing_results import DescribedResult
 from .instances import StoredInstance
 
 Shape = dict[str, Any]

@@ -7,7 +7,8 @@ import click
 
 from ...broker_config.clock import iso_seconds
 from ...broker_config.results import ExecutionRow
-from ..describing import DescribedInvocation, ResultFilter
+from ..describing import DescribedInvocation
+from ..describing_results import ResultFilter
 from ..paging import PageRequest
 from .answers import invocation_object
 from .argument_types import Duration

@@ -6,7 +6,7 @@ from ...broker_config.clock import monotonic_seconds
 from ...broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets, status_of
 from ...broker_config.states import is_final, legacy_invoke_status
 from ..api import Assistant
-from ..describing import DescribedResult, ResultFilter
+from ..describing_results import DescribedResult, ResultFilter
 from ..paging import Page
 from ..shapes import Encoding, Shape, result_shape
 from ..visibility import EVERYTHING

@@ -20,7 +20,8 @@ from cloud_assistant.broker_config.ids import execution_id, new_id
 from cloud_assistant.broker_config.records import encode
 from cloud_assistant.broker_config.redis_connection import Argument, Command
 from cloud_assistant.broker_config.states import ExecutionState
-from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
+from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended

@@ -12,7 +12,8 @@ from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.command_library import CommandFilter
-from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
+from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.file_delivery import FileRequest
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest

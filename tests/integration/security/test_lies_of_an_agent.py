@@ -13,7 +13,8 @@ from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.timed import load_timed
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.describing import InvocationFilter, ResultFilter
+from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import Call
