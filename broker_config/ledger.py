@@ -16,7 +16,7 @@ from .overdue import lost_reason
 from .records import Invocation, RepeatMode, decode_invocation
 from .redis_client import Redis
 from .redis_connection import Command
-from .results import ExecutionRow, read_row
+from .results import FIELDS_WITHOUT_OUTPUT, ExecutionRow, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
 from .timed_latest import latest_execution_ids
 
@@ -102,11 +102,16 @@ def load_targets_of_each(redis: Redis, invoke_ids: Sequence[str]) -> list[list[s
     return [[one.decode() for one in reply] for reply in replies]
 
 
-def load_rows(redis: Redis, wanted: Sequence[tuple[str, str]]) -> list[ExecutionRow | None]:
+def load_rows(
+    redis: Redis, wanted: Sequence[tuple[str, str]], *, with_output: bool = True
+) -> list[ExecutionRow | None]:
     """Read ledger rows for (instance id, execution id) pairs; what is overdue is shown as what it amounts to."""
     if not wanted:
         return []
-    return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
+    if with_output:
+        return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
+    replies = redis.pipeline_or_raise([("HMGET", keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
+    return read_rows(redis, wanted, [_named(reply) for reply in replies])
 
 
 def row_commands(wanted: Sequence[tuple[str, str]]) -> list[Command]:
@@ -126,6 +131,12 @@ def read_rows(redis: Redis, wanted: Sequence[tuple[str, str]], replies: Sequence
         overdue_view(row, row.instance_id in alive) if row and is_late else row
         for row, is_late in zip(rows, late, strict=True)
     ]
+
+
+def _named(values: Sequence[bytes | None]) -> list[bytes]:
+    """Give the values of ``FIELDS_WITHOUT_OUTPUT`` their names, as a reply to HGETALL has them."""
+    pairs = zip(FIELDS_WITHOUT_OUTPUT, values, strict=True)
+    return [part for name, value in pairs if value is not None for part in (name.encode(), value)]
 
 
 def overdue_view(row: ExecutionRow, is_connected: bool) -> ExecutionRow:

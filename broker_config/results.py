@@ -111,6 +111,14 @@ def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((whole_number(stream), max(0, whole_number(count))) for stream, _, count in pairs)
 
 
+#: What ``read_fields`` reads of a row but the output, which may be a hundred times as long as all the rest.
+FIELDS_WITHOUT_OUTPUT = (
+    *("state", "command_id", "created_ms", "deadline_ms", "claimed_ms", "stop_ms", "epoch", "boot_id", "history"),
+    *("timeout_seconds", "result_mac", "started_ms", "finished_ms", "exit_code", "signal", "error_code", "error_info"),
+    *("dropped_bytes", "gap_at", "survivors", "left_running", "steps", "notes"),
+)
+
+
 def read_row(execution_id: str, reply: Sequence[bytes]) -> ExecutionRow | None:
     """Read the reply to HGETALL of a ledger row; ``None`` when there is no row.
 

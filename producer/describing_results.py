@@ -1,10 +1,11 @@
 """Find results of executions by what the caller knows of them, page by page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from ..broker_config import keys
+from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
 from ..broker_config.ids import execution_id, split_execution_id
 from ..broker_config.ledger import (
     StoredInvocation,
@@ -22,9 +23,8 @@ from .command_library import has_tags
 from .paging import (
     Page,
     PageRequest,
-    first_in_list,
-    make_token,
     page_of_list,
+    page_of_matches,
     read_page,
     read_page_by_name,
     read_token,
@@ -34,6 +34,8 @@ from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
 _ROWS_COUNT = 100
+#: Firings of a timed invocation read in one go.
+_FIRINGS_COUNT = 100
 #: Executions of file deliveries; they are no results of commands.
 _FILE_PREFIX = "f-"
 
@@ -107,25 +109,44 @@ def _history_of_invocation(
     redis: Redis, stored: StoredInvocation, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
     """One result per firing and target, newest firing first."""
-    targets = wanted.visible.instances(
-        one for one in load_targets(redis, wanted.invoke_id) if wanted.instance_id in ("", one)
-    )
-    firings = [int(one) for one in redis.call("ZREVRANGE", keys.firings(wanted.invoke_id), 0, -1)]
-    pairs = [(one, execution_id(wanted.invoke_id, firing, one)) for firing in firings for one in targets]
-    first = first_in_list(page, repr(wanted))
     matches = _result_matcher(wanted)
-    items: list[DescribedResult] = []
-    position = first
-    while position < len(pairs) and len(items) < page.count:
-        chunk = pairs[position : position + page.count]
-        for row in load_rows(redis, chunk):
-            position += 1
-            if row is not None and matches(DescribedResult(row, stored)):
-                items.append(DescribedResult(row, stored))
-                if len(items) == page.count:
-                    break
-    token = make_token(f"{position} -", repr(wanted)) if page.by_token and position < len(pairs) else ""
-    return Page(items, len(pairs), token, page.number, page.count)
+    invoke_id = stored.record.invoke_id
+    targets = load_targets(redis, invoke_id)
+    start, (_, done_count) = _read_result_position(page.next_token, wanted)
+    newest = start[0] if start else "+inf"
+
+    def matching() -> Iterator[tuple[str, DescribedResult]]:
+        for number, firing in enumerate(_firings(redis, invoke_id, newest)):
+            skipped = done_count if not number and str(firing.due_ms) == newest else 0
+            pairs = [(one, execution_id(invoke_id, firing.due_ms, one)) for one in firing.instances or targets]
+            for first in range(skipped, len(pairs), _ROWS_COUNT):
+                rows = load_rows(redis, pairs[first : first + _ROWS_COUNT], with_output=False)
+                for offset, row in enumerate(rows, first + 1):
+                    if row is not None and matches(one := DescribedResult(row, stored)):
+                        yield f"{firing.due_ms} {invoke_id}/{offset}", one
+
+    return _with_output(redis, page_of_matches(matching(), page, repr(wanted)))
+
+
+def _firings(redis: Redis, invoke_id: str, newest: str) -> Iterator[Firing]:
+    """The firings of a timed invocation that made executions, newest first, from a due time on."""
+    first = 0
+    while True:
+        found = redis.call("ZREVRANGEBYSCORE", keys.firings(invoke_id), newest, "-inf", "LIMIT", first, _FIRINGS_COUNT)
+        rows = load_firings(redis, invoke_id, [int(one) for one in found])
+        yield from (one for one in rows if one.status != FiringStatus.SKIPPED)
+        if len(found) < _FIRINGS_COUNT:
+            return
+        first += _FIRINGS_COUNT
+
+
+def _with_output(redis: Redis, page: Page[DescribedResult]) -> Page[DescribedResult]:
+    """Read what is shown once more, with the output: rows that are only counted are read without."""
+    rows = load_rows(redis, [(one.row.instance_id, one.row.execution_id) for one in page.items])
+    items = [
+        DescribedResult(row, one.stored) if row is not None else one for row, one in zip(rows, page.items, strict=True)
+    ]
+    return msgspec.structs.replace(page, items=items)
 
 
 def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
@@ -146,41 +167,34 @@ def _results_over_invocations(
     redis: Redis, index: str, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
     """Results of one invocation after another, newest invocation first, targets in their order."""
-    page.check().check_walk()
     matches = _result_matcher(wanted)
-    skip = 0 if page.by_token else page.first
-    start, inside = _read_result_position(page.next_token, wanted)
-    items: list[DescribedResult] = []
-    position = ""
-    found = walk(redis, index, lambda ids: load_invocations(redis, ids), start=start, first_count=page.count + 1)
-    for place, stored in found:
-        targets = load_targets(redis, stored.record.invoke_id)
-        for first in range(inside, len(targets), _ROWS_COUNT):
-            chunk = targets[first : first + _ROWS_COUNT]
-            for offset, row in enumerate(load_rows(redis, latest_executions(redis, stored, chunk))):
-                if row is None or not matches(DescribedResult(row, stored)):
-                    continue
-                if skip:
-                    skip -= 1
-                elif len(items) == page.count:
-                    token = make_token(position, repr(wanted)) if page.by_token else ""
-                    return Page(items, 0, token, page.number, page.count)
-                else:
-                    items.append(DescribedResult(row, stored))
-                    position = f"{place.partition(' ')[0]} {stored.record.invoke_id}/{first + offset + 1}"
-        inside = 0
-    return Page(items, 0, "", page.number, page.count)
+    start, (begun_id, done_count) = _read_result_position(page.next_token, wanted)
+
+    def matching() -> Iterator[tuple[str, DescribedResult]]:
+        found = walk(redis, index, lambda ids: load_invocations(redis, ids), start=start, first_count=page.count + 1)
+        for place, stored in found:
+            score, invoke_id = place.partition(" ")[0], stored.record.invoke_id
+            if not _is_wanted(stored.record, wanted):
+                continue
+            targets = load_targets(redis, invoke_id)
+            for first in range(done_count if invoke_id == begun_id else 0, len(targets), _ROWS_COUNT):
+                chunk = latest_executions(redis, stored, targets[first : first + _ROWS_COUNT])
+                for offset, row in enumerate(load_rows(redis, chunk, with_output=False), first + 1):
+                    if row is not None and matches(one := DescribedResult(row, stored)):
+                        yield f"{score} {invoke_id}/{offset}", one
+
+    return _with_output(redis, page_of_matches(matching(), page, repr(wanted)))
 
 
-def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, int]:
+def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, tuple[str, int]]:
     """Where to go on: just before the invocation that the last page ended in, and how many of its targets are done."""
     position = read_token(token, repr(wanted))
     if position is None:
-        return None, 0
+        return None, ("", 0)
     score, where = position
     invoke_id, _, done = where.partition("/")
     # Names of one score come in descending order; "~" sorts after every id, so this invocation comes first again.
-    return (score, invoke_id + "~"), int(done or 0)
+    return (score, invoke_id + "~"), (invoke_id, int(done or 0))
 
 
 def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:

@@ -115,9 +115,17 @@ def read_page(
         names = [one.decode("utf-8", "replace") for one in members]
         found = [item for item in load(names) if item is not None] if names else []
         return Page(found, total_count, "", request.number, request.size)
-    request.check_walk()
     start = read_token(request.next_token, filters)
     matching = walk(redis, index, load, keep=keep, start=start, first_count=request.count + 1)
+    return page_of_matches(matching, request, filters)
+
+
+def page_of_matches(matching: Iterator[tuple[str, Item]], request: PageRequest, filters: str) -> Page[Item]:
+    """Fill a page with what comes, each item with its position; count on for a page by number, as ``read_page`` does.
+
+    For a page by token they come from where the token says, else from the beginning.
+    """
+    request.check().check_walk()
     if request.by_token:
         items: list[Item] = []
         last = ""
@@ -137,26 +145,17 @@ def read_page(
     return Page(found[first : first + request.size], len(found), "", request.number, request.size)
 
 
-def page_of_list(found: Sequence[Item], request: PageRequest, filters: str = "") -> Page[Item]:
-    """Cut one page out of items that are all at hand, as ``read_page`` does for an index."""
+def page_of_list(found: Sequence[Item], request: PageRequest, filters: str) -> Page[Item]:
+    """Cut one page out of items that are all at hand."""
     request.check()
-    first = first_in_list(request, filters)
-    token = list_token(first, len(found), request, filters)
-    return Page(list(found[first : first + request.count]), len(found), token, request.number, request.count)
-
-
-def first_in_list(request: PageRequest, filters: str) -> int:
-    """Where a page begins in a fixed list."""
     if not request.by_token:
-        return request.first
+        first = request.first
+        return Page(list(found[first : first + request.size]), len(found), "", request.number, request.size)
     place = read_token(request.next_token, filters)
-    return int(place[0]) if place else 0
-
-
-def list_token(first: int, total_count: int, request: PageRequest, filters: str) -> str:
-    """The token for what follows in a fixed list after a page that begins at ``first``."""
+    first = int(place[0]) if place else 0
     end = first + request.count
-    return make_token(f"{end} -", filters) if request.by_token and end < total_count else ""
+    token = make_token(f"{end} -", filters) if end < len(found) else ""
+    return Page(list(found[first:end]), len(found), token, 1, request.count)
 
 
 def read_page_by_name(

@@ -4,16 +4,56 @@ from typing import Any
 
 import pytest
 
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
 from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.visibility import Visible
 
 from .conftest import AgentStandIn
 
 ON_1 = Targets(instance_ids=["i-1"])
+ON_2 = Targets(instance_ids=["i-1", "i-2"])
+YEARLY = RunOptions(schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 *"))
+
+
+def fire(assistant: Assistant, invoke_id: str, due_ms: int, *states: str) -> None:
+    """Write what beats and agents leave of a firing on i-1, i-2, …; without a state it was left out."""
+    redis = assistant.redis
+    status = "fired" if states else "skipped"
+    redis.call("HSET", keys.firing(invoke_id, due_ms), "status", status, "due_ms", due_ms)
+    redis.call("ZADD", keys.firings(invoke_id), due_ms, due_ms)
+    for number, state in enumerate(states, 1):
+        instance_id = f"i-{number}"
+        execution = execution_id(invoke_id, due_ms, instance_id)
+        redis.call("HSET", keys.execution(instance_id, execution), "state", state, "output", f"at {due_ms}")
+        redis.call("ZADD", keys.instance_history(instance_id), due_ms, execution)
+        redis.call("HSET", keys.timed_latest(invoke_id), instance_id, due_ms)
+
+
+def every_page(assistant: Assistant, wanted: ResultFilter, *, by_token: bool) -> list[Page[DescribedResult]]:
+    """Read pages of two as a client does, until there is no more."""
+    pages: list[Page[DescribedResult]] = []
+    token = ""
+    while len(pages) < 20:
+        number = len(pages) + 1
+        request = PageRequest(max_results=2, next_token=token) if by_token else PageRequest(number=number, size=2)
+        pages.append(assistant.describe_invocation_results(wanted, request))
+        token = pages[-1].next_token
+        if not (token if by_token else pages[-1].items):
+            return pages
+    raise AssertionError("the pages do not end")
+
+
+def shown(pages: list[Page[DescribedResult]]) -> list[tuple[int, str, bytes]]:
+    return [
+        (one.row.firing_ms, one.row.instance_id, one.row.outcome.output.data) for page in pages for one in page.items
+    ]
 
 
 def test_results_of_one_invocation_pass_every_filter(assistant: Assistant, agent: AgentStandIn) -> None:
@@ -56,3 +96,60 @@ def test_an_instance_that_may_not_be_seen_tells_nothing_of_what_ran_on_it(assist
     for instance_id, count in (("i-2", 1), ("i-1", 0)):
         wanted = InvocationFilter(instance_id=instance_id, visible=visible)
         assert len(assistant.describe_invocations(wanted, with_rows=True).items) == count
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+@pytest.mark.parametrize(("status", "due"), [("", [9, 8, 5, 3, 2]), ("Finished", [9, 5, 2]), ("Failed", [8, 3])])
+def test_pages_of_a_history_show_each_result_once(
+    assistant: Assistant, status: str, due: list[int], *, by_token: bool
+) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in (9, 5, 2):
+        fire(assistant, invoke_id, due_ms, "Success")
+    for due_ms in (8, 3):
+        fire(assistant, invoke_id, due_ms, "Aborted")
+    for due_ms in (7, 6, 4):
+        fire(assistant, invoke_id, due_ms)
+    wanted = ResultFilter(invoke_id=invoke_id, include_history=True, record_status=status)
+    pages = every_page(assistant, wanted, by_token=by_token)
+    assert shown(pages) == [(one, "i-1", f"at {one}".encode()) for one in due]
+    if not by_token:
+        assert {page.total_count for page in pages} == {len(due)}
+
+
+def test_a_history_goes_on_where_it_was_while_new_firings_come(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in range(1, 5):
+        fire(assistant, invoke_id, due_ms, "Success", "Success")
+    wanted = ResultFilter(invoke_id=invoke_id, include_history=True)
+    pages = [assistant.describe_invocation_results(wanted, PageRequest(max_results=3))]
+    while pages[-1].next_token:
+        fire(assistant, invoke_id, 10 + len(pages), "Success")
+        request = PageRequest(max_results=3, next_token=pages[-1].next_token)
+        pages.append(assistant.describe_invocation_results(wanted, request))
+    found = [(due_ms, instance_id) for due_ms, instance_id, _ in shown(pages)]
+    assert found == [(due_ms, instance_id) for due_ms in (4, 3, 2, 1) for instance_id in ("i-1", "i-2")]
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+def test_results_of_many_invocations_are_counted(assistant: Assistant, agent: AgentStandIn, *, by_token: bool) -> None:
+    made = [assistant.run_command("true", ON_2).invoke_id for _ in range(3)]
+    for one in made:
+        agent.run(one, "i-1")
+    for status, count in (("", 6), ("Finished", 3), ("Failed", 0)):
+        pages = every_page(assistant, ResultFilter(record_status=status), by_token=by_token)
+        results = [(one.row.invoke_id, one.row.instance_id) for page in pages for one in page.items]
+        expected = [(one, target) for one in reversed(made) for target in ("i-1", "i-2")]
+        assert results == [one for one in expected if not status or one[1] == "i-1"][:count]
+        if not by_token:
+            assert {page.total_count for page in pages} == {count}
+
+
+def test_a_page_by_token_goes_on_behind_an_invocation_that_is_gone(assistant: Assistant) -> None:
+    first, second, third = (assistant.run_command("true", ON_2).invoke_id for _ in range(3))
+    page = assistant.describe_invocation_results(ResultFilter(), PageRequest(max_results=3))
+    assert [one.row.invoke_id for one in page.items] == [third, third, second]
+    assistant.redis.call("DEL", keys.invocation(second))
+    request = PageRequest(max_results=3, next_token=page.next_token)
+    page = assistant.describe_invocation_results(ResultFilter(), request)
+    assert [(one.row.invoke_id, one.row.instance_id) for one in page.items] == [(first, "i-1"), (first, "i-2")]
