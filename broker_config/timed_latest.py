@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from . import keys
-from .ids import execution_id
+from .ids import execution_id, split_execution_id
 from .redis_client import Redis
 from .redis_connection import Command
 
@@ -27,4 +27,20 @@ def latest_execution_ids(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]
     return [
         [execution_id(invoke_id, int(at), one) if (at := next(firings)) else "" for one in targets]
         for invoke_id, targets in wanted
+    ]
+
+
+def latest_only(redis: Redis, executions: Sequence[str]) -> list[str]:
+    """Those of some executions that are the latest of their invocation on their instance, in their order.
+
+    Of a one-off each is; so is one that a machine's start made and no beat has noted yet.
+    """
+    parts = [split_execution_id(one) for one in executions]
+    firings = list(dict.fromkeys((one[0], one[2]) for one in parts if one and one[1]))
+    replies = redis.pipeline_or_raise([("HGET", keys.timed_latest(one), on) for one, on in firings]) if firings else []
+    latest = {pair: int(at or 0) for pair, at in zip(firings, replies, strict=True)}
+    return [
+        execution
+        for execution, one in zip(executions, parts, strict=True)
+        if one and (not one[1] or one[1] >= latest[one[0], one[2]])
     ]

@@ -19,6 +19,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status
+from ..broker_config.timed_latest import latest_only
 from .command_library import has_tags, like
 from .invocation_batches import ListedTargets, batches, statuses_of
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -73,6 +74,12 @@ def _matching_invocations(
         described = iter(_describe_each(redis, [one for one in stored if one], targets))
         return [next(described) if one else None for one in stored]
 
+    def load_of_executions(executions: Sequence[str]) -> list[DescribedInvocation | None]:
+        # A timed invocation has one for each firing, and is listed once.
+        latest = latest_only(redis, executions)
+        found = dict(zip(latest, load(latest), strict=True))
+        return [found.get(one) for one in executions]
+
     def matches(one: DescribedInvocation) -> bool:
         if wanted.status and wanted.visible.limits_instances:
             # What is filtered by is what is shown: the state of those that may be seen.
@@ -87,17 +94,22 @@ def _matching_invocations(
     if wanted.invoke_id:
         found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one) and runs_on_it(one)]
         return page_of_list(found, page, repr(wanted))
+    index = _index_of(wanted)
     if wanted.instance_id:
-        return _once_each(
-            read_page(redis, keys.instance_history(wanted.instance_id), page, load, keep=matches, filters=repr(wanted))
-        )
-    index = keys.FILES if wanted.files else keys.INVOCATIONS
-    if wanted.command_id:
-        index = keys.command_invocations(wanted.command_id)
-    elif wanted.timed:
-        index = keys.INVOCATIONS_TIMED
+        return read_page(redis, index, page, load_of_executions, keep=matches, filters=repr(wanted))
     narrowed = msgspec.structs.replace(wanted, command_id="", files=False) != InvocationFilter()
     return read_page(redis, index, page, load, keep=matches if narrowed else None, filters=repr(wanted))
+
+
+def _index_of(wanted: InvocationFilter) -> str:
+    """The shortest index that names all that is wanted; an instance's names executions."""
+    if wanted.instance_id:
+        return keys.instance_history(wanted.instance_id)
+    if wanted.command_id:
+        return keys.command_invocations(wanted.command_id)
+    if wanted.timed:
+        return keys.INVOCATIONS_TIMED
+    return keys.FILES if wanted.files else keys.INVOCATIONS
 
 
 def _describe_each(
@@ -188,11 +200,3 @@ def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
         and (not wanted.resource_group_id or record.resource_group_id == wanted.resource_group_id)
         and has_tags(record.tags, wanted.tags)
     )
-
-
-def _once_each(page: Page[DescribedInvocation]) -> Page[DescribedInvocation]:
-    """An instance's history names an invocation once per firing; a listing shows it once."""
-    seen: dict[str, DescribedInvocation] = {}
-    for item in page.items:
-        seen.setdefault(item.stored.record.invoke_id, item)
-    return Page(list(seen.values()), page.total_count, page.next_token, page.number, page.size)

@@ -19,6 +19,7 @@ from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.states import legacy_record_status
+from ..broker_config.timed_latest import latest_only
 from .command_library import has_tags
 from .paging import (
     Page,
@@ -152,14 +153,20 @@ def _with_output(redis: Redis, page: Page[DescribedResult]) -> Page[DescribedRes
 def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
     """Results from an index of execution ids."""
 
+    def chosen(executions: Sequence[str]) -> Sequence[str]:
+        commands = [one for one in executions if not one.startswith(_FILE_PREFIX)]
+        return commands if wanted.include_history else latest_only(redis, commands)
+
     def load(executions: Sequence[str]) -> list[DescribedResult | None]:
-        pairs = [(parts[2], one) for one in executions if (parts := split_execution_id(one))]
+        pairs = [(parts[2], one) for one in chosen(executions) if (parts := split_execution_id(one))]
         rows = load_rows(redis, pairs)
         stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
-        return [DescribedResult(row, about) if row else None for row, about in zip(rows, stored, strict=True)]
+        found = {row.execution_id: DescribedResult(row, about) for row, about in zip(rows, stored, strict=True) if row}
+        return [found.get(one) for one in executions]
 
-    if not page.by_token and wanted == ResultFilter(instance_id=wanted.instance_id):
-        return read_page_by_name(redis, index, page, load, lambda name: not name.startswith(_FILE_PREFIX))
+    is_told_by_name = wanted == ResultFilter(instance_id=wanted.instance_id, include_history=wanted.include_history)
+    if not page.by_token and is_told_by_name:
+        return read_page_by_name(redis, index, page, load, chosen)
     return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
 
 

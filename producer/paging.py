@@ -163,16 +163,17 @@ def read_page_by_name(
     index: str,
     request: PageRequest,
     load: Callable[[Sequence[str]], list[Item | None]],
-    keep_name: Callable[[str], bool],
+    keep: Callable[[Sequence[str]], Sequence[str]],
 ) -> Page[Item]:
-    """Read one page by number, where a name alone tells what matches: only what is shown is loaded."""
+    """Read one page by number, where names alone tell what matches: only what is shown is loaded."""
     request.check().check_walk()
     first = request.first
     needed_count = max(first + request.size, FILTERED_COUNT_MAX) + 1
     names: list[str] = []
     for start in range(0, 2 * WALKED_COUNT_MAX, FILTERED_COUNT_MAX):
-        batch = redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)
-        names += filter(keep_name, (one.decode("utf-8", "replace") for one in batch))
+        found = redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)
+        batch = [one.decode("utf-8", "replace") for one in found]
+        names += keep(batch)
         if len(names) >= needed_count or len(batch) < FILTERED_COUNT_MAX:
             break
     shown = names[first : first + request.size]

@@ -153,3 +153,31 @@ def test_a_page_by_token_goes_on_behind_an_invocation_that_is_gone(assistant: As
     request = PageRequest(max_results=3, next_token=page.next_token)
     page = assistant.describe_invocation_results(ResultFilter(), request)
     assert [(one.row.invoke_id, one.row.instance_id) for one in page.items] == [(first, "i-1"), (first, "i-2")]
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+def test_a_timed_invocation_is_listed_once_for_an_instance(assistant: Assistant, *, by_token: bool) -> None:
+    older, timed, other = (assistant.run_command("true", ON_1, options).invoke_id for options in (None, YEARLY, YEARLY))
+    for due_ms in range(2**41, 2**41 + 7):
+        fire(assistant, timed, due_ms, "Success")
+        fire(assistant, other, due_ms, "Failed")
+    wanted = ResultFilter(instance_id="i-1")
+    pages = every_page(assistant, wanted, by_token=by_token)
+    assert {(one.row.invoke_id, one.row.firing_ms) for page in pages for one in page.items} == {
+        (older, 0),
+        (timed, 2**41 + 6),
+        (other, 2**41 + 6),
+    }
+    assert by_token or {page.total_count for page in pages} == {3}
+    history = every_page(assistant, ResultFilter(instance_id="i-1", include_history=True), by_token=by_token)
+    assert len(shown(history)) == 15
+
+    listed: list[str] = []
+    request = PageRequest(max_results=2) if by_token else PageRequest(size=2)
+    for number in (1, 2):
+        found = assistant.describe_invocations(InvocationFilter(instance_id="i-1"), request, with_rows=True)
+        listed += [one.stored.record.invoke_id for one in found.items]
+        assert by_token or found.total_count == 3
+        request = PageRequest(max_results=2, next_token=found.next_token) if by_token else PageRequest(size=2, number=2)
+        assert bool(found.next_token) == (by_token and number == 1)
+    assert sorted(listed) == sorted([older, timed, other])
