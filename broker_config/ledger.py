@@ -16,7 +16,7 @@ from .overdue import lost_reason
 from .records import Invocation, RepeatMode, decode_invocation
 from .redis_client import Redis
 from .redis_connection import Command
-from .results import FIELDS_WITHOUT_OUTPUT, ExecutionRow, read_row
+from .results import FIELDS_WITHOUT_OUTPUT, ExecutionRow, Outcome, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
 from .timed_latest import latest_execution_ids
 
@@ -112,6 +112,28 @@ def load_rows(
         return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
     replies = redis.pipeline_or_raise([("HMGET", keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
     return read_rows(redis, wanted, [_named(reply) for reply in replies])
+
+
+def row_without_execution(stored: StoredInvocation, instance_id: str) -> ExecutionRow | None:
+    """What is shown of a target that has no execution: that one is to come, or that none will.
+
+    ``None`` for one that has had its execution, and whose row is gone.
+    """
+    record = stored.record
+    state = ExecutionState(_state_without_row(stored)[0] or ExecutionState.PENDING)
+    if not stored.timed and (stored.settled is not None or stored.finished_ms):
+        return None
+    return ExecutionRow(
+        execution_id="",
+        invoke_id=record.invoke_id,
+        instance_id=instance_id,
+        firing_ms=0,
+        state=state.value,
+        command_id=record.command.command_id,
+        created_ms=record.created_ms,
+        timeout_seconds=record.timeout_seconds,
+        outcome=Outcome(state=state),
+    )
 
 
 def row_commands(wanted: Sequence[tuple[str, str]]) -> list[Command]:

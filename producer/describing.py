@@ -1,7 +1,7 @@
 """Find invocations by what the caller knows of them, page by page."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 
 import msgspec
 
@@ -14,6 +14,7 @@ from ..broker_config.ledger import (
     latest_executions_of_each,
     load_invocations,
     load_rows,
+    row_without_execution,
 )
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
@@ -150,7 +151,8 @@ def _with_rows(
         executions = latest_executions_of_each(redis, asked)
         loaded = iter(load_rows(redis, list(chain.from_iterable(executions))))
         for (one, targets), latest in zip(here, executions, strict=True):
-            found.append(_with_loaded(one, list(islice(loaded, len(latest))), is_whole=len(latest) == len(targets)))
+            rows = [next(loaded) or row_without_execution(one.stored, instance_id) for instance_id, _ in latest]
+            found.append(_with_loaded(one, rows, is_whole=len(latest) == len(targets)))
     return found
 
 

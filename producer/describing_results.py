@@ -1,6 +1,8 @@
 """Find results of executions by what the caller knows of them, page by page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,9 +13,12 @@ from ..broker_config.ledger import (
     StoredInvocation,
     execution_states,
     latest_executions,
+    latest_executions_of_each,
     load_invocations,
     load_rows,
     load_targets,
+    load_targets_of_each,
+    row_without_execution,
 )
 from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
@@ -61,6 +66,13 @@ class DescribedResult(msgspec.Struct, frozen=True):
     stored: StoredInvocation | None
 
 
+class _Target(NamedTuple):
+    """One instance of an invocation, whose row is not read yet."""
+
+    stored: StoredInvocation
+    instance_id: str
+
+
 def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
     """List results: of one invocation in the order of its targets, else newest first."""
     if wanted.invoke_id:
@@ -92,9 +104,16 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
         states = execution_states(redis, stored, targets)
         targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
     shown = page_of_list(targets, page, repr(wanted))
-    rows = load_rows(redis, latest_executions(redis, stored, shown.items))
-    items = [DescribedResult(row, stored) for row in rows if row is not None]
-    return Page(items, shown.total_count, shown.next_token, page.number, page.count)
+    items = [DescribedResult(row, stored) for row in _latest_rows(redis, stored, shown.items) if row is not None]
+    return Page(items, shown.total_count, shown.next_token, shown.number, shown.size)
+
+
+def _latest_rows(
+    redis: Redis, stored: StoredInvocation, targets: Sequence[str], *, with_output: bool = True
+) -> list[ExecutionRow | None]:
+    """The row of each target's latest execution, or what is shown where there was none."""
+    rows = load_rows(redis, latest_executions(redis, stored, targets), with_output=with_output)
+    return [row or row_without_execution(stored, one) for row, one in zip(rows, targets, strict=True)]
 
 
 def _that_ran(redis: Redis, stored: StoredInvocation, targets: Sequence[str], command_id: str) -> list[str]:
@@ -177,20 +196,41 @@ def _results_over_invocations(
     matches = _result_matcher(wanted)
     start, (begun_id, done_count) = _read_result_position(page.next_token, wanted)
 
-    def matching() -> Iterator[tuple[str, DescribedResult]]:
-        found = walk(redis, index, lambda ids: load_invocations(redis, ids), start=start, first_count=page.count + 1)
-        for place, stored in found:
+    def load(invoke_ids: Sequence[str]) -> list[tuple[StoredInvocation, list[str]] | None]:
+        found = load_invocations(redis, invoke_ids)
+        # Those with few targets have them read along, the others when it is their turn.
+        few = [one.record.invoke_id for one in found if one and one.record.target_count <= _ROWS_COUNT]
+        targets = dict(zip(few, load_targets_of_each(redis, few), strict=True))
+        return [(one, targets.get(one.record.invoke_id, [])) if one else None for one in found]
+
+    def chosen(stored: StoredInvocation, some: Sequence[str]) -> list[bool]:
+        if not (wanted.record_status or wanted.command_id):
+            return [wanted.visible.instance(one) for one in some]
+        rows = _latest_rows(redis, stored, some, with_output=False)
+        return [row is not None and matches(DescribedResult(row, stored)) for row in rows]
+
+    def matching() -> Iterator[tuple[str, _Target]]:
+        for place, (stored, known) in walk(redis, index, load, start=start, first_count=page.count + 1):
             score, invoke_id = place.partition(" ")[0], stored.record.invoke_id
             if not _is_wanted(stored.record, wanted):
                 continue
-            targets = load_targets(redis, invoke_id)
+            targets = known or load_targets(redis, invoke_id)
             for first in range(done_count if invoke_id == begun_id else 0, len(targets), _ROWS_COUNT):
-                chunk = latest_executions(redis, stored, targets[first : first + _ROWS_COUNT])
-                for offset, row in enumerate(load_rows(redis, chunk, with_output=False), first + 1):
-                    if row is not None and matches(one := DescribedResult(row, stored)):
-                        yield f"{score} {invoke_id}/{offset}", one
+                some = targets[first : first + _ROWS_COUNT]
+                for offset, (one, is_chosen) in enumerate(zip(some, chosen(stored, some), strict=True), first + 1):
+                    if is_chosen:
+                        yield f"{score} {invoke_id}/{offset}", _Target(stored, one)
 
-    return _with_output(redis, page_of_matches(matching(), page, repr(wanted)))
+    shown = page_of_matches(matching(), page, repr(wanted))
+    return Page(_results_of(redis, shown.items), shown.total_count, shown.next_token, shown.number, shown.size)
+
+
+def _results_of(redis: Redis, targets: Sequence[_Target]) -> list[DescribedResult]:
+    """The latest result of each target."""
+    wanted = [(one.stored, [one.instance_id]) for one in targets]
+    rows = load_rows(redis, list(chain.from_iterable(latest_executions_of_each(redis, wanted))))
+    found = [row or row_without_execution(one.stored, one.instance_id) for row, one in zip(rows, targets, strict=True)]
+    return [DescribedResult(row, one.stored) for row, one in zip(found, targets, strict=True) if row is not None]
 
 
 def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, tuple[str, int]]:

@@ -73,8 +73,9 @@ def wait_for_end(
 
 
 def exit_code_of(rows: Sequence[ExecutionRow]) -> int:
-    """0 when every target succeeded, 1 otherwise."""
-    return DONE if all(row.state == ExecutionState.SUCCESS for row in rows) else SCRIPT_FAILED
+    """0 when every target succeeded, or has had nothing to do yet; 1 otherwise."""
+    good = (ExecutionState.SUCCESS, ExecutionState.SCHEDULED)
+    return DONE if all(row.state in good for row in rows) else SCRIPT_FAILED
 
 
 class _Watcher:

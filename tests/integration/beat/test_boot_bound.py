@@ -142,7 +142,7 @@ def test_the_history_has_a_row_for_each_boot(timing: Timing) -> None:
     views = timing.assistant.timed.history(invoke_id).items
     assert [view.outcomes for view in views] == [[("i-1", "Success", "")]] * 2
     described = timing.assistant.describe_invocations(with_rows=True).items[0]
-    assert [row.instance_id for row in described.rows] == ["i-1"]
+    assert [(row.instance_id, row.state) for row in described.rows] == [("i-1", "Success"), ("i-2", "Scheduled")]
     assert described.status.counts == {"Success": 1, "Scheduled": 1}
 
 

@@ -181,3 +181,32 @@ def test_a_timed_invocation_is_listed_once_for_an_instance(assistant: Assistant,
         request = PageRequest(max_results=2, next_token=found.next_token) if by_token else PageRequest(size=2, number=2)
         assert bool(found.next_token) == (by_token and number == 1)
     assert sorted(listed) == sorted([older, timed, other])
+
+
+def test_a_target_that_has_not_had_its_turn_is_shown_as_scheduled(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+
+    def states(**wanted: Any) -> list[tuple[str, str]]:
+        page = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, **wanted))
+        assert page.total_count == len(page.items)
+        return [(one.row.instance_id, one.row.state) for one in page.items]
+
+    def states_in_listing() -> list[tuple[str, str]]:
+        (one,) = assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+        return [(row.instance_id, row.state) for row in one.rows]
+
+    assert states() == states_in_listing() == [("i-1", "Scheduled"), ("i-2", "Scheduled")]
+    assert states(record_status="Running", instance_id="i-2") == [("i-2", "Scheduled")]
+    assert len(assistant.describe_invocation_results(ResultFilter(record_status="Scheduled")).items) == 2
+    fire(assistant, invoke_id, 5, "Success")
+    assert states() == states_in_listing() == [("i-1", "Success"), ("i-2", "Scheduled")]
+    assistant.stop_invocation(invoke_id)
+    assert states() == states_in_listing() == [("i-1", "Success"), ("i-2", "Cancelled")]
+
+
+def test_a_target_that_has_no_row_yet_waits(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2).invoke_id
+    # As a producer leaves it that ends between two chunks of targets, until a beat goes on.
+    assistant.redis.call("DEL", keys.execution("i-2", execution_id(invoke_id, 0, "i-2")))
+    page = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id))
+    assert [(one.row.instance_id, one.row.state) for one in page.items] == [("i-1", "Pending"), ("i-2", "Pending")]
