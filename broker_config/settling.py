@@ -7,7 +7,7 @@ import msgspec
 from .clock import now_ms
 from .functions.function_library import run
 from .functions.invocations import settle_invocation_command
-from .ledger import InvocationStatus, StoredInvocation, fold, is_final_invocation
+from .ledger import InvocationStatus, StoredInvocation, fold, is_final_invocation, load_invocation, status_of
 from .redis_client import Redis
 from .redis_connection import Command
 from .states import OUTCOMES
@@ -38,6 +38,16 @@ def settle(redis: Redis, stored: StoredInvocation, status: InvocationStatus) -> 
             frozen=not may_change,
         ),
     )
+
+
+def settle_if_over(redis: Redis, invoke_id: str) -> None:
+    """Look at an invocation that counts as unfinished, and settle it if it has ended meanwhile.
+
+    Raises:
+        NotFound: no such invocation.
+    """
+    stored = load_invocation(redis, invoke_id)
+    settle(redis, stored, status_of(redis, stored))
 
 
 def settle_as_announced(

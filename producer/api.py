@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import NotFound, Refused
-from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, load_targets, status_of
+from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, load_targets
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settings import Loaded, load
 from ..broker_config.settings_table import Settings
-from ..broker_config.settling import settle
+from ..broker_config.settling import settle, settle_if_over
 from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, file_delivery, instances, stopping
@@ -142,7 +142,7 @@ class Assistant:
     def delete_command(self, command_id: str) -> None:
         """Delete a command; refused while an invocation of it is unfinished."""
         with self.auditing.change("DeleteCommand", what=command_id):
-            command_library.delete(self.redis, command_id, self._settle_if_over)
+            command_library.delete(self.redis, command_id, partial(settle_if_over, self.redis))
 
     def describe_commands(
         self, wanted: CommandFilter | None = None, page: PageRequest | None = None
@@ -234,12 +234,16 @@ class Assistant:
             return stopping.stop(self.redis, stored, instance_ids, self._limits)
 
     def describe_invocations(
-        self, wanted: InvocationFilter | None = None, page: PageRequest | None = None, *, with_rows: bool = False
+        self,
+        wanted: InvocationFilter | None = None,
+        page: PageRequest | None = None,
+        *,
+        with_rows: bool = False,
+        with_output: bool = True,
     ) -> Page[DescribedInvocation]:
         """List invocations, newest first; ``with_rows`` loads the latest execution of each target too."""
-        return describe_invocations(
-            self.redis, wanted or InvocationFilter(), page or PageRequest(), with_rows=with_rows
-        )
+        chosen, asked = wanted or InvocationFilter(), page or PageRequest()
+        return describe_invocations(self.redis, chosen, asked, with_rows=with_rows, with_output=with_output)
 
     def describe_invocation_results(
         self, wanted: ResultFilter, page: PageRequest | None = None
@@ -394,7 +398,3 @@ class Assistant:
         named = {"CommandName": command.name, "UserName": command.username}
         with self.auditing.change("CreateCommand", what=command.command_id, digest=digest(command.content), **named):
             return command_library.create(self.redis, command, self._limits, self._master)
-
-    def _settle_if_over(self, invoke_id: str) -> None:
-        stored = load_invocation(self.redis, invoke_id)
-        settle(self.redis, stored, status_of(self.redis, stored))

@@ -55,7 +55,7 @@ class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_invocations(
-    redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool
+    redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool, with_output: bool = True
 ) -> Page[DescribedInvocation]:
     """List invocations, newest first; unknown ids give an empty list."""
     targets = ListedTargets(redis)
@@ -63,7 +63,8 @@ def describe_invocations(
     if not with_rows:
         return found
     # Only for what is shown: a filter may pass over thousands to find a page.
-    return msgspec.structs.replace(found, items=_with_rows(redis, found.items, wanted, targets))
+    items = _with_rows(redis, found.items, wanted, targets, with_output=with_output)
+    return msgspec.structs.replace(found, items=items)
 
 
 def _matching_invocations(
@@ -138,7 +139,12 @@ def _is_visible(one: DescribedInvocation, visible: Visible, targets: ListedTarge
 
 
 def _with_rows(
-    redis: Redis, items: Sequence[DescribedInvocation], wanted: InvocationFilter, listed: ListedTargets
+    redis: Redis,
+    items: Sequence[DescribedInvocation],
+    wanted: InvocationFilter,
+    listed: ListedTargets,
+    *,
+    with_output: bool,
 ) -> list[DescribedInvocation]:
     found: list[DescribedInvocation] = []
     for batch in batches([one.stored for one in items]):
@@ -149,7 +155,7 @@ def _with_rows(
         shown = [[wanted.instance_id] if wanted.instance_id in targets else targets for _, targets in here]
         asked = [(one.stored, targets) for (one, _), targets in zip(here, shown, strict=True)]
         executions = latest_executions_of_each(redis, asked)
-        loaded = iter(load_rows(redis, list(chain.from_iterable(executions))))
+        loaded = iter(load_rows(redis, list(chain.from_iterable(executions)), with_output=with_output))
         for (one, targets), latest in zip(here, executions, strict=True):
             rows = [next(loaded) or row_without_execution(one.stored, instance_id) for instance_id, _ in latest]
             found.append(_with_loaded(one, rows, is_whole=len(latest) == len(targets)))

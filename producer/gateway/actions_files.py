@@ -90,6 +90,6 @@ class FileActions:
             visible=visible_to(call, self._assistant.redis),
             files=True,
         )
-        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)
+        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True, with_output=False)
         shapes = [file_shape(one) for one in page.items]
         return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}

@@ -119,7 +119,7 @@ class InvocationActions:
         )
         include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
         encoding = encoding_of(given)
-        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True)
+        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True, with_output=include_output)
         shapes = [invocation_shape(one, encoding, include_output=include_output) for one in page.items]
         return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
 

@@ -1,6 +1,6 @@
 """What listings of the gateway show is what their counts and page tokens speak of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -8,6 +8,9 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.worker import inventory
 from harness.redis_server import RedisServer
 
@@ -105,3 +108,30 @@ def test_an_instance_is_described_by_what_its_agent_says_of_the_machine(gateway:
 def test_a_managed_instance_may_be_called_after_what_it_serves(gateway: WholeGateway) -> None:
     for name, status in (("web-http-01", 200), ("httpd", 200), ("http:80", 400), ("HTTPS:x", 400), ("x/y", 400)):
         assert gateway.call("ModifyManagedInstance", {"InstanceId": "mi-1", "InstanceName": name})[0] == status, name
+
+
+def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A page of large invocations would hold gigabytes of it in the gateway's memory, to throw it away.
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "InstanceId.2": "mi-2"}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    for one in ("mi-1", "mi-2"):
+        row = keys.execution(one, execution_id(invoke_id, 0, one))
+        gateway.assistant.redis.call("HSET", row, "state", "Failed", "exit_code", 3, "output", "the output of " + one)
+    read: list[str] = []
+    pipeline = Redis.pipeline
+
+    def noted(redis: Redis, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[object]:
+        replies = pipeline(redis, commands, timeout_seconds=timeout_seconds)
+        read.append(repr(replies))
+        return replies
+
+    monkeypatch.setattr(Redis, "pipeline", noted)
+    for asked, is_read in (({"IncludeOutput": "false"}, False), ({}, False), ({"IncludeOutput": "true"}, True)):
+        read.clear()
+        _, answer = gateway.call(
+            "DescribeInvocations", {"InvokeId": invoke_id, "ContentEncoding": "PlainText", **asked}
+        )
+        (invocation,) = answer["Invocations"]["Invocation"]
+        shown = [(one["ExitCode"], one["Output"]) for one in invocation["InvokeInstances"]["InvokeInstance"]]
+        assert shown == [(3, f"the output of {one}" if is_read else "") for one in ("mi-1", "mi-2")]
+        assert any("the output of" in one for one in read) == is_read

@@ -1,11 +1,21 @@
 """The end of an execution, written into a row and read back."""
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_assistant.broker_config.ids import execution_id, new_id
-from cloud_assistant.broker_config.results import KeptStreams, Outcome, format_runs, parse_runs, read_row
+from cloud_assistant.broker_config.results import (
+    FIELDS_WITHOUT_OUTPUT,
+    KeptStreams,
+    Outcome,
+    format_runs,
+    parse_runs,
+    read_fields,
+    read_row,
+)
 from cloud_assistant.broker_config.states import ExecutionState
 
 EXECUTION = execution_id(new_id("t"), 0, "i-1")
@@ -91,3 +101,14 @@ def test_a_foreign_id_is_an_error() -> None:
 def test_a_target_that_had_no_execution_yet_has_no_row() -> None:
     assert read_row("", []) is None
     assert read_row(EXECUTION, [b"exit_code", b"0"]) is None
+
+
+def test_the_names_of_all_fields_but_the_output_are_those_that_are_read() -> None:
+    class Asked(dict[bytes, bytes]):
+        names: ClassVar[list[str]] = []
+
+        def get(self, name: bytes, default: object = None) -> None:  # type: ignore[override]
+            self.names.append(name.decode())
+
+    read_fields(EXECUTION, Asked())
+    assert set(Asked.names) - {"output", "streams"} == set(FIELDS_WITHOUT_OUTPUT)
