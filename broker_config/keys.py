@@ -22,7 +22,7 @@ ca:done:<token>                 channel agent and control side publish       –
 ca:payload:<token>              string  dispatch; agents GET by exact name   until the last deadline
 ca:command:<id>                 hash    producer                             until deleted
 ca:command:<id>:open            set     dispatch, settle                     members while unfinished
-ca:command:<id>:invocations     zset    dispatch                             history retention
+ca:command:<id>:invocations     zset    dispatch                             members for history retention
 ca:commands                     zset    producer                             –
 ca:invocation:<id>              hash    dispatch, settle                     history retention
 ca:invocation:<id>:targets      list    dispatch                             history retention

@@ -19,12 +19,7 @@ def modify_command(redis: Redis, command_id: str, seen: bytes, record: bytes) ->
 
 def delete_command(redis: Redis, command_id: str) -> str:
     """Delete a command nothing unfinished uses; answers ``ok``, ``unknown`` or ``in_use``."""
-    touched = [
-        keys.command(command_id),
-        keys.COMMANDS,
-        keys.command_open(command_id),
-        keys.command_invocations(command_id),
-    ]
+    touched = [keys.command(command_id), keys.COMMANDS, keys.command_open(command_id)]
     return _word(run(redis, fcall("ca_delete_command", touched, [command_id])))
 
 

@@ -3,7 +3,7 @@
 -- KEYS  1 timed (hash)   2 due (zset)   3 invocation (hash)   4 targets (list)   5 instances (zset)
 --       6 new work order (string)   7 old work order (string)
 --       8 old command's unfinished invocations (set)   9 new command's unfinished invocations (set)
---      10 new command's invocations (zset)
+--      10 new command's invocations (zset)   11 old command's invocations (zset)
 -- ARGV  1 invocation id   2 revision as it was read   3 new record (JSON)   4 new work order, '' = unchanged
 --       5 life of the old work order in ms   6 '1' when the schedule changes   7 new due ms   8 why it is skipped, ''
 --       9 channel of changes   10 created ms   11 number of fields of timed to set   12... fields and values,
@@ -32,6 +32,8 @@ local function modify_timed(keys, args)
     redis.call('PEXPIRE', keys[7], args[5])
     redis.call('SREM', keys[8], args[1])
     redis.call('SADD', keys[9], args[1])
+    -- Retention knows the present command only, and would leave it there for ever.
+    if keys[11] then redis.call('ZREM', keys[11], args[1]) end
     redis.call('ZADD', keys[10], args[10], args[1])
   end
   if args[6] == '1' then

@@ -168,6 +168,7 @@ def modify_timed_command(change: TimedChange) -> Command:
         keys.command_open(change.old_command_id),
         keys.command_open(change.command_id),
         keys.command_invocations(change.command_id),
+        keys.command_invocations(change.old_command_id),
     ]
     pairs: list[Argument] = [part for pair in change.fields.items() for part in pair]
     arguments: list[Argument] = [

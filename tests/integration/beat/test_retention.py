@@ -13,6 +13,9 @@ from cloud_assistant.broker_config.functions.executions import append_output
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
+from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import eventually
 
 KEEP_NOTHING = replace(LimitSettings(), history_days=0.0)
@@ -72,6 +75,39 @@ def test_a_boot_bound_invocation_that_is_over_leaves_nothing_behind(timing: Timi
     timing.assistant.stop_invocation(invoke_id)
     settle_all(timing)
     Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+
+
+def test_a_timed_invocation_that_was_changed_leaves_nothing_behind(timing: Timing) -> None:
+    before = key_space(timing)
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    for script in (b"echo 1", b"echo 2"):
+        timing.assistant.timed.modify(invoke_id, TimedModification(content=script))
+    timing.assistant.stop_invocation(invoke_id)
+    settle_all(timing)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    # Old work orders go by themselves, a day after they could last be needed.
+    left = [one for one in key_space(timing) - before if timing.redis.call("PTTL", one) < 0]
+    assert left == []
+
+
+def test_what_a_deleted_command_ran_is_found_until_retention_takes_it(timing: Timing) -> None:
+    before = key_space(timing)
+    assistant = timing.assistant
+    command_id = assistant.create_command(name="n", type="RunShellScript", content="true")
+    invoke_id = assistant.invoke_command(command_id, Targets(instance_ids=["i-1"])).invoke_id
+    timing.claim(invoke_id, 0)
+    timing.finish(invoke_id, 0)
+    assistant.delete_command(command_id)
+
+    def found() -> list[str]:
+        invocations = assistant.describe_invocations(InvocationFilter(command_id=command_id)).items
+        results = assistant.describe_invocation_results(ResultFilter(command_id=command_id)).items
+        return [*(one.stored.record.invoke_id for one in invocations), *(one.row.invoke_id for one in results)]
+
+    assert found() == [invoke_id, invoke_id]
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert found() == []
     assert key_space(timing) == before
 
 
