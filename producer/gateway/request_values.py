@@ -87,7 +87,7 @@ def counted_instance_ids_of(call: Call, *, most: int, code: str = "InstanceIds.E
     """Read instance ids, at most so many; an empty list when none was given."""
     ids = instance_ids_of(call.parameters)
     if len(ids) > most:
-        raise api_error(code, f"{len(ids)} instances were given; this action takes {most}.")
+        raise api_error(code, f"{len(ids)} instances were given; this action takes {most}.", action=call.action)
     return ids
 
 

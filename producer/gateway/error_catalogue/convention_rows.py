@@ -64,5 +64,6 @@ ROWS: Mapping[str, ErrorRow] = {
 
 #: The few codes whose HTTP status depends on the action.
 STATUS_IN_ACTION: Mapping[tuple[str, str], int] = {
-    (action, "MissingParameter.RegionId"): 404 for action in ("TagResources", "UntagResources", "ListTagResources")
+    **{(action, "MissingParameter.RegionId"): 404 for action in ("TagResources", "UntagResources", "ListTagResources")},
+    ("ListPluginStatus", "InstanceIds.ExceedLimit"): 400,
 }

@@ -98,4 +98,6 @@ def test_an_undocumented_code_is_a_mistake_of_ours(code: str) -> None:
 def test_a_status_may_differ_by_action() -> None:
     assert http_status_of("MissingParameter.RegionId") == 400
     assert http_status_of("MissingParameter.RegionId", "TagResources") == 404
+    assert http_status_of("InstanceIds.ExceedLimit", "StopInvocation") == 403
+    assert http_status_of("InstanceIds.ExceedLimit", "ListPluginStatus") == 400
     assert {action for action, _ in STATUS_IN_ACTION} <= ERRORS_OF_ACTIONS.keys()
