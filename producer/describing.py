@@ -22,6 +22,7 @@ from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status
 from ..broker_config.timed_latest import latest_only
 from .command_library import has_tags, like
+from .file_status import file_status
 from .invocation_batches import ListedTargets, batches, statuses_of
 from .paging import Page, PageRequest, page_of_list, read_page
 from .visibility import EVERYTHING, Visible
@@ -194,6 +195,13 @@ def _is_named(name: str, wanted: InvocationFilter) -> bool:
     return bool(wanted.instance_id) or like(name, wanted.command_name)
 
 
+def _states_of(one: DescribedInvocation) -> Sequence[str]:
+    """The words under which a listing shows where it stands; files have words of their own."""
+    if one.stored.record.file is not None:
+        return [file_status(one.status.counts)]
+    return one.status.state.value, one.legacy_status
+
+
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
     record = one.stored.record
     by_instance = bool(wanted.instance_id)
@@ -204,7 +212,7 @@ def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
         and (by_instance or not wanted.command_type or record.command.type.value == wanted.command_type)
         and (not wanted.repeat_mode or record.schedule.repeat_mode.value == wanted.repeat_mode)
         and (wanted.timed is None or one.stored.active == wanted.timed)
-        and (not wanted.status or wanted.status in (one.status.state.value, one.legacy_status))
+        and (not wanted.status or wanted.status in _states_of(one))
         and (not wanted.resource_group_id or record.resource_group_id == wanted.resource_group_id)
         and has_tags(record.tags, wanted.tags)
     )

@@ -1,25 +1,11 @@
 """The API's own names for a file that was sent and how that went."""
 
-from collections import Counter
-from collections.abc import Mapping
-
 from ..broker_config.clock import iso_seconds
 from ..broker_config.results import ExecutionRow
-from ..broker_config.states import ExecutionState, is_final
+from ..broker_config.states import is_final
 from .describing import DescribedInvocation
+from .file_status import file_status
 from .shapes import Encoding, Shape, as_base64, as_text, tags_shape
-
-
-def overall_status(counts: Mapping[str, int]) -> str:
-    """Fold the states of a file's deliveries: what waits or runs comes first, then whether all went well."""
-    present = Counter(counts)
-    for state in (ExecutionState.PENDING, ExecutionState.RUNNING):
-        if present[state.value]:
-            return state.value
-    good = present[ExecutionState.SUCCESS.value]
-    if not good:
-        return "Failed"
-    return "Success" if good == present.total() else "PartialFailed"
 
 
 def file_shape(one: DescribedInvocation) -> Shape:
@@ -43,7 +29,7 @@ def file_shape(one: DescribedInvocation) -> Shape:
         "Overwrite": "true" if file.overwrite else "false",
         "CreationTime": iso_seconds(record.created_ms),
         "VmCount": record.target_count,
-        "InvocationStatus": overall_status(one.status.counts),
+        "InvocationStatus": file_status(one.status.counts),
         "ResourceGroupId": record.resource_group_id,
         "Tags": tags_shape(record.tags),
         "InvokeInstances": {"InvokeInstance": [_delivery_shape(row) for row in one.rows]},

@@ -8,7 +8,8 @@ import click
 from ...broker_config.clock import iso_seconds
 from ..describing import DescribedInvocation, InvocationFilter
 from ..file_delivery import FileRequest
-from ..file_shapes import file_shape, overall_status
+from ..file_shapes import file_shape
+from ..file_status import file_status
 from ..paging import PageRequest
 from ..targets import Targets
 from .argument_types import Duration
@@ -87,7 +88,7 @@ def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
 def _row(one: DescribedInvocation) -> tuple[str, ...]:
     record = one.stored.record
     path = f"{record.file.target_directory}/{record.file.name}" if record.file else ""
-    state = overall_status(one.status.counts)
+    state = file_status(one.status.counts)
     return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", path
 
 

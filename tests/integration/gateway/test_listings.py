@@ -135,3 +135,25 @@ def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeyp
         shown = [(one["ExitCode"], one["Output"]) for one in invocation["InvokeInstances"]["InvokeInstance"]]
         assert shown == [(3, f"the output of {one}" if is_read else "") for one in ("mi-1", "mi-2")]
         assert any("the output of" in one for one in read) == is_read
+
+
+def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGateway) -> None:
+    def row(invoke_id: str, instance_id: str, state: str) -> None:
+        name = keys.execution(instance_id, execution_id(invoke_id, 0, instance_id))
+        gateway.assistant.redis.call("HSET", name, "state", state)
+
+    file = {"Name": "f", "TargetDir": "/tmp", "Content": "x", "InstanceId.1": "mi-1", "InstanceId.2": "mi-2"}
+    for states, shown in (
+        (("Success", "Cancelled"), "PartialFailed"),
+        (("Cancelled", "Cancelled"), "Failed"),
+        (("Stopping", "Cancelled"), "Running"),
+        (("Pending", "Running"), "Pending"),
+        (("Success", "Success"), "Success"),
+    ):
+        invoke_id = gateway.call("SendFile", file)[1]["InvokeId"]
+        for number, state in enumerate(states, 1):
+            row(invoke_id, f"mi-{number}", state)
+        for word in ("Pending", "Running", "Success", "PartialFailed", "Failed", "Finished", "Stopped"):
+            asked = {"InvokeId": invoke_id, "InvocationStatus": word}
+            found = gateway.call("DescribeSendFileResults", asked)[1]["Invocations"]["Invocation"]
+            assert [one["InvocationStatus"] for one in found] == [shown] * (word == shown), (states, word)
