@@ -109,12 +109,15 @@ def roll_up(counts: Mapping[str, int]) -> InvocationState:
     return InvocationState.STOPPED if present else InvocationState.PENDING
 
 
-def legacy_record_status(state: str) -> str:
-    """Translate an execution's state into the older word (``InvokeRecordStatus``): exit code 1 is ``Finished``."""
+def legacy_record_status(state: str, *, goes_on: bool = False) -> str:
+    """Translate an execution's state into the older word (``InvokeRecordStatus``): exit code 1 is ``Finished``.
+
+    The latest of a timed invocation that goes on is ``Running`` however it ended, until there is no next one.
+    """
     if state in (S.SUCCESS, S.FAILED):
-        return "Finished"
+        return "Running" if goes_on else "Finished"
     if state in _LEGACY_FAILED:
-        return "Failed"
+        return "Running" if goes_on else "Failed"
     if state in _STOPPED:
         return "Stopped"
     return "Stopping" if state == S.STOPPING else "Running"

@@ -64,6 +64,14 @@ class DescribedResult(msgspec.Struct, frozen=True):
 
     row: ExecutionRow
     stored: StoredInvocation | None
+    #: One of all that a timed invocation had; else the latest, which stands for the whole.
+    is_history: bool = False
+
+    @property
+    def legacy_status(self) -> str:
+        """The older word for where it stands."""
+        goes_on = self.stored is not None and self.stored.active and not self.is_history
+        return legacy_record_status(self.row.state, goes_on=goes_on)
 
 
 class _Target(NamedTuple):
@@ -102,7 +110,8 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
         targets = _that_ran(redis, stored, targets, wanted.command_id)
     if wanted.record_status:
         states = execution_states(redis, stored, targets)
-        targets = [one for one, (state, _) in zip(targets, states, strict=True) if _has_status(state, wanted)]
+        words = [(state, legacy_record_status(state, goes_on=stored.active)) for state, _ in states]
+        targets = [one for one, both in zip(targets, words, strict=True) if wanted.record_status in both]
     shown = page_of_list(targets, page, repr(wanted))
     items = [DescribedResult(row, stored) for row in _latest_rows(redis, stored, shown.items) if row is not None]
     return Page(items, shown.total_count, shown.next_token, shown.number, shown.size)
@@ -142,7 +151,7 @@ def _history_of_invocation(
             for first in range(skipped, len(pairs), _ROWS_COUNT):
                 rows = load_rows(redis, pairs[first : first + _ROWS_COUNT], with_output=False)
                 for offset, row in enumerate(rows, first + 1):
-                    if row is not None and matches(one := DescribedResult(row, stored)):
+                    if row is not None and matches(one := DescribedResult(row, stored, is_history=True)):
                         yield f"{firing.due_ms} {invoke_id}/{offset}", one
 
     return _with_output(redis, page_of_matches(matching(), page, repr(wanted)))
@@ -164,7 +173,8 @@ def _with_output(redis: Redis, page: Page[DescribedResult]) -> Page[DescribedRes
     """Read what is shown once more, with the output: rows that are only counted are read without."""
     rows = load_rows(redis, [(one.row.instance_id, one.row.execution_id) for one in page.items])
     items = [
-        DescribedResult(row, one.stored) if row is not None else one for row, one in zip(rows, page.items, strict=True)
+        msgspec.structs.replace(one, row=row) if row is not None else one
+        for row, one in zip(rows, page.items, strict=True)
     ]
     return msgspec.structs.replace(page, items=items)
 
@@ -180,7 +190,11 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
         pairs = [(parts[2], one) for one in chosen(executions) if (parts := split_execution_id(one))]
         rows = load_rows(redis, pairs)
         stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
-        found = {row.execution_id: DescribedResult(row, about) for row, about in zip(rows, stored, strict=True) if row}
+        found = {
+            row.execution_id: DescribedResult(row, about, wanted.include_history)
+            for row, about in zip(rows, stored, strict=True)
+            if row
+        }
         return [found.get(one) for one in executions]
 
     is_told_by_name = wanted == ResultFilter(instance_id=wanted.instance_id, include_history=wanted.include_history)
@@ -253,7 +267,7 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
             and (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
             and not (record is not None and record.file is not None)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
-            and _has_status(one.row.state, wanted)
+            and wanted.record_status in ("", one.row.state, one.legacy_status)
             and (_is_wanted(record, wanted) if record is not None else not (wanted.resource_group_id or wanted.tags))
         )
 
@@ -267,7 +281,3 @@ def _is_wanted(record: Invocation, wanted: ResultFilter) -> bool:
         and wanted.resource_group_id in ("", record.resource_group_id)
         and has_tags(record.tags, wanted.tags)
     )
-
-
-def _has_status(state: str, wanted: ResultFilter) -> bool:
-    return not wanted.record_status or wanted.record_status in (state, legacy_record_status(state))

@@ -104,7 +104,7 @@ def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
         "InvokeId": row.invoke_id,
         "CommandId": row.command_id,
         **execution_shape(row, output_as),
-        "InvokeRecordStatus": legacy_record_status(row.state),
+        "InvokeRecordStatus": one.legacy_status,
         "Repeats": _repeats(one.stored, row),
         "FinishedTime": iso_seconds(row.outcome.finished_ms) if is_final(row.state) else "",
         "Username": record.username if record else "",
@@ -198,7 +198,7 @@ def _invoke_instance_shape(
     finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
     shape.update(
         {
-            "InstanceInvokeStatus": legacy_record_status(row.state),
+            "InstanceInvokeStatus": legacy_record_status(row.state, goes_on=stored.active),
             "Repeats": _repeats(stored, row),
             "Timed": stored.active,
             "CreationTime": iso_seconds(row.created_ms),

@@ -12,6 +12,7 @@ from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
+from cloud_assistant.producer.shapes import as_base64, invocation_shape
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.visibility import Visible
 
@@ -210,3 +211,26 @@ def test_a_target_that_has_no_row_yet_waits(assistant: Assistant) -> None:
     assistant.redis.call("DEL", keys.execution("i-2", execution_id(invoke_id, 0, "i-2")))
     page = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id))
     assert [(one.row.instance_id, one.row.state) for one in page.items] == [("i-1", "Pending"), ("i-2", "Pending")]
+
+
+def test_the_older_word_for_a_timed_invocation_is_running_until_it_is_over(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    fire(assistant, invoke_id, 5, "Success", "Timeout")
+
+    def words(**wanted: Any) -> list[str]:
+        asked = ResultFilter(invoke_id=invoke_id, **wanted)
+        return [one.legacy_status for one in assistant.describe_invocation_results(asked).items]
+
+    def words_in_listing() -> list[str]:
+        (one,) = assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+        instances = invocation_shape(one, as_base64, include_output=False)["InvokeInstances"]["InvokeInstance"]
+        return [shape["InstanceInvokeStatus"] for shape in instances]
+
+    assert words() == words_in_listing() == words(record_status="Running") == ["Running", "Running"]
+    assert words(record_status="Finished") == []
+    assert words(record_status="Success") == ["Running"]
+    # Each firing by itself is over.
+    assert words(include_history=True) == ["Finished", "Failed"]
+    assistant.stop_invocation(invoke_id)
+    assert words() == words_in_listing() == ["Finished", "Failed"]
+    assert words(record_status="Finished") == ["Finished"]
