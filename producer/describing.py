@@ -89,25 +89,25 @@ def _matching_invocations(
             one, _ = _as_seen(redis, one, targets.of_each([one.stored])[0], wanted.visible)
         return _matches(one, wanted) and _is_visible(one, wanted.visible, targets)
 
-    def runs_on_it(one: DescribedInvocation) -> bool:
-        return not wanted.instance_id or wanted.instance_id in targets.of_each([one.stored])[0]
+    def matches_there(one: DescribedInvocation) -> bool:
+        return matches(one) and (not wanted.instance_id or wanted.instance_id in targets.of_each([one.stored])[0])
 
     if wanted.instance_id and not wanted.visible.instance(wanted.instance_id):
         return page_of_list([], page, repr(wanted))
     if wanted.invoke_id:
-        found = [one for one in load([wanted.invoke_id]) if one is not None and matches(one) and runs_on_it(one)]
+        found = [one for one in load([wanted.invoke_id]) if one is not None and matches_there(one)]
         return page_of_list(found, page, repr(wanted))
-    index = _index_of(wanted)
-    if wanted.instance_id:
+    # What is timed may not have run anywhere yet.
+    if wanted.instance_id and not wanted.timed:
+        index = keys.instance_history(wanted.instance_id)
         return read_page(redis, index, page, load_of_executions, keep=matches, filters=repr(wanted))
     narrowed = msgspec.structs.replace(wanted, command_id="", files=False) != InvocationFilter()
-    return read_page(redis, index, page, load, keep=matches if narrowed else None, filters=repr(wanted))
+    keep = matches_there if narrowed else None
+    return read_page(redis, _index_of(wanted), page, load, keep=keep, filters=repr(wanted))
 
 
 def _index_of(wanted: InvocationFilter) -> str:
-    """The shortest index that names all that is wanted; an instance's names executions."""
-    if wanted.instance_id:
-        return keys.instance_history(wanted.instance_id)
+    """The shortest index of invocations that names all that is wanted."""
     if wanted.command_id:
         return keys.command_invocations(wanted.command_id)
     if wanted.timed:

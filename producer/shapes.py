@@ -215,7 +215,7 @@ def _invoke_instance_shape(
 
 def _repeats(stored: StoredInvocation | None, row: ExecutionRow) -> int:
     if stored is not None and stored.timed:
-        return stored.repeats
+        return stored.repeats if row.execution_id else 0
     return 1 if row.claimed_ms else 0
 
 

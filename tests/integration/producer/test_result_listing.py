@@ -234,3 +234,21 @@ def test_the_older_word_for_a_timed_invocation_is_running_until_it_is_over(assis
     assistant.stop_invocation(invoke_id)
     assert words() == words_in_listing() == ["Finished", "Failed"]
     assert words(record_status="Finished") == ["Finished"]
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+def test_what_will_run_on_an_instance_is_found_before_it_has(assistant: Assistant, *, by_token: bool) -> None:
+    made = [assistant.run_command("true", targets, YEARLY).invoke_id for targets in (ON_2, ON_1, ON_2, ON_2)]
+    assistant.stop_invocation(made[3])
+    fire(assistant, made[0], 5, "Success", "Success")
+    listed: list[str] = []
+    request = PageRequest(max_results=1) if by_token else PageRequest(size=1)
+    for number in (1, 2):
+        wanted = InvocationFilter(instance_id="i-2", timed=True)
+        found = assistant.describe_invocations(wanted, request, with_rows=True)
+        listed += [one.stored.record.invoke_id for one in found.items]
+        assert by_token or found.total_count == 2
+        request = PageRequest(max_results=1, next_token=found.next_token) if by_token else PageRequest(size=1, number=2)
+        assert bool(found.next_token) == (by_token and number == 1)
+        assert [row.instance_id for row in found.items[0].rows] == ["i-2"]
+    assert listed == [made[2], made[0]]
