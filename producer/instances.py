@@ -27,6 +27,7 @@ class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     os_type: str = ""
     connected: bool | None = None
+    resource_group_id: str = ""
     tags: Mapping[str, str | None] = {}
     visible: Visible = EVERYTHING
 
@@ -41,6 +42,8 @@ class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
     activation_id: str = ""
     #: The machine that was registered, as the activation knows it.
     activation_machine: str = ""
+    #: That of the activation by which it came.
+    resource_group_id: str = ""
     #: Why it gets no work; ``""`` when it does.
     quarantined: str = ""
     connected: bool = False
@@ -186,6 +189,7 @@ def _matches(stored: StoredInstance, wanted: InstanceFilter) -> bool:
         and like(stored.name, wanted.name)
         and (not wanted.os_type or stored.report.get("os_type", "").lower() == wanted.os_type.lower())
         and (wanted.connected is None or stored.connected == wanted.connected)
+        and wanted.resource_group_id in ("", stored.resource_group_id)
         and has_tags(stored.tags, wanted.tags)
     )
 
@@ -207,6 +211,7 @@ def _stored(
         tags=decode_tags(known.get("tags")),
         activation_id=known.get("activation_id", ""),
         activation_machine=known.get("activation_machine", ""),
+        resource_group_id=known.get("resource_group_id", ""),
         # Whoever set it, an empty reason too keeps work away.
         quarantined="" if quarantine is None else quarantine.decode("utf-8", "replace") or "no reason given",
         connected=bool(report),

@@ -126,7 +126,11 @@ def _completed(
     facts = {"ActivationId": activation.activation_id, "InstanceName": name}
     with trust.auditing.change("RegisterInstance", what=taken.instance_id, **facts):
         if found is None:
-            came_by = {"activation_id": activation.activation_id, "activation_machine": machine}
+            came_by = {
+                "activation_id": activation.activation_id,
+                "activation_machine": machine,
+                "resource_group_id": activation.resource_group_id,
+            }
             instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
         issued = trust.issue_credentials(taken.instance_id)
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")

@@ -46,6 +46,7 @@ class InstanceActions:
             instance_ids=ids,
             name=given.text("InstanceName"),
             connected=None if not status else status == "Running",
+            resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
             visible=visible_to(call, self._assistant.redis),
         )
@@ -137,7 +138,7 @@ def _instance_shape(stored: StoredInstance, region_id: str) -> Shape:
         "ExpiredTime": "",
         "InstanceType": "",
         "InstanceNetworkType": "vpc",
-        "ResourceGroupId": "",
+        "ResourceGroupId": stored.resource_group_id,
         "Description": "",
         "VpcAttributes": {
             "PrivateIpAddress": {"IpAddress": addresses},

@@ -109,7 +109,7 @@ def managed_instance_shape(stored: StoredInstance) -> Shape:
         "RegistrationTime": iso_seconds(stored.registered_ms),
         "InvocationCount": stored.invocation_count,
         "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
-        "ResourceGroupId": "",
+        "ResourceGroupId": stored.resource_group_id,
         "Tags": [{"TagKey": key, "TagValue": value} for key, value in stored.tags.items()],
     }
 
@@ -137,7 +137,7 @@ def _matcher_of(call: Call, visible: Visible) -> Callable[[StoredInstance], bool
             and machine_id in ("", report.get("machine_id", ""))
             and os_type in ("", report.get("os_type", "").lower())
             and connected in (None, one.connected)
-            and not group
+            and group in ("", one.resource_group_id)
             and has_tags(one.tags, tags)
         )
 

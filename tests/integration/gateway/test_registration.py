@@ -115,6 +115,20 @@ def test_a_machine_becomes_an_instance_with_credentials_that_open_its_branch_onl
     assert listed["InstanceId"] == instance_id
 
 
+def test_instances_are_in_the_resource_group_of_their_activation(gateway: WholeGateway) -> None:
+    # Whoever asks for one group and is shown all machines may run something on all of them.
+    for group in ("rg-1", "rg-2", ""):
+        _, made = gateway.call("CreateActivation", {"ResourceGroupId": group})
+        given = made["ActivationId"], made["ActivationCode"]
+        assert register(gateway, given, machine=f"machine-of-group-{group}")[0] == 200
+    for group, count in (("rg-1", 1), ("rg-2", 1), ("rg-3", 0), ("", 3)):
+        _, answer = gateway.call("DescribeInstances", {"ResourceGroupId": group})
+        _, managed = gateway.call("DescribeManagedInstances", {"ResourceGroupId": group})
+        assert (answer["TotalCount"], managed["TotalCount"]) == (count, count)
+        for one in (*answer["Instances"]["Instance"], *managed["Instances"]):
+            assert group in ("", one["ResourceGroupId"])
+
+
 def test_the_code_is_kept_as_a_digest_only(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
     activation_id, code = activations.create(redis)
