@@ -113,7 +113,7 @@ def create(
         hours=hours,
         address_range=_checked_range(address_range),
         description=description,
-        resource_group_id=resource_group_id,
+        resource_group_id=validation.resource_group_id(resource_group_id),
         tags=validation.tags(tags or {}),
     )
     redis.pipeline_or_raise(

@@ -94,7 +94,7 @@ def build_command(
         enable_parameter=enable_parameter,
         parameter_names=in_text + declared,
         secret_names=secret,
-        resource_group_id=resource_group_id,
+        resource_group_id=validation.resource_group_id(resource_group_id),
         tags=validation.tags(tags or {}),
         kept=kept,
     )

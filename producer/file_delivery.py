@@ -106,7 +106,7 @@ def _record(request: FileRequest, limits: LimitSettings, *, target_count: int, d
             overwrite=request.overwrite,
             content_type=request.content_type,
         ),
-        resource_group_id=request.resource_group_id,
+        resource_group_id=validation.resource_group_id(request.resource_group_id),
         tags=validation.tags(request.tags),
         requested_by=request.requested_by,
     )

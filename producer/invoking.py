@@ -105,7 +105,7 @@ def prepare(
         secret_names=command.secret_names,
         termination_mode=validation.termination_mode(options.termination_mode),
         schedule=options.schedule,
-        resource_group_id=options.resource_group_id,
+        resource_group_id=validation.resource_group_id(options.resource_group_id),
         tags=validation.tags(options.tags),
         requested_by=options.requested_by,
         grace_seconds=options.grace_seconds,

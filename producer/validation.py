@@ -19,6 +19,7 @@ TAGS_COUNT = 20
 TAG_KEY_CHARACTERS = 64
 TAG_VALUE_CHARACTERS = 128
 CLIENT_TOKEN_CHARACTERS = 64
+RESOURCE_GROUP_CHARACTERS = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: A description may have several lines.
 _LAYOUT = dict.fromkeys(map(ord, "\n\r\t"), " ")
@@ -163,6 +164,17 @@ def tags(given: Mapping[str, str]) -> dict[str, str]:
                 code="InvalidTagValue.Malformed",
             )
     return dict(given)
+
+
+def resource_group_id(text: str) -> str:
+    """Check the id of a resource group: any will do that could be one, for groups are not kept here."""
+    if len(text) > RESOURCE_GROUP_CHARACTERS or not text.isascii() or not text.isprintable():
+        raise NotFound(
+            f"there is no resource group {text[:40]!r}: an id has at most {RESOURCE_GROUP_CHARACTERS} printable ASCII "
+            "characters",
+            code="InvalidResourceGroup.NotFound",
+        )
+    return text
 
 
 def client_token(text: str) -> str:

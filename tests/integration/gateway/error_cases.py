@@ -7,6 +7,7 @@ Parameters = Mapping[str, str]
 Cases = tuple[tuple[Parameters, str], ...]
 
 LONG = "x" * 2000
+_GROUP: "Cases" = (({"ResourceGroupId": LONG}, "InvalidResourceGroup.NotFound"),)
 _B64_LONG = "eHh4" * 9000
 
 #: A request of each action that goes well; cases change single parameters of it. ``COMMAND``, ``ENABLED``,
@@ -163,7 +164,7 @@ _TAGGED: Cases = (
 )
 
 CASES: Mapping[str, Cases] = {
-    "CreateCommand": (*_CREATE, *_TOKEN, *_TAGS, ({"Name": "full"}, "CmdCount.ExceedQuota")),
+    "CreateCommand": (*_CREATE, *_GROUP, *_TOKEN, *_TAGS, ({"Name": "full"}, "CmdCount.ExceedQuota")),
     "ModifyCommand": (*_TEXTS, ({"CommandId": "c-absent"}, "InvalidCmdId.NotFound")),
     "DeleteCommand": (
         ({"CommandId": "c-absent"}, "InvalidCmdId.NotFound"),
@@ -178,6 +179,7 @@ CASES: Mapping[str, Cases] = {
     ),
     "InvokeCommand": (
         *_RUN,
+        *_GROUP,
         *_given_parameters({"CommandId": "ENABLED"}),
         *_TOKEN,
         *_TAGS,
@@ -187,6 +189,7 @@ CASES: Mapping[str, Cases] = {
     "RunCommand": (
         *_CREATE,
         *_RUN,
+        *_GROUP,
         *_given_parameters(_ENABLED),
         *_TOKEN,
         *_TAGS,
@@ -285,6 +288,7 @@ CASES: Mapping[str, Cases] = {
         ),
     ),
     "SendFile": (
+        *_GROUP,
         *_TOKEN,
         *_TAGS,
         ({"TargetDir": "relative"}, "FileTargetDir.Invalid"),
@@ -303,6 +307,7 @@ CASES: Mapping[str, Cases] = {
     ),
     "DescribeSendFileResults": (*_PAGING, *_TAGS),
     "CreateActivation": (
+        *_GROUP,
         *_TOKEN,
         *_TAGS,
         ({"InstanceName": "x"}, "InstanceName.ExceedLimit"),
@@ -367,7 +372,6 @@ _OF_TAGS = "the three tag actions share one table: this one belongs to another o
 #: Codes that nothing can cause here, with the reason; by action, ``*`` for all.
 CANNOT_ARISE: Mapping[str, Mapping[str, str]] = {
     "*": {
-        "InvalidResourceGroup.NotFound": _GROUPS,
         "InvalidStatus.ResourceGroup": _GROUPS,
         "Parameter.MissingValue": "only public commands have required parameters, and there are none",
         "Invocation.ExceedQuota": "there is no daily quota",
