@@ -20,6 +20,8 @@ class Call:
     request_id: str
     #: The address that the request came from.
     source: str = ""
+    #: The name, with port, under which the client called us; ``""`` for a call within this process.
+    called_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ class RegionActions:
         """The actions by name."""
         return {"DescribeRegions": self.describe_regions}
 
-    def describe_regions(self, _call: Call) -> Fields:
+    def describe_regions(self, call: Call) -> Fields:
         """Name the region; the endpoint is the one that the client has already found."""
         region = {
             "RegionId": self._gateway.region_id,
             "LocalName": self._gateway.region_id,
-            "RegionEndpoint": f"{self._gateway.host}:{self._gateway.port}",
+            "RegionEndpoint": call.called_name or f"{self._gateway.host}:{self._gateway.port}",
             "Status": "available",
         }
         return {"Regions": {"Region": [region]}}

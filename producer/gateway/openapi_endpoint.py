@@ -113,7 +113,14 @@ class OpenApiEndpoint:
         self._authorization.require(caller, signed.action)
         self._refusals.require_room(caller, signed.action)
         values = with_todays_names(signed.action, parameters.merged)
-        call = Call(signed.action, Parameters(values), caller, exchange.request_id, exchange.source)
+        call = Call(
+            signed.action,
+            Parameters(values),
+            caller,
+            exchange.request_id,
+            source=exchange.source,
+            called_name=exchange.request.called_name,
+        )
         return self._reply(exchange, lambda: action(call))
 
     def _reply(self, exchange: Exchange, look: Callable[[], Fields | NotYet]) -> HttpReply | Postponed:

@@ -137,6 +137,12 @@ def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeyp
         assert any("the output of" in one for one in read) == is_read
 
 
+def test_the_endpoint_of_the_region_is_the_one_that_the_client_has_called(gateway: WholeGateway) -> None:
+    # Behind a proxy, or with the port that the system chose, the gateway's own settings lead nowhere.
+    (region,) = gateway.call("DescribeRegions")[1]["Regions"]["Region"]
+    assert region["RegionEndpoint"] == f"127.0.0.1:{gateway.port}"
+
+
 def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGateway) -> None:
     def row(invoke_id: str, instance_id: str, state: str) -> None:
         name = keys.execution(instance_id, execution_id(invoke_id, 0, instance_id))
