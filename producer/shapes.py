@@ -14,7 +14,7 @@ from ..broker_config.ledger import StoredInvocation
 from ..broker_config.records import Command
 from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
-from ..broker_config.states import is_final, legacy_record_status
+from ..broker_config.states import ExecutionState, is_final, legacy_record_status
 from .command_library import StoredCommand
 from .describing import DescribedInvocation
 from .describing_results import DescribedResult
@@ -106,7 +106,7 @@ def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
         **execution_shape(row, output_as),
         "InvokeRecordStatus": one.legacy_status,
         "Repeats": _repeats(one.stored, row),
-        "FinishedTime": iso_seconds(row.outcome.finished_ms) if is_final(row.state) else "",
+        "FinishedTime": _finished_time(row),
         "Username": record.username if record else "",
         "ContainerId": record.container_id if record else "",
         "ContainerName": record.container_name if record else "",
@@ -195,7 +195,7 @@ def _invoke_instance_shape(
     shape = execution_shape(row, output_as)
     if not include_output:
         shape["Output"] = ""
-    finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
+    finished = _finished_time(row)
     shape.update(
         {
             "InstanceInvokeStatus": legacy_record_status(row.state, goes_on=stored.active),
@@ -211,6 +211,16 @@ def _invoke_instance_shape(
         }
     )
     return shape
+
+
+def _finished_time(row: ExecutionRow) -> str:
+    """When an execution ended. In the API a timeout ends it on time, however long its processes took to go."""
+    if not is_final(row.state):
+        return ""
+    outcome = row.outcome
+    if row.state == ExecutionState.TIMEOUT and outcome.started_ms and row.timeout_seconds:
+        return iso_seconds(min(outcome.finished_ms, outcome.started_ms + row.timeout_seconds * 1000))
+    return iso_seconds(outcome.finished_ms)
 
 
 def _repeats(stored: StoredInvocation | None, row: ExecutionRow) -> int:

@@ -163,3 +163,19 @@ def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGatew
             asked = {"InvokeId": invoke_id, "InvocationStatus": word}
             found = gateway.call("DescribeSendFileResults", asked)[1]["Invocations"]["Invocation"]
             assert [one["InvocationStatus"] for one in found] == [shown] * (word == shown), (states, word)
+
+
+@pytest.mark.parametrize(("took_seconds", "shown"), [(75, "01:00"), (20, "00:20")], ids=["grace", "local policy"])
+def test_a_timeout_ends_on_time(gateway: WholeGateway, took_seconds: int, shown: str) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "Timeout": "60"}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    row = keys.execution("mi-1", execution_id(invoke_id, 0, "mi-1"))
+    began_ms = 1_800_000_000_000
+    times = ("started_ms", began_ms, "finished_ms", began_ms + took_seconds * 1000)
+    gateway.assistant.redis.call("HSET", row, "state", "Timeout", *times)
+    results = gateway.call("DescribeInvocationResults", {"InvokeId": invoke_id})[1]["Invocation"]["InvocationResults"]
+    (result,) = results["InvocationResult"]
+    (invocation,) = gateway.call("DescribeInvocations", {"InvokeId": invoke_id})[1]["Invocations"]["Invocation"]
+    (instance,) = invocation["InvokeInstances"]["InvokeInstance"]
+    assert result["StartTime"] == "2027-01-15T08:00:00Z"
+    assert result["FinishedTime"] == instance["FinishTime"] == f"2027-01-15T08:{shown}Z"
