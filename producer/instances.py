@@ -71,7 +71,7 @@ def add(
             f"{instance_id!r} is not an instance id: i- (or mi-) and up to 63 letters, digits, '.', '_' or '-'",
             code="InvalidInstanceId.Malformed",
         )
-    checked = validation.tags(tags or {})
+    checked = validation.tags(tags or {}, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked), **(activation or {})}
     if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
         raise Refused(f"instance {instance_id} is registered already", code="InstanceAlreadyExists")
@@ -87,7 +87,9 @@ def modify(
         NotFound: no such instance.
     """
     load(redis, instance_id)
-    checked = None if tags is None else validation.tags(tags)
+    checked = None
+    if tags is not None:
+        checked = validation.tags(tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     if name is not None:
         register_instance(redis, instance_id, {"name": name}, now_ms=now_ms(), must_be_new=False)
     if checked is not None:

@@ -6,15 +6,13 @@ from functools import partial
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.errors import NotFound, Refused
 from ..broker_config.functions.function_library import fcall, run
 from ..broker_config.records import Invocation, decode_command, decode_invocation
 from ..broker_config.redis_client import Redis
 from . import command_library, instances, targets, validation
 from .activations import Activation, decode_activation
 
-#: A key given afterwards may be longer than one given at creation.
-TAG_KEY_CHARACTERS = 128
 #: Invocations and activations searched for tags, newest first: theirs have no index, which would outlive them.
 SEARCHED_COUNT = 1_000
 _SEARCHED: Mapping[str, str] = {"invocation": keys.INVOCATIONS, "activation": keys.ACTIVATIONS}
@@ -81,20 +79,6 @@ def tagged_ids(redis: Redis, kind: str, wanted: Mapping[str, Sequence[str] | Non
         ids = [one for one in ids if one.startswith("mi-")]
     pairs = zip(ids, tags_of(redis, kind, ids), strict=True)
     return [one for one, tags in pairs if tags is not None and _carries(tags, wanted)]
-
-
-def check_tags(given: Mapping[str, str]) -> None:
-    """Check tags to be attached afterwards.
-
-    Raises:
-        RequestInvalid: with the code of what is wrong.
-    """
-    for key, value in given.items():
-        if len(key) > TAG_KEY_CHARACTERS:
-            raise RequestInvalid(
-                f"a tag key has at most {TAG_KEY_CHARACTERS} characters", code="InvalidTagKey.Malformed"
-            )
-        validation.tags({key[: validation.TAG_KEY_CHARACTERS]: value})
 
 
 def _carries(tags: Mapping[str, str], wanted: Mapping[str, Sequence[str] | None]) -> bool:

@@ -137,8 +137,6 @@ def _change(
         launcher=before.launcher,
         termination_mode=before.termination_mode,
         grace_seconds=before.grace_seconds,
-        resource_group_id=before.resource_group_id,
-        tags=before.tags,
     )
     made = prepare(
         command,
@@ -173,7 +171,7 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
     is_same = content == before.content and enabled == before.enable_parameter
     if is_same and (before.enable_parameter or set(declared) == set(before.parameter_names)):
         return before
-    return command_library.build_command(
+    built = command_library.build_command(
         settings.limits,
         name=before.name,
         type=before.type,
@@ -187,9 +185,10 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
         declared_parameters=declared,
         secret_parameters=before.secret_names,
         resource_group_id=before.resource_group_id,
-        tags=before.tags,
         kept=before.kept,
     )
+    # They were checked when they were attached, by the rule of that time.
+    return msgspec.structs.replace(built, tags=before.tags)
 
 
 def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: Settings) -> Schedule:

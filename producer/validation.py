@@ -17,6 +17,8 @@ LAUNCHER_BYTES = 1024
 TIMEOUT_SECONDS_MIN = 10
 TAGS_COUNT = 20
 TAG_KEY_CHARACTERS = 64
+#: A key that is given to a thing which exists already may be longer, and so may one that is looked for.
+LATER_TAG_KEY_CHARACTERS = 128
 TAG_VALUE_CHARACTERS = 128
 CLIENT_TOKEN_CHARACTERS = 64
 RESOURCE_GROUP_CHARACTERS = 64
@@ -144,17 +146,17 @@ def termination_mode(text: str) -> str:
     return text
 
 
-def tags(given: Mapping[str, str]) -> dict[str, str]:
+def tags(given: Mapping[str, str], *, key_characters: int = TAG_KEY_CHARACTERS) -> dict[str, str]:
     """Check tags to be attached."""
     if len(given) > TAGS_COUNT:
         raise RequestInvalid(f"{len(given)} tags given; at most {TAGS_COUNT}", code="NumberExceed.Tags")
     for key, value in given.items():
         if not key:
             raise RequestInvalid("a tag has no key", code="MissingParameter.TagKey")
-        bad_key = len(key) > TAG_KEY_CHARACTERS or key.startswith(("aliyun", "acs:")) or "://" in key
+        bad_key = len(key) > key_characters or key.startswith(("aliyun", "acs:")) or "://" in key
         if bad_key or "=" in key:
             raise RequestInvalid(
-                f"tag key {key[:70]!r} is not allowed: at most {TAG_KEY_CHARACTERS} characters, no '=', no URL, "
+                f"tag key {key[:70]!r} is not allowed: at most {key_characters} characters, no '=', no URL, "
                 "not starting with aliyun or acs:",
                 code="InvalidTagKey.Malformed",
             )

@@ -38,7 +38,7 @@ class TagActions:
         if not tags:
             raise api_error("MissingParameter.Tags")
         given = {key: value or "" for key, value in tags.items()}
-        tagged_resources.check_tags(given)
+        validation.tags(given, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
         tagged_resources.change(self._redis, kind, ids, lambda before: {**before, **given})
         return {}
 

@@ -62,7 +62,7 @@ def tags_of(parameters: Parameters) -> dict[str, str]:
 def tag_filter_of(parameters: Parameters) -> dict[str, str | None]:
     """Read the tags to filter by; one without a value matches any value."""
     found = _pairs(parameters, "Tag", _TAG_CODES, most=validation.TAGS_COUNT)
-    validation.tags({key: value or "" for key, value in found.items()})
+    _check_looked_for(found)
     return found
 
 
@@ -75,7 +75,7 @@ def targets_of(call: Call) -> Targets:
     ids = instance_ids_of(call.parameters)
     tags = _pairs(call.parameters, "ResourceTag", _RESOURCE_TAG_CODES, most=RESOURCE_TAGS_COUNT)
     with renamed_codes(_RESOURCE_TAG_CODES):
-        validation.tags({key: value or "" for key, value in tags.items()})
+        _check_looked_for(tags)
     if ids and tags:
         raise api_error("InvalidResourceTag.ConflictWithInstanceIds")
     if not ids and not tags:
@@ -137,6 +137,11 @@ _RESOURCE_TAG_CODES: Mapping[str, str] = {
     "InvalidTagKey.Malformed": "InvalidResourceTagKey.Malformed",
     "InvalidTagValue.Malformed": "InvalidResourceTagValue.Malformed",
 }
+
+
+def _check_looked_for(tags: Mapping[str, str | None]) -> None:
+    given = {key: value or "" for key, value in tags.items()}
+    validation.tags(given, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
 
 
 def _pairs(parameters: Parameters, name: str, codes: Mapping[str, str], *, most: int) -> dict[str, str | None]:

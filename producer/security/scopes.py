@@ -66,7 +66,7 @@ def checked(scope: Scope | None) -> Scope | None:
         validation.username(one)
         if not one:
             raise RequestInvalid(f"name the account; {DEFAULT_USER} is the one used when none is named", code=_CODE)
-    validation.tags(scope.instance_tags)
+    validation.tags(scope.instance_tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     return scope
 
 

@@ -129,6 +129,17 @@ def test_instances_are_in_the_resource_group_of_their_activation(gateway: WholeG
             assert group in ("", one["ResourceGroupId"])
 
 
+def test_a_tag_that_an_activation_was_given_later_goes_to_its_instances(gateway: WholeGateway) -> None:
+    _, made = gateway.call("CreateActivation")
+    tag = {"Tag.1.Key": "k" * 128, "Tag.1.Value": "v"}
+    given = made["ActivationId"], made["ActivationCode"]
+    assert gateway.call("TagResources", {"ResourceType": "activation", "ResourceId.1": given[0], **tag})[0] == 200
+    status, body = register(gateway, given)
+    assert status == 200, body
+    _, answer = gateway.call("DescribeInstances", tag)
+    assert [one["InstanceId"] for one in answer["Instances"]["Instance"]] == [body["InstanceId"]]
+
+
 def test_the_code_is_kept_as_a_digest_only(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
     activation_id, code = activations.create(redis)

@@ -91,3 +91,21 @@ def test_tags_make_no_instance_of_one_that_was_removed_meanwhile(
     _, answer = gateway.call("TagResources", {"ResourceType": "instance", "ResourceId.1": "i-1", "Tag.1.Key": "k"})
     assert answer["Code"] == "InvalidResourceId.NotFound"
     assert gateway.call("DescribeInstances")[1]["TotalCount"] == 0
+
+
+@pytest.mark.parametrize("kind", ["command", "invocation"])
+def test_what_was_tagged_later_can_still_be_changed(gateway: WholeGateway, kind: str) -> None:
+    command_id = gateway.call("CreateCommand", COMMAND)[1]["CommandId"]
+    tag = {"Tag.1.Key": "k" * 128, "Tag.1.Value": "v"}
+    of_command = {"ResourceType": "command", "ResourceId.1": command_id}
+    if kind == "command":
+        assert gateway.call("TagResources", {**of_command, **tag})[0] == 200
+    run = {"CommandId": command_id, "InstanceId.1": "i-1", "Frequency": "0 0 3 * * *"}
+    invoke_id = gateway.call("InvokeCommand", run)[1]["InvokeId"]
+    of_invocation = {"ResourceType": "invocation", "ResourceId.1": invoke_id}
+    if kind == "invocation":
+        assert gateway.call("TagResources", {**of_invocation, **tag})[0] == 200
+    status, answer = gateway.call("ModifyInvocationAttribute", {"InvokeId": invoke_id, "CommandContent": "echo 2"})
+    assert status == 200, answer
+    changed = {**of_command, "ResourceId.1": answer["CommandId"]} if kind == "command" else of_invocation
+    assert tags(gateway, changed) == {"k" * 128}
