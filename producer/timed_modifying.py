@@ -82,6 +82,8 @@ def modify(
         RequestInvalid: the new content, parameters or frequency break a rule.
     """
     for tried_count in range(_TRIES_COUNT):
+        # Before all that is read of it: whoever changes it from now on is noticed.
+        old_record = redis.call("HGET", keys.invocation(invoke_id), "record") or b""
         stored = load_invocation(redis, invoke_id)
         if not stored.timed:
             raise Refused(
@@ -104,7 +106,7 @@ def modify(
             if timed.revision != read_revision:
                 # Somebody else changed it while beats were waited for: what was built is from before that.
                 continue
-        if _store(redis, stored, timed, targets, changed, master):
+        if _store(redis, stored, old_record, timed, targets, changed, master):
             if is_new_in_library:
                 command_library.create(redis, changed.invocation.command, settings.limits, master)
             return changed.invocation.command.command_id
@@ -235,6 +237,7 @@ def _let_settle(redis: Redis, timed: Timed) -> None:
 def _store(
     redis: Redis,
     stored: StoredInvocation,
+    old_record: bytes,
     timed: Timed,
     targets: Sequence[str],
     changed: _Changed,
@@ -252,6 +255,7 @@ def _store(
             TimedChange(
                 invoke_id=before.invoke_id,
                 revision=timed.revision,
+                old_record=old_record,
                 record=encode_record(after),
                 created_ms=before.created_ms,
                 fields=timed_fields(after, order_digest, all_targets, master),

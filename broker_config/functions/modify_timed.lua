@@ -7,12 +7,18 @@
 -- ARGV  1 invocation id   2 revision as it was read   3 new record (JSON)   4 new work order, '' = unchanged
 --       5 life of the old work order in ms   6 '1' when the schedule changes   7 new due ms   8 why it is skipped, ''
 --       9 channel of changes   10 created ms   11 number of fields of timed to set   12... fields and values,
---       then new targets
+--       then new targets, then, with the last key, the record as it was read
 -- Returns {'ok'} | {'changed'} | {'undecided'} | {'unknown', instance id, ...}
 -- A schedule is not taken away from under a due time that has passed and that nobody has decided about.
 local function modify_timed(keys, args)
   local timed = redis.call('HMGET', keys[1], 'revision', 'status', 'due_ms')
   if timed[1] ~= args[2] or (timed[2] ~= 'active' and timed[2] ~= 'paused') then return { 'changed' } end
+  local last_target = #args
+  if keys[11] then
+    -- Tags are changed without a new revision.
+    if redis.call('HGET', keys[3], 'record') ~= args[#args] then return { 'changed' } end
+    last_target = #args - 1
+  end
   if args[6] == '1' then
     local time = redis.call('TIME')
     local due = tonumber(timed[3] or 0)
@@ -20,7 +26,7 @@ local function modify_timed(keys, args)
   end
   local targets = 12 + 2 * tonumber(args[11])
   local unknown = { 'unknown' }
-  for place = targets, #args do
+  for place = targets, last_target do
     if not redis.call('ZSCORE', keys[5], args[place]) then unknown[#unknown + 1] = args[place] end
   end
   if #unknown > 1 then return unknown end
@@ -41,7 +47,7 @@ local function modify_timed(keys, args)
     redis.call('HDEL', keys[1], 'next_ms', 'next_skip', 'run_reason', 'run_count', 'run_due_ms')
     redis.call('ZADD', keys[2], args[7], args[1])
   end
-  for place = targets, #args do redis.call('RPUSH', keys[4], args[place]) end
+  for place = targets, last_target do redis.call('RPUSH', keys[4], args[place]) end
   redis.call('PUBLISH', args[9], args[1])
   return { 'ok' }
 end

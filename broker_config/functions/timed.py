@@ -41,6 +41,8 @@ class TimedChange:
 
     invoke_id: str
     revision: str
+    #: As it was read.
+    old_record: bytes
     record: bytes
     created_ms: int
     #: New fields of the hash.
@@ -185,6 +187,7 @@ def modify_timed_command(change: TimedChange) -> Command:
         len(change.fields),
         *pairs,
         *change.new_targets,
+        change.old_record,
     ]
     return fcall("ca_modify_timed", touched, arguments)
 

@@ -10,7 +10,8 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.tags import replace_tags
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import tagging
+from cloud_assistant.broker_config.timed import Timed
+from cloud_assistant.producer import tagging, timed_modifying
 from harness.redis_server import RedisServer
 
 COMMAND = {"Name": "n", "Type": "RunShellScript", "CommandContent": "ZWNobyAx"}
@@ -109,3 +110,24 @@ def test_what_was_tagged_later_can_still_be_changed(gateway: WholeGateway, kind:
     assert status == 200, answer
     changed = {**of_command, "ResourceId.1": answer["CommandId"]} if kind == "command" else of_invocation
     assert tags(gateway, changed) == {"k" * 128}
+
+
+def test_a_tag_that_comes_while_a_timed_invocation_is_changed_is_kept(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "i-1", "Frequency": "0 0 3 * * *"}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    of = {"ResourceType": "invocation", "ResourceId.1": invoke_id}
+    settle = timed_modifying._let_settle
+
+    def settle_slowly(redis: Redis, timed: Timed) -> None:
+        # A due time that has just come is waited for, up to two seconds.
+        assert gateway.call("TagResources", {**of, "Tag.1.Key": "k"})[0] == 200
+        settle(redis, timed)
+
+    monkeypatch.setattr(timed_modifying, "_let_settle", settle_slowly)
+    change = {"InvokeId": invoke_id, "Frequency": "0 0 4 * * *"}
+    assert gateway.call("ModifyInvocationAttribute", change)[0] == 200
+    assert tags(gateway, of) == {"k"}
+    (found,) = gateway.call("DescribeInvocations", {"InvokeId": invoke_id})[1]["Invocations"]["Invocation"]
+    assert found["Frequency"] == "0 0 4 * * *"
