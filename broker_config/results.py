@@ -114,7 +114,7 @@ def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
 #: What ``read_fields`` reads of a row but the output, which may be a hundred times as long as all the rest.
 FIELDS_WITHOUT_OUTPUT = (
     *("state", "command_id", "created_ms", "deadline_ms", "claimed_ms", "stop_ms", "epoch", "boot_id", "history"),
-    *("timeout_seconds", "result_mac", "started_ms", "finished_ms", "exit_code", "signal", "error_code", "error_info"),
+    *("timeout_seconds", "started_ms", "finished_ms", "exit_code", "signal", "error_code", "error_info"),
     *("dropped_bytes", "gap_at", "survivors", "left_running", "steps", "notes"),
 )
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
-from ..broker_config.ids import execution_id, split_execution_id
+from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     StoredInvocation,
     execution_states,
@@ -180,14 +180,15 @@ def _with_output(redis: Redis, page: Page[DescribedResult]) -> Page[DescribedRes
 
 
 def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    """Results from an index of execution ids."""
+    """Results from an instance's index of execution ids, which its agent writes as well."""
 
     def chosen(executions: Sequence[str]) -> Sequence[str]:
         commands = [one for one in executions if not one.startswith(_FILE_PREFIX)]
         return commands if wanted.include_history else latest_only(redis, commands)
 
     def load(executions: Sequence[str]) -> list[DescribedResult | None]:
-        pairs = [(parts[2], one) for one in chosen(executions) if (parts := split_execution_id(one))]
+        own = [one for one in executions if is_execution_of(one, wanted.instance_id)]
+        pairs = [(wanted.instance_id, one) for one in chosen(own)]
         rows = load_rows(redis, pairs)
         stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
         found = {

@@ -48,8 +48,8 @@ def system(redis_server: RedisServer, tmp_path: Path) -> Iterator[System]:
 
 
 def pytest_configure() -> None:
-    # A shell that starts us in the background has SIGINT ignored, `nohup` SIGHUP, and so would every program of ours that
-    # is to be ended by them; a handler of our own is not inherited.
+    # A shell that starts us in the background has SIGINT ignored, `nohup` SIGHUP, and so would every program of ours
+    # that is to be ended by them; a handler of our own is not inherited.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
