@@ -37,7 +37,8 @@ class InstanceActions:
     def describe_instances(self, call: Call) -> Fields:
         """List instances; unknown ids are simply missing from the list."""
         given = call.parameters
-        ids = [str(one) for one in given.json_list("InstanceIds") or []]
+        listed = given.json_list("InstanceIds")
+        ids = [str(one) for one in listed or []]
         if len(ids) > DESCRIBE_COUNT:
             raise api_error("InvalidParameter.InstanceIds", f"{len(ids)} ids were given; at most {DESCRIBE_COUNT}.")
         page_request = page_request_of(call, most=DESCRIBE_COUNT)
@@ -50,10 +51,10 @@ class InstanceActions:
             tags=tag_filter_of(given),
             visible=visible_to(call, self._assistant.redis),
         )
-        if status in ("", "Running", "Stopped"):
+        if status in ("", "Running", "Stopped") and listed != []:
             page = self._assistant.describe_instances(wanted, page_request)
         else:
-            # No machine here is ever known to start or to stop.
+            # No machine here is ever known to start or to stop; and a list that names none does not mean all.
             page = Page([], 0, "", page_request.number, page_request.count)
         region_id = self._assistant.settings.gateway.region_id
         shapes = [_instance_shape(one, region_id) for one in page.items]
@@ -65,9 +66,9 @@ class InstanceActions:
         ids = counted_instance_ids_of(call, most=STATUS_COUNT)
         visible = visible_to(call, self._assistant.redis)
         if ids:
-            found = self._known(ids, visible)
+            found = _of_type(self._known(ids, visible), given.text("OSType"))
             page_of_all = {"TotalCount": len(found), "PageNumber": 1, "PageSize": len(found), "NextToken": ""}
-            return {**page_of_all, **_status_set(_of_type(found, given.text("OSType")))}
+            return {**page_of_all, **_status_set(found)}
         wanted = InstanceFilter(os_type=given.text("OSType"), visible=visible)
         page = self._assistant.describe_instances(wanted, page_request_of(call))
         return {**page_fields(page, call.caller), **_status_set(page.items)}

@@ -72,6 +72,21 @@ def test_what_is_named_comes_in_pages_like_everything_else(
     assert listed(gateway, action, {**named, "MaxResults": "2", "NextToken": answer["NextToken"]}) == ["mi-3"]
 
 
+def test_a_list_that_names_no_instance_does_not_mean_all(gateway: WholeGateway) -> None:
+    # A script runs something on what comes back.
+    _, answer = gateway.call("DescribeInstances", {"InstanceIds": "[]"})
+    assert (answer["TotalCount"], answer["Instances"]["Instance"]) == (0, [])
+
+
+def test_of_named_instances_those_of_the_wanted_system_are_counted(gateway: WholeGateway) -> None:
+    for one, os_type in (("mi-1", "Linux"), ("mi-2", "Windows")):
+        heartbeat(gateway.assistant.redis, one, "epoch", {"os_type": os_type}, ttl_ms=60_000, take_over=True)
+    asked = {"InstanceId.1": "mi-1", "InstanceId.2": "mi-2", "OSType": "Windows"}
+    _, answer = gateway.call("DescribeCloudAssistantStatus", asked)
+    shown = answer["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
+    assert ([one["InstanceId"] for one in shown], answer["TotalCount"]) == (["mi-2"], 1)
+
+
 def test_one_thing_by_its_id_is_on_the_first_page_alone(gateway: WholeGateway) -> None:
     # A client that asks for pages until one is empty would never end.
     run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "KeepCommand": "true"}
