@@ -1,5 +1,6 @@
 """Where credentials are to be written is looked at before anything is taken away."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,3 +43,20 @@ def test_credentials_are_written_and_nothing_else_is_left(assistant: Assistant, 
     assert run(["instance", "rotate", "i-1", "--credentials", str(folder / "new.toml"), *shared]) == 0
     assert [path.name for path in folder.iterdir()] == ["new.toml"]
     assert (folder / "new.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_ordinary_file_stays_what_it_is(
+    assistant: Assistant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = assistant.settings
+    shared = ["--redis-url", settings.redis_url, "--home", settings.home]
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    (tmp_path / "target").write_text("as before")
+    link.symlink_to("target")
+    for path in (pipe, link):
+        assert run(["instance", "add", "i-1", "--credentials", str(path), *shared]) == 4
+        assert f"{path} cannot be written: it is no ordinary file; name one" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert (tmp_path / "target").read_text() == "as before"
