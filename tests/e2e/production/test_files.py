@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,26 @@ def test_the_settings_of_the_containers_belong_to_the_user_that_reads_them() -> 
     assert user_id
     # They are 0600, and a file as a secret keeps its owner.
     assert f"chown {user_id[1]} secrets/*.toml" in compose
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("make-users", ("--redis", "nonsense", "--out", "users"), "scheme '' is not known"),
+        ("make-users", ("--redis", "redis://h:1/0", "--out", "/dev/null/users"), "Not a directory"),
+        ("copy-users", ("--file", "nowhere.toml"), "nowhere.toml cannot be used"),
+        ("copy-users", ("--file", "half.toml"), "half.toml does not say 'to'"),
+        ("copy-users", ("--file", "wrong.toml"), "scheme '' is not known"),
+    ],
+)
+def test_what_a_script_cannot_use_is_wrong_usage(
+    script: str, arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "half.toml").write_text('from = "redis://127.0.0.1:1/0"\n')
+    (tmp_path / "wrong.toml").write_text('from = "redis://127.0.0.1:1/0"\nto = ["nonsense"]\n')
+    command = [sys.executable, PRODUCTION / "redis" / script, *arguments]
+    outcome = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert "Traceback" not in outcome.stderr
