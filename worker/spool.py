@@ -64,19 +64,29 @@ class Spool:
         """Put a result on disk for good, so that it outlives the agent and the power.
 
         Raises:
-            OSError: there is no room.
+            OSError: there is no room; nothing of it is left.
         """
         folder = self.folder(execution_id)
         folder.mkdir(mode=0o700, exist_ok=True)
         fresh = folder / (_OUTCOME + ".new")
+        try:
+            self._write(fresh, outcome)
+        except OSError:
+            with contextlib.suppress(OSError):  # the folder stays where there is something else in it
+                fresh.unlink(missing_ok=True)
+                folder.rmdir()
+            raise
+        fresh.replace(folder / _OUTCOME)
+        sync_folder(folder)
+        sync_folder(self.root)
+
+    @staticmethod
+    def _write(fresh: Path, outcome: Outcome) -> None:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(outcome))
             file.flush()
             os.fsync(fd)
-        fresh.replace(folder / _OUTCOME)
-        sync_folder(folder)
-        sync_folder(self.root)
 
     def load(self, execution_id: str) -> Outcome | None:
         """Read a saved result; ``None`` when there is none or a power failure damaged it."""

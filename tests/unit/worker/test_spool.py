@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -50,6 +51,23 @@ def test_the_emptied_folder_of_a_killed_supervisor_goes(tmp_path: Path) -> None:
     assert [one.name for one in spares.iterdir()] == [f"{os.getpid()}-34"]
     shutil.rmtree(spares)
     made.remove_abandoned()
+
+
+def test_of_a_result_that_the_disk_does_not_take_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made = spool(tmp_path)
+    made.folder(B).mkdir()
+    (made.folder(B) / "script.sh").touch()
+    monkeypatch.setattr(os, "fsync", refuse)
+    for name in (A, B):
+        with pytest.raises(OSError, match="No space"):
+            made.save(name, OUTCOME)
+
+    assert [path.relative_to(made.root) for path in made.root.rglob("*")] == [Path(B), Path(B) / "script.sh"]
 
 
 def test_a_damaged_result_counts_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
