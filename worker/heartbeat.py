@@ -112,6 +112,8 @@ class Heartbeat:
             ttl_ms=int(self.ttl_seconds * 1000),
             take_over=take_over,
         )
+        if self.inventory is not None:
+            self.inventory.note_told()
         self._clock_offset_ms = (sent_ms + now_ms()) // 2 - beat.server_ms
         self._is_known = beat.epoch == self.identity.epoch
         self.facts.name, self.facts.account_id = beat.name, beat.account_id

@@ -26,21 +26,25 @@ class Inventory:
     def __init__(self, redis_url: str, *, look_up: Callable[[str], dict[str, Argument]] | None = None) -> None:
         self._redis_url = redis_url
         self._look_up = look_up or look
-        self._known: dict[str, Argument] = {}
+        self._found: dict[str, Argument] = {}
+        self._told: dict[str, Argument] = {}
         self._next_look = 0.0
 
     def all(self) -> Mapping[str, Argument]:
         """Every fact, looked up now: for a server that knows nothing of us."""
-        self._known = self._look_up(self._redis_url)
+        self._found = self._look_up(self._redis_url)
         self._next_look = monotonic_seconds() + _LOOK_SECONDS
-        return self._known
+        return self._found
 
     def changed(self) -> Mapping[str, Argument]:
         """What is different from what was told last; looked up at most once a minute."""
-        if monotonic_seconds() < self._next_look:
-            return {}
-        before = self._known
-        return {name: value for name, value in self.all().items() if before.get(name) != value}
+        if monotonic_seconds() >= self._next_look:
+            self.all()
+        return {name: value for name, value in self._found.items() if self._told.get(name) != value}
+
+    def note_told(self) -> None:
+        """Take note that what was looked up last has arrived: a new address often comes with a broken line."""
+        self._told = self._found
 
 
 def look(redis_url: str) -> dict[str, Argument]:

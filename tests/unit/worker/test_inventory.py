@@ -68,10 +68,14 @@ def test_only_what_changed_is_told_and_looked_up_seldom(monkeypatch: pytest.Monk
 
     known = Inventory("redis://x", look_up=look_up)
     assert known.all() == facts
+    known.note_told()
     facts["ip_address"] = "10.0.0.2"
     assert known.changed() == {}, "looked up again within the minute"
     now[0] += 61
     assert known.changed() == {"ip_address": "10.0.0.2"}
+    assert known.changed() == {"ip_address": "10.0.0.2"}, "until it has arrived"
+    known.note_told()
+    assert known.changed() == {}
     now[0] += 61
     assert known.changed() == {}
     assert look_count == 3
