@@ -157,11 +157,13 @@ class Journal:
             _write_all(fd, content.ljust(size_bytes, b"\0"))
             if self._fsync:
                 os.fsync(fd)
+            self.close()
+            fresh.replace(self._path)
         except OSError:
             os.close(fd)
+            with contextlib.suppress(OSError):  # a full disk has better use for that room
+                fresh.unlink()
             raise
-        self.close()
-        fresh.replace(self._path)
         if self._fsync:
             sync_folder(self._path.parent)
         os.lseek(fd, len(content), os.SEEK_SET)

@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from pathlib import Path
@@ -107,6 +108,23 @@ def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         journal.record_start(A, LATER_MS)
+
+
+def test_of_a_journal_that_the_disk_does_not_take_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "journal"
+    Journal(path, fsync=True).record_start(A, LATER_MS)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            Journal(path, fsync=True)
+
+    assert list(tmp_path.iterdir()) == [path]
+    assert Journal(path, fsync=True).knows(A)
 
 
 def test_a_start_that_was_begun_is_on_disk_once_it_is_confirmed(
