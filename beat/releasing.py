@@ -8,7 +8,7 @@ from ..broker_config.functions.executions import request_stop_command
 from ..broker_config.functions.firings import release_command, wants_previous_stopped
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import split_execution_id
-from ..broker_config.messages import StopMessage, decode_envelope, encode
+from ..broker_config.messages import decode_envelope
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.task_message import fill, template
@@ -18,8 +18,6 @@ from .unreadable_rows import put_off
 _BATCH_COUNT = 200
 #: How soon an execution whose predecessor goes on is looked at again.
 _RECHECK_MS = 250
-#: How long a stop message waits for an agent that is restarting.
-_CONTROL_TTL_MS = 24 * 3600 * 1000
 
 
 class Releases:
@@ -89,14 +87,8 @@ class Releases:
             return
         states = run_apart(self._redis, [("HGET", keys.execution(*one), "state") for one in executions])
         commands = [
-            request_stop_command(
-                instance_id,
-                execution_id,
-                encode(StopMessage(stop=execution_id)),
-                control_ttl_ms=_CONTROL_TTL_MS,
-                confirm_ms=self._confirm_ms,
-            )
-            for (instance_id, execution_id), state in zip(executions, states, strict=True)
+            request_stop_command(*one, confirm_ms=self._confirm_ms)
+            for one, state in zip(executions, states, strict=True)
             if state in (b"Running", b"Pending", b"Scheduled")
         ]
         run_apart(self._redis, commands)

@@ -10,9 +10,9 @@ ca:i:{ID}:queue                 list    dispatch pushes, agent pops          whi
 ca:i:{ID}:exec:<execution>      hash    dispatch creates, agent advances     history retention
 ca:i:{ID}:open                  zset    dispatch, agent, sweeper             members until final
 ca:i:{ID}:history               zset    dispatch                             members for history retention
-ca:i:{ID}:out:<execution>       stream  agent                                OUTPUT_STREAM_TTL after the end
-ca:i:{ID}:info                  hash    agent                                INFO_TTL after the last heartbeat
-ca:i:{ID}:control               list    producer pushes, agent pops          CONTROL_TTL
+ca:i:{ID}:out:<execution>       stream  agent                                five minutes after the end
+ca:i:{ID}:info                  hash    agent                                heartbeat_ttl_seconds
+ca:i:{ID}:control               list    producer, scheduler; agent pops      24 h after the last stop
 ca:i:{ID}:profile               hash    control side; agent only reads       until deregistered
 ca:i:{ID}:boot                  hash    producer; agent reads                boot-bound invocations
 ca:i:{ID}:quarantine            hash    agent sets, control side clears      until released

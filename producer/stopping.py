@@ -7,12 +7,9 @@ from ..broker_config.functions.executions import Moved, request_stop_command, st
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_targets
-from ..broker_config.messages import StopMessage, encode
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 
-#: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
-_CONTROL_TTL_MS = 24 * 3600 * 1000
 _CHUNK_COUNT = 500
 
 
@@ -37,15 +34,8 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
     changed: dict[str, str] = {}
     for first in range(0, len(chosen), _CHUNK_COUNT):
         chunk = chosen[first : first + _CHUNK_COUNT]
-        commands = []
-        for instance_id in chunk:
-            execution = execution_id(stored.record.invoke_id, 0, instance_id)
-            message = encode(StopMessage(stop=execution))
-            commands.append(
-                request_stop_command(
-                    instance_id, execution, message, control_ttl_ms=_CONTROL_TTL_MS, confirm_ms=confirm_ms
-                )
-            )
+        executions = [execution_id(stored.record.invoke_id, 0, one) for one in chunk]
+        commands = [request_stop_command(*one, confirm_ms=confirm_ms) for one in zip(chunk, executions, strict=True)]
         for instance_id, reply in zip(chunk, run_all(redis, commands), strict=True):
             moved = stop_reply(reply)
             if isinstance(moved, Moved):

@@ -10,14 +10,11 @@ from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import StoredInvocation, load_targets
-from ..broker_config.messages import StopMessage, encode
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
 from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
-#: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
-_CONTROL_TTL_MS = 24 * 3600 * 1000
 _CHUNK_COUNT = 200
 
 
@@ -136,16 +133,7 @@ def _stop_executions(redis: Redis, invoke_id: str, instance_ids: Sequence[str], 
         for execution in (one.decode("utf-8", "replace") for one in members)
         if execution.startswith(f"{invoke_id}.") and is_execution_of(execution, instance_id)
     ]
-    commands = [
-        request_stop_command(
-            instance_id,
-            execution,
-            encode(StopMessage(stop=execution)),
-            control_ttl_ms=_CONTROL_TTL_MS,
-            confirm_ms=confirm_ms,
-        )
-        for instance_id, execution in unfinished
-    ]
+    commands = [request_stop_command(*one, confirm_ms=confirm_ms) for one in unfinished]
     changed: dict[str, str] = {}
     for (instance_id, _), reply in zip(unfinished, run_all(redis, commands) if commands else [], strict=True):
         moved = stop_reply(reply)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from .. import keys
+from ..messages import StopMessage, encode
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 from ..states import ExecutionState, allowed_from, known_state
@@ -25,6 +26,8 @@ _KEPT = (
     b"boot_id",
     b"timeout_seconds",
 )
+#: How long a stop message waits for an agent that is restarting; the agent also compares with the ledger.
+_CONTROL_TTL_MS = 24 * 3600 * 1000
 #: How long the head of a string in msgpack is, by its first byte; that of a value that is not there is all of it.
 _HEAD_BYTES = bytes({0xD9: 2, 0xDA: 3, 0xDB: 5}.get(first, 1) for first in range(256))
 _announced_decoder = UntrustedDecoder(msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[msgspec.Raw], list[msgspec.Raw]]))
@@ -146,10 +149,9 @@ def finish(
     return finish_reply(run(redis, command))
 
 
-def request_stop_command(
-    instance_id: str, execution_id: str, message: bytes, *, control_ttl_ms: int, confirm_ms: int
-) -> Command:
+def request_stop_command(instance_id: str, execution_id: str, *, confirm_ms: int) -> Command:
     """Build the request to stop one execution, for a pipeline; read its reply with ``stop_reply``."""
+    message = encode(StopMessage(stop=execution_id))
     return fcall(
         "ca_request_stop",
         [
@@ -157,7 +159,7 @@ def request_stop_command(
             keys.open_executions(instance_id),
             keys.control(instance_id),
         ],
-        [execution_id, message, control_ttl_ms, confirm_ms],
+        [execution_id, message, _CONTROL_TTL_MS, confirm_ms],
     )
 
 

@@ -16,7 +16,7 @@ from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus, late
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
+from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.result_signing import is_signed_result, signature_of, signing_key_id
@@ -151,8 +151,6 @@ class Scene:
         command = request_stop_command(
             _instance_of(execution_id),
             execution_id,
-            encode(StopMessage(stop=execution_id)),
-            control_ttl_ms=60_000,
             confirm_ms=60_000,
         )
         run(self.redis, command)

@@ -12,7 +12,7 @@ from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.messages import StopMessage, WorkOrder, encode
+from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
@@ -131,11 +131,7 @@ class Operator:
         return self.wait(self.invoke_one(script, instance_id, **options))
 
     def stop(self, execution: Execution) -> None:
-        message = encode(StopMessage(stop=execution.id))
-        command = request_stop_command(
-            execution.instance_id, execution.id, message, control_ttl_ms=60_000, confirm_ms=60_000
-        )
-        run(self.redis, command)
+        run(self.redis, request_stop_command(execution.instance_id, execution.id, confirm_ms=60_000))
 
     def push_again(self, execution: Execution, times: int = 1) -> None:
         """Put the message of an execution into its queue once more."""

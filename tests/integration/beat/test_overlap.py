@@ -121,7 +121,7 @@ def test_one_that_waits_for_a_waiting_one_waits_for_its_predecessor_when_that_is
     running, waiting, last = timing.wait_for_firings(invoke_id, 3)[:3]
     timing.claim(invoke_id, running)
     middle = execution_id(invoke_id, waiting.due_ms, "i-1")
-    stop = request_stop_command("i-1", middle, b"{}", control_ttl_ms=1000, confirm_ms=1000)
+    stop = request_stop_command("i-1", middle, confirm_ms=1000)
     run(timing.redis, stop)
     assert timing.state(invoke_id, waiting) == "Cancelled"
     always(lambda: timing.state(invoke_id, last) == "Scheduled", 1.0)

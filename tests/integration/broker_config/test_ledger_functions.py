@@ -49,7 +49,7 @@ def stop(ledger: Ledger, invocation: Invocation) -> Moved | Unmoved:
     return stop_reply(
         run(
             ledger.redis,
-            request_stop_command("i-1", execution, b"stop it", control_ttl_ms=60_000, confirm_ms=5_000),
+            request_stop_command("i-1", execution, confirm_ms=5_000),
         )
     )
 
@@ -207,7 +207,8 @@ def test_a_stop_of_what_runs_tells_the_agent_and_waits_for_its_word(ledger: Ledg
     invocation = ledger.dispatch("i-1")
     ledger.claim(invocation, "i-1")
     assert stop(ledger, invocation) == Moved("Stopping")
-    assert ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1) == [b"stop it"]
+    [message] = ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1)
+    assert messages.decode_stop(message).stop == ledger.execution(invocation, "i-1")
     assert end(ledger, invocation, S.TERMINATED) == Moved("Stopping")
     assert stop(ledger, invocation) == Unmoved("Terminated")
 
