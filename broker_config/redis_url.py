@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import msgspec
 
 from .errors import SettingsInvalid
+from .server_names import may_be_server_name
 
 _QUERY = {"db", "ca", "cert", "key", "verify", "tls", "sentinel_user", "sentinel_password"}
 _PORTS_COUNT = 65_536
@@ -145,7 +146,10 @@ def _host_port(text: str, default: int, shown: str) -> tuple[str, int]:
     number = int(port) if colon else default
     if not 0 < number < _PORTS_COUNT:
         raise SettingsInvalid(f"Redis URL {shown!r}: a port is 1 to {_PORTS_COUNT - 1}, not {number}")
-    return (host or text).strip("[]"), number
+    name = (host or text).strip("[]")
+    if not may_be_server_name(name):
+        raise SettingsInvalid(f"Redis URL {shown!r}: {name!r} cannot be the name of a server; use {_FORMS}")
+    return name, number
 
 
 def _database(text: str) -> int:

@@ -15,6 +15,7 @@ import msgspec
 
 from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid, SettingsInvalid
+from ..broker_config.server_names import may_be_server_name
 from ..broker_config.tls import TlsClient, TlsFilesUnusable
 from ..broker_config.untrusted_input import UntrustedDecoder
 from .gateway.percent_encoding import encoded
@@ -114,14 +115,14 @@ def connection_to(url: str, tls: TlsClient, *, timeout_seconds: float = _TIMEOUT
         SettingsInvalid: the URL is not one of a gateway.
         TlsFilesUnusable: the CA file is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "http+unix" and parts.path:
-        return _UnixConnection(parts.path, timeout_seconds)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise SettingsInvalid(f"gateway.url: {url!r} has no valid port") from exc
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsInvalid(f"gateway.url: {url!r} has no valid port, or is none: {exc}") from exc
+    if parts.scheme == "http+unix" and parts.path:
+        return _UnixConnection(parts.path, timeout_seconds)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not may_be_server_name(parts.hostname):
         raise SettingsInvalid(f"gateway.url: {url!r} is not http://…, https://… or http+unix:///path")
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, port, timeout=timeout_seconds)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.ids import is_instance_id
+from ..broker_config.server_names import may_be_server_name
 from .backoff import Backoff
 
 #: What a gateway may set on this machine; anything else in its answer is not taken over.
@@ -145,7 +146,7 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
 def _checked(gateway: str, *, allow_http: bool) -> str:
     try:
         parts = urlsplit(gateway)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_whole = parts.scheme in ("http", "https") and may_be_server_name(parts.hostname or "") and parts.port != 0
     except ValueError:
         # No port has such a number, or no address such a form.
         is_whole = False

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.errors import CloudAssistantError, Refused
 from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
+from ...broker_config.server_names import may_be_server_name
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..backoff import Backoff
 
@@ -163,17 +164,23 @@ def _fetch_rest(
 
 
 def _connection_to(url: str, ca_file: str) -> tuple[http.client.HTTPConnection, str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        is_address = parts.scheme in ("http", "https") and may_be_server_name(host)
+    except ValueError:
+        # No port has such a number, or no address such a form.
+        is_address = False
+    if not is_address:
         raise DownloadFailed(f"{url!r} is not the address of a gateway; set gateway.url to http://… or https://…")
     base = parts.path.rstrip("/")
     if parts.scheme == "http":
-        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS), base
+        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS), base
     try:
         context = _tls(ca_file).context()
     except TlsFilesUnusable as exc:
         raise DownloadFailed(str(exc)) from exc
-    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS, context=context), base
+    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context), base
 
 
 def _tls(ca_file: str) -> TlsClient:

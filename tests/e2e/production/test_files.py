@@ -111,7 +111,7 @@ def test_what_a_script_cannot_use_is_wrong_usage(
 ) -> None:
     (tmp_path / "half.toml").write_text('from = "redis://127.0.0.1:1/0"\n')
     (tmp_path / "wrong.toml").write_text('from = "redis://127.0.0.1:1/0"\nto = ["nonsense"]\n')
-    command = [sys.executable, PRODUCTION / "redis" / script, *arguments]
+    command = [sys.executable, str(PRODUCTION / "redis" / script), *arguments]
     outcome = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert outcome.returncode == 2

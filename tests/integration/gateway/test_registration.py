@@ -354,7 +354,7 @@ def test_the_oldest_ended_activations_make_room_for_new_ones(
 
 
 @pytest.mark.parametrize(
-    "url", ["assist.example", "ftp://x", "https://", "https://x:81770", "https://x:y", "http://[::1"]
+    "url", ["assist.example", "ftp://x", "https://", "https://x:81770", "https://x:y", "http://[::1", "https://a..b"]
 )
 def test_what_is_no_url_of_a_gateway_is_refused_before_anything_is_asked(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="is not https://"):

@@ -32,6 +32,8 @@ def test_an_address_of_ipv6_stands_in_brackets() -> None:
 def test_ports_and_database_have_defaults() -> None:
     assert parse_url("redis://db").hosts == (("db", 6379),)
     assert parse_url("sentinel://s1,s2:26380/m").hosts == (("s1", 26379), ("s2", 26380))
+    assert parse_url("redis://rédis.example.:1").hosts == (("rédis.example.", 1),)
+    assert parse_url("redis://[::ffff:127.0.0.1]:1").hosts == (("::ffff:127.0.0.1", 1),)
 
 
 def test_what_is_shown_has_no_password() -> None:
@@ -57,6 +59,10 @@ def test_the_address_can_be_given_to_another_user() -> None:
         ("sentinel://h/m/1/2", "must be a number, not '1/2'"),
         ("redis://h:99999/0", "a port is 1 to 65535, not 99999"),
         ("redis://[::1/0", "Invalid IPv6 URL"),
+        ("redis://redis..example/0", "'redis..example' cannot be the name of a server"),
+        (f"sentinel://h,{'x' * 64}.example/m", "cannot be the name of a server"),
+        ("rediss://\udcff/0", "cannot be the name of a server"),
+        (f"redis://{'é' * 64}/0", "cannot be the name of a server"),
         ("sentinel://h/m/0?tls=true", "tls is yes or no, not 'true'"),
         ("rediss://h/0?verify=0", "verify is yes or no, not '0'"),
     ],
