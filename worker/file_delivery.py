@@ -25,6 +25,7 @@ from .execution.not_started import NotStarted
 _MODE = re.compile(r"[0-7]{3,4}")
 #: A folder made on the way to the target.
 _FOLDER_MODE = 0o755
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NAME_BYTES = 255
 _UNCHANGED = -1
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -117,8 +118,8 @@ def _folder(path: str) -> Iterator[int]:
     if not path.startswith("/") or "\0" in path:
         raise NotStarted(ErrorCode.FILE_PATH_INVALID, f"the target folder {path!r} is not an absolute path")
     try:
-        Path(path).mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _make_folders(Path(path))
+        folder = os.open(path, _OPEN_FOLDER)
     except (FileExistsError, NotADirectoryError) as exc:
         raise NotStarted(ErrorCode.FILE_PATH_INVALID, f"{path} is not a folder") from exc
     except OSError as exc:
@@ -127,6 +128,27 @@ def _folder(path: str) -> Iterator[int]:
         yield folder
     finally:
         os.close(folder)
+
+
+def _make_folders(path: Path) -> None:
+    """Make what is missing of a path, each folder with our mode whatever mask the agent's service was given.
+
+    Raises:
+        OSError: something else is in the way, or cannot be written.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    for one in reversed(missing):
+        try:
+            one.mkdir(_FOLDER_MODE)
+        except FileExistsError:
+            continue
+        folder = os.open(one, _OPEN_FOLDER | os.O_NOFOLLOW)
+        try:
+            # Whoever may change the folder above can have put another one there.
+            if os.fstat(folder).st_uid == os.geteuid() and not os.listdir(folder):  # noqa: PTH208 - an open one
+                os.fchmod(folder, _FOLDER_MODE)
+        finally:
+            os.close(folder)
 
 
 def _place_of(folder: int, path: str) -> str:

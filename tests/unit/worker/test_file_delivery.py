@@ -37,6 +37,19 @@ def test_a_file_is_written_with_its_mode(tmp_path: Path) -> None:
     assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"new", 0o751)
 
 
+@pytest.mark.parametrize("mask", [0o077, 0])
+def test_folders_on_the_way_have_the_same_mode_whatever_the_agents_mask(tmp_path: Path, mask: int) -> None:
+    """Without that a strict mask keeps a file from its owner, and none lets everybody write beside it."""
+    before = os.umask(mask)
+    try:
+        file_delivery.write_file(order(tmp_path / "a" / "b"))
+    finally:
+        os.umask(before)
+
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "a", tmp_path / "a" / "b")]
+    assert modes == [0o755, 0o755]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_full_disk_leaves_nothing_behind_and_the_old_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
