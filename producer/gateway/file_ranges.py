@@ -28,12 +28,10 @@ def part_of(request: HttpRequest, *, etag: str, size_bytes: int) -> FilePart:
     first_text, last_text, tail_text = found.groups()
     if tail_text is not None:
         first, last = max(0, size_bytes - int(tail_text)), size_bytes - 1
-        is_empty = int(tail_text) == 0
     else:
         first, last = int(first_text), min(int(last_text or size_bytes), size_bytes - 1)
         if last_text and int(last_text) < first:
             return whole
-        is_empty = False
-    if is_empty or first >= size_bytes:
+    if first >= size_bytes:
         return FilePart(416, 0, 0)
     return FilePart(206, first, last - first + 1)

@@ -22,7 +22,8 @@ def at(text: str) -> int:
         ("22:00-06:00 UTC", "2026-11-23T05:59", True),
         ("22:00-06:00 UTC", "2026-11-23T12:00", False),
         # The 23rd is a Monday: its early hours belong to Sunday's window.
-        ("sat,sun 22:00-06:00 UTC", "2026-11-23T05:00", True),
+        ("sun 22:00-06:00 UTC", "2026-11-23T05:00", True),
+        ("sat 22:00-06:00 UTC", "2026-11-23T05:00", False),
         ("sat,sun 22:00-06:00 UTC", "2026-11-23T23:00", False),
         ("00:00-24:00 utc", "2026-11-23T12:00", True),
     ],

@@ -81,3 +81,10 @@ def test_a_value_that_looks_like_a_parameter_is_not_filled_again() -> None:
 
 def test_built_ins_stay_for_the_instance_to_resolve() -> None:
     assert substitute(b"{{ACS::InstanceId}} {{a}}", {"a": "1"}) == b"{{ACS::InstanceId}} 1"
+
+
+def test_as_many_as_are_allowed_are_taken() -> None:
+    names = names_in(b" ".join(b"{{p%d}}" % number for number in range(20)))
+    assert len(names) == 20
+    values = dict.fromkeys(names[:10], "x")
+    assert check_values(names, values, enabled=True) == {**dict.fromkeys(names, ""), **values}

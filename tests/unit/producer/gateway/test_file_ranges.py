@@ -21,6 +21,8 @@ def asked(**headers: str) -> FilePart:
         ("bytes=90-1000", FilePart(206, 90, 10)),
         ("bytes=-10", FilePart(206, 90, 10)),
         ("bytes=-1000", FilePart(206, 0, 100)),
+        ("bytes=-1", FilePart(206, 99, 1)),
+        ("bytes=99-99", FilePart(206, 99, 1)),
         ("bytes=100-", FilePart(416, 0, 0)),
         ("bytes=-0", FilePart(416, 0, 0)),
         ("bytes=9-0", FilePart(200, 0, 100)),
