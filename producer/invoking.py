@@ -84,7 +84,10 @@ def prepare(
         secrets = secret_parameters.check_values(command, options.secret_parameters, options.parameters)
     enabled = command.enable_parameter or bool(command.parameter_names)
     values = script_parameters.check_values(command.parameter_names, options.parameters, enabled=enabled)
-    content = script_parameters.substitute(command.content, values) if command.enable_parameter else command.content
+    content = command.content
+    if command.enable_parameter:
+        validation.content_size(script_parameters.substituted_bytes(content, values), limits)
+        content = script_parameters.substitute(content, values)
     validation.content(content, limits)
     timeout = options.timeout_seconds or command.timeout_seconds
     within = options.deliver_within_seconds or limits.deliver_within_seconds

@@ -4,7 +4,7 @@ Built-ins (``{{ACS::InstanceId}}`` …) are recognised and left alone: the insta
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..broker_config.errors import Refused, RequestInvalid
 
@@ -99,10 +99,20 @@ def check_values(names: tuple[str, ...], values: Mapping[str, object], *, enable
 
 def substitute(content: bytes, values: Mapping[str, str]) -> bytes:
     """Put values into the text; what is not among them (built-ins) stays."""
+    return _BRACES.sub(_filling(values), content)
+
+
+def substituted_bytes(content: bytes, values: Mapping[str, str]) -> int:
+    """How long the text becomes: one long value in many places is more than the memory holds."""
+    fill = _filling(values)
+    return len(content) + sum(len(fill(found)) - len(found[0]) for found in _BRACES.finditer(content))
+
+
+def _filling(values: Mapping[str, str]) -> Callable[[re.Match[bytes]], bytes]:
     lowered = {name.lower(): value.encode() for name, value in values.items()}
 
     def fill(found: re.Match[bytes]) -> bytes:
         name = "".join(found[1].decode("utf-8", "replace").split()).lower()
         return lowered.get(name, found[0])
 
-    return _BRACES.sub(fill, content)
+    return fill

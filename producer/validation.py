@@ -75,14 +75,19 @@ def content(data: bytes, limits: LimitSettings) -> bytes:
     """Check a command's content: there, and within the limit in its Base64 form."""
     if not data:
         raise RequestInvalid("the content is empty; pass a script", code="MissingCommandContent")
-    encoded_bytes = -(-len(data) // 3) * 4
+    content_size(len(data), limits)
+    return data
+
+
+def content_size(size_bytes: int, limits: LimitSettings) -> None:
+    """Check the size of a content that need not be there yet."""
+    encoded_bytes = -(-size_bytes // 3) * 4
     if encoded_bytes > limits.content_bytes:
         raise Refused(
             f"the content has {encoded_bytes} bytes in Base64; at most {limits.content_bytes} "
             "(limits.content_bytes). Send a file and run that, or fetch the script from where it lives",
             code="CmdContent.ExceedLimit",
         )
-    return data
 
 
 def working_directory(text: str) -> str:

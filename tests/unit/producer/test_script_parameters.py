@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_assistant.broker_config.errors import CloudAssistantError
-from cloud_assistant.producer.script_parameters import check_values, names_in, substitute
+from cloud_assistant.producer.script_parameters import check_values, names_in, substitute, substituted_bytes
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 
@@ -73,6 +73,7 @@ def test_substitution_is_exact_and_touches_nothing_else(name: str, value: str, b
     value = value.encode("utf-8", "replace").decode()
     text = before + b"{{ " + name.upper().encode() + b" }}" + after
     assert substitute(text, {name: value}) == before + value.encode() + after
+    assert substituted_bytes(text, {name: value}) == len(before + value.encode() + after)
 
 
 def test_a_value_that_looks_like_a_parameter_is_not_filled_again() -> None:
