@@ -33,14 +33,17 @@ def latest_execution_ids(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]
 def latest_only(redis: Redis, executions: Sequence[str]) -> list[str]:
     """Those of some executions that are the latest of their invocation on their instance, in their order.
 
-    Of a one-off each is; so is one that a machine's start made and no beat has noted yet.
+    Of a one-off each is. One that a machine's start made counts also while no beat has noted it yet.
     """
     parts = [split_execution_id(one) for one in executions]
-    firings = list(dict.fromkeys((one[0], one[2]) for one in parts if one and one[1]))
-    replies = redis.pipeline_or_raise([("HGET", keys.timed_latest(one), on) for one, on in firings]) if firings else []
-    latest = {pair: int(at or 0) for pair, at in zip(firings, replies, strict=True)}
+    newest: dict[tuple[str, str], int] = {}
+    for one in parts:
+        if one and one[1]:
+            newest[one[0], one[2]] = max(one[1], newest.get((one[0], one[2]), 0))
+    replies = redis.pipeline_or_raise([("HGET", keys.timed_latest(one), on) for one, on in newest]) if newest else []
+    noted = {pair: int(at or 0) for pair, at in zip(newest, replies, strict=True)}
     return [
         execution
         for execution, one in zip(executions, parts, strict=True)
-        if one and (not one[1] or one[1] >= latest[one[0], one[2]])
+        if one and (not one[1] or noted[one[0], one[2]] <= one[1] == newest[one[0], one[2]])
     ]

@@ -23,7 +23,7 @@ from ..broker_config.ledger import (
 from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
-from ..broker_config.states import legacy_record_status
+from ..broker_config.states import ExecutionState, legacy_record_status
 from ..broker_config.timed_latest import latest_only
 from .command_library import has_tags
 from .paging import (
@@ -109,8 +109,8 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
     if wanted.command_id:
         targets = _that_ran(redis, stored, targets, wanted.command_id)
     if wanted.record_status:
-        states = execution_states(redis, stored, targets)
-        words = [(state, legacy_record_status(state, goes_on=stored.active)) for state, _ in states]
+        states = [state or ExecutionState.PENDING for state, _ in execution_states(redis, stored, targets)]
+        words = [(state, legacy_record_status(state, goes_on=stored.active)) for state in states]
         targets = [one for one, both in zip(targets, words, strict=True) if wanted.record_status in both]
     shown = page_of_list(targets, page, repr(wanted))
     items = [DescribedResult(row, stored) for row in _latest_rows(redis, stored, shown.items) if row is not None]
@@ -159,14 +159,13 @@ def _history_of_invocation(
 
 def _firings(redis: Redis, invoke_id: str, newest: str) -> Iterator[Firing]:
     """The firings of a timed invocation that made executions, newest first, from a due time on."""
-    first = 0
     while True:
-        found = redis.call("ZREVRANGEBYSCORE", keys.firings(invoke_id), newest, "-inf", "LIMIT", first, _FIRINGS_COUNT)
+        found = redis.call("ZREVRANGEBYSCORE", keys.firings(invoke_id), newest, "-inf", "LIMIT", 0, _FIRINGS_COUNT)
         rows = load_firings(redis, invoke_id, [int(one) for one in found])
         yield from (one for one in rows if one.status != FiringStatus.SKIPPED)
         if len(found) < _FIRINGS_COUNT:
             return
-        first += _FIRINGS_COUNT
+        newest = f"({int(found[-1])}"
 
 
 def _with_output(redis: Redis, page: Page[DescribedResult]) -> Page[DescribedResult]:

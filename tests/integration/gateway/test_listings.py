@@ -8,6 +8,7 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command

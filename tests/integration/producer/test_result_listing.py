@@ -118,6 +118,23 @@ def test_pages_of_a_history_show_each_result_once(
         assert {page.total_count for page in pages} == {len(due)}
 
 
+def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_1, YEARLY).invoke_id
+    for due_ms in range(1, 231):
+        fire(assistant, invoke_id, due_ms, *["Success"][: due_ms % 10 != 0])
+    wanted = ResultFilter(invoke_id=invoke_id, include_history=True)
+    page = assistant.describe_invocation_results(wanted, PageRequest(size=50, number=5))
+    assert (len(page.items), page.total_count) == (7, 207)
+    found: list[int] = []
+    token = ""
+    while token or not found:
+        request = PageRequest(max_results=50, next_token=token)
+        page = assistant.describe_invocation_results(wanted, request)
+        found += [one.row.firing_ms for one in page.items]
+        token = page.next_token
+    assert found == [due_ms for due_ms in range(230, 0, -1) if due_ms % 10]
+
+
 def test_a_history_goes_on_where_it_was_while_new_firings_come(assistant: Assistant) -> None:
     invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
     for due_ms in range(1, 5):
@@ -209,8 +226,9 @@ def test_a_target_that_has_no_row_yet_waits(assistant: Assistant) -> None:
     invoke_id = assistant.run_command("true", ON_2).invoke_id
     # As a producer leaves it that ends between two chunks of targets, until a beat goes on.
     assistant.redis.call("DEL", keys.execution("i-2", execution_id(invoke_id, 0, "i-2")))
-    page = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id))
-    assert [(one.row.instance_id, one.row.state) for one in page.items] == [("i-1", "Pending"), ("i-2", "Pending")]
+    for status in ("", "Pending", "Running"):
+        page = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, record_status=status))
+        assert [(one.row.instance_id, one.row.state) for one in page.items] == [("i-1", "Pending"), ("i-2", "Pending")]
 
 
 def test_the_older_word_for_a_timed_invocation_is_running_until_it_is_over(assistant: Assistant) -> None:
@@ -252,3 +270,17 @@ def test_what_will_run_on_an_instance_is_found_before_it_has(assistant: Assistan
         assert bool(found.next_token) == (by_token and number == 1)
         assert [row.instance_id for row in found.items[0].rows] == ["i-2"]
     assert listed == [made[2], made[0]]
+
+
+def test_a_start_of_a_machine_that_is_not_noted_yet_does_not_list_an_invocation_twice(assistant: Assistant) -> None:
+    every_boot = RunOptions(schedule=Schedule(repeat_mode=RepeatMode.EVERY_REBOOT))
+    invoke_id = assistant.run_command("true", ON_1, every_boot).invoke_id
+    for due_ms in (5, 9):
+        fire(assistant, invoke_id, due_ms, "Success")
+    # What the agent has made of the later start, before a beat has noted it.
+    assistant.redis.call("HSET", keys.timed_latest(invoke_id), "i-1", 5)
+    assert len(assistant.describe_invocations(InvocationFilter(instance_id="i-1")).items) == 1
+    page = assistant.describe_invocation_results(ResultFilter(instance_id="i-1"))
+    assert [one.row.firing_ms for one in page.items] == [9]
+    assistant.redis.call("HDEL", keys.timed_latest(invoke_id), "i-1")
+    assert len(assistant.describe_invocations(InvocationFilter(instance_id="i-1")).items) == 1
