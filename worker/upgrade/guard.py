@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ...broker_config.clock import monotonic_seconds, now_ms
+from ...broker_config.clock import monotonic_seconds
 from ...broker_config.program_log import logger
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings import service_manager
 from ...broker_config.settings_table import Settings
+from ..identity import earlier_epochs
 from ..instance_key import read_instance_keys
 from ..service.notifier import ServiceNotifier
 from .installation import Installation
@@ -68,7 +69,7 @@ class Guard:
 
     def _tried(self) -> tuple[Verdict, str]:
         _log.info("trial begins version=%s old=%s", self.version, self._old_version)
-        began_ms = now_ms()
+        before = earlier_epochs(self._home)
         try:
             # A group of its own, so that all of it can be ended; supervisors and scripts are in groups of theirs.
             program = self._installation.program(self.version)
@@ -85,7 +86,7 @@ class Guard:
                 instance_id=self.settings.instance_id,
                 instance_keys=keys,
                 version=self.version,
-                began_ms=began_ms,
+                earlier_epochs=before,
                 probation_seconds=self.probation_seconds,
             )
             return self._watch(child, trial)

@@ -3,6 +3,7 @@
 Nothing that the new version says of itself on this machine is believed, and it needs no code for being tried.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -36,8 +37,8 @@ class Trial:
     instance_id: str
     instance_keys: InstanceKeys | None
     version: str
-    #: Heartbeats of the agent before this moment are not the new version's.
-    began_ms: int
+    #: Heartbeats of these runs of an agent are not the new version's; told by no clock, which may be set meanwhile.
+    earlier_epochs: Sequence[str]
     probation_seconds: float
     reason: str = ""
     _left_seconds: float = field(init=False)
@@ -66,10 +67,10 @@ class Trial:
         return Verdict.FAILED if self._left_seconds <= 0 else Verdict.OPEN
 
     def _judge(self) -> tuple[Verdict, bool]:
-        names = ("agent_version", "started_ms", "running_count", "slots")
+        names = ("agent_version", "epoch", "running_count", "slots")
         found = self.redis.call("HMGET", keys.info(self.instance_id), *names)
-        version, started_ms, running_count, slots = ((part or b"").decode() for part in found)
-        if version != self.version or int(started_ms or 0) < self.began_ms:
+        version, epoch, running_count, slots = ((part or b"").decode() for part in found)
+        if version != self.version or epoch in self.earlier_epochs:
             self.reason = f"no heartbeat of it came within {self.probation_seconds:g} s"
             return Verdict.OPEN, False
         if self._self_test is None:

@@ -26,15 +26,17 @@ def trial(redis: Redis, probation_seconds: float = 60.0) -> Trial:
         instance_id=ID,
         instance_keys=KEYS,
         version="2.0",
-        began_ms=now_ms(),
+        earlier_epochs=["before", "just before"],
         probation_seconds=probation_seconds,
     )
 
 
-def beat(redis: Redis, version: str = "2.0", started_ms: int = 0, running_count: int = 0) -> None:
+def beat(redis: Redis, version: str = "2.0", epoch: str = "now", running_count: int = 0) -> None:
     fields: dict[str, str | int] = {
         "agent_version": version,
-        "started_ms": started_ms or now_ms() + 1,
+        "epoch": epoch,
+        # The clock was put back meanwhile.
+        "started_ms": 1,
         "running_count": running_count,
         "slots": 1,
     }
@@ -86,7 +88,7 @@ def test_the_heartbeat_of_the_old_version_counts_for_nothing(redis: Redis) -> No
 
 def test_a_heartbeat_from_before_the_trial_counts_for_nothing(redis: Redis) -> None:
     tried = trial(redis, probation_seconds=0.1)
-    beat(redis, started_ms=now_ms() - 60_000)
+    beat(redis, epoch="just before")
     eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
 
 
