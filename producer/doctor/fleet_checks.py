@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from time import sleep
 
 from ...broker_config import keys
+from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
@@ -60,6 +61,8 @@ class FleetChecks:
         url = gateway.url or local or f"{scheme}://{gateway.host}:{gateway.port}"
         try:
             status = _health(url, gateway.ca_file)
+        except SettingsInvalid as exc:
+            return fail("gateway", str(exc), "correct gateway.url, or leave it unset")
         except (OSError, http.client.HTTPException, TlsFilesUnusable) as exc:
             mend = "start assist-gateway, or correct gateway.url"
             if is_named:

@@ -230,6 +230,12 @@ def test_a_wrong_clock_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -
     assert found()["clock"].verdict == "warn"
 
 
+def test_a_gateway_whose_address_is_none_is_found_and_all_else_looked_at(settings: Settings, found: Found) -> None:
+    named = found(replace(settings, gateway=replace(settings.gateway, url="ftp://gateway")))
+    assert (named["gateway"].verdict, named["gateway"].mend) == ("fail", "correct gateway.url, or leave it unset")
+    assert "queues" in named
+
+
 def test_a_named_gateway_that_is_not_there_or_not_well_is_found(settings: Settings, found: Found) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
