@@ -9,7 +9,8 @@ import msgspec
 
 from . import keys
 from .boot_bound import BootEntry
-from .functions.function_library import fcall, run_all
+from .functions.entries import replace_entry_command
+from .functions.function_library import run_all
 from .redis_client import Redis
 from .redis_connection import Command
 from .signing import MasterKeys, parse_signature, verify
@@ -31,7 +32,7 @@ def resign(redis: Redis, instance_id: str, master: MasterKeys, key_id: str) -> i
         entry = _with_key(stored, instance_id, master, key_id)
         if entry is not None:
             fresh = msgspec.json.encode(entry)
-            commands.append(fcall("ca_replace_boot", [keys.boot_bound(instance_id)], [name, stored, fresh]))
+            commands.append(replace_entry_command(keys.boot_bound(instance_id), name, stored, fresh))
     return sum(run_all(redis, commands)) if commands else 0
 
 

@@ -1,11 +1,13 @@
--- Replace what an instance keeps of a boot-bound invocation, unless it was changed, or taken away, meanwhile.
+-- Replace one entry of a hash, unless it was changed, or taken away, meanwhile.
 --
--- KEYS  1 boot-bound invocations of the instance (hash)
--- ARGV  1 invocation id   2 entry as it was read (JSON)   3 new entry (JSON)
+-- KEYS  1 hash
+-- ARGV  1 field   2 entry as it was read   3 new entry
 -- Returns 1, or 0 when it is not as it was read.
-local function replace_boot(keys, args)
+local function replace_entry(keys, args)
   if redis.call('HGET', keys[1], args[1]) ~= args[2] then return 0 end
   redis.call('HSET', keys[1], args[1], args[3])
   return 1
 end
-redis.register_function('ca_replace_boot', replace_boot)
+redis.register_function('ca_replace_entry', replace_entry)
+-- As callers before version 4 know it.
+redis.register_function('ca_replace_boot', replace_entry)

@@ -10,6 +10,7 @@ import hmac
 import os
 import secrets
 import string
+from collections.abc import Callable
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
+from ...broker_config.functions.entries import replace_entry
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import MasterKeys
 from ...broker_config.untrusted_input import UntrustedDecoder
@@ -77,7 +79,7 @@ class AccessKeys:
             scope=checked(scope) or msgspec.UNSET,
         )
         with self._auditing.change("CreateAccessKey", what=access_key_id, **_facts_of(stored)):
-            self._store(stored, secret)
+            self._redis.call("HSET", keys.ACCESS_KEYS, access_key_id, self._sealed(stored, secret))
         return access_key_id, secret
 
     def update(
@@ -90,17 +92,19 @@ class AccessKeys:
             Refused: it cannot be unsealed, so it was changed or is of another installation.
         """
         with self._auditing.change("UpdateAccessKey", what=access_key_id) as change:
-            before = self._load(access_key_id)
-            _check(name if name is not None else before.name, role or before.role)
-            after = msgspec.structs.replace(
-                before,
-                name=name if name is not None else before.name,
-                role=role or before.role,
-                scope=before.scope if scope is None else checked(scope) or msgspec.UNSET,
-            )
-            change.facts.update(_facts_of(after))
-            self._store(after, self._unseal(before))
-        return after
+
+            def to(before: StoredAccessKey) -> StoredAccessKey:
+                _check(name if name is not None else before.name, role or before.role)
+                after = msgspec.structs.replace(
+                    before,
+                    name=name if name is not None else before.name,
+                    role=role or before.role,
+                    scope=before.scope if scope is None else checked(scope) or msgspec.UNSET,
+                )
+                change.facts.update(_facts_of(after))
+                return after
+
+            return self._change(access_key_id, to)
 
     def list(self) -> list[StoredAccessKey]:
         """All access keys, oldest first; secrets stay sealed.
@@ -123,8 +127,7 @@ class AccessKeys:
             Refused: it cannot be unsealed, so it was changed or is of another installation.
         """
         with self._auditing.change("EnableAccessKey" if active else "DisableAccessKey", what=access_key_id):
-            before = self._load(access_key_id)
-            self._store(msgspec.structs.replace(before, active=active), self._unseal(before))
+            self._change(access_key_id, lambda before: msgspec.structs.replace(before, active=active))
 
     def delete(self, access_key_id: str) -> None:
         """Delete an access key.
@@ -142,43 +145,36 @@ class AccessKeys:
         Raises:
             Refused: its secret cannot be unsealed with this installation's master keys.
         """
-        stored = self._stored(access_key_id)
-        if stored is None:
+        value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
+        if value is None:
             return None
+        stored = _record_of(access_key_id, value)
         secret = self._unseal(stored)
         scope = stored.scope if isinstance(stored.scope, Scope) else Scope()
         return AccessKey(
             access_key_id, secret, active=stored.active, principal=stored.name, role=stored.role, scope=scope
         )
 
-    def _load(self, access_key_id: str) -> StoredAccessKey:
-        stored = self._stored(access_key_id)
-        if stored is None:
-            raise _unknown(access_key_id)
-        return stored
+    def _change(self, access_key_id: str, to: Callable[[StoredAccessKey], StoredAccessKey]) -> StoredAccessKey:
+        """Replace a key by what ``to`` makes of it, so that no change made at the same moment is lost."""
+        while True:
+            seen = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
+            if seen is None:
+                raise _unknown(access_key_id)
+            before = _record_of(access_key_id, seen)
+            after = to(before)
+            if replace_entry(
+                self._redis, keys.ACCESS_KEYS, access_key_id, seen, self._sealed(after, self._unseal(before))
+            ):
+                return after
 
-    def _stored(self, access_key_id: str) -> StoredAccessKey | None:
-        """Read a record, which must be the one of this id: the seal binds it to the id that stands in it.
-
-        Raises:
-            Refused: it was put here from under another id, or is no record at all.
-        """
-        value = self._redis.call("HGET", keys.ACCESS_KEYS, access_key_id)
-        if value is None:
-            return None
-        stored = _decoded(access_key_id, value)
-        if stored.access_key_id != access_key_id:
-            raise _unreadable(access_key_id, f"its record is the one of {stored.access_key_id}")
-        return stored
-
-    def _store(self, stored: StoredAccessKey, secret: str) -> None:
-        """Seal the secret anew for this record, and keep both."""
+    def _sealed(self, stored: StoredAccessKey, secret: str) -> bytes:
+        """The record as it is kept, with the secret sealed anew for it."""
         unsealed = msgspec.structs.replace(stored, sealed_by=self._master.current, sealed="")
         nonce = os.urandom(_NONCE_BYTES)
         cipher = AESGCM(self._sealing_key(unsealed.sealed_by))
         sealed = nonce + cipher.encrypt(nonce, secret.encode(), _bound_to(unsealed))
-        whole = msgspec.structs.replace(unsealed, sealed=base64.b64encode(sealed).decode())
-        self._redis.call("HSET", keys.ACCESS_KEYS, stored.access_key_id, msgspec.json.encode(whole))
+        return msgspec.json.encode(msgspec.structs.replace(unsealed, sealed=base64.b64encode(sealed).decode()))
 
     def _unseal(self, stored: StoredAccessKey) -> str:
         try:
@@ -194,6 +190,18 @@ class AccessKeys:
 
     def _sealing_key(self, key_name: str) -> bytes:
         return hmac.digest(self._master.keys[key_name], b"cloud-assistant access keys v1", "sha256")
+
+
+def _record_of(access_key_id: str, value: bytes) -> StoredAccessKey:
+    """Read a record, which must be the one of this id: the seal binds it to the id that stands in it.
+
+    Raises:
+        Refused: it was put here from under another id, or is no record at all.
+    """
+    stored = _decoded(access_key_id, value)
+    if stored.access_key_id != access_key_id:
+        raise _unreadable(access_key_id, f"its record is the one of {stored.access_key_id}")
+    return stored
 
 
 def _decoded(access_key_id: str, value: bytes) -> StoredAccessKey:

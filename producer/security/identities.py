@@ -109,4 +109,20 @@ def restore_users(redis: Redis, instance_ids: Sequence[str]) -> None:
 def load_credentials(redis: Redis) -> dict[str, StoredCredentials]:
     """What is kept of the credentials of all instances."""
     reply = redis.call("HGETALL", keys.CREDENTIALS)
-    return {name.decode(): _decoder.decode(text) for name, text in zip(reply[::2], reply[1::2], strict=True)}
+    return {name.decode(): decode_credentials(text) for name, text in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def stored_credentials(redis: Redis, instance_id: str) -> bytes | None:
+    """What is kept of one instance's credentials, as it stands in Redis; ``None`` when it has none."""
+    found: bytes | None = redis.call("HGET", keys.CREDENTIALS, instance_id)
+    return found
+
+
+def decode_credentials(stored: bytes) -> StoredCredentials:
+    """Read what is kept of credentials."""
+    return _decoder.decode(stored)
+
+
+def with_next_key(stored: bytes, next_key_id: str) -> bytes:
+    """The same credentials with another key that was sent and is not confirmed."""
+    return msgspec.json.encode(msgspec.structs.replace(decode_credentials(stored), next_key_id=next_key_id))

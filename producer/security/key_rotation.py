@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from ...broker_config import keys
 from ...broker_config.boot_resigning import resign
 from ...broker_config.clock import now_ms
+from ...broker_config.functions.entries import replace_credentials
 from ...broker_config.key_bundle import KeyBundle, wrap
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import KeyId, MasterKeys, new_master_keys, write_master_keys
-from .identities import GENERATIONS_COUNT, StoredCredentials, load_credentials
+from .identities import (
+    GENERATIONS_COUNT,
+    decode_credentials,
+    load_credentials,
+    stored_credentials,
+    with_next_key,
+)
 from .master_key import check_master_keys
 
 Item = TypeVar("Item")
@@ -71,28 +76,38 @@ class Rotation:
         write_master_keys(self._path, fresh)
         check_master_keys(self._redis, fresh)
         self._master = fresh
-        stored = load_credentials(self._redis)
-        key_ids = self._key_ids(list(stored))
-        for instance_id, credentials in stored.items():
-            next_id = str(KeyId(fresh.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
-            self._send(instance_id, key_ids[instance_id], [key_ids[instance_id], next_id], current=next_id)
-            self._store(instance_id, msgspec.structs.replace(credentials, next_key_id=next_id))
+        for instance_id in load_credentials(self._redis):
+            self._begin_of(instance_id)
         return fresh
+
+    def _begin_of(self, instance_id: str) -> None:
+        """Send one instance its new key; again where its credentials were issued anew meanwhile."""
+        while (seen := stored_credentials(self._redis, instance_id)) is not None:
+            key_id = self._key_ids([instance_id])[instance_id]
+            next_id = str(KeyId(self._master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
+            self._send(instance_id, key_id, [key_id, next_id], current=next_id)
+            if replace_credentials(self._redis, instance_id, seen, with_next_key(seen, next_id)):
+                return
+            # It was meant for who had the credentials before.
+            self._redis.call("DEL", keys.key_bundle(instance_id))
 
     def settle(self) -> RotationStatus:
         """Sign with the new key for every instance that says it holds it; answers where the fleet stands."""
-        status = self.status()
-        stored = load_credentials(self._redis)
-        for chunk in _chunks(status.waiting):
+        for chunk in _chunks(self.status().waiting):
             held = self._redis.pipeline_or_raise([("HGET", keys.info(one.instance_id), "key_ids") for one in chunk])
             for one, names in zip(chunk, held, strict=True):
                 if one.next_key_id.encode() in (names or b"").split(b","):
-                    self._redis.call("HSET", keys.KEY_IDS, one.instance_id, one.next_key_id)
-                    # The next rotation takes away the key that orders for the next boot were signed with.
-                    resign(self._redis, one.instance_id, self._master, one.next_key_id)
-                    credentials = stored[one.instance_id]
-                    self._store(one.instance_id, msgspec.structs.replace(credentials, next_key_id=""))
+                    self._settle_of(one)
         return self.status()
+
+    def _settle_of(self, one: InstanceKeyStatus) -> None:
+        """Sign with the new key for one instance, unless it has been given other credentials since."""
+        seen = stored_credentials(self._redis, one.instance_id)
+        if seen is None or decode_credentials(seen).next_key_id != one.next_key_id:
+            return
+        # The next rotation takes away the key that orders for the next boot were signed with.
+        resign(self._redis, one.instance_id, self._master, one.next_key_id)
+        replace_credentials(self._redis, one.instance_id, seen, with_next_key(seen, ""), signs_with=one.next_key_id)
 
     def status(self) -> RotationStatus:
         """Where the fleet stands, without changing anything."""
@@ -116,9 +131,6 @@ class Rotation:
             key=self._master.instance_key(instance_id, key_id),
         )
         self._redis.call("SET", keys.key_bundle(instance_id), wrapped)
-
-    def _store(self, instance_id: str, credentials: StoredCredentials) -> None:
-        self._redis.call("HSET", keys.CREDENTIALS, instance_id, msgspec.json.encode(credentials))
 
     def _key_ids(self, instance_ids: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -1,5 +1,7 @@
 """Access keys: sealed in Redis, on and off, and what each role may do."""
 
+import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +160,31 @@ def test_a_key_switched_off_and_on_again_keeps_its_secret(stored: AccessKeys) ->
         found = stored.find(access_key_id)
         assert found is not None
         assert (found.secret, found.active, found.role) == (secret, active, "viewer")
+
+
+def test_a_key_that_is_switched_off_while_it_is_renamed_stays_off(redis: Redis, stored: AccessKeys) -> None:
+    access_key_id, secret = stored.create("ci")
+    is_over = threading.Event()
+
+    def rename() -> None:
+        for number in itertools.count():
+            stored.update(access_key_id, name=f"ci-{number}")
+            if is_over.is_set():
+                return
+
+    renaming = threading.Thread(target=rename)
+    renaming.start()
+    try:
+        for _ in range(50):
+            stored.set_active(access_key_id, active=True)
+            stored.set_active(access_key_id, active=False)
+            found = stored.find(access_key_id)
+            assert found is not None
+            assert not found.active
+    finally:
+        is_over.set()
+        renaming.join()
+    found = stored.find(access_key_id)
+    assert found is not None
+    assert (found.active, found.secret) == (False, secret)
+    assert found.principal.startswith("ci-")

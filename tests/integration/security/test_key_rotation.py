@@ -1,0 +1,85 @@
+"""The rotation of the master key, while credentials are issued and taken away beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.instances import heartbeat
+from cloud_assistant.broker_config.key_bundle import unwrap
+from cloud_assistant.broker_config.master_key import master_key_path
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.security.credentials import Credentials
+from cloud_assistant.producer.security.identities import has_credentials, load_credentials, revoke
+from cloud_assistant.producer.security.key_rotation import InstanceKeyStatus, Rotation
+from cloud_assistant.producer.security.redis_users import password_digest
+
+
+@pytest.fixture
+def path(assistant: Assistant) -> Path:
+    assistant.add_instance("i-one")
+    assistant.trust.issue_credentials("i-one")
+    return master_key_path(assistant.settings)
+
+
+class Interrupted(Rotation):
+    """A rotation in whose first step, just as a new key was sent, somebody else does something."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def _send(self, instance_id: str, key_id: str, wanted: Sequence[str], *, current: str) -> None:
+        super()._send(instance_id, key_id, wanted, current=current)
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            meanwhile()
+
+
+def test_credentials_that_are_issued_beside_a_rotation_stay_and_are_sent_a_key_of_their_own(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    issued: list[Credentials] = []
+    rotation = Interrupted(redis, assistant.trust.master, path)
+    rotation.meanwhile = lambda: issued.append(assistant.trust.issue_credentials("i-one").credentials)
+    rotation.begin()
+    [waiting] = rotation.status().waiting
+    [credentials] = issued
+    assert waiting.key_id == credentials.key_id
+    password = parse_url(credentials.redis_url).password
+    assert load_credentials(redis)["i-one"].password_digest == password_digest(password)
+    bundle = unwrap(redis.call("GET", keys.key_bundle("i-one")), "i-one", {credentials.key_id: credentials.key})
+    assert waiting.next_key_id in bundle.keys
+
+
+def test_credentials_that_are_revoked_beside_a_rotation_do_not_come_back(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    rotation = Interrupted(redis, assistant.trust.master, path)
+    rotation.meanwhile = lambda: revoke(redis, "i-one")
+    rotation.begin()
+    assert not has_credentials(redis, "i-one")
+    assert redis.call("EXISTS", keys.key_bundle("i-one")) == 0
+
+
+def test_a_key_that_was_sent_to_who_had_the_credentials_before_is_never_signed_with(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    issued: list[Credentials] = []
+
+    class Late(Rotation):
+        """Somebody issues credentials between the look at what an agent holds and its consequence."""
+
+        def _settle_of(self, one: InstanceKeyStatus) -> None:
+            issued.append(assistant.trust.issue_credentials(one.instance_id).credentials)
+            super()._settle_of(one)
+
+    rotation = Late(redis, assistant.trust.master, path)
+    rotation.begin()
+    [waiting] = rotation.status().waiting
+    held = {"key_ids": f"{waiting.key_id},{waiting.next_key_id}"}
+    heartbeat(redis, "i-one", "epoch", held, ttl_ms=60_000, take_over=True)
+    rotation.settle()
+    assert redis.call("HGET", keys.KEY_IDS, "i-one") == issued[0].key_id.encode()
+    assert load_credentials(redis)["i-one"].next_key_id == ""
