@@ -95,6 +95,11 @@ def load_targets(redis: Redis, invoke_id: str) -> list[str]:
     return load_targets_of_each(redis, [invoke_id])[0]
 
 
+def load_some_targets(redis: Redis, invoke_id: str, first: int, count: int) -> list[str]:
+    """So many of them at most, from a place in that order on, counted from 0."""
+    return [one.decode() for one in redis.call("LRANGE", keys.invocation_targets(invoke_id), first, first + count - 1)]
+
+
 def load_targets_of_each(redis: Redis, invoke_ids: Sequence[str]) -> list[list[str]]:
     """The same for several invocations, in one round trip."""
     commands: list[Command] = [("LRANGE", keys.invocation_targets(one), 0, -1) for one in invoke_ids]

@@ -16,6 +16,7 @@ from ..broker_config.ledger import (
     latest_executions_of_each,
     load_invocations,
     load_rows,
+    load_some_targets,
     load_targets,
     load_targets_of_each,
     row_without_execution,
@@ -40,6 +41,8 @@ from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
 _ROWS_COUNT = 100
+#: Names of targets read in one go, where they are only counted.
+_NAMES_COUNT = 1_000
 #: Firings of a timed invocation read in one go.
 _FIRINGS_COUNT = 100
 #: Executions of file deliveries; they are no results of commands.
@@ -209,6 +212,8 @@ def _results_over_invocations(
     """Results of one invocation after another, newest invocation first, targets in their order."""
     matches = _result_matcher(wanted)
     start, (begun_id, done_count) = _read_result_position(page.next_token, wanted)
+    is_judged_by_row = bool(wanted.record_status or wanted.command_id)
+    count = _ROWS_COUNT if is_judged_by_row else _NAMES_COUNT
 
     def load(invoke_ids: Sequence[str]) -> list[tuple[StoredInvocation, list[str]] | None]:
         found = load_invocations(redis, invoke_ids)
@@ -218,7 +223,7 @@ def _results_over_invocations(
         return [(one, targets.get(one.record.invoke_id, [])) if one else None for one in found]
 
     def chosen(stored: StoredInvocation, some: Sequence[str]) -> list[bool]:
-        if not (wanted.record_status or wanted.command_id):
+        if not is_judged_by_row:
             return [wanted.visible.instance(one) for one in some]
         rows = _latest_rows(redis, stored, some, with_output=False)
         return [row is not None and matches(DescribedResult(row, stored)) for row in rows]
@@ -228,15 +233,21 @@ def _results_over_invocations(
             score, invoke_id = place.partition(" ")[0], stored.record.invoke_id
             if not _is_wanted(stored.record, wanted):
                 continue
-            targets = known or load_targets(redis, invoke_id)
-            for first in range(done_count if invoke_id == begun_id else 0, len(targets), _ROWS_COUNT):
-                some = targets[first : first + _ROWS_COUNT]
+            begun = done_count if invoke_id == begun_id else 0
+            for first, some in [(begun, known[begun:])] if known else _targets_from(redis, invoke_id, begun, count):
                 for offset, (one, is_chosen) in enumerate(zip(some, chosen(stored, some), strict=True), first + 1):
                     if is_chosen:
                         yield f"{score} {invoke_id}/{offset}", _Target(stored, one)
 
     shown = page_of_matches(matching(), page, repr(wanted))
     return Page(_results_of(redis, shown.items), shown.total_count, shown.next_token, shown.number, shown.size)
+
+
+def _targets_from(redis: Redis, invoke_id: str, first: int, count: int) -> Iterator[tuple[int, list[str]]]:
+    """The targets of an invocation from a place on, so many at a time, with the place of the first of them."""
+    while some := load_some_targets(redis, invoke_id, first, count):
+        yield first, some
+        first += len(some)
 
 
 def _results_of(redis: Redis, targets: Sequence[_Target]) -> list[DescribedResult]:
