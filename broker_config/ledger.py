@@ -124,10 +124,10 @@ def row_without_execution(stored: StoredInvocation, instance_id: str) -> Executi
 
     ``None`` for one that has had its execution, and whose row is gone.
     """
-    record = stored.record
-    state = ExecutionState(_state_without_row(stored)[0] or ExecutionState.PENDING)
     if not stored.timed and (stored.settled is not None or stored.finished_ms):
         return None
+    record = stored.record
+    state = ExecutionState(_state_without_row(stored)[0] or ExecutionState.PENDING)
     return ExecutionRow(
         execution_id="",
         invoke_id=record.invoke_id,

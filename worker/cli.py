@@ -1,10 +1,10 @@
 """The command line of the agent. Only what a verb needs is imported, so that ``--help`` is quick."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
-from ..broker_config.standard_streams import prepare_streams
+from ..broker_config.command_line import Program
 
 
 class Row(NamedTuple):
@@ -32,13 +32,8 @@ VERBS: dict[str, Row] = {
 HIDDEN = {"supervise-version": "supervise_version", "package": "package"}
 
 
-class VerbGroup(click.Group):
+class VerbGroup(Program, click.Group):
     """Finds a verb through the table; the help is there without importing any."""
-
-    def main(self, *arguments: Any, **named: Any) -> Any:
-        """Get the standard streams ready, and do what the command line says."""
-        prepare_streams()
-        return super().main(*arguments, **named)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the verbs in the order of the table."""

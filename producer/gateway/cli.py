@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ...broker_config.standard_streams import prepare_streams
+from ...broker_config.command_line import Program
 
 _EXAMPLES = """\b
 Examples:
@@ -36,16 +36,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
         context.exit()
 
 
-class _Program(click.Command):
-    """A command line that gets the standard streams ready before it reads or shows anything."""
-
-    def main(self, *arguments: Any, **named: Any) -> Any:
-        """Do what the command line says."""
-        prepare_streams()
-        return super().main(*arguments, **named)
-
-
-@click.command(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
 @click.option("-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show it.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 unless set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 8177 unless set; 0 picks a free one.")
