@@ -58,10 +58,11 @@ def test_closed_streams_change_nothing_but_what_is_seen(
     assert "defect" not in outcome.stderr
 
 
-def test_an_agent_with_closed_streams_runs_scripts(fleet: Fleet) -> None:
-    line = """
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_an_agent_with_closed_streams_runs_scripts(fleet: Fleet, closed: str) -> None:
+    line = f"""
         export CLOUD_ASSISTANT_AGENT_ACCEPT_UNSIGNED=true
-        assist-agent run --instance-id i-closed --home closed <&- >&- 2>&- & agent=$!
+        assist-agent run --instance-id i-closed --home closed {closed} & agent=$!
         until assist instance list --connected | grep -q i-closed; do sleep 0.1; done
         assist run 'echo out; echo err >&2; cat' --instance i-closed
         kill $agent; wait $agent; assist instance remove i-closed
