@@ -20,9 +20,8 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def monotonic_seconds() -> float:
-    """Return a clock that never steps, for measuring waits."""
-    return time.monotonic()
+#: A clock that never steps, for measuring waits.
+monotonic_seconds = time.monotonic
 
 
 def iso_seconds(at_ms: int) -> str:

@@ -114,7 +114,7 @@ class Redis:
             return None
         for command in commands:
             connection.send(command)
-        return Begun(self, connection, len(commands))
+        return Begun(self, connection, commands)
 
     def send_off(self, command: Command) -> bool:
         """Send a command and leave its reply to whoever uses the connection next; an error is told to the log.
@@ -186,10 +186,10 @@ class Redis:
 class Begun:
     """Commands that were sent, and whose replies nobody has read yet."""
 
-    def __init__(self, redis: Redis, connection: RedisConnection, count: int) -> None:
+    def __init__(self, redis: Redis, connection: RedisConnection, commands: Sequence[Command]) -> None:
+        self.commands = commands
         self._redis = redis
         self._connection = connection
-        self._count = count
 
     def replies(self) -> list[Any]:
         """Read the replies, once; an error reply stands in the list as a ``hiredis.ReplyError``.
@@ -198,7 +198,7 @@ class Begun:
             RedisUnreachable: no answer; whether the commands took effect is not known.
         """
         try:
-            replies = [self._connection.receive() for _ in range(self._count)]
+            replies = [self._connection.receive() for _ in self.commands]
         except BaseException:
             self._connection.close()
             raise

@@ -85,7 +85,9 @@ class Announcements:
         self._subscription: Subscription | None = None
         self._boxes: dict[str, list[Box]] = {}
         self._channels: dict[str, int] = {}
-        self._state = threading.Condition()
+        #: Taken by itself: a condition's own way to it is Python code, and each wait passes here nine times.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._reading = False
 
     def expect(self, invoke_id: str) -> Box | None:
@@ -93,7 +95,7 @@ class Announcements:
 
         ``None`` while this process listens to nothing. Who does not ``listen`` with the box later must ``leave`` it.
         """
-        with self._state:
+        with self._lock:
             if self._subscription is None:
                 return None
             box = Box(invoke_id, self.own_channel, wants_output=False, most_count=_EARLY_BOX_COUNT)
@@ -111,7 +113,7 @@ class Announcements:
         box = expected or Box(invoke_id, channel, wants_output)
         has_joined = False
         try:
-            with self._state:
+            with self._lock:
                 subscription = self._subscription or self._subscribe()
                 if expected is None:
                     self._boxes.setdefault(invoke_id, []).append(box)
@@ -124,14 +126,14 @@ class Announcements:
                     has_joined = True
             yield box
         finally:
-            with self._state:
+            with self._lock:
                 self.leave(box)
                 if has_joined:
                     self._leave_channel(channel)
 
     def leave(self, box: Box) -> None:
         """Collect nothing more."""
-        with self._state:
+        with self._lock:
             boxes = self._boxes.get(box.invoke_id, [])
             if box in boxes:
                 boxes.remove(box)
@@ -142,26 +144,26 @@ class Announcements:
         """Wait for the next announcement to a listener; answer it and those behind it, or none after the time."""
         deadline = monotonic_seconds() + timeout_seconds
         while True:
-            with self._state:
+            with self._lock:
                 if box.messages:
                     return box.take(most_count)
                 remaining = deadline - monotonic_seconds()
                 if remaining <= 0:
                     return []
                 if self._reading:
-                    self._state.wait(min(remaining, _TURN_SECONDS))
+                    self._changed.wait(min(remaining, _TURN_SECONDS))
                     continue
                 self._reading = True
             try:
                 self._read_once(min(remaining, _TURN_SECONDS))
             finally:
-                with self._state:
+                with self._lock:
                     self._reading = False
-                    self._state.notify_all()
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """Stop listening."""
-        with self._state:
+        with self._lock:
             if self._subscription is not None:
                 self._subscription.close()
                 self._subscription = None
@@ -170,7 +172,7 @@ class Announcements:
         """Wait for a message and hand out all that came; after a lost connection all are told that some were missed."""
         try:
             if self._subscription is None:
-                with self._state:
+                with self._lock:
                     self._subscribe()
                 return
             subscription = self._subscription
@@ -189,7 +191,7 @@ class Announcements:
         if sum(map(len, words)) > _WORDS_BYTES:
             return
         kind, execution, state = (*(one.decode("utf-8", "replace") for one in words), "", "")[:3]
-        with self._state:
+        with self._lock:
             for box in self._boxes.get(execution.partition(".")[0], ()):
                 if box.channel == channel and (kind != "output" or box.wants_output):
                     box.put(Announcement(kind, execution, state, row))
@@ -203,7 +205,7 @@ class Announcements:
         return self._subscription
 
     def _drop_subscription(self) -> None:
-        with self._state:
+        with self._lock:
             if self._subscription is not None:
                 self._subscription.close()
             self._subscription = None

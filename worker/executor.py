@@ -168,7 +168,8 @@ class Executor:
         return commands
 
     def _claim(self, execution_id: str, payload_token: str, begun: Begun | None) -> tuple[Claimed | NotClaimed, bytes]:
-        replies = run_all(self.redis, self._claim_commands(execution_id, payload_token), begun)
+        commands = begun.commands if begun else self._claim_commands(execution_id, payload_token)
+        replies = run_all(self.redis, commands, begun)
         self.link.note_success()
         claim = claim_reply(replies[0])
         payload: bytes = (replies[1] if payload_token else None) or b""
@@ -255,7 +256,7 @@ class Executor:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         # While the journal is on its way to the disk; its supervisor starts nothing before it is there.
         script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
-        plan = prepare(script, self.spool.folder(execution_id))
+        plan = prepare(script, self.spool.folder_name(execution_id))
         if order.dry_run:
             return (checked(plan.notes),)
         if self.in_hand.stop_wanted(execution_id):

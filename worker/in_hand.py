@@ -22,7 +22,9 @@ class InHand:
     """A table of executions in hand. ``stop`` is kept for a script that is about to start."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        #: Taken by itself on the way of a script: a condition's own way to it is Python code.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._entries: dict[str, _Entry] = {}
 
     def __contains__(self, execution_id: str) -> bool:
@@ -43,7 +45,7 @@ class InHand:
         """Let go of an execution."""
         with self._lock:
             self._entries.pop(execution_id, None)
-            self._lock.notify_all()
+            self._changed.notify_all()
 
     def attach(self, execution_id: str, script: Stoppable) -> None:
         """Name the running script of an execution in hand; it is stopped at once when that was asked for before."""
@@ -51,7 +53,7 @@ class InHand:
             entry = self._entries[execution_id]
             entry.script = script
             stop = entry.stop_wanted
-            self._lock.notify_all()
+            self._changed.notify_all()
         if stop:
             script.stop()
 
@@ -70,7 +72,7 @@ class InHand:
     def wait_until_started(self, within_seconds: float) -> int:
         """Wait until everything in hand runs, or is not in hand any more; return how much of it does not."""
         with self._lock:
-            self._lock.wait_for(lambda: not self._unstarted_count, within_seconds)
+            self._changed.wait_for(lambda: not self._unstarted_count, within_seconds)
             return self._unstarted_count
 
     def stop_wanted(self, execution_id: str) -> bool:

@@ -16,6 +16,14 @@ local function create_executions(keys, args)
   -- The message between the places where the id goes: cut once, joined for each target.
   local pieces = {}
   for piece in string.gmatch(args[11] .. args[12], '(.-)' .. args[12]) do pieces[#pieces + 1] = piece end
+  -- Only the signature differs from row to row.
+  local fields = { 'mac', '', 'state', 'Pending', 'invoke_id', args[1], 'command_id', args[2], 'firing_ms', args[3], 'attempt', '1',
+    'created_ms', args[4], 'deadline_ms', deadline, 'timeout_seconds', args[6], 'envelope', args[7], 'key_id', args[13],
+    'done', args[9] }
+  if args[8] ~= '' then
+    fields[#fields + 1] = 'payload'
+    fields[#fields + 1] = args[8]
+  end
   for target = 1, (#keys - 2) / 5 do
     local key = 3 + (target - 1) * 5
     local id, mac = args[12 + target * 2], args[13 + target * 2]
@@ -26,7 +34,7 @@ local function create_executions(keys, args)
       is_new = redis.call('EXISTS', keys[key]) == 0
     end
     if is_new then
-      local state, code, info = 'Pending', nil, nil
+      local state, code, info
       if quarantined then
         state, code, info = 'Invalid', 'InstanceQuarantined',
           'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release'
@@ -35,18 +43,16 @@ local function create_executions(keys, args)
         state, code, info = 'Aborted', 'TaskConcurrencyLimit',
           'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count'
       end
-      redis.call('HSET', keys[key], 'state', state, 'invoke_id', args[1],
-        'command_id', args[2], 'firing_ms', args[3], 'attempt', '1', 'created_ms', args[4], 'deadline_ms', deadline,
-        'timeout_seconds', args[6], 'envelope', args[7], 'mac', mac, 'key_id', args[13], 'done', args[9])
+      fields[2] = mac
+      redis.call('HSET', keys[key], unpack(fields))
       redis.call('ZADD', keys[key + 3], args[4], id)
       if code then
         refused = refused + 1
-        redis.call('HSET', keys[key], 'error_code', code, 'finished_ms', args[4], 'error_info', info)
-        redis.call('HDEL', keys[key], 'envelope', 'mac')
+        redis.call('HSET', keys[key], 'state', state, 'error_code', code, 'finished_ms', args[4], 'error_info', info)
+        redis.call('HDEL', keys[key], 'envelope', 'mac', 'payload')
         redis.call('PUBLISH', args[9], 'end ' .. id .. ' ' .. state)
       else
         created = created + 1
-        if args[8] ~= '' then redis.call('HSET', keys[key], 'payload', args[8]) end
         redis.call('ZADD', keys[key + 1], deadline, id)
         deadlines[#deadlines + 1] = deadline
         deadlines[#deadlines + 1] = id

@@ -14,8 +14,11 @@ local function settle_invocation(keys, args)
   for place = 4, #keys do
     if redis.call('HGET', keys[place], 'state') ~= args[place + 1] then return 2 end
   end
-  redis.call('HSET', keys[1], 'finished_ms', args[3])
-  if args[4] == '1' then redis.call('HSET', keys[1], 'roll_up', args[2]) end
+  if args[4] == '1' then
+    redis.call('HSET', keys[1], 'finished_ms', args[3], 'roll_up', args[2])
+  else
+    redis.call('HSET', keys[1], 'finished_ms', args[3])
+  end
   redis.call('ZREM', keys[2], args[1])
   redis.call('SREM', keys[3], args[1])
   return 1

@@ -5,20 +5,22 @@
 -- '1' when it has lost often enough to be given the next turn, how many entries, and per entry its body and its MAC.
 -- The MAC covers the one before it, so an entry fits one place only, and only a writer with the key can make it.
 
+local function audit_now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 -- What stands against writing: {'busy' | 'stale', number, MAC} of the present end, {'unsealed'}, or nil.
 local function audit_obstacle(stream, head, args, at)
-  -- A key of another type is an error before anything was changed.
-  redis.call('XLEN', stream)
   local known = redis.call('HMGET', head, 'number', 'mac', 'turn', 'turn_until_ms')
   local number, mac = known[1] or '0', known[2] or ''
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local left = (tonumber(known[4] or 0) or 0) - now
-  local is_reserved = known[3] and known[3] ~= args[at + 2] and left > 0 and left <= 1000
-  if is_reserved then return { 'busy', number, mac } end
+  if known[3] and known[3] ~= args[at + 2] then
+    local left = (tonumber(known[4] or 0) or 0) - audit_now()
+    if left > 0 and left <= 1000 then return { 'busy', number, mac } end
+  end
   if number ~= args[at] or mac ~= args[at + 1] then
     if args[at + 3] == '1' then
-      redis.call('HSET', head, 'turn', args[at + 2], 'turn_until_ms', string.format('%.0f', now + 1000))
+      redis.call('HSET', head, 'turn', args[at + 2], 'turn_until_ms', string.format('%.0f', audit_now() + 1000))
     end
     return { 'stale', number, mac }
   end
@@ -27,7 +29,8 @@ local function audit_obstacle(stream, head, args, at)
   return nil
 end
 
--- Write the entries; only after audit_obstacle has answered nil, in the same call.
+-- Write the entries; only after audit_obstacle has answered nil, in the same call, and before what they tell of: where the
+-- stream is a key of another type, this is the error that comes before anything was changed.
 local function audit_write(stream, head, args, at)
   local number, mac = tonumber(args[at]), args[at + 1]
   for entry = 1, tonumber(args[at + 4]) do

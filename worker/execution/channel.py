@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 #: More than this travels in a memory file beside the message; the kernel takes about 200 KiB in one packet.
 _MOST_INLINE_BYTES = 48 * 1024
+#: As numbers: those of the socket module are put together by Python code, at every message.
+_NO_SIGNAL, _AT_ONCE, _CLOSED_ON_EXEC = (
+    int(getattr(socket, name, 0)) for name in ("MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_CMSG_CLOEXEC")
+)
 #: Room for two descriptors: the one of a message, and its body.
 _RIGHTS_BYTES = socket.CMSG_LEN(2 * array.array("i").itemsize)
 
@@ -32,6 +36,10 @@ class Kind(IntEnum):
     TAKEN = 10
     KEPT = 11
     UNWRITTEN_CLAIM = 12
+
+
+#: By number, since an enumeration looks its members up in Python code.
+_KINDS = {int(kind): kind for kind in Kind}
 
 
 class Message(NamedTuple):
@@ -78,7 +86,7 @@ class Channel:
             if len(body) > _MOST_INLINE_BYTES:
                 body_fd = _memory_file(body)
                 fds, body = (*fds, body_fd), b""
-            flags = socket.MSG_NOSIGNAL | (0 if wait else socket.MSG_DONTWAIT)
+            flags = _NO_SIGNAL if wait else _NO_SIGNAL | _AT_ONCE
             header = bytes((kind, body_fd is not None))
             if fds:
                 rights = array.array("i", fds)
@@ -96,7 +104,7 @@ class Channel:
         Raises:
             BlockingIOError: not ``wait`` and there is nothing to read yet.
         """
-        flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
+        flags = _CLOSED_ON_EXEC if wait else _CLOSED_ON_EXEC | _AT_ONCE
         try:
             data, fds = self._receive_packet(flags)
         except ConnectionResetError:
@@ -107,7 +115,7 @@ class Channel:
         body = data[2:]
         if data[1]:
             body = _read_whole(fds.pop())
-        return Message(Kind(data[0]), body, fds)
+        return Message(_KINDS[data[0]], body, fds)
 
     def _receive_packet(self, flags: int) -> tuple[bytes, list[int]]:
         data, ancillary, _, _ = self._socket.recvmsg(_MOST_INLINE_BYTES + 2, _RIGHTS_BYTES, flags)

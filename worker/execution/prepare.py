@@ -21,7 +21,7 @@ _EXTENSIONS = {"RunShellScript": ".sh", "RunPowerShellScript": ".ps1"}
 _POWERSHELL_OPTIONS = ["-NoProfile", "-NonInteractive", "-File"]
 
 
-def prepare(script: Script, folder: Path) -> Plan:
+def prepare(script: Script, folder: Path | str) -> Plan:
     """Check the script against this machine, and return the plan to run it; nothing is written.
 
     ``folder`` is to be the private folder of this execution; its parent must exist. A working directory that only the
