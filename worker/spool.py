@@ -171,8 +171,5 @@ def _size_bytes(folder: Path) -> int:
     total = 0
     with contextlib.suppress(FileNotFoundError):
         for path in folder.rglob("*"):
-            try:
-                total += path.lstat().st_size
-            except FileNotFoundError:
-                continue
+            total += path.lstat().st_size
     return total

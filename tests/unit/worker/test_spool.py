@@ -148,13 +148,13 @@ def test_an_execution_that_ends_while_the_spool_is_measured_disturbs_nothing(
 ) -> None:
     made = spool(tmp_path)
     made.save(A, OUTCOME)
-    scan = os.scandir
+    look_for = Path.rglob
 
-    def clear_first(path: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
-        if str(path).endswith(A):
-            shutil.rmtree(path)
-        return scan(path)
+    def clear_when_found(folder: Path, pattern: str) -> Iterator[Path]:
+        for path in look_for(folder, pattern):
+            shutil.rmtree(folder, ignore_errors=True)
+            yield path
 
-    monkeypatch.setattr(os, "scandir", clear_first)
+    monkeypatch.setattr(Path, "rglob", clear_when_found)
 
     assert made.trim() == 0
