@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .presence import is_there
 from .settings_table import Settings
 from .signing import MasterKeys, read_master_keys
 
@@ -23,7 +24,7 @@ def find_master_keys(settings: Settings) -> MasterKeys | None:
         SettingsInvalid: the file is named and missing, or cannot be used.
     """
     path = master_key_path(settings)
-    if settings.security.master_key_file or (settings.home and path.exists()):
+    if settings.security.master_key_file or (settings.home and is_there(path)):
         return load_master_keys(path)
     return None
 

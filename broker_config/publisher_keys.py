@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import Refused, SettingsInvalid
+from .presence import is_folder
 from .publisher_signing import key_id_of
 from .settings_table import Settings
 
@@ -92,7 +93,7 @@ def read_publishers(folder: Path) -> "dict[str, Ed25519PublicKey]":
         SettingsInvalid: somebody else than root and the user of this process could have put a key there, or a file
             is no key.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         return {}
     _require_ours(folder)
     found = {}

@@ -177,11 +177,12 @@ def _check_way(path: str, owner_uid: int) -> None:
         _check_folder(folder, owner_uid)
         name = names.popleft()
         here = os.path.join(folder, name)  # noqa: PTH118 - ".." has to stay
-        if not Path(here).is_symlink():
+        found = Path(here).lstat()
+        if not stat.S_ISLNK(found.st_mode):
             folder = os.path.realpath(here)
             continue
         links_count += 1
-        if Path(here).lstat().st_uid not in (_ROOT_UID, owner_uid) or links_count > _MOST_LINKS:
+        if found.st_uid not in (_ROOT_UID, owner_uid) or links_count > _MOST_LINKS:
             raise ValueError(
                 f"the link {here} on the way to it may be changed by others than root; name the file itself"
             )

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
+from ..broker_config.presence import is_folder
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import Outcome
@@ -199,7 +200,7 @@ class Reconciler:
 
     def _verdict(self, row: _Row) -> Outcome | None:
         """The end of a claimed execution of which nothing runs; ``None`` when it is ours and can still begin."""
-        if self.spool.folder(row.execution_id).is_dir():
+        if is_folder(self.spool.folder(row.execution_id)):
             return _never_ran()
         if row.state == S.RUNNING and row.epoch == self.claimant.epoch:
             return None
@@ -210,7 +211,7 @@ class Reconciler:
 
     def _find(self, execution_id: str) -> RunningScript | None:
         folder = self.spool.folder(execution_id)
-        return self.launcher.adopt(folder) if folder.is_dir() else None
+        return self.launcher.adopt(folder) if is_folder(folder) else None
 
     def _take_up_in_slot(self, execution_id: str) -> bool:
         """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow.

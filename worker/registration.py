@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.presence import is_there
 from ..broker_config.private_file import write_private_file
 from .identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
@@ -32,7 +33,7 @@ class Wanted:
 
 def already_registered(config: Path) -> str:
     """The instance that this machine is by now; ``""`` when it is none."""
-    return registered_instance(config) if config.exists() else ""
+    return registered_instance(config) if is_there(config) else ""
 
 
 def register_machine(

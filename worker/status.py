@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.clock import iso_seconds
+from ..broker_config.presence import is_folder
 from .home_lock import Holder, holder, is_held
 from .spool import Spool
 from .upgrade.upgrade_state import UpgradeState, read_state
@@ -30,7 +31,7 @@ def read_status(home: Path) -> Status:
         PermissionError: it belongs to another user.
     """
     spool = home / "spool"
-    unfinished = Spool(spool, limit_bytes=0, keep_scripts=True).executions() if spool.is_dir() else []
+    unfinished = Spool(spool, limit_bytes=0, keep_scripts=True).executions() if is_folder(spool) else []
     return Status(str(home), is_held(home), holder(home), unfinished, read_state(home))
 
 

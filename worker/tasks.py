@@ -46,7 +46,7 @@ def register(app: Celery, runner: Runner, strategy: Callable[..., Any] | None = 
     # Celery brings tasks of its own (map, chord …) that would run for whoever can write to the queue.
     app.finalize()
     app.tasks.clear()
-    # It becomes an attribute of the task's class, where a function, and since Python 3.14 a partial one, would be a method.
+    # It becomes an attribute of a class, where a function, and since Python 3.14 a partial one, would be a method.
     options: dict[str, Any] = {"Strategy": staticmethod(strategy)} if strategy else {}
     app.task(
         run_command,

@@ -9,6 +9,7 @@ from ...broker_config import keys
 from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.master_key import find_master_keys, master_key_path
+from ...broker_config.presence import is_there
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 
@@ -18,7 +19,7 @@ _DISK_FAIL_BYTES, _DISK_WARN_BYTES = 100 * 1024 * 1024, 1024 * 1024 * 1024
 def local_checks(settings: Settings) -> Iterator[Finding]:
     """Every check that needs no server, one after another."""
     yield _master_key_file(settings)
-    if settings.home and Path(settings.home).exists():
+    if settings.home and is_there(Path(settings.home)):
         yield _home(Path(settings.home))
         yield _disk(Path(settings.home))
 

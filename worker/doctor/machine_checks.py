@@ -12,6 +12,7 @@ from pathlib import Path
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, skip, warn
 from ...broker_config.ids import is_instance_id
+from ...broker_config.presence import is_folder
 from ...broker_config.settings_table import Settings
 from ..execution.fork_server import is_supported
 from ..home_lock import holder, is_held
@@ -74,7 +75,7 @@ def _identity(settings: Settings) -> Finding:
 def _home(home: Path) -> Finding:
     if not _may_look(home):
         return fail("home", f"{home} may not be looked into by this user", "run this as the agent's user")
-    if not home.is_dir():
+    if not is_folder(home):
         parent = next((path for path in home.parents if path.is_dir()), Path("/"))
         if os.access(parent, os.W_OK):
             return ok("home", f"{home} is not there yet and can be made")
@@ -116,7 +117,7 @@ def _key(settings: Settings) -> Finding:
 
 
 def _disk(home: Path) -> Finding:
-    place = next(path for path in (home, *home.parents) if _may_look(path) and path.is_dir())
+    place = next(path for path in (home, *home.parents) if _may_look(path) and is_folder(path))
     usage = shutil.disk_usage(place)
     text = f"{usage.free // 1_048_576} MiB free of {usage.total // 1_048_576} at {place}"
     if os.name == "posix":
@@ -131,7 +132,7 @@ def _disk(home: Path) -> Finding:
 
 
 def _agent(home: Path) -> Finding:
-    if not _may_look(home) or (home.is_dir() and not os.access(home, os.R_OK | os.W_OK | os.X_OK)):
+    if not _may_look(home) or (is_folder(home) and not os.access(home, os.R_OK | os.W_OK | os.X_OK)):
         return skip("agent", "needs home")
     last = holder(home)
     if is_held(home):
@@ -154,7 +155,7 @@ def _service() -> Finding:
 def _may_look(path: Path) -> bool:
     """Whether a folder on the way to it keeps this user from telling what is there."""
     try:
-        path.is_dir()
+        is_folder(path)
     except PermissionError:
         return False
     return True

@@ -1,5 +1,6 @@
 """What the ledger and the agent disagree about is settled once, however long the slots are taken."""
 
+import errno
 import json
 import os
 import signal
@@ -77,6 +78,28 @@ def test_a_row_that_waits_for_a_slot_is_not_settled_again_by_each_look(redis: Re
     assert waiting_count == 1
     eventually(lambda: redis.call("HGET", row, "state") == b"Error")
     eventually(lambda: EXECUTION not in reconciler.in_hand)
+
+
+def test_a_folder_that_the_disk_does_not_give_is_not_taken_for_none(
+    redis: Redis, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, folder = keys.execution(ID, EXECUTION), str(reconciler.spool.folder(EXECUTION))
+    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "boot_id", "b", "invoke_id", "t-aaa")
+    redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
+    look = os.stat
+
+    def fail_there(path: Any, **options: Any) -> os.stat_result:
+        if str(path) == folder:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return look(path, **options)
+
+    with monkeypatch.context() as damaged:
+        damaged.setattr(os, "stat", fail_there)
+        reconciler.look()
+        is_in_hand = EXECUTION in reconciler.in_hand
+        assert (is_in_hand, redis.call("HGET", row, "state")) == (False, b"Running")
+    reconciler.look()
+    eventually(lambda: redis.call("HGET", row, "state") == b"Error")
 
 
 def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
