@@ -1,6 +1,9 @@
 """Wait longer after each failure, each agent a little differently, so that a fleet does not return all at once."""
 
-import random
+from random import Random
+
+#: One of our own: the module's is everybody's, and a thread that draws from it disturbs whoever has seeded it.
+_random = Random()
 
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
@@ -19,8 +22,13 @@ class Backoff:
         """Return the wait after one more failure: doubled each time, jittered by half."""
         base = self._next_seconds
         self._next_seconds = min(base * _FACTOR, self._longest_seconds)
-        return base * random.uniform(0.5, 1.0)
+        return spread(base, 0.5, 1.0)
 
     def reset(self) -> None:
         """Begin anew after a success."""
         self._next_seconds = self._first_seconds
+
+
+def spread(seconds: float, least: float, most: float) -> float:
+    """Multiply a time by a factor that is drawn anew each time."""
+    return seconds * _random.uniform(least, most)

@@ -6,7 +6,6 @@ One thread, and one connection that waits for control messages most of the time.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import uniform
 
 import msgspec
 
@@ -16,7 +15,7 @@ from ..broker_config.functions.instances import Beat
 from ..broker_config.messages import decode_stop
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
-from .backoff import Backoff
+from .backoff import Backoff, spread
 from .heartbeat import Heartbeat
 from .in_hand import InHand
 from .link_state import REDIS_TROUBLE, LinkState
@@ -84,7 +83,7 @@ class Lane:
 
     def _beat(self) -> float:
         """Beat, look where there is something to look at, and return when to do so again."""
-        wait_seconds = self.interval_seconds * uniform(1 - _JITTER, 1 + _JITTER)
+        wait_seconds = spread(self.interval_seconds, 1 - _JITTER, 1 + _JITTER)
         beat = self.heartbeat.again()
         self.link.note_success()
         if beat.open_count or self._look_wanted:

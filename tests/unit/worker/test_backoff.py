@@ -1,3 +1,5 @@
+import random
+
 from cloud_assistant.worker.backoff import Backoff
 
 
@@ -9,3 +11,11 @@ def test_waits_double_up_to_a_limit_and_begin_anew() -> None:
         assert most / 2 <= wait <= most
     backoff.reset()
     assert backoff.next_seconds() <= 1
+
+
+def test_numbers_that_others_draw_from_their_seed_stay_the_same() -> None:
+    before = random.getstate()
+
+    Backoff().next_seconds()
+
+    assert random.getstate() == before
