@@ -78,7 +78,10 @@ class TlsClient:
                 f"the certificate there was not made by {which} ({exc.verify_message}); name the CA file of the server "
                 f"with {self.ca_option}"
             )
-        return f"the certificate there is not accepted ({exc.verify_message})"
+        return (
+            f"the certificate there is not accepted ({exc.verify_message}); make it and its CA as RFC 5280 wants them, "
+            "on which Python insists since 3.13 (deploy/make-test-ca shows how)"
+        )
 
     def _of_handshake(self, exc: ssl.SSLError, server: str) -> str:
         reason = exc.reason or ""

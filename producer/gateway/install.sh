@@ -41,7 +41,7 @@ say() { printf 'install: %s\n' "$*" >&2; }
 fail() { code=$1; shift; say "$*"; exit "$code"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-fetch() { # URL FILE
+download() { # URL FILE
   if has curl; then
     if [ -n "$ca_file" ]; then set -- "$@" --cacert "$ca_file"; fi
     url=$1; to=$2; shift 2
@@ -181,7 +181,7 @@ this_system() {
 }
 
 fetch_agent() {
-  fetch "$gateway/packages/$name/$wanted/$os/$arch" "$scratch/sig" ||
+  download "$gateway/packages/$name/$wanted/$os/$arch" "$scratch/sig" ||
     fail 3 "$gateway has no agent $wanted for $os/$arch, or does not answer"
   check_signature "$scratch/sig"
   version=$(stated version)
@@ -197,7 +197,7 @@ fetch_agent() {
     return
   fi
   say "fetching $name $version for $os/$arch ($(stated size) bytes)"
-  fetch "$gateway/files/$sha256" "$scratch/archive" || fail 3 "$gateway does not give the archive"
+  download "$gateway/files/$sha256" "$scratch/archive" || fail 3 "$gateway does not give the archive"
   if [ "$(sha256_of "$scratch/archive")" != "$sha256" ]; then
     fail 4 "the archive is not the one that publisher $key_id signed"
   fi

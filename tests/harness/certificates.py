@@ -20,6 +20,20 @@ class Certificate:
     key: Path
 
 
+#: Since Python 3.13 no CA is accepted that does not say so.
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """A CA with its files in a folder of its own."""
 
@@ -31,6 +45,7 @@ class Authority:
         self._certificate = (
             self._builder(self._name, self._key.public_key(), days=10)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

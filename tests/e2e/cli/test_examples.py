@@ -1,5 +1,6 @@
 """Each example in each help does what it shows, wherever it can be run without harm to the machine or the others."""
 
+import shutil
 from collections.abc import Iterator
 
 import click
@@ -8,6 +9,7 @@ from e2e.cli.conftest import Fleet
 
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.program import root
+from harness.needs import skip_without
 
 #: Beginnings of examples that are left to the tests of their own, and why.
 ELSEWHERE = {
@@ -79,6 +81,8 @@ def filled_in(fleet: Fleet, example: str) -> str:
 
 @pytest.mark.parametrize("example", RUNNABLE)
 def test_an_example_works_as_it_stands(prepared: Fleet, example: str) -> None:
+    if "uptime" in example and shutil.which("uptime") is None:
+        skip_without("uptime", "Install your distribution's procps.")
     outcome = prepared.shell(filled_in(prepared, example)).must_succeed()
     assert "assist: " not in outcome.stderr
     if " i-db1" in example:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from integration.gateway.machine_tools import any_downloader, link_tools, make_fetch
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
@@ -30,11 +31,6 @@ from harness.redis_server import RedisServer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a script of POSIX shells")
 
-#: What the script needs of a machine that has no OpenSSL.
-TOOLS = (
-    *("sh", "cat", "curl", "sed", "tr", "wc", "cut", "uname", "mktemp", "rm", "mkdir", "rmdir", "mv", "ln", "chmod"),
-    *("id", "gzip", "tar", "sha256sum", "grep", "env"),
-)
 ARCH = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 SYSTEM = platform.system().lower()
 
@@ -93,7 +89,7 @@ class Site:
             input=script,
             capture_output=True,
             text=True,
-            env={**environment, "PATH": path or environment["PATH"]},
+            env={**environment, "PATH": path or f"{environment['PATH']}:{any_downloader(self.folder / 'own').parent}"},
             cwd=self.folder,
             timeout=60,
             check=False,
@@ -207,17 +203,15 @@ def test_a_service_may_be_left_out(site: Site) -> None:
     assert not (site.folder / "asked").exists()
 
 
-def without_openssl(site: Site, *, python: bool = False) -> str:
+def without_openssl(site: Site, *, python: bool = False, downloads: bool = True) -> str:
     """A search path with no OpenSSL on it."""
-    folder = site.folder / "tools"
-    folder.mkdir()
-    for name in TOOLS:
-        found = shutil.which(name)
-        assert found, name
-        (folder / name).symlink_to(found)
+    tools = link_tools(site.folder / "tools")
+    if downloads:
+        downloader = any_downloader(site.folder / "own")
+        (tools / downloader.name).symlink_to(downloader)
     if python:
-        (folder / "python3").symlink_to(Path(sys.executable).resolve())
-    return str(folder)
+        (tools / "python3").symlink_to(Path(sys.executable).resolve())
+    return str(tools)
 
 
 @contextmanager
@@ -298,6 +292,16 @@ def test_a_signature_is_checked_without_openssl_too_and_never_left_out(site: Sit
     refused = site.install(path=bare)
     assert (refused.exit_code, "neither OpenSSL 3 nor any Python" in refused.stderr) == (1, True)
     (Path(bare) / "python3").symlink_to(Path(sys.executable).resolve())
+    done = site.install(path=bare)
+    assert done.exit_code == 0, done.stderr
+
+
+def test_a_machine_with_nothing_to_download_with_is_told_and_fetch_is_enough(site: Site) -> None:
+    site.publish()
+    bare = without_openssl(site, python=True, downloads=False)
+    refused = site.install(path=bare)
+    assert (refused.exit_code, "neither curl nor wget nor fetch is here" in refused.stderr) == (1, True), refused
+    make_fetch(Path(bare))
     done = site.install(path=bare)
     assert done.exit_code == 0, done.stderr
 
