@@ -5,14 +5,14 @@ Unknown names are errors that show the nearest known one: a misspelt setting mus
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import SettingsInvalid
 from .redis_url import parse_url
-from .settings_table import SECTIONS, Settings, Value
+from .settings_table import SECTIONS, Most, Settings, Value
 
 _ENV_PREFIX = "CLOUD_ASSISTANT_"
 _SYSTEM_FILE = "/etc/cloud-assistant/config.toml"
@@ -42,7 +42,7 @@ class Loaded:
     def shown(self) -> list[Shown]:
         """Every setting with value and source; secrets are masked."""
         rows = []
-        for name, (_, secret, text) in sorted(_known().items()):
+        for name, (_, secret, text, _) in sorted(_known().items()):
             value = _get(self.settings, name)
             rows.append(
                 Shown(
@@ -61,7 +61,7 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
     ``overrides`` come from the command line, by dotted name (``agent.slots``); ``config`` is a file that must exist.
 
     Raises:
-        SettingsInvalid: unknown name, unreadable file, or a value of the wrong type.
+        SettingsInvalid: unknown name, unreadable file, or a value of the wrong type or size.
     """
     environment = {key: value for key, value in os.environ.items() if key.startswith(_ENV_PREFIX)}
     given, given_sources = _from_environment(environment)
@@ -131,17 +131,20 @@ def service_manager() -> str:
     return os.environ.get("NOTIFY_SOCKET", "")
 
 
-def _known() -> dict[str, tuple[type, bool, str]]:
-    """Dotted name -> (type, secret, help)."""
-    known: dict[str, tuple[type, bool, str]] = {}
+def _known() -> dict[str, tuple[type, bool, str, Most | None]]:
+    """Dotted name -> (type, secret, help, largest value)."""
+    known: dict[str, tuple[type, bool, str, Most | None]] = {}
     for one in fields(Settings):
         if one.name in SECTIONS:
             for inner in fields(getattr(Settings(), one.name)):
-                secret, text = inner.metadata["secret"], inner.metadata["help"]
-                known[f"{one.name}.{inner.name}"] = (type(inner.default), secret, text)
+                known[f"{one.name}.{inner.name}"] = _declared(inner)
         else:
-            known[one.name] = (type(one.default), one.metadata["secret"], one.metadata["help"])
+            known[one.name] = _declared(one)
     return known
+
+
+def _declared(one: Field[Any]) -> tuple[type, bool, str, Most | None]:
+    return type(one.default), one.metadata["secret"], one.metadata["help"], one.metadata["most"]
 
 
 def environment_name(name: str) -> str:
@@ -243,6 +246,9 @@ def _counted(name: str, value: Value, source: str) -> Value:
     """Refuse a number that no setting can mean: `history_days = -1` for "keep for ever" would remove everything."""
     if isinstance(value, int | float) and (value < 0 or (isinstance(value, float) and not isfinite(value))):
         raise SettingsInvalid(f"{source}: {name} is {value}; it must be 0 or more, and finite")
+    most = _known()[name][3]
+    if most is not None and isinstance(value, int | float) and value > most.value:
+        raise SettingsInvalid(f"{source}: {name} is {value}; it may be {most.value} at most: {most.remedy}")
     return value
 
 

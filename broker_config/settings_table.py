@@ -10,9 +10,21 @@ from typing import Any
 Value = str | int | float | bool
 
 
-def setting(default: Value, text: str, *, secret: bool = False) -> Any:
-    """Declare a setting with its help; ``secret`` values are masked when shown."""
-    return field(default=default, metadata={"help": text, "secret": secret})
+@dataclass(frozen=True)
+class Most:
+    """The largest value of a setting, and what to do where more is wanted."""
+
+    value: int
+    remedy: str
+
+
+def setting(default: Value, text: str, *, secret: bool = False, most: Most | None = None) -> Any:
+    """Declare a setting with its help; ``secret`` values are masked when shown, above ``most`` it is refused."""
+    return field(default=default, metadata={"help": text, "secret": secret, "most": most})
+
+
+#: Half of what Redis takes as one value (512 MiB): a larger result would be offered to it for ever.
+_OUTPUT_MOST = Most(256 * 1024 * 1024, "have the script write what is larger into a file")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,7 +40,9 @@ class AgentSettings:
     events: bool = setting(True, "Send Celery events, so that Flower shows this agent and its executions.")
     fsync: bool = setting(True, "Force the journal of started scripts to disk before each start.")
     output_limit_bytes: int = setting(
-        24 * 1024, "Output kept per execution: head and tail; what is between is counted."
+        24 * 1024,
+        "Output kept per execution, 256 MiB at most: head and tail; what is between is counted.",
+        most=_OUTPUT_MOST,
     )
     live_output_bytes: int = setting(16 * 1024, "Most bytes of live output published at a time, ten times a second.")
     grace_seconds: float = setting(5.0, "Time between TERM and KILL when a script is stopped or its time is up.")

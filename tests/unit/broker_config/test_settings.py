@@ -56,6 +56,10 @@ def test_what_assist_up_left_in_home_is_below_all_but_the_defaults(
         ("[limits]\nhistory_days = -1\n", "limits.history_days is -1.0; it must be 0 or more"),
         ("[limits]\nhistory_days = 'nan'\n", "limits.history_days is nan; it must be 0 or more, and finite"),
         ("[limits]\nhistory_count = -1\n", "limits.history_count is -1; it must be 0 or more"),
+        (
+            "[agent]\noutput_limit_bytes = 268435457\n",
+            "output_limit_bytes is 268435457; it may be 268435456 at most: have the script write .* into a file",
+        ),
         ("slots = [\n", "configuration file"),
         ("redis_url = 'http://x'\n", "scheme 'http' is not known"),
     ],
