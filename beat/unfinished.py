@@ -15,6 +15,7 @@ from ..broker_config.functions.timed import begin_timed_command, move_timed_comm
 from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Argument
 from ..broker_config.settling import settle
 from ..broker_config.signing import MasterKeys
 from ..broker_config.timed import load_timed_all, server_ms, timed_fields
@@ -37,7 +38,8 @@ class Unfinished:
     def __init__(self, redis: Redis, master: MasterKeys | None, queue_count: int) -> None:
         self._redis = redis
         self._completer = Completer(redis, master, queue_count)
-        self._position = "-inf"
+        #: The one to go on with and its score; ``None`` to begin anew.
+        self._next: tuple[bytes, bytes] | None = None
 
     def work(self) -> None:
         """Look at the next few.
@@ -45,23 +47,14 @@ class Unfinished:
         Raises:
             RedisUnreachable, RedisRefused: they are looked at again.
         """
-        command = (
-            "ZRANGE",
-            keys.INVOCATIONS_OPEN,
-            self._position,
-            "+inf",
-            "BYSCORE",
-            "LIMIT",
-            0,
-            _INVOCATIONS_PER_TURN,
-        )
-        found = self._redis.call(*command, "WITHSCORES")
-        names = [name.decode() for name in found[::2]]
+        found = self._found()
+        behind = found[2 * _INVOCATIONS_PER_TURN :]
+        names = [name.decode() for name in found[: 2 * _INVOCATIONS_PER_TURN : 2]]
         now_ms = server_ms(self._redis)
         targets_left = _TARGETS_PER_TURN
-        for name, score, stored in zip(names, found[1::2], load_invocations(self._redis, names), strict=True):
+        for name, score, stored in zip(names, found[1::2], load_invocations(self._redis, names), strict=False):
             if targets_left <= 0:
-                self._position = score.decode()
+                self._next = name.encode(), score
                 return
             if stored is None:
                 self._redis.call("ZREM", keys.INVOCATIONS_OPEN, name)
@@ -71,9 +64,29 @@ class Unfinished:
                 self._look_at_timed(stored, now_ms)
             else:
                 self._look_at(stored, now_ms)
-        # Those with the last score may go on behind the limit: they are looked at again, never left out.
-        is_full = len(names) == _INVOCATIONS_PER_TURN and found[1] != found[-1]
-        self._position = found[-1].decode() if is_full else "-inf"
+        self._next = (behind[0], behind[1]) if behind else None
+
+    def _found(self) -> list[bytes]:
+        """The next few and the one behind them, each before its score.
+
+        Very many may have the same score, made in the same millisecond: their places tell them apart.
+        """
+        if self._next is None:
+            return self._places(0)
+        name, score = self._next
+        place = self._redis.call("ZRANK", keys.INVOCATIONS_OPEN, name)
+        found = [] if place is None else self._places(place)
+        if found and found[0] == name:
+            return found
+        # It is over. What has its score may be looked at twice; nothing is left out.
+        return self._read(score, "+inf", "BYSCORE", "LIMIT", 0, _INVOCATIONS_PER_TURN + 1)
+
+    def _places(self, first: int) -> list[bytes]:
+        return self._read(first, first + _INVOCATIONS_PER_TURN)
+
+    def _read(self, *stretch: Argument) -> list[bytes]:
+        found: list[bytes] = self._redis.call("ZRANGE", keys.INVOCATIONS_OPEN, *stretch, "WITHSCORES")
+        return found
 
     def _look_at(self, stored: StoredInvocation, now_ms: int) -> None:
         targets = load_targets(self._redis, stored.record.invoke_id)

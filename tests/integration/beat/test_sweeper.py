@@ -176,6 +176,20 @@ def test_a_dispatch_that_was_cut_off_is_completed(timing: Timing) -> None:
     assert isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
 
 
+def test_those_of_one_millisecond_are_all_looked_at_however_many_they_are(timing: Timing) -> None:
+    made = [cut_off(timing, age_ms=10_000).invoke_id for _ in range(250)]
+    timing.redis.call("ZADD", keys.INVOCATIONS_OPEN, "XX", *[part for one in made for part in (1, one)])
+    unfinished = Unfinished(timing.redis, None, queue_count=1000)
+    unfinished.work()
+    # The one that it would go on with is settled by somebody else.
+    gone = sorted(made)[100]
+    timing.redis.call("ZREM", keys.INVOCATIONS_OPEN, gone)
+    # One turn more than they fill: after one that is gone, those of its score are looked at once more.
+    for _ in range(3):
+        unfinished.work()
+    assert {timing.state(one, 0, "i-3") for one in made if one != gone} == {"Pending"}
+
+
 def test_one_that_may_still_be_under_way_is_left_to_its_producer(timing: Timing) -> None:
     invocation = cut_off(timing, age_ms=1_000)
     Unfinished(timing.redis, None, 100).work()
