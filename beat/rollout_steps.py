@@ -29,6 +29,7 @@ from ..broker_config.rollouts import (
     LOST,
     NOT_BEGUN,
     ORDERED,
+    REFUSED,
     SUCCEEDED,
     Member,
     Progress,
@@ -41,7 +42,8 @@ from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, signed_or
 
 #: An order may wait so long for its window.
 _ORDER_LIFE_MS = 7 * 86_400_000
-#: An instance that was on its way and is not heard of for so long, beyond its probation, counts as failed.
+#: An instance that is not heard of for so long, beyond its probation, counts as failed when it had begun; else its
+#: order is taken back until it returns. Who is heard of and has not taken its order by then does not take it.
 _LOST_AFTER_MS = 600_000
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
 
@@ -106,7 +108,10 @@ class RolloutSteps:
         for name in looked_at:
             if name in members:
                 fresh = advanced(members[name], reports[name], rollout)
-                if fresh != members[name]:
+                if fresh is None:
+                    del members[name]
+                    changed[name] = None
+                elif fresh != members[name]:
                     changed[name] = members[name] = fresh
         failed_count = sum(member.stage in FAILURES for member in members.values()) - rollout.forgiven_count
         halted = progress.halted
@@ -144,7 +149,7 @@ class RolloutSteps:
                 changed[name] = members[name] = Member(stage=SUCCEEDED, reason="ran it already", changed_ms=now_ms())
             elif report.system not in rollout.signatures:
                 reason = f"nothing was published for {report.system}"
-                changed[name] = members[name] = Member(stage="Refused", reason=reason, changed_ms=now_ms())
+                changed[name] = members[name] = Member(stage=REFUSED, reason=reason, changed_ms=now_ms())
             elif len(next_ones) < room_count:
                 next_ones.append((name, report.system))
         for name, serial in self._order(rollout, next_ones).items():
@@ -227,23 +232,33 @@ def most_failures(rollout: Rollout, chosen_count: int) -> int:
     return max(1, math.ceil(chosen_count * rollout.failures_percent / 100))
 
 
-def advanced(member: Member, report: Report | None, rollout: Rollout) -> Member:
-    """How far an instance is by what its agent reports."""
+def advanced(member: Member, report: Report | None, rollout: Rollout) -> Member | None:
+    """How far an instance is by what its agent reports; ``None`` when its order is to be taken back.
+
+    A machine that was switched off before it began says nothing about the version, and keeps no place from others.
+    """
+    now, patience_ms = now_ms(), int(rollout.probation_seconds * 1000) + _LOST_AFTER_MS
     if report is None:
-        limit_ms = int(rollout.probation_seconds * 1000) + _LOST_AFTER_MS
-        if member.stage == ORDERED or now_ms() - member.changed_ms < limit_ms:
+        if not member.away_ms:
+            return msgspec.structs.replace(member, away_ms=now)
+        if now - member.away_ms < patience_ms:
             return member
-        return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now_ms())
+        if member.stage in NOT_BEGUN:
+            return None
+        return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now)
     if report.serial == member.serial and report.stage:
         stage, reason = report.stage, report.reason
     elif report.version == rollout.version:
         # It got there in another way.
         stage, reason = SUCCEEDED, "ran it already"
+    elif member.stage == ORDERED and not member.away_ms and now - member.changed_ms > patience_ms:
+        stage, reason = REFUSED, "its agent does not take the order, its log says why"
     else:
-        return member
+        stage, reason = member.stage, member.reason
     if (stage, reason) == (member.stage, member.reason):
-        return member
-    return Member(serial=member.serial, stage=stage, reason=reason, changed_ms=now_ms())
+        # One that is back has its time to take the order anew.
+        return msgspec.structs.replace(member, away_ms=0, changed_ms=now) if member.away_ms else member
+    return Member(serial=member.serial, stage=stage, reason=reason, changed_ms=now)
 
 
 def _stage(members: Mapping[str, Member], name: str) -> str:

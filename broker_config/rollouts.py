@@ -66,15 +66,18 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     reason: str = ""
     changed_ms: int
+    #: Not heard of since; 0 while it is.
+    away_ms: int = 0
 
 
 ORDERED = "Ordered"
 SUCCEEDED = "Succeeded"
 #: Not heard of any more since it was given the order.
 LOST = "Lost"
+REFUSED = "Refused"
 #: An order can still be taken back from these.
 NOT_BEGUN = frozenset({ORDERED, "Waiting", "Downloading"})
-FAILURES = frozenset({"Failed", "Refused", "Undecided", LOST})
+FAILURES = frozenset({"Failed", REFUSED, "Undecided", LOST})
 FINAL = FAILURES | {SUCCEEDED}
 
 

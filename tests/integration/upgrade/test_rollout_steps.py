@@ -10,7 +10,7 @@ from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_signing import AGENT_NAME
-from cloud_assistant.broker_config.rollouts import Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.rollouts import Member, Rollout, Wish, load_rollouts, save_rollout
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
@@ -114,6 +114,79 @@ def test_machines_that_are_away_or_of_another_kind_do_not_hold_it_up(assistant: 
         report(assistant, f"i-{number}", arch="riscv64")
     begin(assistant, at_once_count=COUNT, failures_percent=100.0)
     assert set(orders(assistant)) == {f"i-{number}" for number in range(15, 20)}
+
+
+def let_pass(assistant: Assistant, instance_id: str, seconds: float) -> None:
+    """Let what is written of an instance have happened so much earlier."""
+    name = keys.rollout_members("t-1")
+    member = msgspec.json.decode(assistant.redis.call("HGET", name, instance_id), type=Member)
+    earlier = {"changed_ms": member.changed_ms, "away_ms": member.away_ms}
+    earlier = {field: int(at - seconds * 1000) for field, at in earlier.items() if at}
+    fresh = msgspec.json.encode(msgspec.structs.replace(member, **earlier))
+    assistant.redis.call("HSET", name, instance_id, fresh)
+
+
+@pytest.mark.parametrize("stage", ["", "Waiting", "Downloading"])
+def test_machines_that_go_before_they_begin_neither_hold_it_up_nor_count_as_failed(
+    assistant: Assistant, stage: str
+) -> None:
+    steps = begin(assistant)
+    first = orders(assistant)
+    for instance_id, serial in first.items():
+        if stage:
+            answer(assistant, instance_id, serial, stage)
+    steps.work()
+    for instance_id in first:
+        # The window is the next night's; then the machine is switched off.
+        let_pass(assistant, instance_id, 7200)
+        assistant.redis.call("DEL", keys.info(instance_id))
+    steps.work()
+    assert set(orders(assistant)) == set(first)
+    for instance_id in first:
+        let_pass(assistant, instance_id, 781)
+    steps.work()
+    second = orders(assistant)
+    assert len(second) == 2
+    assert not set(second) & set(first)
+    assert load_rollouts(assistant.redis, MASTER)[0].state == "Running"
+    for instance_id, serial in second.items():
+        answer(assistant, instance_id, serial, "Succeeded")
+    for instance_id in first:
+        report(assistant, instance_id, agent_version="1.0", os_type="Linux", arch="x86_64")
+    begin(assistant, at_once_count=COUNT)
+    assert set(first) <= set(orders(assistant))
+
+
+def test_one_that_goes_during_its_trial_is_lost_when_it_stays_away(assistant: Assistant) -> None:
+    steps = begin(assistant, failures_percent=100.0)
+    instance_id, serial = next(iter(orders(assistant).items()))
+    answer(assistant, instance_id, serial, "Probation")
+    steps.work()
+    let_pass(assistant, instance_id, 7200)
+    assistant.redis.call("DEL", keys.info(instance_id))
+    steps.work()
+    assert load_rollouts(assistant.redis, MASTER)[0].members[instance_id].stage == "Probation"
+    let_pass(assistant, instance_id, 781)
+    steps.work()
+    assert load_rollouts(assistant.redis, MASTER)[0].members[instance_id].stage == "Lost"
+
+
+def test_an_agent_that_never_takes_its_order_does_not_hold_it_up(assistant: Assistant) -> None:
+    steps = begin(assistant, failures_percent=100.0)
+    silent, back = orders(assistant)
+    assistant.redis.call("DEL", keys.info(back))
+    steps.work()
+    let_pass(assistant, silent, 781)
+    let_pass(assistant, back, 781)
+    # One that was away has its time from now on.
+    report(assistant, back, agent_version="1.0", os_type="Linux", arch="x86_64")
+    steps.work()
+    members = load_rollouts(assistant.redis, MASTER)[0].members
+    assert (members[silent].stage, members[back].stage) == ("Refused", "Ordered")
+    assert silent not in orders(assistant)
+    assert len(orders(assistant)) == 2
+    steps.work()
+    assert load_rollouts(assistant.redis, MASTER)[0].members[back].stage == "Ordered"
 
 
 def test_who_can_only_write_to_redis_starts_no_roll_out(assistant: Assistant) -> None:
