@@ -48,7 +48,7 @@ def fetch_archive(
     Raises:
         DownloadFailed: the gateway did not give it, or it is not wanted any more.
         Refused: what came is not what was signed; the file is gone.
-        OSError: the disk does not take it.
+        OSError: the disk does not take it, and has its room again.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_stale(target)
@@ -70,6 +70,10 @@ def fetch_archive(
                     f"{url} did not give {statement}: {exc}; roll it out again, or check gateway.url"
                 ) from exc
             wait(backoff.next_seconds())
+        except OSError:
+            # The disk's: what filled it would stay until something is fetched again, and keep everything else from it.
+            target.unlink(missing_ok=True)
+            raise
         if not go_on():
             raise DownloadFailed(f"{statement} is not wanted any more")
     with target.open("rb") as file:

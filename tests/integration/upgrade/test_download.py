@@ -117,13 +117,11 @@ def test_a_network_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, monke
     assert len(waits) == 2
 
 
-def test_a_disk_that_takes_no_more_is_no_trouble_of_the_network(tmp_path: Path) -> None:
-    with (
-        small_disk(tmp_path / "small", 200_000) as folder,
-        server(CONTENT, most_bytes=10**9) as (url, _),
-        pytest.raises(OSError, match="No space"),
-    ):
-        fetch_archive(url, STATEMENT, folder / "part", wait=lambda _: None)
+def test_a_disk_that_takes_no_more_is_no_trouble_of_the_network_and_does_not_stay_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 200_000) as folder, server(CONTENT, most_bytes=10**9) as (url, _):
+        with pytest.raises(OSError, match="No space"):
+            fetch_archive(url, STATEMENT, folder / "part", wait=lambda _: None)
+        (folder / "of-somebody-else").write_bytes(CONTENT[:150_000])
 
 
 def test_a_gateway_is_checked_by_the_certificates_that_are_set_and_a_wrong_one_is_not_asked_again(
