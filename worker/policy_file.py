@@ -78,6 +78,9 @@ class PolicyFile:
             return PolicyInForce(None, f"the local policy {self.path} is not there; put it there, or restart the agent")
         try:
             return PolicyInForce(parse_policy(_read_trusted(self.path, self._owner_uid)), "")
+        except FileNotFoundError:
+            way = f"the local policy {self.path} is a link to a file that is not there"
+            return PolicyInForce(None, f"{way}; put it there, or mount its disk")
         except (OSError, ValueError) as exc:
             return PolicyInForce(None, f"the local policy {self.path} cannot be used: {exc}")
 
@@ -122,8 +125,9 @@ def _mark_of(path: str) -> tuple[int, ...]:
     """What changes when the file does, permissions included; empty when there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 - every script passes here
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        # A link to a disk that is not there yet is a policy that cannot be read, and no absence of one.
+        return (exc.errno or 0,) if os.path.islink(path) else ()  # noqa: PTH114 - as above
     except OSError as exc:
         return (exc.errno or 0,)
     return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.messages import FileOrder, WorkOrder
+from cloud_assistant.worker import policy_file
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
 
@@ -110,6 +111,20 @@ def test_without_a_default_file_everything_is_allowed() -> None:
     if Path(found.path).exists():
         pytest.skip(f"this machine has a policy of its own: {found.path}")
     assert found.in_force() == (None, "")
+
+
+def test_a_default_file_that_is_a_link_to_nothing_forbids_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_file, "DEFAULT_PATH", str(tmp_path / "agent.toml"))
+    file = PolicyFile("", owner_uid=ME)
+    assert file.in_force() == (None, "")
+    # The disk that it lies on is mounted later.
+    (tmp_path / "agent.toml").symlink_to(tmp_path / "disk" / "agent.toml")
+    assert "is a link to a file that is not there; put it there" in file.in_force().problem
+    (tmp_path / "disk").mkdir()
+    written(tmp_path / "disk" / "agent.toml")
+    assert file.in_force().problem == ""
 
 
 def test_a_change_counts_at_the_next_question(tmp_path: Path) -> None:
