@@ -21,5 +21,9 @@ def replace_credentials(redis: Redis, instance_id: str, seen: bytes, new: bytes,
 
     False when they were issued anew, or revoked, since they were read: nothing is changed then.
     """
-    touched = [keys.CREDENTIALS, keys.KEY_IDS]
-    return bool(run(redis, fcall("ca_replace_credentials", touched, [instance_id, seen, new, signs_with])))
+    return bool(run(redis, replace_credentials_command(instance_id, seen, new, signs_with=signs_with)))
+
+
+def replace_credentials_command(instance_id: str, seen: bytes, new: bytes, *, signs_with: str = "") -> Command:
+    """The command that ``replace_credentials`` sends; its reply is 1, or 0 when they are not as they were read."""
+    return fcall("ca_replace_credentials", [keys.CREDENTIALS, keys.KEY_IDS], [instance_id, seen, new, signs_with])

@@ -14,9 +14,11 @@ from typing import TypeVar
 from ...broker_config import keys
 from ...broker_config.boot_resigning import resign
 from ...broker_config.clock import now_ms
-from ...broker_config.functions.entries import replace_credentials
+from ...broker_config.functions.entries import replace_credentials, replace_credentials_command
+from ...broker_config.functions.function_library import run_all
 from ...broker_config.key_bundle import KeyBundle, wrap
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_connection import Command
 from ...broker_config.signing import KeyId, MasterKeys, new_master_keys, write_master_keys
 from .identities import (
     GENERATIONS_COUNT,
@@ -76,20 +78,32 @@ class Rotation:
         write_master_keys(self._path, fresh)
         check_master_keys(self._redis, fresh)
         self._master = fresh
-        for instance_id in load_credentials(self._redis):
-            self._begin_of(instance_id)
+        waiting = list(load_credentials(self._redis))
+        while waiting:
+            waiting = [one for chunk in _chunks(waiting) for one in self._begin_of(chunk)]
         return fresh
 
-    def _begin_of(self, instance_id: str) -> None:
-        """Send one instance its new key; again where its credentials were issued anew meanwhile."""
-        while (seen := stored_credentials(self._redis, instance_id)) is not None:
-            key_id = self._key_ids([instance_id])[instance_id]
-            next_id = str(KeyId(self._master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
-            self._send(instance_id, key_id, [key_id, next_id], current=next_id)
-            if replace_credentials(self._redis, instance_id, seen, with_next_key(seen, next_id)):
-                return
-            # It was meant for who had the credentials before.
-            self._redis.call("DEL", keys.key_bundle(instance_id))
+    def _begin_of(self, instance_ids: Sequence[str]) -> list[str]:
+        """Send some instances their new keys; answers those whose credentials were issued anew, or revoked, meanwhile.
+
+        Those that have none any more are left out.
+        """
+        stored = self._redis.call("HMGET", keys.CREDENTIALS, *instance_ids)
+        seen = {one: text for one, text in zip(instance_ids, stored, strict=True) if text is not None}
+        if not seen:
+            return []
+        key_ids = self._key_ids(list(seen))
+        next_ids = {one: str(KeyId(self._master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1))) for one in seen}
+        self._send([self._bundle(one, key_ids[one], next_ids[one]) for one in seen])
+        replaced = run_all(
+            self._redis,
+            [replace_credentials_command(one, text, with_next_key(text, next_ids[one])) for one, text in seen.items()],
+        )
+        late = [one for one, is_replaced in zip(seen, replaced, strict=True) if not is_replaced]
+        if late:
+            # They were meant for who had the credentials before.
+            self._redis.call("DEL", *map(keys.key_bundle, late))
+        return late
 
     def settle(self) -> RotationStatus:
         """Sign with the new key for every instance that says it holds it; answers where the fleet stands."""
@@ -122,15 +136,14 @@ class Rotation:
             ]
         return RotationStatus(self._master.current, sorted(self._master.keys), found)
 
-    def _send(self, instance_id: str, key_id: str, wanted: Sequence[str], *, current: str) -> None:
-        held = {one: self._master.instance_key(instance_id, one) for one in wanted}
-        wrapped = wrap(
-            KeyBundle(now_ms(), current, held),
-            instance_id,
-            key_id=key_id,
-            key=self._master.instance_key(instance_id, key_id),
-        )
-        self._redis.call("SET", keys.key_bundle(instance_id), wrapped)
+    def _bundle(self, instance_id: str, key_id: str, next_id: str) -> Command:
+        """The command that gives an instance its key and the next one, wrapped with the one it holds."""
+        held = {one: self._master.instance_key(instance_id, one) for one in (key_id, next_id)}
+        wrapped = wrap(KeyBundle(now_ms(), next_id, held), instance_id, key_id=key_id, key=held[key_id])
+        return "SET", keys.key_bundle(instance_id), wrapped
+
+    def _send(self, bundles: Sequence[Command]) -> None:
+        self._redis.pipeline_or_raise(bundles)
 
     def _key_ids(self, instance_ids: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}

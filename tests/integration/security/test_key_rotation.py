@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
@@ -10,10 +12,16 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.key_bundle import unwrap
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.security.credentials import Credentials
-from cloud_assistant.producer.security.identities import has_credentials, load_credentials, revoke
+from cloud_assistant.producer.security.identities import (
+    StoredCredentials,
+    has_credentials,
+    load_credentials,
+    revoke,
+)
 from cloud_assistant.producer.security.key_rotation import InstanceKeyStatus, Rotation
 from cloud_assistant.producer.security.redis_users import password_digest
 
@@ -30,8 +38,8 @@ class Interrupted(Rotation):
 
     meanwhile: Callable[[], object] | None = None
 
-    def _send(self, instance_id: str, key_id: str, wanted: Sequence[str], *, current: str) -> None:
-        super()._send(instance_id, key_id, wanted, current=current)
+    def _send(self, bundles: Sequence[Command]) -> None:
+        super()._send(bundles)
         if meanwhile := self.meanwhile:
             self.meanwhile = None
             meanwhile()
@@ -51,6 +59,35 @@ def test_credentials_that_are_issued_beside_a_rotation_stay_and_are_sent_a_key_o
     assert load_credentials(redis)["i-one"].password_digest == password_digest(password)
     bundle = unwrap(redis.call("GET", keys.key_bundle("i-one")), "i-one", {credentials.key_id: credentials.key})
     assert waiting.next_key_id in bundle.keys
+
+
+class Counting(Redis):
+    """A client that counts its round trips."""
+
+    count = 0
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        self.count += 1
+        return super().pipeline(commands, timeout_seconds=timeout_seconds)
+
+
+def test_a_large_fleet_is_sent_its_keys_in_a_few_round_trips(assistant: Assistant, redis: Redis, path: Path) -> None:
+    names = [f"i-{number}" for number in range(1200)]
+    first = f"{assistant.trust.master.current}.1"
+    stored = msgspec.json.encode(StoredCredentials("digest", 1))
+    redis.call("HSET", keys.CREDENTIALS, *[part for one in names for part in (one, stored)])
+    redis.call("HSET", keys.KEY_IDS, *[part for one in names for part in (one, first)])
+    counting = Counting(redis.url)
+    rotation = Rotation(counting, assistant.trust.master, path)
+    held = {one: assistant.trust.master.instance_key(one, first) for one in names}
+    rotation.begin()
+    assert counting.count < 20
+    waiting = {one.instance_id: one.next_key_id for one in rotation.status().waiting}
+    assert set(waiting) == {*names, "i-one"}
+    for one in names:
+        bundle = unwrap(redis.call("GET", keys.key_bundle(one)), one, {first: held[one]})
+        assert waiting[one] in bundle.keys
+    counting.close()
 
 
 def test_credentials_that_are_revoked_beside_a_rotation_do_not_come_back(
