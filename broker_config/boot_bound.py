@@ -96,7 +96,7 @@ def bind(
 
 def unbind(redis: Redis, invoke_id: str, targets: Sequence[str], *, forget: bool = False) -> None:
     """Take an invocation away from its instances; ``forget`` removes even what was not noted yet."""
-    fields = [invoke_id, *((f"{invoke_id}:boot", f"{invoke_id}:fired") if forget else ())]
+    fields = [invoke_id, *((f"{invoke_id}:{one}" for one in ("boot", "fired", "count")) if forget else ())]
     for chunk in _chunks(targets):
         redis.pipeline_or_raise([("HDEL", keys.boot_bound(one), *fields) for one in chunk])
 

@@ -94,6 +94,8 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: Earlier ends that a later truth replaced, oldest first, as text.
     history: tuple[str, ...] = ()
     timeout_seconds: int = 0
+    #: Which execution of its invocation on its instance it is, where the start of the machine made it; else 0.
+    repeats: int = 0
 
 
 def format_runs(runs: Sequence[tuple[int, int]]) -> str:
@@ -114,7 +116,7 @@ def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
 #: What ``read_fields`` reads of a row but the output, which may be a hundred times as long as all the rest.
 FIELDS_WITHOUT_OUTPUT = (
     *("state", "command_id", "created_ms", "deadline_ms", "claimed_ms", "stop_ms", "epoch", "boot_id", "history"),
-    *("timeout_seconds", "started_ms", "finished_ms", "exit_code", "signal", "error_code", "error_info"),
+    *("timeout_seconds", "repeats", "started_ms", "finished_ms", "exit_code", "signal", "error_code", "error_info"),
     *("dropped_bytes", "gap_at", "survivors", "left_running", "steps", "notes"),
 )
 
@@ -171,6 +173,7 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
         outcome=outcome,
         history=tuple(one for one in _text(given(b"history")).split(";") if one),
         timeout_seconds=whole_number(given(b"timeout_seconds")),
+        repeats=whole_number(given(b"repeats")),
     )
 
 

@@ -225,7 +225,8 @@ def _finished_time(row: ExecutionRow) -> str:
 
 def _repeats(stored: StoredInvocation | None, row: ExecutionRow) -> int:
     if stored is not None and stored.timed:
-        return stored.repeats if row.execution_id else 0
+        # Machines do not start together: of these each counts for itself.
+        return (row.repeats or stored.repeats) if row.execution_id else 0
     return 1 if row.claimed_ms else 0
 
 

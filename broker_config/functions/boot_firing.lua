@@ -7,12 +7,12 @@
 -- Returns {1, envelope, mac, key id, '', claimed ms} | {0, reason}: 'gone', 'done' (this boot had it) or 'early' (the machine
 -- had started before the invocation was made)
 -- Fields of KEYS[1]: '<id>' what was signed (JSON), '<id>:boot' the latest boot that had it, '<id>:fired' executions that the
--- scheduler has not noted yet.
+-- scheduler has not noted yet, '<id>:count' how many there were.
 -- The same number stands in boot_firings.py.
 local NOTES_KEPT_BYTES = 4096
 
 local function fire_boot(keys, args)
-  local found = redis.call('HMGET', keys[1], args[1], args[1] .. ':boot', args[1] .. ':fired')
+  local found = redis.call('HMGET', keys[1], args[1], args[1] .. ':boot', args[1] .. ':fired', args[1] .. ':count')
   if not found[1] then return { 0, 'gone' } end
   if found[2] == args[4] then return { 0, 'done' } end
   local entry = cjson.decode(found[1])
@@ -22,13 +22,14 @@ local function fire_boot(keys, args)
   if redis.call('EXISTS', keys[2]) == 1 then return { 0, 'done' } end
   local claimed = string.format('%.0f', now)
   local deadline = string.format('%.0f', now + entry.timeout_seconds * 1000 + tonumber(args[7]))
-  redis.call('HSET', keys[1], args[1] .. ':boot', args[4],
+  local count = string.format('%.0f', (tonumber(found[4]) or 0) + 1)
+  redis.call('HSET', keys[1], args[1] .. ':boot', args[4], args[1] .. ':count', count,
     args[1] .. ':fired', string.sub((found[3] or '') .. args[2] .. ',', -NOTES_KEPT_BYTES))
   if entry.once then redis.call('HDEL', keys[1], args[1]) end
   redis.call('HSET', keys[2], 'state', 'Running', 'invoke_id', args[1], 'command_id', entry.command_id, 'firing_ms', args[3],
     'attempt', '1', 'created_ms', claimed, 'deadline_ms', deadline, 'timeout_seconds', string.format('%.0f', entry.timeout_seconds),
     'envelope', entry.envelope, 'mac', entry.mac, 'key_id', entry.key_id, 'done', entry.done, 'epoch', args[6], 'boot_id', args[4],
-    'claimed_ms', claimed, 'started_ms', claimed)
+    'claimed_ms', claimed, 'started_ms', claimed, 'repeats', count)
   redis.call('ZADD', keys[3], deadline, args[2])
   redis.call('ZADD', keys[4], claimed, args[2])
   redis.call('PUBLISH', entry.done, 'state ' .. args[2] .. ' Running')

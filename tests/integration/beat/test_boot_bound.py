@@ -15,6 +15,8 @@ from cloud_assistant.broker_config.ids import split_execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.signing import MasterKeys, digest
+from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.shapes import as_text, result_shape
 from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import always, eventually
 
@@ -144,6 +146,20 @@ def test_the_history_has_a_row_for_each_boot(timing: Timing) -> None:
     described = timing.assistant.describe_invocations(with_rows=True).items[0]
     assert [(row.instance_id, row.state) for row in described.rows] == [("i-1", "Success"), ("i-2", "Scheduled")]
     assert described.status.counts == {"Success": 1, "Scheduled": 1}
+
+
+def test_of_each_machine_its_own_starts_are_counted(timing: Timing) -> None:
+    timing.start_beat(**SWEEP_OFTEN)
+    invoke_id = every_reboot(timing, "i-1", "i-2", "i-3")
+    for instance_id, boot_id in (("i-1", "boot-1"), ("i-1", "boot-2"), ("i-2", "boot-1")):
+        (made,) = start_machine(timing, boot_id, instance_id)
+        finish(timing, made)
+        made_ms = (split_execution_id(made.execution_id) or ("", 0, ""))[1]
+        eventually(partial(is_later, timing, made_ms))
+    timing.wait_for_firings(invoke_id, 3)
+    found = timing.assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id)).items
+    shapes = [result_shape(one, as_text) for one in found]
+    assert {one["InstanceId"]: one["Repeats"] for one in shapes} == {"i-1": 2, "i-2": 1, "i-3": 0}
 
 
 def test_an_agent_that_falls_silent_after_a_boot_is_noticed(timing: Timing) -> None:
