@@ -10,6 +10,7 @@ Pending               no message, not in hand     a new message is put into the 
 Running, Stopping     in hand                     stopped if a stop was asked for; else nothing
 Running, Stopping     result waits in line        nothing: the reporter brings it
 Running, Stopping     folder with a start         followed to its end, or its record is read
+Running, Stopping     no start, its script lives  followed to its end: the disk was full as it began
 Running, our epoch    never started               a new message: the claim's answer was lost, and we hold it
 Running, other epoch  never started               Error, ExecutionInterrupted: its agent ended before the start
 Stopping              never started               Terminated
@@ -29,7 +30,9 @@ from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState as S
 from ..broker_config.task_message import fill, template
 from .claimant import Claimant
+from .execution.adopted_script import AdoptedScript
 from .execution.launcher import Launcher
+from .execution.lost import claim_of_living
 from .execution.running_script import RunningScript
 from .in_hand import InHand
 from .journal import Journal
@@ -148,6 +151,10 @@ class Reconciler:
             return
         for row in self._rows([execution_id]):
             if row.state in (S.PENDING, S.RUNNING, S.STOPPING):
+                running = self._find_unclaimed(execution_id)
+                if running is not None:
+                    self._follow(execution_id, running)
+                    return
                 # Redis went back in time, to before it took the result that we removed then.
                 self.reporter.deliver(
                     execution_id,
@@ -213,13 +220,18 @@ class Reconciler:
         folder = self.spool.folder(execution_id)
         return self.launcher.adopt(folder) if is_folder(folder) else None
 
+    def _find_unclaimed(self, execution_id: str) -> RunningScript | None:
+        """Find a script that lives although nothing on the disk says so: it was full as the script began."""
+        claim = claim_of_living(execution_id)
+        return None if claim is None else AdoptedScript(self.spool.folder(execution_id).absolute(), claim)
+
     def _take_up_in_slot(self, execution_id: str) -> bool:
         """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow.
 
         A folder that the disk does not give is let go of for now: nobody can say what is there, and nothing else waits.
         """
         try:
-            running = self._find(execution_id)
+            running = self._find(execution_id) or self._find_unclaimed(execution_id)
         except OSError as exc:
             _log.error("a folder cannot be read and waits execution=%s: %s", execution_id, exc)
             self.in_hand.leave(execution_id)

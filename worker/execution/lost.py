@@ -37,6 +37,8 @@ from .script import OUTPUT_LIMIT_BYTES
 #: A process in an uninterruptible wait cannot be killed; after this long it is reported as a survivor.
 _GIVE_UP_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.02
+#: How the command line of every supervisor ends but for its descriptor, in whatever folder its version is.
+_SUPERVISOR_PROGRAM = b"/execution/supervisor/__main__.py"
 
 
 def give_up(folder: Path) -> bool:
@@ -123,6 +125,50 @@ def _remains_of(start: StartRecord) -> list[ProcessEntry]:
             roots.add(entry.pid)
     roots.discard(os.getpid())
     return with_descendants(roots, table)
+
+
+def claim_of_living(execution_id: str) -> StartRecord | None:
+    """Find out who runs an execution whose claim the disk did not take, by what lives of its script; None for nobody.
+
+    Its first process carries its id and is the child of one of our supervisors.
+    """
+    marker = f"{EXECUTION_MARKER}={execution_id}".encode()
+    try:
+        table = living()
+    except OSError:
+        return None
+    by_pid = {entry.pid: entry for entry in table}
+    carriers = sorted((one for one in table if carries_variable(one.pid, marker)), key=lambda one: one.start_ticks)
+    for entry in carriers:
+        supervisor = by_pid.get(entry.parent_pid)
+        if supervisor is not None and _is_supervisor(supervisor.pid):
+            return StartRecord(
+                execution_id=execution_id,
+                boot_id=boot_id(),
+                supervisor_pid=supervisor.pid,
+                supervisor_start_ticks=supervisor.start_ticks,
+                cgroup="",
+                started_ms=_now_ms() - _age_ms(entry),
+                pid=entry.session_id,
+                start_ticks=start_ticks_of(entry.session_id),
+            )
+    return None
+
+
+def _is_supervisor(pid: int) -> bool:
+    """Tell whether a process is a supervisor of this user: of this agent, or of another version of it."""
+    try:
+        folder = Path(f"/proc/{pid}")
+        is_ours = folder.stat().st_uid == os.geteuid()
+        command = (folder / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return is_ours and any(one.endswith(_SUPERVISOR_PROGRAM) for one in command)
+
+
+def _age_ms(entry: ProcessEntry) -> int:
+    up_seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return max(0, int((up_seconds - entry.start_ticks / os.sysconf("SC_CLK_TCK")) * 1000))
 
 
 def is_supervised(start: StartRecord) -> bool:

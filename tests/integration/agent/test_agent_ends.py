@@ -1,9 +1,11 @@
 """Promise 3: a script goes on without its agent, and the next agent delivers how it ended."""
 
+import itertools
 import os
 import random
 import signal
 import subprocess
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -157,6 +159,51 @@ def test_agents_killed_at_any_moment_start_nothing_twice_and_lose_nothing(
     assert set(starts) >= ran
     never_ran = {name for name, _, one in executions if "never ran" in operator.row(one).outcome.error_info}
     assert not never_ran & set(starts)
+
+
+@pytest.mark.parametrize("ends_by", ["itself", "a stop", "the death of its supervisor"])
+def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
+    quick_system: System, operator: Operator, tmp_path: Path, ends_by: str
+) -> None:
+    with small_disk(quick_system.folder / "i-one" / "spool", 10_000_000, file_count=40) as spool:
+        agent = quick_system.start_agent()
+        ballast = list(files_until_none_is_left(spool))
+        execution = started(operator, tmp_path, first="echo one", last="echo two", exit_code=7)
+        supervisors = [info.pid for info in agent.tree() if "supervisor" in info.command]
+        agent.sigkill()
+        for path in ballast:
+            path.unlink()
+        quick_system.start_agent()
+
+        assert operator.row(execution).state == "Running", operator.row(execution)
+        if ends_by == "itself":
+            finish(tmp_path)
+        elif ends_by == "a stop":
+            operator.stop(execution)
+        else:
+            for pid in supervisors:
+                os.kill(pid, signal.SIGKILL)
+        row = operator.wait(execution)
+
+        if ends_by == "itself":
+            assert (row.state, row.outcome.exit_code, row.outcome.output.data) == ("Failed", 7, b"one\ntwo\n")
+        elif ends_by == "a stop":
+            assert (row.state, row.outcome.survivors) == ("Terminated", 0)
+        else:
+            assert (row.state, "supervisor was killed" in row.outcome.error_info) == ("Error", True)
+            assert not [info for info in processes_using(tmp_path) if "sleep" in info.command and process(info.pid)]
+        quick_system.stop()
+
+
+def files_until_none_is_left(folder: Path) -> Iterator[Path]:
+    """Make files until the disk has no place for another one."""
+    for number in itertools.count():
+        path = folder / f".ballast{number}"
+        try:
+            path.touch()
+        except OSError:
+            return
+        yield path
 
 
 def test_an_agent_that_finds_the_disk_full_at_its_start_asks_to_be_started_again(tmp_path: Path) -> None:
