@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
+from ..broker_config.firing_rows import FiringStatus, load_firings
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import load_invocations, load_targets
 from ..broker_config.program_log import logger
@@ -29,6 +30,8 @@ _FIRINGS_SHARE = 0.1
 _FIRINGS_LEAST_COUNT = 10
 #: Firings removed from one invocation in one go.
 _FIRINGS_AT_ONCE_COUNT = 100
+#: What was taken in the last moment has run, and its result has come, so long after its timeout.
+_SPARE_MS = 300_000
 #: Old entries of one instance's history looked at in one go.
 _DEAD_AT_ONCE_COUNT = 20
 
@@ -109,9 +112,20 @@ class Retention:
             replies = self._redis.pipeline_or_raise(commands)
             for number, one in enumerate(names):
                 old = {int(due) for due in (*replies[2 * number], *replies[2 * number + 1])}
-                if old:
-                    due_ms = sorted(old)[:_FIRINGS_AT_ONCE_COUNT]
+                due_ms = self._ended(one, sorted(old)[:_FIRINGS_AT_ONCE_COUNT]) if old else []
+                if due_ms:
                     remove_firings(self._redis, one, due_ms, load_targets(self._redis, one))
+
+    def _ended(self, invoke_id: str, due_ms: Sequence[int]) -> list[int]:
+        """Those of some firings of which nothing waits or runs any more.
+
+        An execution waits until the next due time for an instance that is away: of a yearly schedule for a year.
+        """
+        timeout_seconds = self._redis.call("HGET", keys.timed(invoke_id), "timeout_seconds")
+        open_ms = server_ms(self._redis) - int(timeout_seconds or 0) * 1000 - _SPARE_MS
+        firings = load_firings(self._redis, invoke_id, due_ms)
+        kept = {one.due_ms for one in firings if one.status != FiringStatus.SKIPPED and one.deadline_ms > open_ms}
+        return [one for one in due_ms if one not in kept]
 
     # What no invocation leads to any more
 

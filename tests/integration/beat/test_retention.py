@@ -9,7 +9,7 @@ from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.sweeper import Sweeper, trim_queues
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.functions.executions import append_output
+from cloud_assistant.broker_config.functions.executions import Claimed, append_output
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
@@ -158,6 +158,25 @@ def test_firings_of_a_schedule_that_goes_on_are_limited(timing: Timing) -> None:
     assert len(left) == 10
     assert left[-1].due_ms == rows[-1].due_ms
     assert len([one for one in key_space(timing) if one.startswith(keys.firing(invoke_id, 1)[:-1])]) == 10
+
+
+def test_what_waits_for_an_instance_that_is_away_is_kept_however_long_ago_it_was_due(timing: Timing) -> None:
+    beat = timing.start_beat()
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    timing.set_back(invoke_id, timing.server_ms() - 1000)
+    (firing,) = timing.wait_for_firings(invoke_id, 1)
+    beat.stop()
+
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert timing.state(invoke_id, firing) == "Pending"
+    assert isinstance(timing.claim(invoke_id, firing), Claimed)
+    timing.finish(invoke_id, firing)
+
+    # The next year.
+    timing.redis.call("HSET", keys.firing(invoke_id, firing.due_ms), "deadline_ms", timing.server_ms() - 600_000)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert timing.firings(invoke_id) == []
+    assert timing.state(invoke_id, firing) == ""
 
 
 def test_a_history_entry_whose_row_went_by_itself_goes_too(timing: Timing) -> None:
