@@ -11,7 +11,7 @@ from ..security.program_rights import ControlProgram
 from .embedded_server import ADDRESS, choose_port, prepare_server
 from .home_folder import choose_instance_id
 from .options import UpOptions
-from .port_claims import PortClaim, check_claims
+from .port_claims import PortClaim, check_claims, check_loopback
 from .ports import next_free_port
 from .programs import (
     FLOWER_PORT,
@@ -41,10 +41,12 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
     """Look at everything that can be known beforehand.
 
     Raises:
-        Refused: a port is taken, or a program is not installed.
+        Refused: a port is taken, a program is not installed, or the loopback interface is down.
         RedisUnreachable: the Redis that we were told to use does not answer.
         SettingsInvalid: the instance id is none, or the options contradict each other.
     """
+    if uses_own_server(loaded) or loaded.settings.flower.enabled:
+        check_loopback(LOOPBACK)
     flower_port = loaded.settings.flower.port or next_free_port(LOOPBACK, FLOWER_PORT)
     claims = [*_gateway_claims(loaded), *_flower_claims(loaded, flower_port)]
     if uses_own_server(loaded):

@@ -1,10 +1,11 @@
 """The ports that the local system is about to take: all checked before anything is started."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...broker_config.errors import Refused
-from .ports import is_free, next_free_port, owner_of
+from .ports import is_free, next_free_port, owner_of, why_not_reachable
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,22 @@ class PortClaim:
     address: str
     port: int
     option: str
+
+
+def check_loopback(address: str) -> None:
+    """Check that programs of this machine can talk to one another there.
+
+    Raises:
+        Refused: they cannot; the text says why, and the way out.
+    """
+    reason = why_not_reachable(address)
+    if reason:
+        mend = "ifconfig lo0 up" if sys.platform == "darwin" else "ip link set lo up"
+        raise Refused(
+            f"the programs of the local system cannot reach one another at {address} ({reason}); bring this machine's "
+            f"loopback interface up, as root: {mend}",
+            code="LoopbackDown",
+        )
 
 
 def check_claims(claims: Sequence[PortClaim]) -> None:

@@ -44,6 +44,21 @@ def next_free_port(address: str, after: int) -> int:
     return 0
 
 
+def why_not_reachable(address: str) -> str:
+    """Why no program of this machine gets through to an address of its own; ``""`` when it does.
+
+    Listening there works all the same: only who connects learns that the interface is down.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Sends nothing; looks for the way.
+            probe.connect((address, 9))
+        except OSError as exc:
+            return exc.strerror or str(exc)
+    return ""
+
+
 def accepts(address: str, port: int) -> bool:
     """Tell whether a server takes connections there."""
     try:

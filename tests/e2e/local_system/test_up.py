@@ -11,6 +11,7 @@ import pytest
 from cloud_assistant.broker_config.settings import load
 from harness import proc
 from harness.eventually import always, eventually
+from harness.needs import skip_without
 from harness.processes import Program
 from harness.redis_server import RedisServer
 
@@ -110,6 +111,19 @@ def test_taken_ports_are_named_with_who_has_them_and_the_way_out(local: LocalUp)
     assert f"--redis-port {local.redis_port + 1}" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert not (local.home / "up.lock").exists()
+
+
+def test_a_loopback_interface_that_is_down_is_told_at_once_with_how_to_bring_it_up(local: LocalUp) -> None:
+    without_network = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*without_network, "true"], capture_output=True, check=False).returncode != 0:
+        skip_without("the right to make a network namespace", "Run this test as root in a container.")
+    program = local.program("--redis-port", str(local.redis_port))
+    program.argv[:0] = without_network
+    program.start()
+    assert ends(program, 10) == 4
+    assert "cannot reach one another at 127.0.0.1 (Network is unreachable)" in program.log()
+    assert "as root: ip link set lo up (LoopbackDown)" in program.log()
+    assert local.processes() == []
 
 
 def test_data_port_and_password_survive_a_restart(local: LocalUp) -> None:
