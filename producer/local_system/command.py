@@ -29,6 +29,7 @@ _EXAMPLES = (
 @click.option("--flower-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of Flower; 0: any free one.")
 @click.option("--no-flower", is_flag=True, help="Leave Flower out.")
 @click.option("--no-agent", is_flag=True, help="Do not make this machine an instance.")
+@click.option("--no-access-key", is_flag=True, help="Do not make and show a first access key for the gateway.")
 def up_command(
     call: Call,
     *,
@@ -38,6 +39,7 @@ def up_command(
     flower_port: int | None,
     no_flower: bool,
     no_agent: bool,
+    no_access_key: bool,
 ) -> int:
     """Run a whole local system: Redis server, beat, gateway, agent and Flower. Ctrl-C ends it.
 
@@ -58,4 +60,4 @@ def up_command(
 
     from .system import run_up  # lazy: it needs POSIX, and the help needs to be fast
 
-    return run_up(loaded, UpOptions(redis_port=redis_port, with_agent=not no_agent))
+    return run_up(loaded, UpOptions(redis_port=redis_port, with_agent=not no_agent, with_access_key=not no_access_key))

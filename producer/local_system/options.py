@@ -11,3 +11,5 @@ class UpOptions:
     redis_port: int | None = None
     #: Whether this machine itself becomes an instance.
     with_agent: bool = True
+    #: Whether the first access key is made, and shown, when there is none.
+    with_access_key: bool = True

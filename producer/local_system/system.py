@@ -61,7 +61,7 @@ def run_up(loaded: Loaded, options: UpOptions) -> int:
             home,
             plan,
             make_agent,
-            lambda: make_first_access_key(plan.redis_url, master),
+            lambda: make_first_access_key(plan.redis_url, master) if options.with_access_key else None,
             lock=lock,
             inbox=inbox,
             screen=screen,

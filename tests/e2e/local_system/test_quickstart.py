@@ -90,6 +90,21 @@ def test_a_wrong_result_is_an_error(checkout: Path, made_environment: dict[str, 
     assert "this should have been Success and MTIzCg==" in outcome.stderr
 
 
+def test_once_leaves_the_access_key_that_is_shown_once_to_the_first_start_that_shows_it(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    for _ in range(2):
+        assert_the_seeds_example(once(checkout, made_environment))
+    program = Program(
+        [checkout / "deploy/quickstart", "--", "--gateway-port=0", "--flower-port=0"],
+        env=made_environment,
+        cwd=folder,
+        log_path=folder / "quickstart.log",
+    )
+    with program:
+        program.wait_for_line(r"key .* secret .* \(for the gateway; shown this once\)", 40)
+
+
 def test_without_once_it_stays_up_until_it_is_asked_to_end(
     checkout: Path, made_environment: dict[str, str], folder: Path
 ) -> None:
