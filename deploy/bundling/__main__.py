@@ -22,8 +22,28 @@ _STARTS_COUNT = 9
 
 
 def main() -> int:
-    """Build what was asked for; returns the exit code."""
+    """Build what was asked for; returns the exit code. What keeps us from it is told in one line."""
     options = _options()
+    try:
+        if options.sign:
+            # Before all the work, not behind it.
+            bundle_signature.check_key_file(options.sign)
+        _build(options)
+    except subprocess.CalledProcessError as failed:
+        program = Path(failed.cmd[0]).name
+        is_pip = "pip" in failed.cmd
+        mend = "; is a package index reachable? PIP_INDEX_URL=… names another one" if is_pip else ""
+        if failed.stderr:
+            sys.stderr.write(failed.stderr)
+        raise SystemExit(f"bundle: {'pip' if is_pip else program} failed (see above){mend}") from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise SystemExit(f"bundle: cannot use {error.filename}: {error.strerror}; --out names another folder") from None
+    return 0
+
+
+def _build(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="assist-bundle-") as scratch:
         facts = facts_here(repository_version(REPOSITORY))
@@ -42,7 +62,6 @@ def main() -> int:
             _say(f"package: {deb_package.build(root, options.out, facts, Path(scratch))}")
         if options.rpm:
             _say(f"package: {rpm_package.build(root, options.out, facts, Path(scratch))}")
-    return 0
 
 
 def _options() -> argparse.Namespace:

@@ -12,10 +12,29 @@ packages, key, archive, name, version, system, arch = sys.argv[1:]
 sys.path.append(packages)
 from pathlib import Path
 from cloud_assistant.broker_config import publisher_keys, publisher_signing
+from cloud_assistant.broker_config.errors import CloudAssistantError
 statement = publisher_signing.statement_of(Path(archive), name=name, version=version, os=system, arch=arch)
-signature = publisher_signing.sign(publisher_keys.read_private_key(Path(key)), statement)
+try:
+    signature = publisher_signing.sign(publisher_keys.read_private_key(Path(key)), statement)
+except CloudAssistantError as error:
+    sys.exit(str(error))
 Path(archive + publisher_signing.SUFFIX).write_text(signature, encoding="utf-8")
 """
+
+
+def check_key_file(key: Path) -> None:
+    """Check that there is a file to sign with.
+
+    Raises:
+        SystemExit: there is none, or it cannot be read; the reason and the way out are on standard error.
+    """
+    try:
+        key.read_bytes()
+    except OSError as error:
+        raise SystemExit(
+            f"bundle: cannot read the publisher's key {key}: {error.strerror}; name its file with --sign, or make one: "
+            "assist publisher key create"
+        ) from None
 
 
 def sign(archive: Path, facts: Facts, key: Path, root: Path) -> Path:

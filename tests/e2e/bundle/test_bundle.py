@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from cloud_assistant.broker_config.publisher_keys import read_private_key
 from cloud_assistant.broker_config.publisher_signing import key_id_of, verify
 from harness.eventually import eventually
 from harness.system import System
+
+BUNDLING = Path(__file__).resolve().parents[3] / "deploy" / "bundling"
 
 pytestmark = [pytest.mark.slow, pytest.mark.bundle, pytest.mark.timeout(300)]
 
@@ -134,3 +137,21 @@ def test_the_status_of_the_bundled_agent_is_told(installed: InstalledBundle) -> 
 
 def _results(system: System, invoke_id: str) -> str:
     return system.assist("invocation", "results", invoke_id, "--output", "json").stdout
+
+
+def test_a_key_that_signs_nothing_is_told_without_the_name_of_a_class(
+    unpacked: Path, archive: Path, tmp_path: Path
+) -> None:
+    key = tmp_path / "publisher.key"
+    key.write_text("no key")
+    key.chmod(0o600)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import bundle_signature\n"
+        "from pathlib import Path; from bundle_facts import Facts\n"
+        "archive, key, root = map(Path, sys.argv[2:])\n"
+        "bundle_signature.sign(archive, Facts('1.0', 'linux', 'x86_64'), key, root)"
+    )
+    command: list[str | Path] = [sys.executable, "-c", code, BUNDLING, archive, key, unpacked]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"bundle: {archive.name} is not signed: publisher key {key}: ")

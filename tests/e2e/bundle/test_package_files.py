@@ -1,5 +1,6 @@
 """What the packages put where, whoever built them; from a bundle that is a single line of shell."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -73,3 +74,34 @@ def test_a_bundle_is_named_as_agents_ask_for_it(machine: str, monkeypatch: pytes
     named = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert tuple(named) == this_system()
+
+
+def bundling(*options: str, **variables: str) -> str:
+    """What building a bundle says that must fail."""
+    command = [sys.executable, str(_REPOSITORY / "deploy/bundling"), *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **variables}
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_missing_key_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    missing = tmp_path / "publisher.key"
+    assert bundling("--out", str(tmp_path / "out"), "--sign", str(missing)) == (
+        f"bundle: cannot read the publisher's key {missing}: No such file or directory; name its file with --sign, "
+        "or make one: assist publisher key create\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line() -> None:
+    said = bundling("--out", "/dev/null/out")
+    assert said == "bundle: cannot use /dev/null/out: Not a directory; --out names another folder\n"
+
+
+@pytest.mark.slow
+def test_a_package_index_that_is_not_there_is_told_with_how_to_name_another(tmp_path: Path) -> None:
+    said = bundling("--out", str(tmp_path), PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="0")
+    assert said.splitlines()[-1].startswith("bundle: pip failed (see above); is a package index reachable?")
