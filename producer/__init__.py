@@ -3,7 +3,8 @@
 ``from cloud_assistant.producer import Assistant`` is the Python API; its parts are in ``api.py``.
 """
 
-from typing import TYPE_CHECKING, Any
+#: As typing has it, whose import takes longer than all else before the command line can take a Ctrl-C.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .api import Assistant
@@ -15,10 +16,11 @@ __all__ = ["Assistant", "RunOptions", "Targets"]
 _HOMES = {"Assistant": "api", "RunOptions": "invoking", "Targets": "targets"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first used: a program that needs one folder of this package pays for no other."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # lazy: see above
 
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    found: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return found

@@ -14,13 +14,13 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``assist`` with the given words, else those of the command line, and answer its exit code."""
-    prepare_streams()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words in (["--help"], ["-h"]):
-        from .root_help import show_help  # lazy: see its first line
-
-        return show_help()
     try:
+        prepare_streams()
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        if words in (["--help"], ["-h"]):
+            from .root_help import show_help  # lazy: see its first line
+
+            return show_help()
         from .program import run  # lazy: see above
 
         return run(words)

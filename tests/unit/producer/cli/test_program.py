@@ -1,5 +1,6 @@
 """The command line as a whole: its table, its helps, its wrong usages. No server is needed for any of it."""
 
+import ast
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from cloud_assistant.producer import cli
 from cloud_assistant.producer.cli import exit_codes, main, program
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.command_table import ROWS
@@ -144,6 +146,26 @@ def test_ctrl_c_is_told_also_while_the_program_still_starts(
 
     monkeypatch.setattr(program, "run", interrupted)
     assert main(["instance", "list"]) == exit_codes.INTERRUPTED
+    assert capsys.readouterr().err == "assist: interrupted (Interrupted)\n"
+
+
+def test_next_to_nothing_is_imported_before_ctrl_c_is_told_in_one_line() -> None:
+    code = (
+        "import io, os, re, sys; before = set(sys.modules); import cloud_assistant.producer.cli;"
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('cloud_assistant')))"
+    )
+    outcome = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert set(ast.literal_eval(outcome.stdout)) <= {"collections.abc"}
+
+
+def test_ctrl_c_is_told_also_before_the_streams_are_ready(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "prepare_streams", interrupted)
+    assert main(["--help"]) == exit_codes.INTERRUPTED
     assert capsys.readouterr().err == "assist: interrupted (Interrupted)\n"
 
 
