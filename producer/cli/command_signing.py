@@ -1,13 +1,11 @@
 """``assist command sign``: sign a script with an operator's own key."""
 
-import sys
-from pathlib import Path
-
 import click
 
 from ...broker_config.content_signing import public_text, sign_content
 from .assist_command import assist_command
 from .call import Call
+from .given_bytes import read_file, read_given
 
 #: The mark of a comment in a batch file.
 _BAT_COMMENT = "rem"
@@ -29,18 +27,11 @@ def sign(call: Call, *, file: str | None, key: str, public: bool, bat: bool) -> 
 
     The signature is a comment in its last line, so store and run it like any other script. Nothing is sent anywhere.
     """
-    private = _read(key)
+    private = read_file(key)
     if public:
         call.print(public_text(private))
     elif file is None:
         raise click.UsageError("name the script's file, or - for standard input", click.get_current_context())
     else:
-        content = sys.stdin.buffer.read() if file == "-" else _read(file)
+        content = read_given(file)
         call.print_bytes(sign_content(content, private, comment=_BAT_COMMENT if bat else "#"))
-
-
-def _read(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc

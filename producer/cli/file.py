@@ -1,6 +1,5 @@
 """``assist file …``."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
+from .given_bytes import read_given
 from .page_printing import print_page
 from .request_options import Waiting, takes_page, takes_targets, takes_waiting, whole_seconds
 
@@ -62,7 +62,7 @@ def send(
     request = FileRequest(
         name=name or Path(source).name,
         target_directory=target_directory,
-        content=_content(source),
+        content=read_given(source),
         content_type="Base64",
         owner=owner,
         group=group_name,
@@ -90,15 +90,6 @@ def _row(one: DescribedInvocation) -> tuple[str, ...]:
     path = f"{record.file.target_directory}/{record.file.name}" if record.file else ""
     state = file_status(one.status.counts)
     return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", path
-
-
-def _content(source: str) -> bytes:
-    if source == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(source).read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"cannot read {source}: {exc.strerror}", click.get_current_context()) from exc
 
 
 group.add_command(send)

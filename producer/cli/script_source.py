@@ -2,14 +2,13 @@
 
 import functools
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ..validation import decode_base64
+from .given_bytes import read_given
 from .secret_values import refuse_second_use_of_stdin
 
 Answer = TypeVar("Answer")
@@ -40,11 +39,6 @@ def _content(script: str | None, file: str | None, encoded: str | None) -> bytes
         )
     if encoded is not None:
         return decode_base64(encoded)
-    if "-" in (script, file):
-        return sys.stdin.buffer.read()
-    if script is not None:
+    if script not in (None, "-"):
         return os.fsencode(script)
-    try:
-        return Path(file or "").read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc
+    return read_given(script or file or "")

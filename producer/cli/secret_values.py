@@ -4,12 +4,12 @@ import functools
 import getpass
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ..secret_parameters import SecretValues
+from .given_bytes import read_file, read_given
 
 Answer = TypeVar("Answer")
 
@@ -62,12 +62,9 @@ def _read_all(sources: tuple[str, ...]) -> SecretValues:
 
 def _read(name: str, source: str) -> str:
     if source == "-":
-        text = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else _text(name, sys.stdin.buffer.read())
+        text = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else _text(name, read_given(source))
     elif source.startswith("@"):
-        try:
-            text = _text(name, Path(source[1:]).read_bytes())
-        except OSError as exc:
-            raise _usage(f"cannot read the secret {name!r} from {source[1:]}: {exc.strerror}") from exc
+        text = _text(name, read_file(source[1:], f"the secret {name!r}"))
     elif source.startswith("env:"):
         from ...broker_config.settings import environment_value  # lazy: the help needs it not
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from ..timed_shapes import timed_shape
 from .argument_types import Pair, mapping
 from .assist_command import assist_command
 from .call import Call
+from .given_bytes import read_given
 from .schedule_options import not_blank, policy_options
 
 
@@ -54,7 +54,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 @click.option("--frequency", metavar="TEXT", callback=not_blank, help="A new frequency; a rate keeps its grid.")
 @policy_options
 @click.option("--script", metavar="TEXT", help="A new script.")
-@click.option("--file", "file", metavar="FILE", help="A new script, from a file.")
+@click.option("--file", "file", metavar="FILE", help="A new script, from a file; - is standard input.")
 @click.option(
     "--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help="New values, all of them."
 )
@@ -95,10 +95,7 @@ def _content(script: str | None, file: str | None) -> bytes | None:
         raise click.UsageError("give --script or --file, not both", click.get_current_context())
     if file is None:
         return None if script is None else os.fsencode(script)
-    try:
-        return Path(file).read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"cannot read {file}: {exc.strerror}", click.get_current_context()) from exc
+    return read_given(file)
 
 
 def _tell(call: Call, invoke_id: str, text: str) -> None:

@@ -1,6 +1,7 @@
 """The command line as a whole: its table, its helps, its wrong usages. No server is needed for any of it."""
 
 import ast
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,6 +137,30 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert captured.err.startswith("assist: ")
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--file", "/dev/zero", "--all"],
+        ["command", "create", "--name", "x", "--file", "/dev/zero"],
+        ["command", "sign", "--key", "/dev/zero", "/dev/null"],
+        ["timed", "modify", "t-x", "--file", "/dev/zero"],
+        ["file", "send", "/dev/zero", "--to", "/tmp", "--all"],
+        ["run", "true", "--all", "--secret-parameter", "TOKEN=@/dev/zero"],
+    ],
+)
+def test_a_file_without_end_is_refused_before_it_fills_the_memory(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    monkeypatch.setenv("CLOUD_ASSISTANT_REDIS_URL", "redis://127.0.0.1:1/0")
+    resource.setrlimit(resource.RLIMIT_AS, (2 * 1024**3, limits[1]))
+    try:
+        assert main(arguments) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert "/dev/zero has more than 16 MiB" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_told_also_while_the_program_still_starts(
