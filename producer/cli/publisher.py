@@ -22,13 +22,19 @@ _ARCHIVE_NAME = re.compile(
     rf"-(?P<os>{'|'.join(SYSTEMS)}|any)-(?P<arch>[a-z0-9_]+)\.(?:tar\.gz|tgz)"
 )
 
+_DEFAULT_PLACE = "[default: security.publisher_key_file, else publisher-key.pem in the home]"
+
 group = AssistGroup("publisher", help="Make a publisher's key and sign versions and packages with it.")
 key_group = AssistGroup("key", help="Make and show the publisher's key.")
 
 
 @assist_command("create", examples=("assist publisher key create",))
 @click.option(
-    "--file", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Where to put it."
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"Where to put it.  {_DEFAULT_PLACE}",
 )
 def create(call: Call, *, file: Path | None) -> None:
     """Make a publisher's key and print its public half, which goes to every instance.
@@ -41,7 +47,13 @@ def create(call: Call, *, file: Path | None) -> None:
 
 
 @assist_command("show", examples=("assist publisher key show",))
-@click.option("--file", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Where it is.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"Where it is.  {_DEFAULT_PLACE}",
+)
 def show(call: Call, *, file: Path | None) -> None:
     """Print the public half of the publisher's key."""
     path = file or private_key_path(call.loaded.settings)
@@ -60,7 +72,9 @@ def show(call: Call, *, file: Path | None) -> None:
 @click.option("--version", default="", help="Its version.  [default: from the file's name]")
 @click.option("--os", default="", help=f"{', '.join(SYSTEMS)} or any.  [default: from the file's name]")
 @click.option("--arch", default="", help="x86_64, aarch64 … or any.  [default: from the file's name]")
-@click.option("--key", "key_file", type=click.Path(path_type=Path), metavar="FILE", help="The private key.")
+@click.option(
+    "--key", "key_file", type=click.Path(path_type=Path), metavar="FILE", help=f"The private key.  {_DEFAULT_PLACE}"
+)
 def sign_archive(
     call: Call, *, archive: Path, name: str, version: str, os: str, arch: str, key_file: Path | None
 ) -> None:

@@ -52,7 +52,11 @@ def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
 def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add what one invocation may say beyond its command; the command gets it as ``options``."""
 
-    @click.option("--timeout", type=Duration(), help="Time for the script, from 10 s on.  [default: 60]")
+    @click.option(
+        "--timeout",
+        type=Duration(),
+        help="Time for the script, from 10 s on.  [default: that of a stored command, else 60]",
+    )
     @click.option("--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help=_PARAMETER_HELP)
     @click.option("--workdir", default="", metavar="FOLDER", help="Where the script runs.")
     @click.option("--user", default="", metavar="NAME", help="Whom the script runs as.")

@@ -72,7 +72,10 @@ def modify(
     enable_parameter: bool | None,
     instance_ids: tuple[str, ...],
 ) -> None:
-    """Change when a timed invocation runs, what, and where. It takes effect with the next due time."""
+    """Change when a timed invocation runs, what, and where. It takes effect with the next due time.
+
+    What is not given stays as it is; the defaults shown here are those of a new one.
+    """
     timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
     change = TimedModification(
         content=_content(script, file),

@@ -231,3 +231,19 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
     assert first.startswith("assist ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["invoke"], "from 10 s on. [default: that of a stored command, else 60]"),
+        (["timed", "modify"], "What is not given stays as it is; the defaults shown here are those of a new one."),
+        (["publisher", "sign"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
+        (["publisher", "key", "show"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
+    ],
+)
+def test_the_help_says_what_holds_where_an_option_is_left_out(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--help"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
