@@ -1,16 +1,46 @@
 """What the command lines of beat, gateway and agent have in common."""
 
+import errno
+import os
+import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from .standard_streams import prepare_streams
 
+#: Why an output takes no more.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+#: As `assist` ends in these cases (deploy/SCRIPTS.md).
+_NOT_WRITTEN = 4
+_INTERRUPTED = 130
+
 
 class Program(click.Command):
-    """A command line that gets the standard streams ready before it reads or shows anything."""
+    """A command line that gets the standard streams ready first, and tells in one line why it was cut short."""
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         """Do what the command line says."""
         prepare_streams()
-        return super().main(*arguments, **named)
+        try:
+            return super().main(*arguments, **named)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or error.filename is not None:
+                raise
+            name = os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib would make --help slower
+            with suppress(OSError):
+                click.echo(f"{name}: cannot write: {error.strerror}; make room where it goes (NotWritten)", err=True)
+            # What is still to be written there goes nowhere; else the interpreter complains as it ends.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for number in (1, 2):
+                os.dup2(nowhere, number)
+            sys.exit(_NOT_WRITTEN)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call what was asked for; Ctrl-C before anything else takes it is told as `assist` tells it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(f"{ctx.info_name}: interrupted (Interrupted)", err=True)
+            ctx.exit(_INTERRUPTED)

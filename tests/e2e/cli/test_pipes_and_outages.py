@@ -98,6 +98,20 @@ def test_an_output_that_takes_no_more_is_told_and_is_no_defect(fleet: Fleet, arg
     assert untold.stdout
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk here is always full")  # noqa: PTH110
+@pytest.mark.parametrize(
+    "line", ["assist-agent status --home x", "assist-agent policy show", "assist-beat --help", "assist-gateway -V"]
+)
+def test_the_other_programs_tell_an_output_that_takes_no_more_too(fleet: Fleet, line: str) -> None:
+    outcome = fleet.shell(f"{line} > /dev/full")
+    assert outcome.exit_code == 4
+    assert (
+        outcome.stderr
+        == f"{line.split()[0]}: cannot write: No space left on device; make room where it goes (NotWritten)\n"
+    )
+    assert fleet.shell(f"{line} > /dev/full 2>&1").exit_code == 4
+
+
 COMMANDS = [
     ("run", "true", "--all"),
     ("invoke", "c-1", "--all"),
