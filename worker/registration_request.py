@@ -105,9 +105,8 @@ class RegistrationClient:
             raise Refused(str(answer.get("Message", "")), code=str(answer.get("Code", "")) or None) from None
         except (OSError, http.client.HTTPException) as exc:
             reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
-            hint = "; is the CA right (--ca-file)?" if isinstance(reason, ssl.SSLCertVerificationError) else ""
             cause = reason if isinstance(reason, BaseException) else exc
-            raise GatewayUnreachable(f"the gateway at {self._url} does not answer: {reason}{hint}") from cause
+            raise GatewayUnreachable(f"the gateway at {self._url} does not answer: {reason}{_hint(reason)}") from cause
 
     def _parsed(self, http_status: int, content: bytes) -> dict[str, Any]:
         try:
@@ -120,6 +119,15 @@ class RegistrationClient:
                 code="NotAGateway",
             )
         return answer
+
+
+def _hint(reason: object) -> str:
+    """What to look at when this kept us from the gateway."""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return "; is the CA right (--ca-file)?"
+    if isinstance(reason, ssl.SSLError):
+        return "; does it speak TLS there, or is it http://…?"
+    return "; is that its address, and does it run?"
 
 
 def _granted(answer: Mapping[str, Any]) -> Granted:

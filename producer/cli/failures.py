@@ -77,7 +77,7 @@ def _text_of(error: CloudAssistantError, call: Call) -> str:
         where = f" ({shown})" if shown and shown not in text else ""
         return f"{text}{where}; start a local system with `assist up`, or name the Redis to use with --redis-url"
     if isinstance(error, RedisRefused):
-        return f"Redis at {shown} refuses: {text}{_REMEDIES.get(error.kind, '')}"
+        return f"Redis at {shown} refuses: {text.rstrip('.')}{_REMEDIES.get(error.kind, '')}"
     return text
 
 

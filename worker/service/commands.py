@@ -50,6 +50,10 @@ def attempt(command: Sequence[str]) -> Outcome:
     text = " ".join(command)
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
+    except FileNotFoundError as exc:
+        # A path is that of the service's own script; a name is that of a service manager's program.
+        mend = "make the service first: assist-agent install" if command[0].startswith("/") else "see --system"
+        raise Refused(f"there is no {command[0]}; {mend}", code="ServiceManagerFailed") from exc
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise Refused(f"{text}: {exc}", code="ServiceManagerFailed") from exc
     said = "\n".join(part for part in (done.stdout.strip(), done.stderr.strip()) if part)

@@ -330,11 +330,19 @@ def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
     assert kept == {"url": url, "ca_file": str(authority.ca)}, "a path that was relative is whole"
 
 
+def test_a_gateway_that_speaks_no_tls_is_told_with_what_to_look_at(redis_server: RedisServer, tmp_path: Path) -> None:
+    wanted = Wanted(activation_id="x", activation_code="y")
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as gateway:
+        client = RegistrationClient(f"https://127.0.0.1:{gateway.port}", pause=lambda _: None)
+        with pytest.raises(GatewayUnreachable, match=r"does it speak TLS there, or is it http://…\?"):
+            register_machine(client, wanted, home=tmp_path / "m", config=tmp_path / "m.toml")
+
+
 def test_a_gateway_that_does_not_answer_is_asked_again_for_a_while(tmp_path: Path) -> None:
     pauses: list[float] = []
     client = RegistrationClient("http://127.0.0.1:1", pause=pauses.append)
     wanted = Wanted(activation_id="x", activation_code="y")
-    with pytest.raises(GatewayUnreachable, match="does not answer"):
+    with pytest.raises(GatewayUnreachable, match=r"does not answer: .*; is that its address, and does it run\?"):
         register_machine(client, wanted, home=tmp_path / "m", config=tmp_path / "m.toml")
     assert len(pauses) == 4
     assert not (tmp_path / "m.toml").exists()

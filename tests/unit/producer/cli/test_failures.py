@@ -38,8 +38,9 @@ def test_a_lost_connection_names_the_address_and_never_the_password(capsys: pyte
 
 
 def test_a_wrong_password_says_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(RedisRefused("WRONGPASS invalid username-password pair"), call_to("redis://10.0.0.5/0")) == 4
-    assert "redis://10.0.0.5:6379/0 refuses: WRONGPASS" in (text := capsys.readouterr().err)
+    assert report(RedisRefused("WRONGPASS invalid username-password pair."), call_to("redis://10.0.0.5/0")) == 4
+    text = capsys.readouterr().err
+    assert "redis://10.0.0.5:6379/0 refuses: WRONGPASS invalid username-password pair; put user" in text
     assert "redis://USER:PASSWORD@" in text
 
 

@@ -121,3 +121,13 @@ def test_what_the_service_manager_says_is_passed_on() -> None:
         control(("sh", "-c", "echo no such service >&2; exit 3"), print)
     with pytest.raises(Refused, match="not-there"):
         control(("not-there",), print)
+
+
+@pytest.mark.parametrize(
+    ("program", "mend"),
+    [("/nowhere/init.d/agent", "make the service first: assist-agent install"), ("nowhere-ctl", "see --system")],
+)
+def test_a_service_that_is_not_there_is_told_with_how_to_make_it(program: str, mend: str) -> None:
+    with pytest.raises(Refused) as refused:
+        control((program, "start"), lambda _: None)
+    assert str(refused.value) == f"there is no {program}; {mend}"
