@@ -169,7 +169,8 @@ def verify(text: str, publishers: "Mapping[str, Ed25519PublicKey]") -> Statement
         known = ", ".join(sorted(publishers)) or "nobody"
         raise Refused(
             f"{signed.statement} is signed by publisher {signed.key_id}, and trusted here is {known};"
-            " put the publisher's public key into the folder of publishers",
+            " put the publisher's public key, as NAME.pub, into this machine's agent.publishers_folder"
+            " (by default /etc/cloud-assistant/publishers)",
             code="PublisherUnknown",
         )
     try:

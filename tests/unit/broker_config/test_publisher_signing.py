@@ -52,6 +52,7 @@ def test_an_unknown_publisher_is_refused_by_name(key: Ed25519PrivateKey) -> None
     with pytest.raises(Refused, match=key_id_of(key.public_key())) as refused:
         verify(sign(key, STATEMENT), trusting(Ed25519PrivateKey.generate()))  # type: ignore[arg-type]
     assert refused.value.code == "PublisherUnknown"
+    assert "as NAME.pub, into this machine's agent.publishers_folder" in str(refused.value)
 
 
 def test_a_changed_statement_is_refused(key: Ed25519PrivateKey) -> None:
