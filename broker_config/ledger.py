@@ -119,7 +119,9 @@ def load_rows(
     return read_rows(redis, wanted, [_named(reply) for reply in replies])
 
 
-def row_without_execution(stored: StoredInvocation, instance_id: str) -> ExecutionRow | None:
+def row_without_execution(
+    stored: StoredInvocation, instance_id: str, *, is_stopped: bool = False
+) -> ExecutionRow | None:
     """What is shown of a target that has no execution: that one is to come, or that none will.
 
     ``None`` for one that has had its execution, and whose row is gone.
@@ -128,6 +130,8 @@ def row_without_execution(stored: StoredInvocation, instance_id: str) -> Executi
         return None
     record = stored.record
     state = ExecutionState(_state_without_row(stored)[0] or ExecutionState.PENDING)
+    if is_stopped:
+        state = ExecutionState.CANCELLED
     return ExecutionRow(
         execution_id="",
         invoke_id=record.invoke_id,

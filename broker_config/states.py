@@ -109,15 +109,17 @@ def roll_up(counts: Mapping[str, int]) -> InvocationState:
     return InvocationState.STOPPED if present else InvocationState.PENDING
 
 
-def legacy_record_status(state: str, *, goes_on: bool = False) -> str:
-    """Translate an execution's state into the older word (``InvokeRecordStatus``): exit code 1 is ``Finished``.
+def shown_state(state: str, *, goes_on: bool) -> str:
+    """Give the API's word for where a target stands: one that will have a next execution waits for it."""
+    return S.SCHEDULED.value if goes_on and is_final(state) else state
 
-    The latest of a timed invocation that goes on is ``Running`` however it ended, until there is no next one.
-    """
+
+def legacy_record_status(state: str) -> str:
+    """Translate an execution's state into the older word (``InvokeRecordStatus``): exit code 1 is ``Finished``."""
     if state in (S.SUCCESS, S.FAILED):
-        return "Running" if goes_on else "Finished"
+        return "Finished"
     if state in _LEGACY_FAILED:
-        return "Running" if goes_on else "Failed"
+        return "Failed"
     if state in _STOPPED:
         return "Stopped"
     return "Stopping" if state == S.STOPPING else "Running"

@@ -1,6 +1,6 @@
 """Find invocations by what the caller knows of them, page by page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 
 import msgspec
@@ -25,6 +25,7 @@ from .command_library import has_tags, like
 from .file_status import file_status
 from .invocation_batches import ListedTargets, batches, statuses_of
 from .paging import Page, PageRequest, page_of_list, read_page
+from .standing import stopped_of_each, waits_for_next
 from .visibility import EVERYTHING, Visible
 
 
@@ -53,6 +54,8 @@ class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
     legacy_status: str
     #: The latest execution of each target, as far as loaded.
     rows: Sequence[ExecutionRow] = ()
+    #: Those of their instances that will have another execution, however the latest ended.
+    going_on: Set[str] = frozenset()
 
 
 def describe_invocations(
@@ -157,9 +160,14 @@ def _with_rows(
         asked = [(one.stored, targets) for (one, _), targets in zip(here, shown, strict=True)]
         executions = latest_executions_of_each(redis, asked)
         loaded = iter(load_rows(redis, list(chain.from_iterable(executions)), with_output=with_output))
-        for (one, targets), latest in zip(here, executions, strict=True):
-            rows = [next(loaded) or row_without_execution(one.stored, instance_id) for instance_id, _ in latest]
-            found.append(_with_loaded(one, rows, is_whole=len(latest) == len(targets)))
+        stopped = stopped_of_each(redis, asked)
+        for (one, targets), latest, stops in zip(here, executions, stopped, strict=True):
+            stored = one.stored
+            names = [(instance_id, is_stopped) for (instance_id, _), is_stopped in zip(latest, stops, strict=True)]
+            rows = [next(loaded) or row_without_execution(stored, name, is_stopped=stop) for name, stop in names]
+            going_on = {name for name, stop in names if waits_for_next(stored, is_stopped=stop)}
+            whole = msgspec.structs.replace(one, going_on=going_on)
+            found.append(_with_loaded(whole, rows, is_whole=len(latest) == len(targets)))
     return found
 
 
@@ -167,10 +175,11 @@ def _with_loaded(
     one: DescribedInvocation, loaded: Sequence[ExecutionRow | None], *, is_whole: bool
 ) -> DescribedInvocation:
     rows = [row for row in loaded if row is not None]
-    if one.stored.timed or one.stored.settled is not None or not is_whole:
+    if one.stored.settled is not None or not is_whole:
         return msgspec.structs.replace(one, rows=rows)
     # An execution may have ended since the states were read: the whole must not contradict its parts.
-    status = fold([(row.state, row.outcome.error_code) if row else ("", "") for row in loaded])
+    states = [(row.state, row.outcome.error_code) if row else ("", "") for row in loaded]
+    status = fold(states, active=one.stored.active)
     return msgspec.structs.replace(one, rows=rows, status=status, legacy_status=_legacy_status(one.stored, status))
 
 

@@ -11,6 +11,7 @@ from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
 from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     StoredInvocation,
+    WithTargets,
     execution_states,
     latest_executions,
     latest_executions_of_each,
@@ -24,7 +25,7 @@ from ..broker_config.ledger import (
 from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
-from ..broker_config.states import ExecutionState, legacy_record_status
+from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
 from ..broker_config.timed_latest import latest_only
 from .command_library import has_tags
 from .paging import (
@@ -37,6 +38,7 @@ from .paging import (
     read_token,
     walk,
 )
+from .standing import state_of_target, stopped_of_each, waits_for_next
 from .visibility import EVERYTHING, Visible
 
 #: Rows read in one go.
@@ -67,14 +69,18 @@ class DescribedResult(msgspec.Struct, frozen=True):
 
     row: ExecutionRow
     stored: StoredInvocation | None
-    #: One of all that a timed invocation had; else the latest, which stands for the whole.
-    is_history: bool = False
+    #: It is the latest of a target that will have another, and stands for the target; each of a history for itself.
+    goes_on: bool = False
+
+    @property
+    def state(self) -> str:
+        """The word for where it stands."""
+        return shown_state(self.row.state, goes_on=self.goes_on)
 
     @property
     def legacy_status(self) -> str:
-        """The older word for where it stands."""
-        goes_on = self.stored is not None and self.stored.active and not self.is_history
-        return legacy_record_status(self.row.state, goes_on=goes_on)
+        """The older word for that."""
+        return legacy_record_status(self.state)
 
 
 class _Target(NamedTuple):
@@ -112,20 +118,46 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
     if wanted.command_id:
         targets = _that_ran(redis, stored, targets, wanted.command_id)
     if wanted.record_status:
-        states = [state or ExecutionState.PENDING for state, _ in execution_states(redis, stored, targets)]
-        words = [(state, legacy_record_status(state, goes_on=stored.active)) for state in states]
-        targets = [one for one, both in zip(targets, words, strict=True) if wanted.record_status in both]
+        states = _states_shown(redis, stored, targets)
+        targets = [
+            one
+            for one, state in zip(targets, states, strict=True)
+            if wanted.record_status in (state, legacy_record_status(state))
+        ]
     shown = page_of_list(targets, page, repr(wanted))
-    items = [DescribedResult(row, stored) for row in _latest_rows(redis, stored, shown.items) if row is not None]
-    return Page(items, shown.total_count, shown.next_token, shown.number, shown.size)
+    (items,) = _latest_of_each(redis, [(stored, shown.items)])
+    return Page([one for one in items if one], shown.total_count, shown.next_token, shown.number, shown.size)
 
 
-def _latest_rows(
-    redis: Redis, stored: StoredInvocation, targets: Sequence[str], *, with_output: bool = True
-) -> list[ExecutionRow | None]:
-    """The row of each target's latest execution, or what is shown where there was none."""
-    rows = load_rows(redis, latest_executions(redis, stored, targets), with_output=with_output)
-    return [row or row_without_execution(stored, one) for row, one in zip(rows, targets, strict=True)]
+def _states_shown(redis: Redis, stored: StoredInvocation, targets: Sequence[str]) -> list[str]:
+    """The word for where each target stands, as its result has it."""
+    found = execution_states(redis, stored, targets)
+    (stopped,) = stopped_of_each(redis, [(stored, targets)])
+    return [
+        state_of_target(stored, state or ExecutionState.PENDING, is_stopped=is_stopped)
+        for (state, _), is_stopped in zip(found, stopped, strict=True)
+    ]
+
+
+def _latest_of_each(
+    redis: Redis, wanted: Sequence[WithTargets], *, with_output: bool = True
+) -> list[list[DescribedResult | None]]:
+    """Each target's latest execution, or what is shown where there was none, of several invocations."""
+    executions = latest_executions_of_each(redis, wanted)
+    rows = iter(load_rows(redis, list(chain.from_iterable(executions)), with_output=with_output))
+    found: list[list[DescribedResult | None]] = []
+    for (stored, targets), stopped in zip(wanted, stopped_of_each(redis, wanted), strict=True):
+        loaded = [
+            (next(rows) or row_without_execution(stored, one, is_stopped=is_stopped), is_stopped)
+            for one, is_stopped in zip(targets, stopped, strict=True)
+        ]
+        found.append(
+            [
+                DescribedResult(row, stored, waits_for_next(stored, is_stopped=is_stopped)) if row else None
+                for row, is_stopped in loaded
+            ]
+        )
+    return found
 
 
 def _that_ran(redis: Redis, stored: StoredInvocation, targets: Sequence[str], command_id: str) -> list[str]:
@@ -154,7 +186,7 @@ def _history_of_invocation(
             for first in range(skipped, len(pairs), _ROWS_COUNT):
                 rows = load_rows(redis, pairs[first : first + _ROWS_COUNT], with_output=False)
                 for offset, row in enumerate(rows, first + 1):
-                    if row is not None and matches(one := DescribedResult(row, stored, is_history=True)):
+                    if row is not None and matches(one := DescribedResult(row, stored)):
                         yield f"{firing.due_ms} {invoke_id}/{offset}", one
 
     return _with_output(redis, page_of_matches(matching(), page, repr(wanted)))
@@ -193,9 +225,10 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
         pairs = [(wanted.instance_id, one) for one in chosen(own)]
         rows = load_rows(redis, pairs)
         stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
+        going_on = [False] * len(rows) if wanted.include_history else _going_on(redis, stored, wanted.instance_id)
         found = {
-            row.execution_id: DescribedResult(row, about, wanted.include_history)
-            for row, about in zip(rows, stored, strict=True)
+            row.execution_id: DescribedResult(row, about, goes_on)
+            for row, about, goes_on in zip(rows, stored, going_on, strict=True)
             if row
         }
         return [found.get(one) for one in executions]
@@ -204,6 +237,13 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
     if not page.by_token and is_told_by_name:
         return read_page_by_name(redis, index, page, load, chosen)
     return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
+
+
+def _going_on(redis: Redis, found: Sequence[StoredInvocation | None], instance_id: str) -> list[bool]:
+    """Whether each of some invocations will run again by itself on an instance where it has run."""
+    known = [one for one in found if one is not None]
+    stopped = chain.from_iterable(stopped_of_each(redis, [(one, [instance_id]) for one in known]))
+    return [one is not None and waits_for_next(one, is_stopped=next(stopped)) for one in found]
 
 
 def _results_over_invocations(
@@ -225,8 +265,8 @@ def _results_over_invocations(
     def chosen(stored: StoredInvocation, some: Sequence[str]) -> list[bool]:
         if not is_judged_by_row:
             return [wanted.visible.instance(one) for one in some]
-        rows = _latest_rows(redis, stored, some, with_output=False)
-        return [row is not None and matches(DescribedResult(row, stored)) for row in rows]
+        (found,) = _latest_of_each(redis, [(stored, some)], with_output=False)
+        return [one is not None and matches(one) for one in found]
 
     def matching() -> Iterator[tuple[str, _Target]]:
         for place, (stored, known) in walk(redis, index, load, start=start, first_count=page.count + 1):
@@ -252,10 +292,8 @@ def _targets_from(redis: Redis, invoke_id: str, first: int, count: int) -> Itera
 
 def _results_of(redis: Redis, targets: Sequence[_Target]) -> list[DescribedResult]:
     """The latest result of each target."""
-    wanted = [(one.stored, [one.instance_id]) for one in targets]
-    rows = load_rows(redis, list(chain.from_iterable(latest_executions_of_each(redis, wanted))))
-    found = [row or row_without_execution(one.stored, one.instance_id) for row, one in zip(rows, targets, strict=True)]
-    return [DescribedResult(row, one.stored) for row, one in zip(found, targets, strict=True) if row is not None]
+    found = _latest_of_each(redis, [(one.stored, [one.instance_id]) for one in targets])
+    return [one for one in chain.from_iterable(found) if one is not None]
 
 
 def _read_result_position(token: str, wanted: ResultFilter) -> tuple[tuple[str, str] | None, tuple[str, int]]:
@@ -278,7 +316,7 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
             and (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
             and not (record is not None and record.file is not None)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
-            and wanted.record_status in ("", one.row.state, one.legacy_status)
+            and wanted.record_status in ("", one.state, one.legacy_status)
             and (_is_wanted(record, wanted) if record is not None else not (wanted.resource_group_id or wanted.tags))
         )
 

@@ -14,7 +14,7 @@ from ..broker_config.ledger import StoredInvocation
 from ..broker_config.records import Command
 from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
-from ..broker_config.states import ExecutionState, is_final, legacy_record_status
+from ..broker_config.states import ExecutionState, is_final, legacy_record_status, shown_state
 from .command_library import StoredCommand
 from .describing import DescribedInvocation
 from .describing_results import DescribedResult
@@ -104,6 +104,7 @@ def result_shape(one: DescribedResult, output_as: Encoding) -> Shape:
         "InvokeId": row.invoke_id,
         "CommandId": row.command_id,
         **execution_shape(row, output_as),
+        "InvocationStatus": one.state,
         "InvokeRecordStatus": one.legacy_status,
         "Repeats": _repeats(one.stored, row),
         "FinishedTime": _finished_time(row),
@@ -155,7 +156,7 @@ def invocation_shape(one: DescribedInvocation, content_as: Encoding, *, include_
     """One invocation of DescribeInvocations."""
     stored, record = one.stored, one.stored.record
     command = record.command
-    instances = [_invoke_instance_shape(stored, row, content_as, include_output=include_output) for row in one.rows]
+    instances = [_invoke_instance_shape(one, row, content_as, include_output=include_output) for row in one.rows]
     return {
         "InvokeId": record.invoke_id,
         **_command_of(command, content_as),
@@ -190,15 +191,18 @@ def _command_of(command: Command, content_as: Encoding) -> Shape:
 
 
 def _invoke_instance_shape(
-    stored: StoredInvocation, row: ExecutionRow, output_as: Encoding, *, include_output: bool
+    one: DescribedInvocation, row: ExecutionRow, output_as: Encoding, *, include_output: bool
 ) -> Shape:
+    stored = one.stored
+    state = shown_state(row.state, goes_on=row.instance_id in one.going_on)
     shape = execution_shape(row, output_as)
     if not include_output:
         shape["Output"] = ""
     finished = _finished_time(row)
     shape.update(
         {
-            "InstanceInvokeStatus": legacy_record_status(row.state, goes_on=stored.active),
+            "InvocationStatus": state,
+            "InstanceInvokeStatus": legacy_record_status(state),
             "Repeats": _repeats(stored, row),
             "Timed": stored.active,
             "CreationTime": iso_seconds(row.created_ms),
