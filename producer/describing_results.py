@@ -314,7 +314,6 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
             wanted.visible.instance(one.row.instance_id)
             and (record is not None or wanted.visible.command(one.row.command_id))
             and (not wanted.invoke_id or one.row.invoke_id == wanted.invoke_id)
-            and not (record is not None and record.file is not None)
             and (not wanted.command_id or one.row.command_id == wanted.command_id)
             and wanted.record_status in ("", one.state, one.legacy_status)
             and (_is_wanted(record, wanted) if record is not None else not (wanted.resource_group_id or wanted.tags))
@@ -324,9 +323,10 @@ def _result_matcher(wanted: ResultFilter) -> Callable[[DescribedResult], bool]:
 
 
 def _is_wanted(record: Invocation, wanted: ResultFilter) -> bool:
-    """Tell whether results are wanted by what all of one invocation share."""
+    """Tell whether results are wanted by what all of one invocation share; deliveries of files are no results."""
     return (
-        wanted.visible.command(record.command.command_id)
+        record.file is None
+        and wanted.visible.command(record.command.command_id)
         and wanted.resource_group_id in ("", record.resource_group_id)
         and has_tags(record.tags, wanted.tags)
     )

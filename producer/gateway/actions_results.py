@@ -107,7 +107,7 @@ class ResultActions:
             active = any(one.stored is not None and one.stored.active for one in page.items)
             return legacy_invoke_status([one.row.state for one in page.items], periodic_active=active)
         stored = page.items[0].stored if page.items else self._invocation(wanted.invoke_id)
-        if stored is None or (wanted.visible is not EVERYTHING and not page.items):
+        if stored is None or stored.record.file is not None or (wanted.visible is not EVERYTHING and not page.items):
             return ""
         counts = self._counts(stored, wanted)
         return legacy_invoke_status([state for state, count in counts.items() if count], periodic_active=stored.active)

@@ -181,6 +181,13 @@ def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGatew
             assert [one["InvocationStatus"] for one in found] == [shown] * (word == shown), (states, word)
 
 
+@pytest.mark.parametrize("by", [{}, {"InstanceId": "mi-1"}, {"IncludeHistory": "true"}, {"MaxResults": "5"}])
+def test_the_delivery_of_a_file_is_no_result_of_a_command(gateway: WholeGateway, by: dict[str, str]) -> None:
+    status, answer = gateway.call("DescribeInvocationResults", {"InvokeId": send(gateway, "f"), **by})
+    assert (status, answer["Invocation"]["InvocationResults"]["InvocationResult"]) == (200, [])
+    assert (answer["Invocation"]["TotalCount"], answer["Invocation"]["Status"]) == (0, "")
+
+
 @pytest.mark.parametrize(("took_seconds", "shown"), [(75, "01:00"), (20, "00:20")], ids=["grace", "local policy"])
 def test_a_timeout_ends_on_time(gateway: WholeGateway, took_seconds: int, shown: str) -> None:
     run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "Timeout": "60"}
