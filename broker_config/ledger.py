@@ -107,6 +107,12 @@ def load_targets_of_each(redis: Redis, invoke_ids: Sequence[str]) -> list[list[s
     return [[one.decode() for one in reply] for reply in replies]
 
 
+def are_targets(redis: Redis, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Tell of (invocation id, instance id) pairs whether the one is for the other, without reading all targets."""
+    commands: list[Command] = [("LPOS", keys.invocation_targets(invoke_id), one) for invoke_id, one in pairs]
+    return [place is not None for place in redis.pipeline_or_raise(commands)] if commands else []
+
+
 def load_rows(
     redis: Redis, wanted: Sequence[tuple[str, str]], *, with_output: bool = True
 ) -> list[ExecutionRow | None]:

@@ -6,9 +6,11 @@ from itertools import chain
 import msgspec
 
 from ..broker_config import keys
+from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
     StoredInvocation,
+    are_targets,
     execution_states,
     fold,
     latest_executions_of_each,
@@ -81,8 +83,8 @@ def _matching_invocations(
         return [next(described) if one else None for one in stored]
 
     def load_of_executions(executions: Sequence[str]) -> list[DescribedInvocation | None]:
-        # A timed invocation has one for each firing, and is listed once.
-        latest = latest_only(redis, executions)
+        # Its agent writes there as well. A timed invocation has one for each firing, and is listed once.
+        latest = latest_only(redis, [one for one in executions if is_execution_of(one, wanted.instance_id)])
         found = dict(zip(latest, load(latest), strict=True))
         return [found.get(one) for one in executions]
 
@@ -103,10 +105,18 @@ def _matching_invocations(
     # What is timed may not have run anywhere yet.
     if wanted.instance_id and not wanted.timed:
         index = keys.instance_history(wanted.instance_id)
-        return read_page(redis, index, page, load_of_executions, keep=matches, filters=repr(wanted))
+        listed = read_page(redis, index, page, load_of_executions, keep=matches, filters=repr(wanted))
+        return _without_claimed(redis, listed, wanted.instance_id)
     narrowed = msgspec.structs.replace(wanted, command_id="", files=False) != InvocationFilter()
     keep = matches_there if narrowed else None
     return read_page(redis, _index_of(wanted), page, load, keep=keep, filters=repr(wanted))
+
+
+def _without_claimed(redis: Redis, page: Page[DescribedInvocation], instance_id: str) -> Page[DescribedInvocation]:
+    """Leave out what was not for the instance, whose agent claims it; only of what is shown, for it costs most."""
+    asked = are_targets(redis, [(one.stored.record.invoke_id, instance_id) for one in page.items])
+    items = [one for one, is_asked in zip(page.items, asked, strict=True) if is_asked]
+    return msgspec.structs.replace(page, items=items)
 
 
 def _index_of(wanted: InvocationFilter) -> str:

@@ -12,6 +12,7 @@ from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     StoredInvocation,
     WithTargets,
+    are_targets,
     execution_states,
     latest_executions,
     latest_executions_of_each,
@@ -217,25 +218,34 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
     """Results from an instance's index of execution ids, which its agent writes as well."""
 
     def chosen(executions: Sequence[str]) -> Sequence[str]:
-        commands = [one for one in executions if not one.startswith(_FILE_PREFIX)]
+        own = [one for one in executions if is_execution_of(one, wanted.instance_id)]
+        commands = [one for one in own if not one.startswith(_FILE_PREFIX)]
         return commands if wanted.include_history else latest_only(redis, commands)
 
-    def load(executions: Sequence[str]) -> list[DescribedResult | None]:
-        own = [one for one in executions if is_execution_of(one, wanted.instance_id)]
-        pairs = [(wanted.instance_id, one) for one in chosen(own)]
-        rows = load_rows(redis, pairs)
-        stored = load_invocations(redis, [pair[1].partition(".")[0] for pair in pairs])
+    def load_chosen(executions: Sequence[str]) -> list[DescribedResult | None]:
+        pairs = [(wanted.instance_id, one) for one in executions]
+        invoke_ids = [one.partition(".")[0] for one in executions]
+        stored = load_invocations(redis, invoke_ids)
+        asked = are_targets(redis, [(one, wanted.instance_id) for one in invoke_ids])
+        rows = [
+            # Of an invocation that is gone nobody knows whom it was for.
+            row if about is None or is_asked else None
+            for row, about, is_asked in zip(load_rows(redis, pairs), stored, asked, strict=True)
+        ]
         going_on = [False] * len(rows) if wanted.include_history else _going_on(redis, stored, wanted.instance_id)
-        found = {
-            row.execution_id: DescribedResult(row, about, goes_on)
+        return [
+            DescribedResult(row, about, goes_on) if row else None
             for row, about, goes_on in zip(rows, stored, going_on, strict=True)
-            if row
-        }
+        ]
+
+    def load(executions: Sequence[str]) -> list[DescribedResult | None]:
+        names = chosen(executions)
+        found = dict(zip(names, load_chosen(names), strict=True))
         return [found.get(one) for one in executions]
 
     is_told_by_name = wanted == ResultFilter(instance_id=wanted.instance_id, include_history=wanted.include_history)
     if not page.by_token and is_told_by_name:
-        return read_page_by_name(redis, index, page, load, chosen)
+        return read_page_by_name(redis, index, page, load_chosen, chosen)
     return read_page(redis, index, page, load, keep=_result_matcher(wanted), filters=repr(wanted))
 
 

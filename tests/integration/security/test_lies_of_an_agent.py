@@ -124,6 +124,30 @@ def test_what_is_no_execution_of_its_own_in_its_history_is_passed_over(assistant
     described(assistant, "DescribeInvocations", InstanceId="i-a")
 
 
+@pytest.mark.parametrize("page", [PageRequest(), PageRequest(max_results=10)], ids=["by number", "by token"])
+def test_an_invocation_that_was_for_others_is_not_listed_for_an_instance_that_claims_it(
+    assistant: Assistant, agent: Redis, page: PageRequest
+) -> None:
+    own = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
+    foreign = assistant.run_command("true", Targets(instance_ids=("i-b",))).invoke_id
+    for instance_id in ("i-a", "i-b"):
+        agent.call("ZADD", keys.instance_history("i-a"), "inf", execution_id(foreign, 0, instance_id))
+    agent.call("HSET", keys.execution("i-a", execution_id(foreign, 0, "i-a")), "state", "Success", "output", "lie")
+    listed = assistant.describe_invocations(InvocationFilter(instance_id="i-a"), page, with_rows=True).items
+    assert [(one.stored.record.invoke_id, [row.instance_id for row in one.rows]) for one in listed] == [(own, ["i-a"])]
+    for wanted in (ResultFilter(instance_id="i-a"), ResultFilter(instance_id="i-a", include_history=True)):
+        found = assistant.describe_invocation_results(wanted, page).items
+        assert [one.row.invoke_id for one in found] == [own]
+
+
+def test_junk_in_its_history_is_not_counted(assistant: Assistant, agent: Redis) -> None:
+    assistant.run_command("true", Targets(instance_ids=("i-a", "i-b")))
+    for one in (*JUNK, "t-0123456789.0@i-a x"):
+        agent.call("ZADD", keys.instance_history("i-a"), 1, one)
+    for wanted in (ResultFilter(instance_id="i-a"), ResultFilter(instance_id="i-a", include_history=True)):
+        assert assistant.describe_invocation_results(wanted).total_count == 1
+
+
 def test_what_is_no_output_does_not_end_the_following_of_the_others(assistant: Assistant, agent: Redis) -> None:
     invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
     lying, other = (keys.execution(one, execution_id(invoke_id, 0, one)) for one in ("i-a", "i-b"))
