@@ -43,8 +43,8 @@ def once(
     if not token:
         return act()
     validation.client_token(token)
-    fingerprint = hashlib.sha256(msgspec.json.encode(sorted(parameters.items()))).hexdigest()
-    key = keys.client_token(scope, hashlib.sha256(token.encode()).hexdigest())
+    fingerprint = _fingerprint(parameters)
+    key = _key(scope, token)
     pending = msgspec.json.encode(_Remembered(fingerprint))
     if redis.call("SET", key, pending, "NX", "PX", TOKEN_TTL_MS) is None:
         return _repeat(redis.call("GET", key), fingerprint)
@@ -58,6 +58,21 @@ def once(
         raise
     redis.call("SET", key, msgspec.json.encode(_Remembered(fingerprint, answer)), "PX", TOKEN_TTL_MS)
     return answer
+
+
+def answer_given(redis: Redis, *, scope: str, token: str, parameters: Mapping[str, object]) -> dict[str, str]:
+    """Look up what the same request was answered before; empty when it was not, or not yet."""
+    stored = redis.call("GET", _key(scope, token))
+    remembered = _decoder.decode(stored) if stored else None
+    return remembered.answer if remembered and remembered.fingerprint == _fingerprint(parameters) else {}
+
+
+def _fingerprint(parameters: Mapping[str, object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(sorted(parameters.items()))).hexdigest()
+
+
+def _key(scope: str, token: str) -> str:
+    return keys.client_token(scope, hashlib.sha256(token.encode()).hexdigest())
 
 
 def _repeat(stored: bytes | None, fingerprint: str) -> dict[str, str]:

@@ -39,5 +39,5 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
         PackageActions(assistant),
     ):
         for name, action in family.table().items():
-            registry.register(name, with_api_errors(audited(action, assistant.auditing, guard)))
+            registry.register(name, with_api_errors(audited(action, assistant.redis, assistant.auditing, guard)))
     return registry

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from ...broker_config.audit_entry import Who
 from ...broker_config.errors import CloudAssistantError
+from ...broker_config.redis_client import Redis
 from ...broker_config.signing import digest
 from ..auditing import Auditing, Change, Request, acting_for, local_user
 from ..validation import decode_base64
@@ -12,6 +13,7 @@ from .access_keys import AccessKey
 from .actions import Action, Call, Fields, NotYet
 from .api_errors import ApiError
 from .domain_errors import with_api_errors
+from .idempotency import answer_given
 from .scope_guard import ScopeGuard
 
 READING = ("Describe", "List")
@@ -35,8 +37,11 @@ def is_reading(action: str) -> bool:
     return action.startswith(READING)
 
 
-def audited(action: Action, auditing: Auditing, guard: ScopeGuard) -> Action:
-    """Wrap an action: checked against the caller's limits, its change or refusal entered."""
+def audited(action: Action, redis: Redis, auditing: Auditing, guard: ScopeGuard) -> Action:
+    """Wrap an action: checked against the caller's limits, its change or refusal entered.
+
+    A request that only gets its first answer again changes nothing, and is not entered.
+    """
 
     def within_limits(call: Call) -> Fields | NotYet:
         guard.check(call)
@@ -50,6 +55,12 @@ def audited(action: Action, auditing: Auditing, guard: ScopeGuard) -> Action:
         with acting_for(Request(who_of(call.caller, call.source), call.request_id)) as request:
             change = _change_of(call)
             if call.action not in _ENTERED_BY_THE_VERB:
+                with suppress(ApiError, CloudAssistantError):
+                    # What is refused here is refused below once more, and entered.
+                    given = answer_given(redis, call)
+                    if given is not None:
+                        guard.check(call)
+                        return given
                 with auditing.change(change.action, what=change.what, digest=change.digest, **change.facts) as entered:
                     answer = allowed(call)
                     if not isinstance(answer, NotYet):

@@ -1,7 +1,7 @@
 """ClientToken: the same request a second time gets the first answer and has no second effect."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -14,6 +14,8 @@ from .access_keys import AccessKey
 from .actions import Call
 
 _ANSWER = "answer"
+#: An answer that only its key and token open.
+_SEALED = "sealed"
 
 
 def once_per_token(redis: Redis, call: Call, act: Callable[[], Shape], *, is_secret: bool = False) -> Shape:
@@ -30,21 +32,30 @@ def once_per_token(redis: Redis, call: Call, act: Callable[[], Shape], *, is_sec
     token = parameters.pop("ClientToken", "")
     if not token:
         return act()
-    key = hmac.digest(call.caller.secret.encode(), b"answer to " + token.encode(), "sha256")
-    context = call.action.encode()
 
-    def kept() -> str:
+    def kept() -> dict[str, str]:
         answer = msgspec.json.encode(act())
-        return (seal(key, answer, context) if is_secret else answer).decode()
+        if not is_secret:
+            return {_ANSWER: answer.decode()}
+        return {_SEALED: seal(_key_of(call, token), answer, call.action.encode()).decode()}
 
-    stored = client_tokens.once(
-        redis,
-        scope=scope_of(call.action, call.caller),
-        token=token,
-        parameters=parameters,
-        act=lambda: {_ANSWER: kept()},
-    )
-    return msgspec.json.decode(_opened(key, stored[_ANSWER], context) if is_secret else stored[_ANSWER], type=Shape)
+    scope = scope_of(call.action, call.caller)
+    return _read(call, token, client_tokens.once(redis, scope=scope, token=token, parameters=parameters, act=kept))
+
+
+def answer_given(redis: Redis, call: Call) -> Shape | None:
+    """Look up the first answer to a request that comes once more; ``None`` when it is not one, or has none yet.
+
+    Raises:
+        Refused: the token was used under another secret of this access key.
+    """
+    parameters = call.parameters.business_values
+    token = parameters.pop("ClientToken", "")
+    if not token:
+        return None
+    scope = scope_of(call.action, call.caller)
+    stored = client_tokens.answer_given(redis, scope=scope, token=token, parameters=parameters)
+    return _read(call, token, stored) if stored else None
 
 
 def scope_of(action: str, caller: AccessKey) -> str:
@@ -52,11 +63,18 @@ def scope_of(action: str, caller: AccessKey) -> str:
     return f"{action}:{caller.access_key_id or '@' + caller.principal}"
 
 
-def _opened(key: bytes, sealed: str, context: bytes) -> bytes:
+def _key_of(call: Call, token: str) -> bytes:
+    return hmac.digest(call.caller.secret.encode(), b"answer to " + token.encode(), "sha256")
+
+
+def _read(call: Call, token: str, stored: Mapping[str, str]) -> Shape:
+    if _SEALED not in stored:
+        return msgspec.json.decode(stored[_ANSWER], type=Shape)
     try:
-        return unseal(key, sealed.encode(), context)
+        opened = unseal(_key_of(call, token), stored[_SEALED].encode(), call.action.encode())
     except Refused as exc:
         raise Refused(
             "this client token was used with another secret of this access key; use a new one",
             code="IdempotentParameterMismatch",
         ) from exc
+    return msgspec.json.decode(opened, type=Shape)

@@ -70,6 +70,29 @@ def test_a_run_is_one_entry_and_its_refusal_another(gateway: WholeGateway) -> No
     assert {one.who.name for one in runs} == {"wholekey"}
 
 
+@pytest.mark.parametrize(
+    ("action", "asked", "entries"),
+    [
+        ("CreateCommand", {"Name": "x", "Type": "RunShellScript", "CommandContent": "ZWNobyAxMjM="}, 2),
+        ("RunCommand", {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1"}, 1),
+        ("CreateActivation", {"InstanceCount": "1"}, 2),
+        ("DeregisterManagedInstance", {"InstanceId": "mi-1"}, 2),
+    ],
+)
+def test_a_request_that_gets_its_first_answer_again_is_no_second_entry(
+    gateway: WholeGateway, action: str, asked: dict[str, str], entries: int
+) -> None:
+    gateway.assistant.add_instance("mi-1")
+    before = len(entered(gateway.assistant.redis))
+    first, again = (gateway.call(action, {**asked, "ClientToken": "token-1"}) for _ in range(2))
+    assert {**again[1], "RequestId": ""} == {**first[1], "RequestId": ""}
+    assert [one.outcome for one in entered(gateway.assistant.redis)[before:]] == ["begun", "done"][-entries:]
+    assert gateway.call(action, {**asked, "Description": "other", "ClientToken": "token-1"})[0] == 403
+    last = entered(gateway.assistant.redis)[-1]
+    assert (last.outcome, last.code) == ("refused", "IdempotentParameterMismatch")
+    assert verify_audit(gateway.assistant.redis, MASTER).problem == ""
+
+
 def test_activations_tags_and_settings_are_entered(gateway: WholeGateway) -> None:
     gateway.assistant.add_instance("i-1")
     gateway.call("CreateActivation", {"InstanceCount": "1"})
