@@ -21,6 +21,8 @@ cloud_assistant_executions_total{state,error_code}   counter    executions that 
 cloud_assistant_executions_unobserved_total          counter    executions not looked at because there were too many
 cloud_assistant_timed_invocations_active             gauge      timed invocations that will come due again
 cloud_assistant_beat_up                              gauge      1 when a beat was at work, at most seconds ago
+cloud_assistant_gateway_given_up_total{what}         counter    connections ended and unfinished requests given up by
+                                                                this gateway for want of room (``gateway/crowd.py``)
 ===================================================  =========  ====================================================
 
 The cost of a scrape does not depend on the history: at most ``OPEN_COUNT`` executions and ``INSTANCES_COUNT``

@@ -17,6 +17,7 @@ from .actions import ActionRegistry
 from .api_errors import ApiError, api_error
 from .authentication import Authenticator
 from .client_address import ClientAddresses
+from .crowd import Crowd
 from .exchange import Exchange
 from .file_serving import FileServing
 from .http_messages import HttpReply, HttpRequest, path_of_target
@@ -24,12 +25,17 @@ from .interruption import Interruption
 from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed, Refusals
 from .other_paths import OtherPaths
 from .request_body import ClientLeft, RequestBody
+from .request_memory import RequestMemory
 from .routes import Routes
 from .sending import send_reply
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+_HELD_BYTES = 64 * 1024 * 1024
+#: So many requests of the largest size have room at once, whatever that size is.
+_HELD_REQUESTS_COUNT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Dependencies:
     #: What agents download; none is served without it.
     files: FileServing | None = None
     refusals: Refusals | None = None
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,14 @@ class AppLimits:
     requests_count: int = 1024
     body_bytes: int = 1024 * 1024
     body_seconds: float = 30.0
+    #: What may be held of all requests that are not answered yet.
+    held_bytes: int = _HELD_BYTES
 
     @classmethod
     def of(cls, settings: GatewaySettings) -> "AppLimits":
         """Take from the settings what they say; the rest are the defaults."""
-        return cls(threads_count=settings.threads, body_bytes=settings.request_bytes)
+        held_bytes = max(_HELD_BYTES, _HELD_REQUESTS_COUNT * settings.request_bytes)
+        return cls(threads_count=settings.threads, body_bytes=settings.request_bytes, held_bytes=held_bytes)
 
 
 def create_app(dependencies: Dependencies, limits: AppLimits | None = None) -> "GatewayApplication":
@@ -84,6 +94,8 @@ class GatewayApplication:
     def __init__(self, dependencies: Dependencies, limits: AppLimits) -> None:
         self._dependencies = dependencies
         self._limits = limits
+        self.crowd = dependencies.crowd
+        self.memory = RequestMemory(limits.held_bytes, self.crowd.request)
         authenticator = Authenticator(dependencies.access_keys, dependencies.nonces, dependencies.now_ms)
         self._endpoint = OpenApiEndpoint(
             dependencies.actions, authenticator, dependencies.authorization, dependencies.refusals
@@ -95,6 +107,7 @@ class GatewayApplication:
             routes=dependencies.routes,
             client_addresses=dependencies.client_addresses,
             body_seconds=limits.body_seconds,
+            memory=self.memory,
         )
         self._stopping = asyncio.Event()
         self._requests_count = 0
@@ -138,9 +151,16 @@ class GatewayApplication:
             scope["method"], "/", scope["query_string"], [(name, value) for name, value in scope["headers"]], b""
         )
         exchange = Exchange(request, self._dependencies.client_addresses.of_request(scope.get("client"), request))
+        body = RequestBody(
+            receive,
+            limit_bytes=self._limits.body_bytes,
+            limit_seconds=self._limits.body_seconds,
+            memory=self.memory,
+            head_bytes=request.head_bytes,
+        )
         self._requests_count += 1
         try:
-            reply = await self._reply_to(exchange, receive)
+            reply = await self._reply_to(exchange, body, receive)
         except ClientLeft:
             exchange.code = "ClientLeft"
             log_exchange(exchange, 499, (perf_counter() - started) * 1000, 0)
@@ -150,18 +170,23 @@ class GatewayApplication:
             reply = exchange.refused(api_error("InternalError"))
         finally:
             self._requests_count -= 1
+            body.release()
         await send_reply(send, reply)
         log_exchange(exchange, reply.http_status, (perf_counter() - started) * 1000, len(reply.body))
 
-    async def _reply_to(self, exchange: Exchange, receive: Receive) -> HttpReply:
-        body = RequestBody(receive, limit_bytes=self._limits.body_bytes, limit_seconds=self._limits.body_seconds)
+    async def _reply_to(self, exchange: Exchange, body: RequestBody, receive: Receive) -> HttpReply:
         try:
             await self._complete(exchange, body)
         except ApiError as error:
-            await body.discard()
+            if not body.given_up:
+                await body.discard()
             exchange.guess_format()
             reply = exchange.refused(error)
-            return reply if body.ended else replace(reply, headers={**reply.headers, "connection": "close"})
+            return (
+                reply
+                if body.ended or body.given_up
+                else replace(reply, headers={**reply.headers, "connection": "close"})
+            )
         outcome = await self._in_thread(lambda: self._endpoint.answer(exchange))
         if isinstance(outcome, HttpReply):
             return outcome

@@ -28,6 +28,11 @@ class HttpRequest:
         return ""
 
     @property
+    def head_bytes(self) -> int:
+        """About how many bytes the request line and the headers take."""
+        return len(self.path) + len(self.query) + sum(len(key) + len(value) for key, value in self.headers)
+
+    @property
     def called_name(self) -> str:
         """The name, with port, under which the client called us (its ``Host`` header)."""
         return self.header(b"host")

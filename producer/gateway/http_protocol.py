@@ -9,8 +9,11 @@ import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .api_errors import api_error
+from .api_errors import ApiError, api_error
 from .client_patience import ClientPatience
+from .connection_places import ConnectionPlaces
+from .request_body import TOO_MANY_UNFINISHED
+from .request_memory import RequestMemory
 
 #: How long a connection may take to send the head of a request, from the first byte or from being accepted.
 HEAD_SECONDS = 30.0
@@ -19,6 +22,9 @@ UNREAD_BODY_SECONDS = 30.0
 #: How long the remaining bytes of a client that was refused, or too slow, are read and dropped. Closing at once while
 #: it still sends would reset the connection, and the client would never see the reply.
 LINGER_SECONDS = 2.0
+#: When whoever was turned away for want of room may come again.
+_SOON_SECONDS = 1
+_TOO_MANY_CONNECTIONS = "The gateway has as many connections as it may."
 
 
 class Owed(Enum):
@@ -35,6 +41,15 @@ class CountingConnection(h11.Connection):
 
     made_bytes = 0
 
+    @property
+    def received_bytes(self) -> int:
+        """How much has come that is no whole event yet, or is not looked at yet."""
+        return len(self._receive_buffer)
+
+    def forget_received(self) -> None:
+        """Let go of that; to be called once this side has said its last."""
+        self._receive_buffer = type(self._receive_buffer)()
+
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         """Turn an event into bytes; ``send`` is made of this."""
         made = super().send_with_data_passthrough(event)
@@ -45,8 +60,10 @@ class CountingConnection(h11.Connection):
 class GatewayProtocol(H11Protocol):
     """One connection. h11 and not httptools: the latter refuses request lines over 64 KB, which SDKs do send."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, places: ConnectionPlaces, memory: RequestMemory, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._places = places
+        self._held = memory.part(self._give_up)
         self.conn: CountingConnection = CountingConnection(h11.SERVER, self.config.h11_max_incomplete_event_size or 0)
         self._owes = Owed.NOTHING
         self._deadline: asyncio.TimerHandle | None = None
@@ -59,10 +76,15 @@ class GatewayProtocol(H11Protocol):
         super().connection_made(transport)
         # "Paused" then means that something waits for the client, and "resumed" that it has taken all of that.
         transport.set_write_buffer_limits(high=1, low=0)
-        self._set_deadline()
+        if self._places.enter(self):
+            self._set_deadline()
+        else:
+            self._refuse(api_error("ServiceUnavailable", _TOO_MANY_CONNECTIONS, retry_after_seconds=_SOON_SECONDS))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers, and leave room for others."""
+        self._places.leave(self)
+        self._held.release()
         self._stop(self._deadline)
         self._stop(self._linger_end)
         self._stop(self._patience_end)
@@ -74,11 +96,14 @@ class GatewayProtocol(H11Protocol):
             return
         super().data_received(data)
         self._set_deadline()
+        if self._linger_end is None:
+            self._held.hold(self.conn.received_bytes, is_coming=self._owes is Owed.HEAD)
 
     def on_response_complete(self) -> None:
         """Give what may still come of the request's body a deadline: nobody reads it any more."""
         super().on_response_complete()
         self._set_deadline()
+        self._held.hold(self.conn.received_bytes, is_coming=self._owes is Owed.HEAD)
 
     def pause_writing(self) -> None:
         """Let the client's time pass while something waits for it, whichever path that came from."""
@@ -93,12 +118,24 @@ class GatewayProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or is too large a head, in the API's own shape."""
+        limit_bytes = self.config.h11_max_incomplete_event_size or 0
+        is_too_large = self.conn.received_bytes > limit_bytes
+        self._refuse(api_error("RequestHeaderTooLarge" if is_too_large else "MalformedRequest"))
+
+    def make_way(self) -> None:
+        """End at once: a newcomer needs the place."""
+        self.transport.abort()
+
+    def _give_up(self) -> None:
+        """Let go of a head that has not come whole: others need the room."""
+        self._refuse(api_error("ServiceUnavailable", TOO_MANY_UNFINISHED, retry_after_seconds=_SOON_SECONDS))
+
+    def _refuse(self, error: ApiError) -> None:
+        """Say why, in the API's own shape, before a request has come whole, and end the connection."""
+        self._held.release()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        received_bytes = len(self.conn.trailing_data[0])
-        limit_bytes = self.config.h11_max_incomplete_event_size or 0
-        error = api_error("RequestHeaderTooLarge" if received_bytes > limit_bytes else "MalformedRequest")
         request_id = str(uuid.uuid4()).upper()
         body = msgspec.json.encode(
             {
@@ -115,9 +152,13 @@ class GatewayProtocol(H11Protocol):
             ("x-acs-request-id", request_id),
             ("connection", "close"),
         ]
+        if error.retry_after_seconds is not None:
+            seconds = str(error.retry_after_seconds)
+            headers += [("retry-after", seconds), ("x-acs-retry-after", seconds)]
         self.transport.write(self.conn.send(h11.Response(status_code=error.http_status, headers=headers)) or b"")
         self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
         self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
+        self.conn.forget_received()
         self._linger_then_close()
 
     def _set_deadline(self) -> None:
@@ -125,6 +166,8 @@ class GatewayProtocol(H11Protocol):
         if self.transport.is_closing() or self._linger_end is not None:
             return
         owes = self._owed_now()
+        is_idle = owes is Owed.NOTHING and not self._is_answering
+        self._places.mark(self, owes_head=owes is Owed.HEAD, is_idle=is_idle)
         if owes is not self._owes:
             self._stop(self._deadline)
             self._owes = owes
@@ -133,7 +176,7 @@ class GatewayProtocol(H11Protocol):
                 self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
             elif owes is Owed.BODY:
                 self._deadline = self.loop.call_later(UNREAD_BODY_SECONDS, self._linger_then_close)
-        if owes is Owed.NOTHING and not self._is_answering and self.timeout_keep_alive_task is None:
+        if is_idle and self.timeout_keep_alive_task is None:
             # uvicorn ends its wait for the next request with any byte, also with the last one of an unread body.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -145,13 +188,14 @@ class GatewayProtocol(H11Protocol):
             return Owed.NOTHING
         if self.conn.their_state is h11.SEND_BODY:
             return Owed.BODY
-        return Owed.HEAD if self.cycle is None or self.conn.trailing_data[0] else Owed.NOTHING
+        return Owed.HEAD if self.cycle is None or self.conn.received_bytes else Owed.NOTHING
 
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _linger_then_close(self) -> None:
+        self._places.mark(self, owes_head=True, is_idle=False)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)

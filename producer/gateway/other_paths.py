@@ -16,6 +16,7 @@ from .client_address import ClientAddresses
 from .exchange import Exchange
 from .http_messages import HttpReply, HttpRequest
 from .request_body import ClientLeft, RequestBody
+from .request_memory import RequestMemory
 from .routes import Route, RouteRequest, Routes
 from .sending import send_reply
 
@@ -41,6 +42,7 @@ class OtherPaths:
         routes: Routes,
         client_addresses: ClientAddresses,
         body_seconds: float,
+        memory: RequestMemory | None = None,
     ) -> None:
         self._is_healthy = is_healthy
         self._metrics = metrics
@@ -49,6 +51,7 @@ class OtherPaths:
         self._threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="gateway-page")
         self._pages_count = 0
         self._body_seconds = body_seconds
+        self._memory = memory
         # A stuck Redis may hold every other thread: health must still be told.
         self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
 
@@ -72,9 +75,15 @@ class OtherPaths:
 
     async def _serve_route(self, path: str, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
-        body = RequestBody(receive, limit_bytes=route.body_bytes, limit_seconds=self._body_seconds)
         headers = [(name, value) for name, value in scope["headers"]]
         request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
+        body = RequestBody(
+            receive,
+            limit_bytes=route.body_bytes,
+            limit_seconds=self._body_seconds,
+            memory=self._memory,
+            head_bytes=request.head_bytes,
+        )
         address = self._address_of(scope, request)
         self._pages_count += 1
         try:
@@ -92,15 +101,17 @@ class OtherPaths:
             log_page(request, 499, (perf_counter() - started) * 1000, address)
             return
         except ApiError as error:
-            await body.discard()
+            if not body.given_up:
+                await body.discard()
             reply = Exchange(request).refused(error)
-            if not body.ended:
+            if not (body.ended or body.given_up):
                 reply = replace(reply, headers={**reply.headers, "connection": "close"})
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("page failed path=%s", path)
             reply = _plain(500, b"internal error\n")
         finally:
             self._pages_count -= 1
+            body.release()
         await send_reply(send, reply, with_body=request.method != "HEAD")
         log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
 

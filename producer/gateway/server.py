@@ -8,12 +8,14 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
 from ...broker_config.settings_table import GatewaySettings
 from .app import GatewayApplication
+from .connection_places import ConnectionPlaces, places_count
 from .http_protocol import GatewayProtocol
 
 logger = logging.getLogger(__name__)
@@ -38,9 +40,10 @@ class GatewayServer(uvicorn.Server):
         self._settings = settings
         self._socket = listening_socket(settings)
         self.url = url_of(self._socket, settings)
+        places = ConnectionPlaces(places_count(), application.crowd.connection)
         config = uvicorn.Config(
             application,
-            http=GatewayProtocol,
+            http=partial(GatewayProtocol, places=places, memory=application.memory),  # type: ignore[arg-type]  # called only
             ws="none",
             loop="asyncio",
             lifespan="on",

@@ -18,6 +18,7 @@ from .access_keys import AccessKey
 from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication, create_app
 from .client_address import ClientAddresses
+from .crowd import Crowd
 from .file_serving import FileServing
 from .install_pages import InstallPages
 from .refusal_audit import RefusalAudit
@@ -64,6 +65,8 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
     settings = assistant.settings
     metrics = Metrics(assistant.redis)
     client_addresses = ClientAddresses(settings.gateway.trusted_proxies)
+    crowd = Crowd()
+    metrics.registry.register(crowd)
     refusals = RefusalAudit(assistant.auditing, now_ms)
     dependencies = Dependencies(
         actions=action_registry(assistant),
@@ -79,6 +82,7 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
             {registration_page.PATH: RegistrationPage(assistant, refusals).route(), **InstallPages(settings).routes()}
         ),
         client_addresses=client_addresses,
+        crowd=crowd,
     )
     return create_app(dependencies, AppLimits.of(settings.gateway))
 
