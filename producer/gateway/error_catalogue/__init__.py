@@ -40,10 +40,12 @@ CATALOGUE: Mapping[str, ErrorRow] = {
 
 #: Codes that are built from a parameter's name; a row of its own comes first.
 ERROR_FAMILIES: Mapping[re.Pattern[str], ErrorRow] = {
-    re.compile(r"Missing[A-Z][A-Za-z]*"): ErrorRow(400, "A mandatory parameter is missing.", "Add it."),
-    re.compile(r"MissingParameter\.[A-Z][A-Za-z]*"): ErrorRow(400, "A mandatory parameter is missing.", "Add it."),
-    re.compile(r"InvalidParameter\.[A-Z][A-Za-z]*"): ErrorRow(400, "A parameter is not valid.", "Correct its value."),
-    re.compile(r"Invalid[A-Z][A-Za-z]*"): ErrorRow(400, "A parameter is not valid.", "Correct its value."),
+    re.compile(r"Missing[A-Z][A-Za-z0-9]*"): ErrorRow(400, "A mandatory parameter is missing.", "Add it."),
+    re.compile(r"MissingParameter\.[A-Z][A-Za-z0-9]*"): ErrorRow(400, "A mandatory parameter is missing.", "Add it."),
+    re.compile(r"InvalidParameter\.[A-Z][A-Za-z0-9]*"): ErrorRow(
+        400, "A parameter is not valid.", "Correct its value."
+    ),
+    re.compile(r"Invalid[A-Z][A-Za-z0-9]*"): ErrorRow(400, "A parameter is not valid.", "Correct its value."),
 }
 
 

@@ -13,6 +13,7 @@ from integration.gateway.error_cases import CASES, GOOD
 from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_parameters
 
+from cloud_assistant.producer.gateway.action_table import action_registry
 from harness.redis_server import RedisServer
 
 ACTIONS = sorted(GOOD)
@@ -55,6 +56,15 @@ def check(status: int, body: bytes) -> None:
         answer = json.loads(body)
         assert answer["RequestId"]
         assert status == 200 or (answer["Code"] and answer["Message"])
+
+
+def test_every_action_refuses_by_name_what_it_misses(whole: WholeGateway) -> None:
+    # Those of our own as well, which stand in no table of the service.
+    for action in action_registry(whole.assistant):
+        status, answer = whole.call(action, {})
+        assert status < 500, (action, answer)
+    status, answer = whole.call("UploadFilePart", {"Content": "AA=="})
+    assert (status, answer["Code"]) == (400, "MissingSha256")
 
 
 @settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
