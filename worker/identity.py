@@ -18,11 +18,13 @@ from ..broker_config.clock import now_ms
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.ids import is_instance_id
 from ..broker_config.messages import WIRE_VERSION
+from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
 from .execution.proc_table import boot_id as linux_boot_id
 from .machine_start import remembered_boot, uptime_ms
 
 _EPOCHS_FILE = "epochs.json"
+_MACHINE_FILE = "machine-id"
 #: Earlier runs of this home that are remembered; one is needed, the others are for runs that never came far.
 _EPOCHS_COUNT = 8
 
@@ -75,7 +77,7 @@ def identify(instance_id: str, home: Path) -> Identity:
         instance_id=instance_id,
         epoch=f"{started_ms:x}-{secrets.token_hex(6)}",
         boot_id=boot_id(home),
-        machine_id=machine_id(),
+        machine_id=machine_id(home),
         started_ms=started_ms,
         agent_version=version("cloud-assistant"),
     )
@@ -88,9 +90,33 @@ def boot_id(home: Path) -> str:
     return remembered_boot(home, uptime_ms())
 
 
-def machine_id() -> str:
-    """A name for this machine that survives reboots; a clone of the disk has the same."""
-    return written_machine_id(Path("/")) or f"{uuid.getnode():012x}"
+def machine_id(home: Path) -> str:
+    """A name for this machine that survives reboots; a clone of the disk has the same.
+
+    Where the system tells none, as in many containers, the home keeps one.
+
+    Raises:
+        OSError: the home cannot be read or written.
+    """
+    return written_machine_id(Path("/")) or _hardware_address() or _remembered_machine(home)
+
+
+def _hardware_address() -> str:
+    node = uuid.getnode()
+    # One that Python has drawn, because it found none, has this bit, and is another one in each process (RFC 9562).
+    return "" if node & 1 << 40 else f"{node:012x}"
+
+
+def _remembered_machine(home: Path) -> str:
+    path = home / _MACHINE_FILE
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        found = ""
+    if not found:
+        found = f"machine-{secrets.token_hex(16)}"
+        write_private_file(path, found)
+    return found
 
 
 def written_machine_id(root: Path) -> str:

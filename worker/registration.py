@@ -56,7 +56,7 @@ def register_machine(
         {
             "ActivationId": wanted.activation_id,
             "ActivationCode": wanted.activation_code,
-            "MachineId": _fingerprint(root, proof),
+            "MachineId": _fingerprint(root, proof, home),
             "ClientToken": proof,
             "Name": wanted.name,
             "ForceNew": wanted.force_new,
@@ -66,12 +66,15 @@ def register_machine(
     return granted
 
 
-def _fingerprint(root: Path, proof: str) -> str:
+def _fingerprint(root: Path, proof: str, home: Path) -> str:
     """A name for this machine that tells nobody its machine-id, which other programs rely on as a secret.
 
     An image must not be taken for the machine that builds it, or for the last one built there.
     """
-    name = machine_id() if root == Path("/") else written_machine_id(root) or proof
+    try:
+        name = machine_id(home) if root == Path("/") else written_machine_id(root) or proof
+    except OSError as exc:
+        raise Refused(f"the machine's name cannot be kept in {home}: {exc.strerror}", code="FileNotWritten") from exc
     return hashlib.sha256(f"cloud-assistant registration {name}".encode()).hexdigest()
 
 

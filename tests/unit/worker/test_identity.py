@@ -1,8 +1,11 @@
+import uuid
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.worker import identity
 from cloud_assistant.worker.identity import earlier_epochs, identify, machine_id, remember_epoch
 
 
@@ -17,7 +20,22 @@ def test_each_run_has_an_epoch_of_its_own_and_the_same_machine(tmp_path: Path) -
 
     assert first.epoch != second.epoch
     assert (first.boot_id, first.machine_id) == (second.boot_id, second.machine_id)
-    assert first.machine_id == machine_id()
+    assert first.machine_id == machine_id(tmp_path)
+
+
+def test_a_machine_without_a_name_keeps_one_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a slim container: no file, and no program that knows a hardware address, so Python draws one."""
+    drawn = count(1 << 40)
+    monkeypatch.setattr(identity, "written_machine_id", lambda root: "")
+    monkeypatch.setattr(uuid, "getnode", lambda: next(drawn))
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+
+    first, second = machine_id(tmp_path / "one"), machine_id(tmp_path / "one")
+
+    assert first == second != machine_id(tmp_path / "other")
+    monkeypatch.setattr(uuid, "getnode", lambda: 0x0242AC110002)
+    assert machine_id(tmp_path / "one") == "0242ac110002"
 
 
 def test_the_heartbeat_has_the_facts_of_the_machine(tmp_path: Path) -> None:
