@@ -7,6 +7,7 @@ from ...broker_config.records import ScriptType
 from .. import command_library
 from ..api import Assistant
 from ..describing import InvocationFilter
+from ..output_sizes import kept_output_bytes
 from ..shapes import invocation_shape
 from ..targets import Targets
 from .actions import Action, Call, Fields
@@ -29,6 +30,8 @@ from .scope_guard import visible_to
 #: The service's own ceiling for one StopInvocation, applied only with limits.strict.
 STRICT_STOP_COUNT = 50
 _NO_CEILING = 1_000_000
+#: Output of all instances in one answer of DescribeInvocations: that of a thousand with all that they keep by default.
+MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 
 
 class InvocationActions:
@@ -118,10 +121,22 @@ class InvocationActions:
             visible=visible_to(call, self._assistant.redis),
         )
         include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
+        if include_output and not instance_id:
+            self._refuse_too_much_output(wanted.invoke_id)
         encoding = encoding_of(given)
         page = self._assistant.describe_invocations(wanted, page_request, with_rows=True, with_output=include_output)
         shapes = [invocation_shape(one, encoding, include_output=include_output) for one in page.items]
         return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
+
+    def _refuse_too_much_output(self, invoke_id: str) -> None:
+        """Build no answer that would take a multiple of it in memory, and that no client reads."""
+        size_bytes = kept_output_bytes(self._assistant.redis, invoke_id)
+        if size_bytes > MOST_OUTPUT_BYTES:
+            raise api_error(
+                "InvalidParameter.IncludeOutput",
+                f"The output of all instances has {size_bytes} bytes, and one answer at most {MOST_OUTPUT_BYTES}: name an "
+                "InstanceId, or page through DescribeInvocationResults.",
+            )
 
     def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
         command = command_library.load(self._assistant.redis, command_id)

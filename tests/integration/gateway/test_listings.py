@@ -12,6 +12,7 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.producer.gateway.actions_invocations import MOST_OUTPUT_BYTES
 from cloud_assistant.worker import inventory
 from harness.redis_server import RedisServer
 
@@ -151,6 +152,26 @@ def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeyp
         shown = [(one["ExitCode"], one["Output"]) for one in invocation["InvokeInstances"]["InvokeInstance"]]
         assert shown == [(3, f"the output of {one}" if is_read else "") for one in ("mi-1", "mi-2")]
         assert any("the output of" in one for one in read) == is_read
+
+
+def test_more_output_than_one_answer_can_hold_is_refused_with_the_way_to_it(gateway: WholeGateway) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "InstanceId.2": "mi-2"}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    for one in ("mi-1", "mi-2"):
+        row = keys.execution(one, execution_id(invoke_id, 0, one))
+        gateway.assistant.redis.call("HSET", row, "state", "Success", "output", "x" * (MOST_OUTPUT_BYTES // 2 + 1))
+    asked = {"InvokeId": invoke_id, "IncludeOutput": "true"}
+
+    status, answer = gateway.call("DescribeInvocations", asked)
+    assert (status, answer["Code"]) == (400, "InvalidParameter.IncludeOutput")
+    assert "DescribeInvocationResults" in answer["Message"], answer
+
+    for fewer in ({"InstanceId": "mi-1"}, {"IncludeOutput": "false"}):
+        assert gateway.call("DescribeInvocations", {**asked, **fewer})[0] == 200
+    page = gateway.call("DescribeInvocationResults", {"InvokeId": invoke_id, "MaxResults": "1"})[1]["Invocation"]
+    assert len(page["InvocationResults"]["InvocationResult"][0]["Output"]) > MOST_OUTPUT_BYTES // 2
+    gateway.assistant.redis.call("HSET", row, "output", "x")
+    assert gateway.call("DescribeInvocations", asked)[0] == 200
 
 
 def test_the_endpoint_of_the_region_is_the_one_that_the_client_has_called(gateway: WholeGateway) -> None:
