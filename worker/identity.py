@@ -102,9 +102,9 @@ def machine_id(home: Path) -> str:
 
 
 def _hardware_address() -> str:
-    node = uuid.getnode()
+    address = uuid.getnode()
     # One that Python has drawn, because it found none, has this bit, and is another one in each process (RFC 9562).
-    return "" if node & 1 << 40 else f"{node:012x}"
+    return "" if address & 1 << 40 else f"{address:012x}"
 
 
 def _remembered_machine(home: Path) -> str:

@@ -1,6 +1,7 @@
 """Look for secrets wherever they must not be: in Redis, on its channels, on disk, in lists of processes, in answers."""
 
 import base64
+import os
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -102,7 +103,9 @@ def files_below(*folders: Path) -> Iterator[tuple[str, bytes]]:
         for path in folder.rglob("*"):
             try:
                 found = path.lstat()
-                if stat.S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES:
+                # What another user keeps to himself in a shared folder is not of this system.
+                is_readable = found.st_uid == os.geteuid() or os.access(path, os.R_OK)
+                if is_readable and stat.S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES:
                     yield f"file {path}", path.read_bytes()
             except FileNotFoundError:
                 continue
