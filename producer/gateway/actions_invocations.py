@@ -134,8 +134,8 @@ class InvocationActions:
         if size_bytes > MOST_OUTPUT_BYTES:
             raise api_error(
                 "InvalidParameter.IncludeOutput",
-                f"The output of all instances has {size_bytes} bytes, and one answer at most {MOST_OUTPUT_BYTES}: name an "
-                "InstanceId, or page through DescribeInvocationResults.",
+                f"The output of all instances has {size_bytes} bytes, and one answer at most {MOST_OUTPUT_BYTES}:"
+                " name an InstanceId, or page through DescribeInvocationResults.",
             )
 
     def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
