@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.figures import Figure, Scale, as_table, at_most, of_runs, quantile, times_floor  # noqa: E402
+from benchmarks.rig import NO_REWRITE  # noqa: E402
 from integration.beat.bulk import store  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
@@ -38,7 +39,7 @@ MESSAGE = b"x" * 1_600
 
 def figures(scale: Scale, folder: Path) -> list[Figure]:
     """Run all measures on one server, each with a beat of its own."""
-    with RedisServer(folder / "redis") as server, ExitStack() as ending:
+    with RedisServer(folder / "redis", config=NO_REWRITE) as server, ExitStack() as ending:
         system = System.on(server, folder / "system")
         ending.callback(system.stop)
         redis = Redis(server.url(), timeout_seconds=60)

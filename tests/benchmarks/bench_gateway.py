@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.figures import Figure, Scale, as_table, at_most, quantile, times_floor  # noqa: E402
+from benchmarks.rig import NO_REWRITE  # noqa: E402
 from unit.producer.gateway.signing import v1_query  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
@@ -170,7 +171,7 @@ def history(gateway: Gateway, assistant: Assistant, invoke_id: str, scale: Scale
 
 def figures(scale: Scale, folder: Path) -> list[Figure]:
     """Throughput, then pages over a long history."""
-    with RedisServer(folder / "redis") as server, ExitStack() as ending:
+    with RedisServer(folder / "redis", config=NO_REWRITE) as server, ExitStack() as ending:
         system = System.on(server, folder / "system")
         ending.callback(system.stop)
         assistant = Assistant(settings=Settings(redis_url=server.url(), home=str(folder)))

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.figures import Figure, Scale, as_table, at_most, times_floor  # noqa: E402
+from benchmarks.rig import NO_REWRITE  # noqa: E402
 from benchmarks.simulation import Orders, Report  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
@@ -163,7 +164,10 @@ def measure(folder: Path, count: int, idle_seconds: float) -> list[Figure]:
     """All figures of one size, on a server of its own."""
     soft_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     folder.mkdir(parents=True)
-    with RedisServer(folder / "redis", config={"maxclients": soft_limit - 64}) as server, ExitStack() as ending:
+    with (
+        RedisServer(folder / "redis", config={**NO_REWRITE, "maxclients": soft_limit - 64}) as server,
+        ExitStack() as ending,
+    ):
         fleet = Fleet(server, folder, count)
         empty = fleet.server_state()
         began = time.perf_counter()

@@ -16,6 +16,8 @@ from harness.redis_server import RedisServer
 from harness.system import Agent, System
 
 HERE = Path(__file__).parent
+#: A server rewrites its append-only file when that has doubled, which would fall now into ours and now into the floor.
+NO_REWRITE = {"auto-aof-rewrite-percentage": 0}
 
 
 class Rig:
@@ -31,7 +33,9 @@ class Rig:
     def __enter__(self) -> Self:
         # Last of all: the forks of the floor.
         self._ending.callback(reaper.kill_users_of, self.folder)
-        self.server = self._ending.enter_context(RedisServer(self.folder / "redis", keeps_users=True))
+        self.server = self._ending.enter_context(
+            RedisServer(self.folder / "redis", keeps_users=True, config=NO_REWRITE)
+        )
         self.system = System.on(self.server, self.folder / "system")
         self._ending.callback(self.system.stop)
         key_file = self.folder / "master-key.json"
