@@ -114,6 +114,7 @@ def test_what_a_child_leaves_in_its_group_ends_with_it_where_that_is_wanted(tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a signal at the parent's death is Linux' own")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # pytest's own threads
 def test_a_child_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     parent = os.fork()
