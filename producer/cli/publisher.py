@@ -1,7 +1,9 @@
 """``assist publisher``: the key that versions and packages are signed with. It belongs on no server."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -17,6 +19,8 @@ from ...broker_config.publisher_signing import (
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 
+Answer = TypeVar("Answer")
+
 _ARCHIVE_NAME = re.compile(
     rf"(?P<name>[a-z0-9][a-z0-9._-]*?)-(?P<version>[0-9][0-9A-Za-z.+_]*(?:-[0-9A-Za-z.+_]+)*?)"
     rf"-(?P<os>{'|'.join(SYSTEMS)}|any)-(?P<arch>[a-z0-9_]+)\.(?:tar\.gz|tgz)"
@@ -24,18 +28,19 @@ _ARCHIVE_NAME = re.compile(
 
 _DEFAULT_PLACE = "[default: security.publisher_key_file, else publisher-key.pem in the home]"
 
+
+def _takes_file(text: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Add the place of the key."""
+    place = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--file", "file", type=place, metavar="FILE", help=f"{text}  {_DEFAULT_PLACE}")
+
+
 group = AssistGroup("publisher", help="Make a publisher's key and sign versions and packages with it.")
 key_group = AssistGroup("key", help="Make and show the publisher's key.")
 
 
 @assist_command("create", examples=("assist publisher key create",))
-@click.option(
-    "--file",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help=f"Where to put it.  {_DEFAULT_PLACE}",
-)
+@_takes_file("Where to put it.")
 def create(call: Call, *, file: Path | None) -> None:
     """Make a publisher's key and print its public half, which goes to every instance.
 
@@ -47,13 +52,7 @@ def create(call: Call, *, file: Path | None) -> None:
 
 
 @assist_command("show", examples=("assist publisher key show",))
-@click.option(
-    "--file",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help=f"Where it is.  {_DEFAULT_PLACE}",
-)
+@_takes_file("Where it is.")
 def show(call: Call, *, file: Path | None) -> None:
     """Print the public half of the publisher's key."""
     path = file or private_key_path(call.loaded.settings)
