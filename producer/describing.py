@@ -6,6 +6,7 @@ from itertools import chain
 import msgspec
 
 from ..broker_config import keys
+from ..broker_config.errors import RequestInvalid
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
@@ -19,6 +20,7 @@ from ..broker_config.ledger import (
     row_without_execution,
 )
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
 from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status
@@ -61,15 +63,26 @@ class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_invocations(
-    redis: Redis, wanted: InvocationFilter, page: PageRequest, *, with_rows: bool, with_output: bool = True
+    redis: Redis,
+    wanted: InvocationFilter,
+    page: PageRequest,
+    *,
+    with_rows: bool,
+    with_output: bool = True,
+    most_output_bytes: int | None = None,
 ) -> Page[DescribedInvocation]:
-    """List invocations, newest first; unknown ids give an empty list."""
+    """List invocations, newest first; unknown ids give an empty list.
+
+    Raises:
+        RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
+    """
     targets = ListedTargets(redis)
     found = _matching_invocations(redis, wanted, page, targets)
     if not with_rows:
         return found
     # Only for what is shown: a filter may pass over thousands to find a page.
-    items = _with_rows(redis, found.items, wanted, targets, with_output=with_output)
+    most_bytes = most_output_bytes if with_output else None
+    items = _with_rows(redis, found.items, wanted, targets, with_output=with_output, most_output_bytes=most_bytes)
     return msgspec.structs.replace(found, items=items)
 
 
@@ -159,6 +172,7 @@ def _with_rows(
     listed: ListedTargets,
     *,
     with_output: bool,
+    most_output_bytes: int | None,
 ) -> list[DescribedInvocation]:
     found: list[DescribedInvocation] = []
     for batch in batches([one.stored for one in items]):
@@ -169,7 +183,10 @@ def _with_rows(
         shown = [[wanted.instance_id] if wanted.instance_id in targets else targets for _, targets in here]
         asked = [(one.stored, targets) for (one, _), targets in zip(here, shown, strict=True)]
         executions = latest_executions_of_each(redis, asked)
-        loaded = iter(load_rows(redis, list(chain.from_iterable(executions)), with_output=with_output))
+        wanted_rows = list(chain.from_iterable(executions))
+        if most_output_bytes is not None:
+            _refuse_too_much_output(redis, wanted_rows, most_output_bytes)
+        loaded = iter(load_rows(redis, wanted_rows, with_output=with_output))
         stopped = stopped_of_each(redis, asked)
         for (one, targets), latest, stops in zip(here, executions, stopped, strict=True):
             stored = one.stored
@@ -179,6 +196,18 @@ def _with_rows(
             whole = msgspec.structs.replace(one, going_on=going_on)
             found.append(_with_loaded(whole, rows, is_whole=len(latest) == len(targets)))
     return found
+
+
+def _refuse_too_much_output(redis: Redis, executions: Sequence[tuple[str, str]], most_bytes: int) -> None:
+    """Read nothing that would take a multiple of it in memory, and that nobody takes in one answer."""
+    commands: list[Command] = [("HSTRLEN", keys.execution(*one), "output") for one in executions if one[1]]
+    size_bytes = sum(redis.pipeline_or_raise(commands)) if commands else 0
+    if size_bytes > most_bytes:
+        raise RequestInvalid(
+            f"the output of all instances has {size_bytes} bytes, and one answer at most {most_bytes}: name an "
+            "InstanceId, or page through DescribeInvocationResults",
+            code="InvalidParameter.IncludeOutput",
+        )
 
 
 def _with_loaded(

@@ -6,8 +6,7 @@ from ...broker_config.errors import NotFound
 from ...broker_config.records import ScriptType
 from .. import command_library
 from ..api import Assistant
-from ..describing import InvocationFilter
-from ..output_sizes import kept_output_bytes
+from ..describing import InvocationFilter, describe_invocations
 from ..shapes import invocation_shape
 from ..targets import Targets
 from .actions import Action, Call, Fields
@@ -121,22 +120,17 @@ class InvocationActions:
             visible=visible_to(call, self._assistant.redis),
         )
         include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
-        if include_output and not instance_id:
-            self._refuse_too_much_output(wanted.invoke_id)
         encoding = encoding_of(given)
-        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True, with_output=include_output)
+        page = describe_invocations(
+            self._assistant.redis,
+            wanted,
+            page_request,
+            with_rows=True,
+            with_output=include_output,
+            most_output_bytes=MOST_OUTPUT_BYTES,
+        )
         shapes = [invocation_shape(one, encoding, include_output=include_output) for one in page.items]
         return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
-
-    def _refuse_too_much_output(self, invoke_id: str) -> None:
-        """Build no answer that would take a multiple of it in memory, and that no client reads."""
-        size_bytes = kept_output_bytes(self._assistant.redis, invoke_id)
-        if size_bytes > MOST_OUTPUT_BYTES:
-            raise api_error(
-                "InvalidParameter.IncludeOutput",
-                f"The output of all instances has {size_bytes} bytes, and one answer at most {MOST_OUTPUT_BYTES}:"
-                " name an InstanceId, or page through DescribeInvocationResults.",
-            )
 
     def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
         command = command_library.load(self._assistant.redis, command_id)

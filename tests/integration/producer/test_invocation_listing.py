@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RequestInvalid
+from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.producer import invocation_batches
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.describing import DescribedInvocation, InvocationFilter
+from cloud_assistant.producer.describing import DescribedInvocation, InvocationFilter, describe_invocations
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.targets import Targets
@@ -100,3 +103,22 @@ def test_ten_invocations_cost_no_more_round_trips_than_one(
         assistant.run_command("true", ON_ALL)
     assert asked.by(assistant, InvocationFilter()) == one <= 5
     assert asked.by(assistant, InvocationFilter(invoke_id=only)) < one
+
+
+def test_a_limit_of_output_counts_only_what_may_be_seen(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_ALL).invoke_id
+    for one, size_bytes in (("i-1", 1_000), ("i-2", 10)):
+        row = keys.execution(one, execution_id(invoke_id, 0, one))
+        assistant.redis.call("HSET", row, "state", "Success", "output", "x" * size_bytes)
+
+    def described(visible: Visible) -> int:
+        wanted = InvocationFilter(invoke_id=invoke_id, visible=visible)
+        page = describe_invocations(
+            assistant.redis, wanted, PageRequest(), with_rows=True, with_output=True, most_output_bytes=100
+        )
+        return sum(len(row.outcome.output.data) for one in page.items for row in one.rows)
+
+    with pytest.raises(RequestInvalid, match="has 1010 bytes"):
+        described(EVERYTHING)
+    assert described(Visible("one", instance_ids=["i-2"])) == 10
+    assert described(Visible("none", instance_ids=[])) == 0

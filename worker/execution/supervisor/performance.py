@@ -161,7 +161,7 @@ class _Claim:
             raise _claimed_before(self._plan.folder) from None
         except OSError as exc:
             self._plan.notes.append(
-                f"{self._plan.folder} could not be written ({exc.strerror}): a restarted agent will not find the script"
+                f"{self._plan.folder} could not be written ({exc.strerror}): only processes tell that the script runs"
             )
             # Without either, an agent whose supervisor is killed would have another one start the script once more.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # of no agent nothing is started
