@@ -1,6 +1,5 @@
 """What the command lines of beat, gateway and agent have in common."""
 
-import errno
 import os
 import sys
 from contextlib import suppress
@@ -8,10 +7,9 @@ from typing import Any
 
 import click
 
+from .output_end import NO_ROOM, forget_outputs
 from .standard_streams import prepare_streams
 
-#: Why an output takes no more.
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 #: As `assist` ends in these cases (deploy/SCRIPTS.md).
 _NOT_WRITTEN = 4
 _INTERRUPTED = 130
@@ -26,15 +24,12 @@ class Program(click.Command):
         try:
             return super().main(*arguments, **named)
         except OSError as error:
-            if error.errno not in _NO_ROOM or error.filename is not None:
+            if error.errno not in NO_ROOM or error.filename is not None:
                 raise
             name = os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib would make --help slower
             with suppress(OSError):
                 click.echo(f"{name}: cannot write: {error.strerror}; make room where it goes (NotWritten)", err=True)
-            # What is still to be written there goes nowhere; else the interpreter complains as it ends.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for number in (1, 2):
-                os.dup2(nowhere, number)
+            forget_outputs()
             sys.exit(_NOT_WRITTEN)
 
     def invoke(self, ctx: click.Context) -> Any:

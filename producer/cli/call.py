@@ -112,7 +112,7 @@ class Call:
         except BrokenPipeError:
             raise
         except OSError:
-            from .pipe_end import forget  # lazy: hardly ever needed
+            from ...broker_config.output_end import forget  # lazy: hardly ever needed
 
             forget(sys.stderr)
 

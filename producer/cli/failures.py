@@ -1,6 +1,5 @@
 """Say what went wrong in one line, and with which exit code the program ends."""
 
-import errno
 import re
 import sys
 import traceback
@@ -8,10 +7,10 @@ import traceback
 import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
+from ...broker_config.output_end import NO_ROOM, forget
 from ...broker_config.printable import clean
 from . import exit_codes
 from .call import Call
-from .pipe_end import forget
 
 _WITH_PASSWORD = "; put user and password into its address, as in redis://USER:PASSWORD@HOST:6379/0"
 #: What to do about some of Redis' own errors, by their first word.
@@ -24,9 +23,6 @@ _REMEDIES = {
     "READONLY": "; it is a replica: name the master, or the sentinels",
 }
 
-
-#: Why an output, or a file whose name is not told, takes no more.
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 #: What Python makes of a byte of the command line that is no UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -58,7 +54,7 @@ def report(error: Exception, call: Call) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         _say(f"cannot use {error.filename}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
         return exit_codes.REFUSED
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         _say(f"cannot write: {error.strerror}; make room where it goes, and ask again for what is missing (NotWritten)")
         return exit_codes.REFUSED
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):

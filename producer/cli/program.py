@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
+from ...broker_config.output_end import forget_outputs
 from . import exit_codes
 from .assist_command import PipeClosed
 from .call import Call
 from .command_table import ROWS, VERSION_HELP
 from .lazy_group import LazyGroup
-from .pipe_end import forget_outputs
 from .terminal import help_columns
 
 

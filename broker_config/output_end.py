@@ -1,8 +1,12 @@
-"""End in silence when our output goes nowhere any more."""
+"""What to do when our output goes nowhere any more: a pipe that was closed, a disk that is full."""
 
+import errno
 import os
 import sys
 from typing import TextIO
+
+#: Why an output takes no more.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def forget_outputs() -> None:
