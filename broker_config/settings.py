@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 from .errors import SettingsInvalid
 from .redis_url import parse_url
 from .settings_table import SECTIONS, Most, Settings, Value
+from .system_folders import SETTINGS_FILE, STATE_FOLDER
 
 _ENV_PREFIX = "CLOUD_ASSISTANT_"
-_SYSTEM_FILE = "/etc/cloud-assistant/config.toml"
 #: Written by `assist up` into its home, so that commands in another terminal find the local system.
 LOCAL_FILE = "local.toml"
 #: Read by other modules: variables that are ours and yet not settings.
@@ -96,8 +96,8 @@ def chosen_file() -> Path:
         SettingsInvalid: nobody knows where the user's is.
     """
     named = os.environ.get(_ENV_PREFIX + "CONFIG")
-    if named or (os.name == "posix" and os.geteuid() == 0):
-        return Path(named or _SYSTEM_FILE)
+    if named or os.name == "nt" or os.geteuid() == 0:
+        return Path(named or SETTINGS_FILE)
     return _user_file() or _without_home("the settings file with --config or CLOUD_ASSISTANT_CONFIG")
 
 
@@ -107,12 +107,15 @@ def default_home() -> str:
     Raises:
         SettingsInvalid: nobody knows where the user's is.
     """
-    if os.name == "nt":
-        return str(Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "CloudAssistant")
-    if os.geteuid() == 0:
-        return "/var/lib/cloud-assistant"
+    if os.name == "nt" or os.geteuid() == 0:
+        return STATE_FOLDER
     base = _user_folder("XDG_DATA_HOME", ".local/share")
     return str(base or _without_home("the state folder with --home or CLOUD_ASSISTANT_HOME"))
+
+
+def own_environment() -> Mapping[str, str]:
+    """The whole environment of this process, for whoever starts programs that cannot do without parts of it."""
+    return os.environ
 
 
 def child_environment(**values: str) -> dict[str, str]:
@@ -169,7 +172,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Value],
 def _from_file(config: str) -> tuple[dict[str, Value], str]:
     if config:
         return _read_toml(Path(config), must_exist=True), config
-    for candidate in (Path(_SYSTEM_FILE), _user_file()):
+    for candidate in (Path(SETTINGS_FILE), _user_file()):
         values = _read_toml(candidate, must_exist=False) if candidate else {}
         if values:
             return values, str(candidate)

@@ -7,6 +7,8 @@ Each is also an environment variable, ``CLOUD_ASSISTANT_<SECTION>_<NAME>``, but 
 from dataclasses import dataclass, field
 from typing import Any
 
+from .system_folders import INSTALL_FOLDER, POLICY_FILE, PUBLISHERS_FOLDER
+
 Value = str | int | float | bool
 
 
@@ -67,14 +69,14 @@ class AgentSettings:
         300.0, "How far this machine's clock may be off when an envelope's expiry is judged."
     )
     policy_file: str = setting(
-        "/etc/cloud-assistant/agent.toml",
+        POLICY_FILE,
         "Local policy that the control side cannot override; this default file need not exist, another one must.",
     )
     install_folder: str = setting(
-        "/opt/cloud-assistant", "Where bundles of the agent are installed: versions/<version>, and the link current."
+        INSTALL_FOLDER, "Where bundles of the agent are installed: versions/<version>, and the link current."
     )
     publishers_folder: str = setting(
-        "/etc/cloud-assistant/publishers",
+        PUBLISHERS_FOLDER,
         "Public keys (*.pub) of those whose versions and packages are installed here.",
     )
     self_update: bool = setting(True, "Upgrade the agent when the control side asks for it and a publisher signed it.")

@@ -18,14 +18,15 @@ from ..broker_config.functions.instances import Beat
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
+from ..broker_config.settings import own_environment
 from ..broker_config.settings_table import Settings
 from .backoff import Backoff
 from .boot_start import BootStart
 from .celery_worker import QueueWorker
 from .claimant import Claimant
 from .event_outbox import EventOutbox
-from .execution.account import account_of
-from .execution.launcher import Launcher
+from .execution.launching import Launching
+from .execution.this_system import own_user_name
 from .executor import Executor, Facts
 from .exit_codes import EXIT_RESTART
 from .heartbeat import Heartbeat
@@ -79,7 +80,7 @@ class Agent:
         self,
         settings: Settings,
         identity: Identity,
-        launcher: Launcher,
+        launcher: Launching,
         started_as: StartedAs | None = None,
         notifier: ServiceNotifier | None = None,
     ) -> None:
@@ -120,6 +121,7 @@ class Agent:
         )
         self._packages = PackageReport(self._home)
         leave_notes(settings, identity.agent_version)
+        self._launcher = launcher
         self._upgrader = Upgrader(
             settings,
             instance_id=identity.instance_id,
@@ -133,7 +135,7 @@ class Agent:
         self._beat_count = 0
         self._is_ready = False
 
-    def _wire_execution(self, launcher: Launcher) -> None:
+    def _wire_execution(self, launcher: Launching) -> None:
         settings, identity = self._settings, self._identity
         claimant = Claimant(
             instance_id=identity.instance_id,
@@ -164,7 +166,7 @@ class Agent:
             verifier=Verifier(
                 identity.instance_id, self._keys, tolerance_ms=int(settings.agent.clock_tolerance_seconds * 1000)
             ),
-            policy=PolicyGuard(self._policy, account_of("").name),
+            policy=PolicyGuard(self._policy, own_user_name()),
             journal=journal,
             launcher=launcher,
             spool=self._spool,
@@ -176,6 +178,7 @@ class Agent:
             live_output=self._live_output,
             settle_known=self._reconciler.settle_known,
             tells=script_variables(settings, identity.agent_version),
+            inherited=own_environment(),
         )
         self._boot_start = BootStart(
             redis=self._redis,
@@ -252,6 +255,7 @@ class Agent:
             _log.warning("results wait on disk for the next start count=%d", left_count)
         if self._link.is_up:
             self._say_goodbye()
+        self._launcher.leave()
         _leave(0)
 
     def _hand_over(self, version: str, probation_seconds: float) -> None:

@@ -17,9 +17,9 @@ from ..broker_config.messages import Envelope, decode_envelope
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from .claimant import Claimant
+from .execution.machine_clock import uptime_ms
 from .executor import Executor
 from .in_hand import InHand
-from .machine_start import uptime_ms
 from .slots import Slots
 
 #: Unfinished executions looked through for those whose answer was lost.

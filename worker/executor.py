@@ -25,9 +25,9 @@ from ..broker_config.states import ExecutionState
 from .boot_memory import BOOT_REMEMBERED_MS, boot_name
 from .built_in_parameters import with_built_ins
 from .claimant import Claimant
-from .execution.launcher import Launcher
+from .execution.launching import Launching
 from .execution.not_started import NotStarted, remedy_for
-from .execution.prepare import prepare
+from .execution.this_system import prepare
 from .file_delivery import write_file
 from .in_hand import InHand
 from .journal import Journal
@@ -68,7 +68,7 @@ class Executor:
     verifier: Verifier
     policy: PolicyGuard
     journal: Journal
-    launcher: Launcher
+    launcher: Launching
     spool: Spool
     reporter: Reporter
     in_hand: InHand
@@ -80,6 +80,8 @@ class Executor:
     settle_known: Callable[[str], None]
     #: Variables that every script gets.
     tells: Mapping[str, str] = field(default_factory=dict)
+    #: The agent's own environment: programs of Windows need parts of it.
+    inherited: Mapping[str, str] = field(default_factory=dict)
     #: Claims that were sent ahead, by execution; whoever takes one out has that execution in hand.
     _ahead: dict[str, Begun] = field(default_factory=dict)
 
@@ -256,7 +258,7 @@ class Executor:
             raise NotStarted(ErrorCode.EXECUTION_INTERRUPTED, "this execution was started before on this instance")
         # While the journal is on its way to the disk; its supervisor starts nothing before it is there.
         script = script_of(order, envelope, execution_id, self.claimant.instance_id, self.settings, secrets, self.tells)
-        plan = prepare(script, self.spool.folder_name(execution_id))
+        plan = prepare(script, self.spool.folder_name(execution_id), self.inherited)
         if order.dry_run:
             return (checked(plan.notes),)
         if self.in_hand.stop_wanted(execution_id):

@@ -9,6 +9,8 @@ import msgspec
 from ..broker_config.errors import Refused, SettingsInvalid
 
 _NAME = "agent.lock"
+#: Windows would write other bytes than it was given without the last one.
+_OPEN_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class HomeLock:
         """
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(home / _NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._fd = os.open(home / _NAME, _OPEN_FLAGS | os.O_CREAT, 0o600)
         except OSError as exc:
             raise SettingsInvalid(
                 f"home {home}: {exc.strerror}; set CLOUD_ASSISTANT_HOME to a folder this user may write"

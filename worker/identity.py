@@ -20,8 +20,10 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.messages import WIRE_VERSION
 from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
+from .execution.machine_clock import uptime_ms
 from .execution.proc_table import boot_id as linux_boot_id
-from .machine_start import remembered_boot, uptime_ms
+from .execution.this_system import scripts_outlive_agent
+from .machine_start import remembered_boot
 
 _EPOCHS_FILE = "epochs.json"
 _MACHINE_FILE = "machine-id"
@@ -133,10 +135,11 @@ def written_machine_id(root: Path) -> str:
 
 
 def features_off() -> list[str]:
-    """What this agent cannot do for want of rights."""
-    if os.name == "nt" or os.geteuid() == 0:
-        return []
-    return ["run as another user", "own control group"]
+    """What this agent cannot do, for want of rights or by its system."""
+    off = [] if scripts_outlive_agent() else ["scripts that outlive the agent"]
+    if os.name == "nt":
+        return [*off, "run as another user"]
+    return off if os.geteuid() == 0 else [*off, "run as another user", "own control group"]
 
 
 def earlier_epochs(home: Path) -> list[str]:

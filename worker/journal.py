@@ -22,6 +22,8 @@ _HEADER = "journal-1"
 _SMALLEST_BYTES = 256 * 1024
 #: Room kept for new lines, as a multiple of what has to be remembered.
 _GROWTH = 4
+#: Windows would write other bytes than it was given without the last one.
+_OPEN_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _log = logger("journal")
 
@@ -79,7 +81,8 @@ class Journal:
         with self._write_lock:
             if execution_id in self._until_ms:
                 return False
-            if len(line) > self._room_bytes:
+            # Without an open file the last rewriting failed half-way.
+            if self._fd < 0 or len(line) > self._room_bytes:
                 with self._sync_lock:
                     self._rewrite()
             os.write(self._fd, line)
@@ -93,9 +96,16 @@ class Journal:
     def to_be_forced(self) -> int | None:
         """Open the file that somebody else is to force to disk instead of ``confirm_starts``; the caller closes it.
 
-        ``None`` where nothing is forced. A file that was written anew meanwhile is on disk already.
+        ``None`` where there is nothing left to force. A file that was written anew meanwhile is on disk already.
+
+        Raises:
+            OSError: it cannot be opened, or forced; nothing that was begun may be started.
         """
         if not self._fsync:
+            return None
+        if os.name == "nt":
+            # There a file that somebody holds open cannot be written anew.
+            self.confirm_starts()
             return None
         with self._write_lock:
             return os.dup(self._fd)
@@ -152,15 +162,13 @@ class Journal:
         content = b"".join(lines)
         size_bytes = max(_SMALLEST_BYTES, _GROWTH * len(content))
         fresh = self._path.with_name(self._path.name + ".new")
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            _write_all(fd, content.ljust(size_bytes, b"\0"))
-            if self._fsync:
-                os.fsync(fd)
+            _write_file(fresh, content.ljust(size_bytes, b"\0"), forces=self._fsync)
+            # Windows renames no open file, neither the old one nor the new.
             self.close()
             fresh.replace(self._path)
+            fd = os.open(self._path, _OPEN_FLAGS)
         except OSError:
-            os.close(fd)
             with contextlib.suppress(OSError):  # a full disk has better use for that room
                 fresh.unlink()
             raise
@@ -196,10 +204,16 @@ def _datasync(fd: int) -> None:
         os.fsync(fd)
 
 
-def _write_all(fd: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+def _write_file(path: Path, content: bytes, *, forces: bool) -> None:
+    fd = os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if forces:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _line(text: str) -> bytes:

@@ -93,7 +93,7 @@ class Policy:
         wanted = os.path.realpath(directory)
         for allowed in self.directories:
             root = os.path.realpath(allowed)
-            if os.path.commonpath([wanted, root]) == root:
+            if _is_within(wanted, root):
                 return ""
         return f"files: {wanted} is not within {', '.join(self.directories) or 'any folder that is allowed'}"
 
@@ -166,6 +166,15 @@ def _directories(files: _FilesTable | None) -> tuple[str, ...] | None:
     if files.directories is None:
         return None
     for one in files.directories:
-        if not one.startswith("/"):
+        if not os.path.isabs(one):  # noqa: PTH117 - names of this system
             raise ValueError(f"files: the folder {one!r} is not an absolute path")
     return tuple(files.directories)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    """Tell whether a real path is a real folder, or below it; names of Windows count whatever their case."""
+    path, folder = os.path.normcase(path), os.path.normcase(folder)
+    try:
+        return os.path.commonpath([path, folder]) == folder
+    except ValueError:
+        return False  # on another drive

@@ -5,7 +5,6 @@ holds as long as both say that this can still be the same start.
 """
 
 import secrets
-import time
 from pathlib import Path
 
 import msgspec
@@ -24,13 +23,6 @@ class _Remembered(msgspec.Struct):
     name: str
     started_ms: int
     uptime_ms: int
-
-
-def uptime_ms() -> int:
-    """How long the machine has been up; where only the time awake is known, that."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
-    return int(time.monotonic() * 1000)
 
 
 def remembered_boot(home: Path, up_ms: int) -> str:

@@ -14,11 +14,12 @@ from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.messages import FileOrder, WorkOrder
 from ..broker_config.program_log import logger
+from ..broker_config.system_folders import POLICY_FILE
 from .execution.not_started import NotStarted
 from .local_policy import Policy, Wish, parse_policy
 
 #: Where the policy lies unless a setting names another file; there is no setting for having none.
-DEFAULT_PATH = "/etc/cloud-assistant/agent.toml"
+DEFAULT_PATH = POLICY_FILE
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _ROOT_UID = 0
 #: No policy is this large; a device or a log is.

@@ -14,7 +14,9 @@ from types import FrameType
 from ..broker_config import program_log, settings
 from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.settings_table import Settings, Value
-from .execution.launcher import Launcher
+from ..broker_config.system_folders import LOG_FOLDER, STATE_FOLDER
+from .execution.launching import Launching
+from .execution.this_system import new_launcher
 from .exit_codes import EXIT_REFUSED, EXIT_RESTART, EXIT_USAGE
 from .home_lock import Holder, HomeLock
 from .service.notifier import ServiceNotifier
@@ -25,8 +27,8 @@ _PASSING_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EINTR}
 )
 _LOG_FILES = 5
-_SYSTEM_HOME = "/var/lib/cloud-assistant"
-_SYSTEM_LOG_FOLDER = "/var/log/cloud-assistant"
+#: The last one is Windows' word for a closed console.
+_END_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
 
 _log = program_log.logger("agent")
 
@@ -75,7 +77,7 @@ def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
         file_count=_LOG_FILES,
         file_days=loaded.agent.log_days,
     )
-    launcher = Launcher()
+    launcher = new_launcher()
     preparing = _Preparing(launcher)
     from .agent import Agent  # lazy: imports Celery while the fork server starts
     from .identity import identify  # lazy: as above
@@ -100,13 +102,13 @@ def log_folder(loaded: Settings) -> Path:
     """Where the agent's log is: as set, else beside the system's other logs, else in a home of one's own."""
     if loaded.agent.log_folder:
         return Path(loaded.agent.log_folder)
-    return Path(_SYSTEM_LOG_FOLDER) if loaded.home == _SYSTEM_HOME else Path(loaded.home) / "log"
+    return Path(LOG_FOLDER) if loaded.home == STATE_FOLDER else Path(loaded.home) / "log"
 
 
 class _Preparing:
     """The start of the fork server, beside the imports."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launching) -> None:
         self._launcher = launcher
         self._problem: OSError | None = None
         self._thread = threading.Thread(target=self._start, name="launcher", daemon=True)
@@ -144,5 +146,5 @@ def _end_on_signals(end: Callable[[], None]) -> None:
         end()
 
     threading.Thread(target=serve, name="ending", daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _END_SIGNALS:
         signal.signal(number, ask)

@@ -30,9 +30,7 @@ from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState as S
 from ..broker_config.task_message import fill, template
 from .claimant import Claimant
-from .execution.adopted_script import AdoptedScript
-from .execution.launcher import Launcher
-from .execution.lost import claim_of_living
+from .execution.launching import Launching
 from .execution.running_script import RunningScript
 from .in_hand import InHand
 from .journal import Journal
@@ -68,7 +66,7 @@ class Reconciler:
     redis: Redis
     claimant: Claimant
     journal: Journal
-    launcher: Launcher
+    launcher: Launching
     spool: Spool
     reporter: Reporter
     in_hand: InHand
@@ -221,9 +219,7 @@ class Reconciler:
         return self.launcher.adopt(folder) if is_folder(folder) else None
 
     def _find_unclaimed(self, execution_id: str) -> RunningScript | None:
-        """Find a script that lives although nothing on the disk says so: it was full as the script began."""
-        claim = claim_of_living(execution_id)
-        return None if claim is None else AdoptedScript(self.spool.folder(execution_id).absolute(), claim)
+        return self.launcher.find_unclaimed(execution_id, self.spool.folder(execution_id))
 
     def _take_up_in_slot(self, execution_id: str) -> bool:
         """Follow what runs, or ran, in the folder of an execution in hand; false when there is nothing to follow.

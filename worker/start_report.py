@@ -35,7 +35,7 @@ def report_policy(file: PolicyFile) -> None:
 
 
 def report_rights() -> None:
-    """Say what cannot be done for want of rights."""
+    """Say what cannot be done, for want of rights or by the system."""
     missing = features_off()
     if missing:
-        _log.warning("the agent runs as an ordinary user; off are: %s", ", ".join(missing))
+        _log.warning("what this agent cannot do on this machine, as this user: %s", ", ".join(missing))

@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +13,7 @@ from ...broker_config.findings import Finding, fail, ok, skip, warn
 from ...broker_config.ids import is_instance_id
 from ...broker_config.presence import is_folder
 from ...broker_config.settings_table import Settings
-from ..execution.fork_server import is_supported
+from ..execution.this_system import scripts_outlive_agent
 from ..home_lock import holder, is_held
 from ..instance_key import read_instance_keys
 from ..service.catalogue import detect
@@ -55,11 +54,11 @@ def _libraries() -> Finding:
 
 
 def _system() -> Finding:
-    if sys.platform == "linux" and not is_supported():
-        return fail(
+    if not scripts_outlive_agent():
+        return warn(
             "system",
-            f"Linux {platform.release()} cannot run supervisors",
-            "use Linux 5.3 or later, and mount /proc",
+            f"{platform.system()} {platform.release()} has no supervisors: a script ends with its agent",
+            "use Linux 5.3 or later with /proc mounted where scripts have to survive a restart of the agent",
         )
     return ok("system", f"{platform.system()} {platform.release()} {platform.machine()}")
 

@@ -8,7 +8,7 @@ from .adopted_script import AdoptedScript, FinishedScript
 from .cgroup import own_group, remove_empty_groups
 from .channel import Channel, Kind
 from .fork_server import ForkServer, is_supported
-from .lost import give_up, is_supervised
+from .lost import claim_of_living, give_up, is_supervised
 from .not_started import EXECUTION_EXCEPTION, NotStarted, remedy_for
 from .plan import Plan
 from .record import load_exit, load_start
@@ -103,10 +103,18 @@ class Launcher:
             start = load_start(str(folder))
         return AdoptedScript(folder, start) if start else None
 
+    def find_unclaimed(self, execution_id: str, folder: Path) -> RunningScript | None:
+        """Find a script that lives although nothing on the disk says so: it was full as the script began."""
+        claim = claim_of_living(execution_id)
+        return None if claim is None else AdoptedScript(folder.absolute(), claim)
+
     def is_supervised(self, folder: Path) -> bool:
         """Tell whether the supervisor that has claimed this folder lives."""
         start = load_start(str(folder))
         return start is not None and is_supervised(start)
+
+    def leave(self) -> None:
+        """Do nothing: scripts go on, and supervisors that wait notice the end of this process."""
 
     def close(self) -> None:
         """End the idle supervisors and the fork server; running scripts go on. Safe to call twice."""

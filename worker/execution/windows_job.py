@@ -1,7 +1,7 @@
 """A Windows job object around one script: what it starts belongs to it, and ends with it.
 
-All of Windows is behind ``call``; the rest is arithmetic on structures and can be tested anywhere. Never run on a
-real Windows by us.
+All of Windows is behind ``call``; the rest is arithmetic on structures and can be tested anywhere. Run under Wine,
+never on a real Windows.
 """
 
 import ctypes
@@ -93,6 +93,10 @@ class WindowsGroup:
             *(ctypes.byref(found), ctypes.sizeof(found), None),
         )
         return int(found.ActiveProcesses)
+
+    def ask_to_end(self) -> bool:
+        """Return False: Windows has no way to ask a background process politely."""
+        return False
 
     def kill(self, exit_code: int = 1) -> None:
         """End every process of the job at once."""

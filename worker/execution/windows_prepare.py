@@ -1,7 +1,4 @@
-"""Turn a script into a plan on Windows; what can be refused without starting anything is refused here.
-
-Never run on a real Windows by us.
-"""
+"""Turn a script into a plan on Windows; what can be refused without starting anything is refused here."""
 
 import time
 from collections.abc import Mapping
@@ -25,7 +22,9 @@ _SYSTEM_ROOT = r"C:\Windows"
 
 
 def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str]) -> Plan:
-    """Check the script, write it into ``folder``, and return the plan; ``inherited`` is the agent's environment.
+    """Check the script, and return the plan to run it in ``folder``; ``inherited`` is the agent's environment.
+
+    Nothing is written.
 
     Scripts run as the agent's own user: to become another one, Windows wants that user's password.
 
@@ -45,12 +44,12 @@ def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str
     extension = launcher_extension(script.launcher) or EXTENSIONS[script.script_type]
     path = folder / f"script{extension}"
     arguments = _arguments(script, str(path), environment.get("SystemRoot", _SYSTEM_ROOT))
-    _write(path, windows_content(script.script_type, script.content))
     return Plan(
         execution_id=script.execution_id,
         folder=str(folder),
         arguments=arguments,
         script_path=str(path),
+        content=windows_content(script.script_type, script.content),
         environment=environment,
         working_directory=working_directory,
         working_directory_is_default=not script.working_directory,
@@ -76,16 +75,3 @@ def _working_directory(script: Script, inherited: Mapping[str, str], folder: Pat
     if wanted and not Path(wanted).is_dir():
         raise NotStarted(DIRECTORY_NOT_EXISTS, f"working directory {wanted!r} does not exist; create it")
     return wanted or inherited.get("USERPROFILE") or str(folder)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with path.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise NotStarted(
-            EXECUTION_EXCEPTION, f"{path} exists: this execution was prepared before and is not started twice"
-        ) from None
-    except OSError as exc:
-        raise NotStarted(EXECUTION_EXCEPTION, f"cannot write the script to {path}: {exc}") from exc

@@ -2,37 +2,36 @@
 
 import os
 import subprocess
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
+from .process_group import GroupedProcess
+from .record import StartRecord
 from .windows_job import WindowsGroup
 
 _CREATE_SUSPENDED = 0x4
 _CREATE_NO_WINDOW = 0x8000000
 
 
-class Group(Protocol):
-    """What a watcher needs of a job object."""
+class WindowsSystem:
+    """Windows: a job ends with the process that holds it, so an agent leaves nothing behind."""
 
-    def process_count(self) -> int:
-        """Return how many of its processes live."""
+    def start(self, plan: Plan) -> GroupedProcess:
+        """Start the plan's program in a job.
 
-    def kill(self) -> None:
-        """End them all."""
+        Raises:
+            NotStarted: nothing runs.
+        """
+        return start_in_group(plan)
 
-    def release(self) -> None:
-        """Let them outlive the job."""
+    def started_at(self, pid: int) -> int:
+        """Return 0: nobody will ask."""
+        return 0
 
-    def close(self) -> None:
-        """Give the job up."""
-
-
-class GroupedProcess(NamedTuple):
-    """A running script's main process, with pipes to its two streams, and the job around all it starts."""
-
-    process: subprocess.Popen[bytes]
-    group: Group
+    def end_remains(self, start: StartRecord) -> int:
+        """Return 0: nothing is left."""
+        return 0
 
 
 def start_in_group(plan: Plan) -> GroupedProcess:

@@ -1,6 +1,6 @@
 """What a script looks like to Windows: bytes, command line and environment; pure.
 
-Never run on a real Windows by us; the forms follow Microsoft's documentation of cmd.exe and powershell.exe.
+Run under Wine, never on a real Windows; the forms follow Microsoft's documentation of cmd.exe and powershell.exe.
 """
 
 import ntpath
@@ -14,7 +14,8 @@ from .script import Script
 UTF8_MARK = b"\xef\xbb\xbf"
 EXTENSIONS = {"RunBatScript": ".bat", "RunPowerShellScript": ".ps1"}
 
-_ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\b", re.IGNORECASE)
+#: A script that begins so has decided itself whether its commands are printed.
+_ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\s+(?:on|off)\b", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r?\n")
 #: What programs on Windows cannot start without, or find themselves by; everything else of the agent stays away.
 _INHERITED_NAMES = (

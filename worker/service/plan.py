@@ -5,11 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
+
 SERVICE_NAME = "cloud-assistant-agent"
 DESCRIPTION = "Cloud Assistant agent"
-DEFAULT_CONFIG = "/etc/cloud-assistant/config.toml"
-DEFAULT_HOME = "/var/lib/cloud-assistant"
-DEFAULT_LOG_FOLDER = "/var/log/cloud-assistant"
 #: Settings of this machine as environment variables; packages keep it over upgrades.
 ENVIRONMENT_FILE = "/etc/cloud-assistant/agent.env"
 #: The agent leaves within two seconds; past this a manager may use force. Scripts go on either way.
@@ -22,9 +21,9 @@ class ServicePlan:
     """One service to be: every path is as the running machine sees it."""
 
     program: str
-    config: str = DEFAULT_CONFIG
-    home: str = DEFAULT_HOME
-    log_folder: str = DEFAULT_LOG_FOLDER
+    config: str = SETTINGS_FILE
+    home: str = STATE_FOLDER
+    log_folder: str = LOG_FOLDER
     #: Take rights away from the agent and from every script as well.
     is_hardened: bool = False
 
@@ -41,7 +40,7 @@ class ServicePlan:
     @property
     def environment(self) -> dict[str, str]:
         """What the service manager sets: only what is not the default, since it would beat the settings file."""
-        given = {"HOME": (self.home, DEFAULT_HOME), "AGENT_LOG_FOLDER": (self.log_folder, DEFAULT_LOG_FOLDER)}
+        given = {"HOME": (self.home, STATE_FOLDER), "AGENT_LOG_FOLDER": (self.log_folder, LOG_FOLDER)}
         return {f"CLOUD_ASSISTANT_{name}": value for name, (value, default) in given.items() if value != default}
 
     def fill(self, template: str) -> str:

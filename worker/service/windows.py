@@ -4,6 +4,7 @@ A service in the narrow sense must speak the protocol of the service control man
 not. The task scheduler runs ordinary programs as the system, before anybody signs in, and starts them again.
 """
 
+from ...broker_config.system_folders import STATE_FOLDER
 from .plan import DESCRIPTION, SERVICE_NAME, ServicePlan
 
 SCRIPT_FILE = f"{SERVICE_NAME}-install.ps1"
@@ -12,7 +13,9 @@ SCRIPT_FILE = f"{SERVICE_NAME}-install.ps1"
 def install_script(plan: ServicePlan) -> str:
     """The script; it needs an administrator's rights."""
     quoted = {name: value.replace("'", "''") for name, value in vars(plan).items() if isinstance(value, str)}
-    arguments = f'run --config "{quoted["config"]}"'
+    # A task has no environment of its own for what is not the default.
+    home = f' --home "{quoted["home"]}"' if plan.home != STATE_FOLDER else ""
+    arguments = f'run --config "{quoted["config"]}"{home}'
     return f"""\
 # Starts the {DESCRIPTION} with the machine; run as an administrator.
 # Removing it again: Unregister-ScheduledTask -TaskName '{SERVICE_NAME}' -Confirm:$false

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
 from ..service.installing import control, install
-from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME, DEFAULT_LOG_FOLDER
 from .service_options import chosen, plan_of, root_option, say, system_option, telling
 
 
@@ -13,9 +13,9 @@ from .service_options import chosen, plan_of, root_option, say, system_option, t
 @system_option
 @root_option
 @click.option("--print", "only_print", is_flag=True, help="Print the files, and write and start nothing.")
-@click.option("--config", metavar="FILE", help=f"Settings and credentials of the service; default {DEFAULT_CONFIG}.")
-@click.option("--home", metavar="FOLDER", help=f"Its state; default {DEFAULT_HOME}.")
-@click.option("--log-folder", metavar="FOLDER", help=f"Its log; default {DEFAULT_LOG_FOLDER}.")
+@click.option("--config", metavar="FILE", help=f"Settings and credentials of the service; default {SETTINGS_FILE}.")
+@click.option("--home", metavar="FOLDER", help=f"Its state; default {STATE_FOLDER}.")
+@click.option("--log-folder", metavar="FOLDER", help=f"Its log; default {LOG_FOLDER}.")
 @click.option("--program", metavar="FILE", help="The program to start; default is this one.")
 @click.option("--harden", is_flag=True, help="systemd: take rights from the agent; its scripts lose them too.")
 @click.option("--start/--no-start", default=True, help="Start it now, when there are credentials.")

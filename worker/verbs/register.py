@@ -98,10 +98,10 @@ def verb(
 def _places(config: str | None, home: str | None, root: Path) -> tuple[Path, Path]:
     """The settings file to write, and the state folder: where `assist-agent run` looks for them."""
     from ...broker_config.settings import chosen_file, chosen_home  # lazy: help does without it
-    from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME  # lazy: help does without it
+    from ...broker_config.system_folders import SETTINGS_FILE, STATE_FOLDER  # lazy: help does without it
 
     if root == Path("/"):
         return Path(config) if config else chosen_file(), Path(home or chosen_home())
     if config or home:
         raise click.UsageError("--root goes with neither --config nor --home: the image's own places are used")
-    return root / DEFAULT_CONFIG.lstrip("/"), root / DEFAULT_HOME.lstrip("/")
+    return root / SETTINGS_FILE.lstrip("/"), root / STATE_FOLDER.lstrip("/")

@@ -7,9 +7,10 @@ from pathlib import Path, PureWindowsPath
 import click
 
 from ...broker_config.errors import Refused
+from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
 from ..exit_codes import EXIT_REFUSED
 from ..service.catalogue import SYSTEMS, ServiceSystem, detect
-from ..service.plan import DEFAULT_CONFIG, DEFAULT_HOME, DEFAULT_LOG_FOLDER, ServicePlan, own_program
+from ..service.plan import ServicePlan, own_program
 
 system_option = click.option(
     "--system", "name", type=click.Choice(sorted(SYSTEMS)), help="The service manager; default is the one found here."
@@ -28,9 +29,9 @@ def plan_of(
     """The plan that the options ask for; a service manager starts elsewhere, so no path in it is relative."""
     return ServicePlan(
         program=_absolute(program) or own_program(),
-        config=_absolute(config) or DEFAULT_CONFIG,
-        home=_absolute(home) or DEFAULT_HOME,
-        log_folder=_absolute(log_folder) or DEFAULT_LOG_FOLDER,
+        config=_absolute(config) or SETTINGS_FILE,
+        home=_absolute(home) or STATE_FOLDER,
+        log_folder=_absolute(log_folder) or LOG_FOLDER,
         is_hardened=harden,
     )
 

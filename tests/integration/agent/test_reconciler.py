@@ -110,6 +110,7 @@ def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
     redis.call("HSET", row, "state", "Running", "epoch", "this", "boot_id", "b", "invoke_id", "t-aaa")
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     reconciler.in_hand.enter(EXECUTION)
+    assert isinstance(launcher, Launcher)
     launcher.start()
     running = launcher.launch(prepare(script_of("echo", execution_id=EXECUTION), reconciler.spool.folder(EXECUTION)))
     outcome = follow(running, reconciler.live_output(EXECUTION))

@@ -102,12 +102,39 @@ def test_many_threads_record_each_start_once(tmp_path: Path) -> None:
     assert all(again.knows(f"t-{number:08d}.0@i-one") for number in range(50))
 
 
-def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "journal", fsync=True)
-    journal.close()
 
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        journal.record_start(A, LATER_MS)
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        with pytest.raises(OSError, match="Input/output error"):
+            journal.record_start(A, LATER_MS)
+    assert journal.record_start(A, LATER_MS)
+
+
+def test_a_journal_that_could_not_be_opened_again_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was renamed, and then no descriptor was left: starts are refused until there is one, and no longer."""
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=True)
+    open_file, journal._room_bytes = os.open, 0
+
+    def refuse(name: str | Path, flags: int, mode: int = 0o777) -> int:
+        if Path(name) == path:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open_file(name, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Too many open files"):
+                journal.record_start(A, LATER_MS)
+    assert journal.record_start(A, LATER_MS)
+    assert Journal(path, fsync=True).knows(A)
 
 
 def test_of_a_journal_that_the_disk_does_not_take_nothing_is_left(

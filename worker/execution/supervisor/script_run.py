@@ -13,12 +13,12 @@ from ..masking import Mask
 from ..output import KeptOutput
 from ..plan import Plan
 from ..record import ExitRecord
+from ..verdict import EndReason, judge
 from .child import Child
 from .clocks import RunClock
 from .outlets import Outlets
-from .termination import EndReason, Termination
+from .termination import Termination
 from .tree import ScriptTree
-from .verdict import judge
 from .wakeups import Wakeups
 
 #: A timer stands still while the machine sleeps and a deadline does not: look at the clock this often at least.
@@ -213,11 +213,12 @@ class ScriptRun:
         self._tree.reap()
         if self._ending is None and not self._streams:
             self._wait_for_ending()
+        main_status = self._tree.main_status
         return judge(
             self._plan,
             ending=self._ending,
             pid=self._tree.main_pid,
-            main_status=self._tree.main_status,
+            exit_code=None if main_status is None else os.waitstatus_to_exitcode(main_status),
             left_running=self._tree.left_count(),
             started_ms=self._clock.started_ms,
             finished_ms=self._clock.now_ms() if self._ending else self._main_ended_ms,

@@ -3,13 +3,11 @@
 import contextlib
 import os
 import signal
-from typing import Literal
 
 from ..record import Step
+from ..verdict import EndReason
 from .clocks import RunClock
 from .tree import ScriptTree
-
-EndReason = Literal["timeout", "stopped"]
 
 #: Between two looks at what is left: short at first, since a killed tree is gone within a millisecond or two.
 _FIRST_LOOK_SECONDS = 0.002

@@ -17,7 +17,7 @@ from cloud_assistant.worker.execution.windows_script import (
         (b"dir\r\nver\r\n", b"@echo off\r\ndir\r\nver\r\n"),
         (b"@echo off\r\ndir", b"@echo off\r\ndir"),
         (b"  @ECHO on\ndir", b"  @ECHO on\r\ndir"),
-        (b"echo hello\n", b"echo hello\r\n"),
+        (b"echo hello\n", b"@echo off\r\necho hello\r\n"),
         (b"echoes.exe\n", b"@echo off\r\nechoes.exe\r\n"),
         (b"\xef\xbb\xbf@echo off\nver", b"@echo off\r\nver"),
         ("rem 你\n".encode(), b"@echo off\r\n@chcp 65001>nul\r\nrem \xe4\xbd\xa0\r\n"),

@@ -96,7 +96,9 @@ def test_the_upstart_scripts_can_be_read_by_a_shell() -> None:
 def test_the_windows_script_quotes_the_program() -> None:
     text = SYSTEMS["windows"].files(AWKWARD)[0].text
 
-    assert "-Execute '/opt/with space/$x/it''s' -Argument 'run --config \"/etc/a b.toml\"'" in text
+    assert (
+        "-Execute '/opt/with space/$x/it''s' -Argument 'run --config \"/etc/a b.toml\" --home \"/var/h ome\"'" in text
+    )
     assert text.count(f"-TaskName '{SERVICE_NAME}'") == 3
 
 

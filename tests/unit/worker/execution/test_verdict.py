@@ -6,7 +6,7 @@ from cloud_assistant.worker.execution.output import KeptOutput
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.record import ExitRecord, Step
 from cloud_assistant.worker.execution.supervisor.termination import Termination
-from cloud_assistant.worker.execution.supervisor.verdict import judge
+from cloud_assistant.worker.execution.verdict import judge
 
 
 def verdict(
@@ -36,7 +36,7 @@ def verdict(
         plan,
         ending=termination,
         pid=5,
-        main_status=status,
+        exit_code=status,
         left_running=left,
         started_ms=1,
         finished_ms=2,
@@ -56,20 +56,20 @@ def test_success() -> None:
 
 
 def test_an_exit_code() -> None:
-    record = verdict(3 << 8)
+    record = verdict(3)
     assert (record.exit_code, record.signal, record.error_code) == (3, None, "ExitCodeNonzero")
 
 
 @pytest.mark.parametrize(("number", "name"), [(9, "9 (SIGKILL)"), (40, "40")])
 def test_a_signal(number: int, name: str) -> None:
-    record = verdict(number)
+    record = verdict(-number)
     assert (record.exit_code, record.signal, record.error_code) == (None, number, "ExitCodeNonzero")
     assert record.error_info.endswith(name)
 
 
 def test_a_timeout_names_its_limit_and_its_survivors() -> None:
-    assert "2.5 s" in verdict(15, "timeout").error_info
-    assert "survivors" not in verdict(15, "timeout").error_info
+    assert "2.5 s" in verdict(-15, "timeout").error_info
+    assert "survivors" not in verdict(-15, "timeout").error_info
     assert "2 processes could not be ended" in verdict(None, "timeout", survivors=2).error_info
 
 
@@ -80,4 +80,4 @@ def test_a_script_that_was_stopped_keeps_its_own_exit_code() -> None:
 
 def test_leftovers_are_noted_when_the_script_ended_by_itself() -> None:
     assert verdict(0, left=2).notes == ["2 background processes of the script go on running"]
-    assert verdict(15, "stopped", survivors=1, left=1).notes == []
+    assert verdict(-15, "stopped", survivors=1, left=1).notes == []

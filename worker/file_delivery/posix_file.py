@@ -15,12 +15,12 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..broker_config.clock import now_ms
-from ..broker_config.error_codes import ErrorCode
-from ..broker_config.messages import FileOrder
-from ..broker_config.results import Outcome
-from ..broker_config.states import ExecutionState
-from .execution.not_started import NotStarted
+from ...broker_config.clock import now_ms
+from ...broker_config.error_codes import ErrorCode
+from ...broker_config.messages import FileOrder
+from ...broker_config.results import Outcome
+from ...broker_config.states import ExecutionState
+from ..execution.not_started import NotStarted
 
 _MODE = re.compile(r"[0-7]{3,4}")
 #: A folder made on the way to the target.

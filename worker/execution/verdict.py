@@ -1,30 +1,41 @@
 """Put what happened into the words of an exit record; pure."""
 
-import os
 import signal
+from typing import Literal, Protocol
 
-from ..output import KeptOutput
-from ..plan import Plan
-from ..record import ExitRecord
-from .termination import Termination
+from .output import KeptOutput
+from .plan import Plan
+from .record import ExitRecord, Step
 
 EXIT_CODE_NONZERO = "ExitCodeNonzero"
 EXECUTION_TIMEOUT = "ExecutionTimeout"
+
+EndReason = Literal["timeout", "stopped"]
+
+
+class Ending(Protocol):
+    """How a script was ended."""
+
+    reason: EndReason
+    survivors: int
+    steps: list[Step]
 
 
 def judge(
     plan: Plan,
     *,
-    ending: Termination | None,
+    ending: Ending | None,
     pid: int,
-    main_status: int | None,
+    exit_code: int | None,
     left_running: int,
     started_ms: int,
     finished_ms: int,
     output: KeptOutput,
 ) -> ExitRecord:
-    """Return the record of a script that ended by itself or was ended."""
-    code = None if main_status is None else os.waitstatus_to_exitcode(main_status)
+    """Return the record of a script that ended by itself or was ended.
+
+    ``exit_code`` is that of the main process, a negative number for the signal that killed it, None when unknown.
+    """
     record = ExitRecord(
         execution_id=plan.execution_id,
         reason=ending.reason if ending else "exited",
@@ -32,8 +43,8 @@ def judge(
         finished_ms=finished_ms,
         output=output,
         pid=pid,
-        exit_code=code if code is not None and code >= 0 else None,
-        signal=-code if code is not None and code < 0 else None,
+        exit_code=exit_code if exit_code is not None and exit_code >= 0 else None,
+        signal=-exit_code if exit_code is not None and exit_code < 0 else None,
         left_running=left_running,
         survivors=ending.survivors if ending else 0,
         steps=ending.steps if ending else [],

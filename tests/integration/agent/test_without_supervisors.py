@@ -1,0 +1,58 @@
+"""An agent on a system that cannot run supervisors: the same ledger and promises, but scripts end with it."""
+
+from pathlib import Path
+
+import pytest
+from integration.agent.gated_script import started
+from integration.agent.operator_side import Operator, side_effects
+
+from harness.eventually import eventually
+from harness.system import System
+
+#: What an agent finds on FreeBSD, macOS, and on Linux before 5.3.
+_OLD_SYSTEM = "import os\ndel os.pidfd_open\n"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of programs for which this system is such a one."""
+    folder = tmp_path / "old-system"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_OLD_SYSTEM, encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_scripts_run_and_are_stopped_with_all_they_started(
+    quick_system: System, operator: Operator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    quick_system.start_agent(environment=environment)
+    row = operator.wait(operator.invoke_one("echo out; echo err >&2; exit 3"))
+    assert (row.state, row.outcome.exit_code, row.outcome.output.data) == ("Failed", 3, b"out\nerr\n")
+
+    execution = started(operator, tmp_path, first="sleep 100 &")
+    operator.stop(execution)
+    row = operator.wait(execution)
+    assert (row.state, row.outcome.survivors) == ("Terminated", 0)
+
+
+@pytest.mark.parametrize("ends_by", ["kill", "request"])
+def test_a_script_ends_with_its_agent_and_the_next_one_tells_so(
+    quick_system: System, operator: Operator, tmp_path: Path, environment: dict[str, str], ends_by: str
+) -> None:
+    agent = quick_system.start_agent(environment=environment)
+    execution = started(operator, tmp_path, first="echo before")
+    eventually(lambda: list((agent.home / "spool").glob("*/output.bin")), 5, "its output is saved")
+
+    if ends_by == "kill":
+        agent.sigkill()
+    else:
+        agent.sigterm()
+        assert agent.wait(within_seconds=5) == 0
+    quick_system.start_agent(environment=environment)
+    row = operator.wait(execution)
+    (tmp_path / "go").touch()
+
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionInterrupted")
+    assert row.outcome.output.data == b"before\n"
+    assert side_effects(tmp_path / "effects") == ["start"]
+    assert eventually(lambda: not list((agent.home / "spool").iterdir()), 5, "the spool is empty")

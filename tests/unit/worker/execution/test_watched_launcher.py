@@ -1,0 +1,251 @@
+"""Scripts that threads of the agent watch: real processes in a session, as on systems without supervisors."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_assistant.worker.execution import posix_process
+from cloud_assistant.worker.execution.events import Ended, Event, Started
+from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.posix_process import SessionSystem
+from cloud_assistant.worker.execution.prepare import prepare
+from cloud_assistant.worker.execution.record import OUTPUT_FILE, ExitRecord, StartRecord, load_exit
+from cloud_assistant.worker.execution.running_script import RunningScript
+from cloud_assistant.worker.execution.script import Script
+from cloud_assistant.worker.execution.watched_launcher import WatchedLauncher
+from harness import proc
+from harness.eventually import eventually
+
+
+def script_of(content: str, **changes: Any) -> Script:
+    values: dict[str, Any] = {
+        "execution_id": "x-1",
+        "instance_id": "i-1",
+        "invoke_id": "t-1",
+        "command_id": "c-1",
+        "command_name": "n",
+        "script_type": "RunShellScript",
+        "content": content.encode(),
+        "working_directory": "/tmp",
+        **changes,
+    }
+    return Script(**values)
+
+
+def launch(folder: Path, content: str, **changes: Any) -> RunningScript:
+    return WatchedLauncher(SessionSystem()).launch(prepare(script_of(content, **changes), folder))
+
+
+def run(folder: Path, content: str, **changes: Any) -> tuple[list[Event], ExitRecord]:
+    events = list(launch(folder, content, **changes).events(timeout=20))
+    assert isinstance(events[-1], Ended)
+    return events, events[-1].record
+
+
+def alive(pid_file: Path) -> bool:
+    found = proc.process(int(pid_file.read_text(encoding="ascii")))
+    return found is not None and not found.is_zombie
+
+
+def test_a_script_runs_and_its_record_is_written(tmp_path: Path) -> None:
+    events, record = run(tmp_path / "x", "echo out; echo err >&2; exit 3")
+    assert isinstance(events[0], Started)
+    assert (record.reason, record.exit_code, record.error_code) == ("exited", 3, "ExitCodeNonzero")
+    assert (record.output.of_stream(1), record.output.of_stream(2)) == (b"out\n", b"err\n")
+    assert (record.left_running, record.notes) == (0, [])
+    on_disk = load_exit(str(tmp_path / "x"))
+    assert on_disk is not None
+    assert on_disk.exit_code == 3
+    assert not list((tmp_path / "x").glob("script*"))
+
+
+def test_a_script_that_was_killed_tells_the_signal(tmp_path: Path) -> None:
+    _, record = run(tmp_path / "x", "kill -9 $$")
+    assert (record.exit_code, record.signal) == (None, signal.SIGKILL)
+
+
+def test_output_is_shown_while_the_script_runs(tmp_path: Path) -> None:
+    running = launch(
+        tmp_path / "x", "echo now; while [ ! -e go ]; do sleep 0.02; done", working_directory=str(tmp_path)
+    )
+    seen: list[OutputChunk] = []
+    for event in running.events(timeout=20):
+        if isinstance(event, OutputChunk):
+            seen.append(event)
+            (tmp_path / "go").touch()
+    assert seen[0].frames == [(1, b"now\n")]
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    _, record = run(tmp_path / "x", 'echo "it is $CA_PARAM_S."', secrets={"S": "hunter2"})
+    assert record.output.merged() == b"it is ******.\n"
+
+
+def test_a_timeout_asks_and_then_kills_everything(tmp_path: Path) -> None:
+    content = f"trap '' TERM; setsid sleep 100 & echo $! > {tmp_path}/stray; sleep 100 & wait; wait"
+    _, record = run(tmp_path / "x", content, timeout_seconds=1, grace_seconds=0.3)
+    assert (record.reason, record.survivors, record.error_code) == ("timeout", 0, "ExecutionTimeout")
+    assert [step.what for step in record.steps] == ["timeout", "asked to end", "killed the group", "verified"]
+    assert record.steps[0].process_count == 3
+    assert not alive(tmp_path / "stray")
+
+
+def test_a_script_that_tidies_up_when_asked_is_not_killed(tmp_path: Path) -> None:
+    content = "trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    running = launch(tmp_path / "x", content, grace_seconds=20)
+    events = []
+    for event in running.events(timeout=20):
+        events.append(event)
+        if isinstance(event, OutputChunk):
+            running.stop()
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.record.reason, ended.record.survivors) == ("stopped", 0)
+    assert b"tidied\n" in ended.record.output.merged()
+    assert "killed the group" not in [step.what for step in ended.record.steps]
+
+
+def test_a_stop_ends_the_main_process_alone_when_asked_for(tmp_path: Path) -> None:
+    content = f"sleep 100 >/dev/null 2>&1 & echo $! > {tmp_path}/left; echo ready; sleep 100 >/dev/null 2>&1"
+    running = launch(tmp_path / "x", content, termination_mode="Process", grace_seconds=0.2)
+    events = []
+    for event in running.events(timeout=20):
+        events.append(event)
+        if isinstance(event, OutputChunk):
+            running.stop()
+    try:
+        ended = events[-1]
+        assert isinstance(ended, Ended)
+        assert (ended.record.reason, ended.record.left_running) == ("stopped", 2)
+        assert alive(tmp_path / "left")
+    finally:
+        os.killpg(events[0].pid, signal.SIGKILL)  # type: ignore[union-attr]  # Started comes first
+
+
+def test_what_holds_the_output_open_does_not_hold_the_result(tmp_path: Path) -> None:
+    _, record = run(tmp_path / "x", f"sleep 100 & echo $! > {tmp_path}/left; echo done")
+    try:
+        assert (record.exit_code, record.output.merged(), record.left_running) == (0, b"done\n", 1)
+        assert record.notes == ["1 background processes of the script go on running"]
+    finally:
+        os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+
+
+def test_a_system_that_lists_no_processes_still_gives_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posix_process, "_LIST_PROCESSES", (str(tmp_path / "no-ps"),))
+    running = launch(tmp_path / "x", f"sleep 100 & echo $! > {tmp_path}/child; echo ready; wait")
+    for event in running.events(timeout=20):
+        if isinstance(event, OutputChunk):
+            running.stop()
+    assert not alive(tmp_path / "child")
+    assert isinstance(event, Ended)
+    assert event.record.reason == "stopped"
+    assert any("does not say which processes are left" in note for note in event.record.notes)
+
+
+def test_a_script_of_an_agent_that_died_is_interrupted_with_its_output(tmp_path: Path) -> None:
+    """What the next agent finds: the claim, the script, and what was saved of its output."""
+    launcher = WatchedLauncher(SessionSystem())
+    launcher.start()
+    folder = tmp_path / "x"
+    assert launcher.adopt(tmp_path) is None
+    running = launch(folder, "echo before; sleep 100")
+    started = next(running.events(timeout=20))
+    assert isinstance(started, Started)
+    eventually((folder / OUTPUT_FILE).exists)
+    adopted = launcher.adopt(folder)
+    assert adopted is not None
+    adopted.stop()
+    [ended] = list(adopted.events())
+    assert isinstance(ended, Ended)
+    assert (ended.record.reason, ended.record.error_code) == ("supervisor_lost", "ExecutionInterrupted")
+    assert ended.record.output.merged() == b"before\n"
+    assert launcher.adopt(folder) is not None
+    assert not launcher.is_supervised(folder)
+    assert launcher.find_unclaimed("x-1", folder) is None
+    assert not list(folder.glob("script*"))
+    list(running.events(timeout=20))
+
+
+def test_an_execution_that_was_claimed_is_not_started_again(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "started.json").write_bytes(b"{}")
+    with pytest.raises(NotStarted, match="cannot prepare"):
+        launch(tmp_path / "x", "echo never")
+
+
+def test_a_program_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+    plan = prepare(script_of("echo"), tmp_path / "x")
+    plan.arguments[0] = str(tmp_path / "missing")
+    with pytest.raises(NotStarted, match="could not be started") as refused:
+        WatchedLauncher(SessionSystem()).launch(plan)
+    assert refused.value.error_code == "ExecutionException"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_another_user_can_read_its_script_and_nobody_elses(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    _, record = run(tmp_path / "x", 'id -un; cat "$0"; ls "$(dirname "$0")" 2>&1', username="nobody")
+    lines = record.output.merged().decode().splitlines()
+    assert lines[0] == "nobody"
+    assert 'cat "$0"' in lines[1]
+    assert "Permission denied" in lines[-1]
+
+
+def test_every_process_is_listed(tmp_path: Path) -> None:
+    """The list is that of ``ps``, which every system of the family has."""
+    with subprocess.Popen(["sleep", "100"], start_new_session=True) as sleeper:
+        assert posix_process.SessionGroup(sleeper.pid).process_count() == 1
+        sleeper.kill()
+    assert posix_process.SessionGroup(sleeper.pid).process_count() == 0
+
+
+def test_what_a_killed_agent_left_of_a_script_is_ended(tmp_path: Path) -> None:
+    """Nobody watches it any more, and a result that says it was interrupted must be true."""
+    launcher = WatchedLauncher(SessionSystem())
+    running = launch(tmp_path / "x", f"(sleep 100 & echo $! > {tmp_path}/child) & wait; sleep 100")
+    started = next(running.events(timeout=20))
+    assert isinstance(started, Started)
+    eventually((tmp_path / "child").exists)
+    adopted = WatchedLauncher(SessionSystem()).adopt(tmp_path / "x")
+    assert adopted is not None
+    [ended] = list(adopted.events())
+    assert isinstance(ended, Ended)
+    assert (ended.record.survivors, ended.record.notes) == (0, [])
+    assert not alive(tmp_path / "child")
+    launcher.close()
+    list(running.events(timeout=20))
+
+
+def test_a_stranger_with_the_number_of_an_old_script_is_left_alone(tmp_path: Path) -> None:
+    system = SessionSystem()
+    with subprocess.Popen(["sleep", "100"], start_new_session=True) as stranger:
+        started_at = system.started_at(stranger.pid)
+        for changes in ({"start_ticks": started_at - 5}, {"started_ms": 1}, {"pid": 0}):
+            given: dict[str, Any] = {"started_ms": time.time_ns() // 1_000_000, "pid": stranger.pid, **changes}
+            given.setdefault("start_ticks", started_at)
+            start = StartRecord(
+                execution_id="x", boot_id="", supervisor_pid=0, supervisor_start_ticks=0, cgroup="", **given
+            )
+            assert system.end_remains(start) == 0
+        assert stranger.poll() is None
+        stranger.kill()
+    assert system.started_at(stranger.pid) == 0
+
+
+def test_an_agent_that_ends_takes_its_scripts_along_and_reports_nothing(tmp_path: Path) -> None:
+    launcher = WatchedLauncher(SessionSystem())
+    script = script_of(f"sleep 100 & echo $! > {tmp_path}/child; wait")
+    running = launcher.launch(prepare(script, tmp_path / "x"))
+    eventually((tmp_path / "child").exists)
+    launcher.leave()
+    eventually(lambda: not alive(tmp_path / "child"))
+    assert [type(event) for event in running.events(timeout=0.5)] == [Started]
+    assert load_exit(str(tmp_path / "x")) is None

@@ -1,0 +1,74 @@
+"""What becomes of a script on Windows, up to the call that starts it."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_assistant.worker.execution import windows_process
+from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.execution.script import Script
+from cloud_assistant.worker.execution.windows_prepare import prepare_on_windows
+from cloud_assistant.worker.execution.windows_process import start_in_group
+
+
+def script_of(**changes: Any) -> Script:
+    values: dict[str, Any] = {
+        "execution_id": "x-1",
+        "instance_id": "i-1",
+        "invoke_id": "t-1",
+        "command_id": "c-1",
+        "command_name": "n",
+        "script_type": "RunBatScript",
+        "content": b"",
+        **changes,
+    }
+    return Script(**values)
+
+
+def test_what_cannot_run_on_windows_is_refused(tmp_path: Path) -> None:
+    for changes, code in (
+        ({"script_type": "RunShellScript"}, "CommandNotApplicable"),
+        ({"username": "ann"}, "ExecutionException"),
+        ({"working_directory": str(tmp_path / "no")}, "DirectoryNotExists"),
+        ({"launcher": '"open'}, "ExecutionException"),
+        ({"parameters": {"a": "\0"}}, "ExecutionException"),
+    ):
+        with pytest.raises(NotStarted) as refused:
+            prepare_on_windows(script_of(**changes), tmp_path / "x", {})
+        assert refused.value.error_code == code
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_plan_of_a_batch_file(tmp_path: Path) -> None:
+    inherited = {"SystemRoot": r"C:\Windows", "USERPROFILE": r"C:\Users\ann"}
+    plan = prepare_on_windows(script_of(content=b"ver\n"), tmp_path / "x", inherited)
+    assert plan.arguments[0] == r"C:\Windows\System32\cmd.exe"
+    assert plan.content == b"@echo off\r\nver\r\n"
+    assert plan.script_path.endswith("script.bat")
+    assert plan.working_directory == r"C:\Users\ann"
+    assert not (tmp_path / "x").exists(), "a dry run leaves nothing"
+
+
+def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+
+    class EmptyJob:
+        def take(self, handle: int) -> None:
+            raise AssertionError("there is no process")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr(windows_process, "WindowsGroup", EmptyJob)
+
+    def missing(*arguments: object, **options: object) -> None:
+        assert options["creationflags"] == 0x8000004
+        raise FileNotFoundError(2, "No such file")
+
+    monkeypatch.setattr(subprocess, "Popen", missing)
+    plan = prepare_on_windows(script_of(), tmp_path / "x", {"USERPROFILE": "/does/not/exist"})
+    with pytest.raises(NotStarted) as refused:
+        start_in_group(plan)
+    assert (refused.value.error_code, closed) == ("DirectoryNotExists", [True])

@@ -1,0 +1,167 @@
+"""Start a process of Linux, FreeBSD or macOS in a session of its own; for systems that cannot run supervisors.
+
+What leaves the session and its parents, as daemons do, is not found again: there is no control group here, and nobody
+who would inherit it.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .machine_clock import uptime_ms
+from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
+from .plan import Plan
+from .process_group import GroupedProcess
+from .record import StartRecord
+
+#: As POSIX has it, so that every system knows it.
+_LIST_PROCESSES = ("ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=")
+#: The same in a form that is the same everywhere, in the C locale.
+_TELL_START = ("ps", "-o", "lstart=", "-p")
+_LIST_ENVIRONMENT = {"PATH": "/bin:/usr/bin:/sbin:/usr/sbin", "LC_ALL": "C"}
+_LIST_SECONDS = 10.0
+#: A process that cannot be killed is reported as a survivor after this long.
+_GIVE_UP_SECONDS = 10.0
+
+
+class _Entry(NamedTuple):
+    pid: int
+    parent_pid: int
+    group_id: int
+
+
+class SessionGroup:
+    """The process group of a script's first process, and whatever descends from one of its members."""
+
+    def __init__(self, leader_pid: int) -> None:
+        self._leader_pid = leader_pid
+        #: Members of other groups, once seen: their parents may end before they do.
+        self._strays: set[int] = set()
+
+    def process_count(self) -> int:
+        """Return how many of its processes live.
+
+        Raises:
+            OSError: the system does not list its processes.
+        """
+        return len(self._members())
+
+    def ask_to_end(self) -> bool:
+        """Send SIGTERM to each."""
+        self._signal(signal.SIGTERM)
+        return True
+
+    def kill(self) -> None:
+        """Send SIGKILL to each."""
+        self._signal(signal.SIGKILL)
+
+    def release(self) -> None:
+        """Do nothing: what is left lives on."""
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Looked at first: who is killed leaves children that nobody can tell to be its own.
+        try:
+            members = self._members()
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader_pid, number)
+        for entry in members:
+            if entry.group_id != self._leader_pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(entry.pid, number)
+
+    def _members(self) -> list[_Entry]:
+        table = _living()
+        found = {one.pid for one in table if one.group_id == self._leader_pid or one.pid in self._strays}
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found.update(one.pid for one in table if one.parent_pid in found)
+        self._strays = {one.pid for one in table if one.pid in found and one.group_id != self._leader_pid}
+        return [one for one in table if one.pid in found]
+
+
+class SessionSystem:
+    """FreeBSD, macOS, and a Linux without what supervisors need."""
+
+    def start(self, plan: Plan) -> GroupedProcess:
+        """Start the plan's program in a session of its own.
+
+        Raises:
+            NotStarted: nothing runs.
+        """
+        return start_in_session(plan)
+
+    def started_at(self, pid: int) -> int:
+        """The second of the epoch in which a process started; 0 when it is gone."""
+        try:
+            told = _listed((*_TELL_START, str(pid))).decode("ascii").strip()
+            return int(time.mktime(time.strptime(told, "%a %b %d %H:%M:%S %Y")))
+        except (OSError, subprocess.SubprocessError, ValueError):
+            return 0
+
+    def end_remains(self, start: StartRecord) -> int:
+        """Kill what lives of a script whose agent was killed; return how many processes withstood that.
+
+        A group outlives its leader and keeps its number. A leader that started at another moment, or a machine that
+        has started since, gives the number to strangers.
+
+        Raises:
+            OSError, SubprocessError: the system does not list its processes.
+        """
+        is_older_than_boot = start.started_ms < time.time_ns() // 1_000_000 - uptime_ms()
+        if not start.pid or is_older_than_boot or self.started_at(start.pid) not in (0, start.start_ticks):
+            return 0
+        group, give_up_at = SessionGroup(start.pid), time.monotonic() + _GIVE_UP_SECONDS
+        while (count := group.process_count()) and time.monotonic() < give_up_at:
+            group.kill()
+        return count
+
+
+def start_in_session(plan: Plan) -> GroupedProcess:
+    """Start the plan's program in a session of its own.
+
+    Raises:
+        NotStarted: nothing runs.
+    """
+    user = plan.credentials
+    try:
+        process = subprocess.Popen(
+            plan.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=plan.working_directory,
+            env=plan.environment,
+            start_new_session=True,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=user.group_ids if user else None,
+            umask=0o022,
+        )
+    except OSError as exc:
+        code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
+        raise NotStarted(code, f"{plan.arguments[0]!r} could not be started: {exc}") from exc
+    return GroupedProcess(process, SessionGroup(process.pid))
+
+
+def _living() -> list[_Entry]:
+    entries = []
+    for line in _listed(_LIST_PROCESSES).splitlines():
+        pid, parent_pid, group_id, state = line.split(None, 3)
+        if not state.startswith(b"Z"):
+            entries.append(_Entry(int(pid), int(parent_pid), int(group_id)))
+    return entries
+
+
+def _listed(command: Sequence[str]) -> bytes:
+    done = subprocess.run(command, capture_output=True, check=True, timeout=_LIST_SECONDS, env=_LIST_ENVIRONMENT)
+    return done.stdout

@@ -1,0 +1,176 @@
+"""Run scripts on systems without supervisors: threads of the agent watch them, and a group holds what they start.
+
+A script does not outlive its agent here. The next agent finds the folder, and tells that the script was interrupted,
+with what it had written until a moment before.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+from weakref import WeakSet
+
+from .events import Ended, Event
+from .not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
+from .output import KeptOutput
+from .plan import Plan
+from .process_group import ProcessSystem
+from .record import (
+    EXIT_FILE,
+    OUTPUT_FILE,
+    STARTED_FILE,
+    ExitRecord,
+    StartRecord,
+    load_exit,
+    load_output,
+    load_start,
+    replace_file,
+)
+from .running_script import RunningScript
+from .script_file import SCRIPT_MODE
+from .watched_script import WatchedScript
+
+
+class WatchedLauncher:
+    """Starts scripts in the system's own way and has threads watch them."""
+
+    def __init__(self, system: ProcessSystem) -> None:
+        self._system = system
+        self._running: WeakSet[WatchedScript] = WeakSet()
+
+    def start(self) -> None:
+        """Do nothing: there is nothing to start before a script."""
+
+    def launch(self, plan: Plan) -> RunningScript:
+        """Claim the folder, write the script, wait until the journal is on disk, and start.
+
+        Raises:
+            NotStarted: it does not run and never will.
+        """
+        start = StartRecord(
+            execution_id=plan.execution_id,
+            boot_id="",
+            supervisor_pid=0,
+            supervisor_start_ticks=0,
+            cgroup="",
+            started_ms=_now_ms(),
+        )
+        try:
+            _claim(plan, start)
+            _write_script(plan)
+            if plan.journal_fd is not None:
+                os.fsync(plan.journal_fd)
+        except OSError as exc:
+            raise NotStarted(
+                EXECUTION_EXCEPTION, f"cannot prepare {plan.folder}: {exc.strerror}; check the disk of the agent's home"
+            ) from exc
+        finally:
+            plan.close()
+        started = self._system.start(plan)
+        start.pid, start.start_ticks = started.process.pid, self._system.started_at(started.process.pid)
+        # Without it the next agent could not tell what is left of a script, and says so.
+        with contextlib.suppress(OSError):
+            replace_file(f"{plan.folder}/{STARTED_FILE}", start.to_bytes())
+        running = WatchedScript(plan, started, start.started_ms)
+        self._running.add(running)
+        return running
+
+    def adopt(self, folder: Path) -> RunningScript | None:
+        """Return the execution of an earlier agent, which ended with it at the latest; None when it never started."""
+        record = load_exit(str(folder))
+        if record is None:
+            start = load_start(str(folder))
+            if start is None:
+                return None
+            record = self._interrupted(folder, start)
+            replace_file(str(folder / EXIT_FILE), record.to_bytes())
+        return EndedScript(record)
+
+    def _interrupted(self, folder: Path, start: StartRecord) -> ExitRecord:
+        """End what is left of a script whose agent is gone, and return its record."""
+        notes, survivors = [], 0
+        try:
+            survivors = self._system.end_remains(start)
+        except (OSError, subprocess.SubprocessError) as exc:
+            notes.append(f"this system does not say what is left of the script, which may still run: {exc}")
+        if survivors:
+            notes.append(f"{survivors} processes of the script could not be ended")
+        record = ExitRecord(
+            execution_id=start.execution_id,
+            reason="supervisor_lost",
+            started_ms=start.started_ms,
+            finished_ms=max(start.started_ms, _now_ms()),
+            pid=start.pid,
+            error_code=EXECUTION_INTERRUPTED,
+            error_info="the agent or the machine ended while the script ran, and the script with it;"
+            " its output is that of at most a second before",
+            survivors=survivors,
+            notes=notes,
+            output=load_output(str(folder)) or KeptOutput(0),
+        )
+        for path in (folder / OUTPUT_FILE, *folder.glob("script.*")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return record
+
+    def find_unclaimed(self, execution_id: str, folder: Path) -> RunningScript | None:
+        """Find nothing: no script outlives its agent, and this one knows its own."""
+        return None
+
+    def is_supervised(self, folder: Path) -> bool:
+        """Tell that nobody does: whoever watches a script here is this process, which knows it."""
+        return False
+
+    def leave(self) -> None:
+        """End the scripts that run; the next agent tells that they were interrupted."""
+        for running in list(self._running):
+            running.abandon()
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+
+class EndedScript(RunningScript):
+    """An execution that is over."""
+
+    def __init__(self, record: ExitRecord) -> None:
+        super().__init__(record.execution_id)
+        self._record = record
+
+    def stop(self) -> None:
+        """Do nothing: it has ended."""
+
+    def fileno(self) -> int:
+        """Return -1: there is nothing to wait for."""
+        return -1
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+    def _next_event(self, timeout: float | None) -> Event | None:
+        return Ended(self._record)
+
+
+def _claim(plan: Plan, start: StartRecord) -> None:
+    folder = Path(plan.folder)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if plan.credentials:
+        # Its user reaches the script, by its name, and lists nothing.
+        folder.chmod(0o711)
+    with (folder / STARTED_FILE).open("xb") as file:
+        file.write(start.to_bytes())
+
+
+def _write_script(plan: Plan) -> None:
+    path = Path(plan.script_path)
+    with path.open("xb") as file:
+        if os.name == "posix":
+            path.chmod(SCRIPT_MODE)
+        file.write(plan.content)
+        if plan.credentials:
+            os.chown(path, plan.credentials.uid, plan.credentials.gid)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

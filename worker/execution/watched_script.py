@@ -1,0 +1,248 @@
+"""One script that threads of the agent watch: one for each of its streams, one for its end, one for all decisions."""
+
+import contextlib
+import os
+import queue
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from .events import Ended, Event, Started
+from .frame_log import STDERR, STDOUT
+from .masking import Mask
+from .output import KeptOutput
+from .plan import Plan
+from .process_group import GroupedProcess
+from .record import EXIT_FILE, OUTPUT_FILE, Step, replace_file
+from .running_script import RunningScript
+from .verdict import EndReason, judge
+
+_READ_BYTES = 64 * 1024
+#: Live output comes at most so often, so much at a time.
+_LIVE_SECONDS = 0.1
+_LIVE_BYTES = 8 * 1024
+#: What is kept of the output goes to disk so often, for the case that this agent is killed.
+_SAVE_SECONDS = 0.5
+#: Between two looks whether a group that is ending has ended.
+_LOOK_SECONDS = 0.02
+#: A process that cannot be killed is reported as a survivor after this long.
+_GIVE_UP_SECONDS = 10.0
+#: With its output closed a process is about to end; one that is so for longer goes on.
+_ENDING_SECONDS = 0.1
+
+
+class ForcedEnd:
+    """How a script was ended, with the evidence."""
+
+    def __init__(self, reason: EndReason) -> None:
+        self.reason = reason
+        self.survivors = 0
+        self.steps: list[Step] = []
+
+
+class WatchedScript(RunningScript):
+    """One script in its group."""
+
+    def __init__(self, plan: Plan, started: GroupedProcess, started_ms: int) -> None:
+        super().__init__(plan.execution_id)
+        self._plan = plan
+        self._process, self._group = started
+        self._started_ms = started_ms
+        self._begun_at = time.monotonic()
+        self._main_ended_ms = 0
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._events.put(Started(self._process.pid))
+        self._kept = KeptOutput(plan.output_limit_bytes)
+        self._kept_lock = threading.Lock()
+        #: Nothing is kept any more of what a process that was left behind writes.
+        self._is_complete = False
+        self._shown_bytes = self._saved_bytes = 0
+        self._stop_asked = self._is_abandoned = False
+        #: Set when the main process has ended or a stop was asked for.
+        self._changed = threading.Event()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, pipe), name="script-output", daemon=True)
+            for stream, pipe in ((STDOUT, self._process.stdout), (STDERR, self._process.stderr))
+        ]
+        for thread in self._readers:
+            thread.start()
+        for work in (self._wait_for_main, self._watch):
+            threading.Thread(target=work, name="script", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the script."""
+        self._stop_asked = True
+        self._changed.set()
+
+    def fileno(self) -> int:
+        """Return -1: there is nothing to wait on but the events themselves."""
+        return -1
+
+    def abandon(self) -> None:
+        """End the script without a result: its agent ends, and the next one tells that."""
+        self._is_abandoned = True
+        self._kill()
+
+    def close(self) -> None:
+        """Let go of the script; it ends with this process at the latest."""
+
+    def _next_event(self, timeout: float | None) -> Event | None:
+        try:
+            return self._events.get(timeout=timeout) if timeout != 0 else self._events.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _read(self, stream: int, pipe: IO[bytes]) -> None:
+        mask = Mask(self._plan.masked) if self._plan.masked else None
+        with pipe:
+            while data := pipe.read(_READ_BYTES):
+                self._keep(stream, mask.feed(data) if mask else data)
+            if mask:
+                self._keep(stream, mask.finish())
+
+    def _keep(self, stream: int, data: bytes) -> None:
+        with self._kept_lock:
+            if not self._is_complete:
+                self._kept.feed(stream, data)
+
+    def _wait_for_main(self) -> None:
+        self._process.wait()
+        self._main_ended_ms = _now_ms()
+        self._changed.set()
+
+    def _watch(self) -> None:
+        ending = self._wait_for_reason_to_end()
+        if ending is not None:
+            self._end(ending)
+        drained_at = time.monotonic() + self._plan.drain_seconds
+        for reader in self._readers:
+            reader.join(max(0.0, drained_at - time.monotonic()))
+        if not self._is_abandoned:
+            self._finish(ending)
+
+    def _wait_for_reason_to_end(self) -> ForcedEnd | None:
+        """Wait until the main process has ended, or has to; show and save its output meanwhile."""
+        timeout_at = self._begun_at + (self._plan.timeout_seconds or float("inf"))
+        save_at = self._begun_at + _SAVE_SECONDS
+        while not self._main_ended_ms:
+            now = time.monotonic()
+            if self._stop_asked:
+                return ForcedEnd("stopped")
+            if now >= timeout_at:
+                return ForcedEnd("timeout")
+            self._show_newest()
+            if now >= save_at:
+                save_at = now + _SAVE_SECONDS
+                self._save_output()
+            self._changed.wait(min(_LIVE_SECONDS, timeout_at - now))
+        return None
+
+    def _show_newest(self) -> None:
+        with self._kept_lock:
+            chunk = self._kept.newest_after(self._shown_bytes, _LIVE_BYTES)
+        if chunk.frames:
+            self._shown_bytes = chunk.end_bytes
+            self._events.put(chunk)
+
+    def _save_output(self) -> None:
+        with self._kept_lock:
+            total_bytes = self._kept.total_bytes
+            data = self._kept.to_bytes() if total_bytes > self._saved_bytes else b""
+        if data:
+            # Only for the case that this agent is killed; a full disk must not end the watching.
+            with contextlib.suppress(OSError):
+                replace_file(f"{self._plan.folder}/{OUTPUT_FILE}", data)
+                self._saved_bytes = total_bytes
+
+    def _end(self, ending: ForcedEnd) -> None:
+        """Ask where that can be done, then kill: the whole group, or the main process alone."""
+        self._note(ending, "timeout" if ending.reason == "timeout" else "stop requested")
+        if self._ask_to_end():
+            self._note(ending, "asked to end")
+            self._wait_for_end(self._plan.grace_seconds)
+        if not self._has_ended():
+            self._note(ending, f"killed the {'group' if self._plan.kills_tree else 'main process'}")
+        give_up_at = time.monotonic() + _GIVE_UP_SECONDS
+        while not self._has_ended() and time.monotonic() < give_up_at:
+            self._kill()
+            self._wait_for_end(_LOOK_SECONDS)
+        ending.survivors = self._process_count()
+        self._note(ending, "verified")
+
+    def _kill(self) -> None:
+        try:
+            if self._plan.kills_tree:
+                self._group.kill()
+        except (OSError, subprocess.SubprocessError) as exc:
+            self._plan.notes.append(f"the processes of the script could not be killed together: {exc}")
+        self._process.kill()
+
+    def _ask_to_end(self) -> bool:
+        """Ask politely, where that can be done; false where only a kill is left."""
+        if not self._plan.kills_tree:
+            if os.name == "posix":
+                self._process.terminate()
+            return os.name == "posix"
+        try:
+            return self._group.ask_to_end()
+        except (OSError, subprocess.SubprocessError):
+            return False  # it is about to be killed, which says what is wrong
+
+    def _has_ended(self) -> bool:
+        if self._plan.kills_tree:
+            return self._process_count() == 0 and self._process.poll() is not None
+        return self._process.poll() is not None
+
+    def _wait_for_end(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._has_ended() and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+
+    def _note(self, ending: ForcedEnd, what: str) -> None:
+        ending.steps.append(Step(what, _now_ms(), self._process_count()))
+
+    def _process_count(self) -> int:
+        """How many processes of the script live; what cannot be counted counts as none, with a note in the result."""
+        try:
+            return self._group.process_count()
+        except (OSError, subprocess.SubprocessError) as exc:
+            note = f"this system does not say which processes are left: {exc}"
+            if note not in self._plan.notes:
+                self._plan.notes.append(note)
+            return 0
+
+    def _finish(self, ending: ForcedEnd | None) -> None:
+        if ending is None and not any(reader.is_alive() for reader in self._readers):
+            until = time.monotonic() + _ENDING_SECONDS
+            while self._process_count() and time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS)
+        left_running = self._process_count()
+        self._group.release()
+        self._group.close()
+        with self._kept_lock:
+            self._is_complete = True
+            self._kept.finish()
+        record = judge(
+            self._plan,
+            ending=ending,
+            pid=self._process.pid,
+            exit_code=None if ending else self._process.returncode,
+            left_running=left_running,
+            started_ms=self._started_ms,
+            finished_ms=_now_ms() if ending else self._main_ended_ms,
+            output=self._kept,
+        )
+        if not self._plan.keep_script:
+            with contextlib.suppress(OSError):
+                Path(self._plan.script_path).unlink()
+        try:
+            replace_file(f"{self._plan.folder}/{EXIT_FILE}", record.to_bytes())
+        except OSError as exc:
+            record.notes.append(f"the result could not be written to {self._plan.folder}: {exc}")
+        self._events.put(Ended(record))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
