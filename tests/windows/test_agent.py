@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from integration.agent.operator_side import Execution, Operator
 from windows.conftest import INSTANCE, as_windows
+from windows.windows_python import BUILD
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.records import ScriptType
@@ -104,6 +105,16 @@ def test_the_doctor_finds_nothing_that_fails(start_agent: Callable[[], Agent], v
     assert re.search(r"^ok +rights", told, re.MULTILINE), told
     assert "fail " not in told.replace("fail  key", ""), told
     assert "a script ends with its agent" in told
+
+
+def test_the_service_is_a_script_where_only_administrators_write(verb: Callable[..., str]) -> None:
+    """PowerShell does nothing here, so what counts is where it would find the script, and what is in it."""
+    told = verb("install", "--no-start")
+    [path] = re.findall(r"wrote (\S+)", told)
+    assert path == r"C:\ProgramData\CloudAssistant\cloud-assistant-agent-install.ps1"
+    assert f"& '{path}'" in told
+    text = (BUILD / "prefix" / "drive_c" / path[3:].replace("\\", "/")).read_text(encoding="utf-8")
+    assert "Register-ScheduledTask" in text
 
 
 def test_a_second_agent_of_one_home_is_refused(start_agent: Callable[[], Agent], verb: Callable[..., str]) -> None:

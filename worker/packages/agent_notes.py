@@ -1,6 +1,5 @@
 """What a running agent leaves for its own program when a script calls that: a script knows none of its settings."""
 
-import sys
 from pathlib import Path
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
 from ...broker_config.private_file import write_private_file
 from ...broker_config.settings_table import Settings
+from ..service.plan import started_file
 from ..upgrade.installation import Installation
 
 _FILE = "agent-notes.json"
@@ -48,7 +48,7 @@ def read_notes(home: Path) -> AgentNotes | None:
 def script_variables(settings: Settings, version: str) -> dict[str, str]:
     """What every script is told about the agent: its program and its home."""
     installation = Installation(Path(settings.agent.install_folder))
-    program = Path(sys.argv[0]).absolute()
+    program = started_file()
     if installation.current() == version and installation.program(version).is_file():
         # Through the link: right also for a script that goes on after an upgrade.
         program = installation.folder / "current" / "bin" / "assist-agent"

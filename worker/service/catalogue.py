@@ -83,7 +83,7 @@ SYSTEMS: dict[str, ServiceSystem] = {
             name="windows",
             files=lambda plan: [ServiceFile(windows.SCRIPT_FILE, windows.install_script(plan))],
             is_present=lambda _: sys.platform == "win32",
-            enable=(_powershell(f"& '/{windows.SCRIPT_FILE}'"),),
+            enable=(_powershell(f"& '{windows.SCRIPT_FILE}'"),),
             disable=(("schtasks.exe", "/Delete", "/F", "/TN", SERVICE_NAME),),
             start=("schtasks.exe", "/Run", "/TN", SERVICE_NAME),
             stop=("schtasks.exe", "/End", "/TN", SERVICE_NAME),

@@ -1,5 +1,6 @@
 """What a service of the agent runs, and with which files; the same for every service manager."""
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -70,12 +71,19 @@ def template(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
+def started_file() -> Path:
+    """The file from which this program was started; on Windows its launcher leaves the ending of the name out."""
+    started = Path(sys.argv[0]).absolute()
+    with_ending = started.with_name(f"{started.name}.exe")
+    return with_ending if os.name == "nt" and with_ending.exists() else started
+
+
 def own_program() -> str:
     """Where this program is, as a service should call it.
 
     In an installed bundle that is the ``current`` link, which updates move; else the file that was started.
     """
-    started = Path(sys.argv[0]).resolve()
+    started = started_file().resolve()
     launcher = started.parent.parent / "bin" / "assist-agent"
     if started.name == "assist_agent.py" and launcher.exists():
         versions = launcher.parent.parent.parent

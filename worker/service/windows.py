@@ -4,10 +4,15 @@ A service in the narrow sense must speak the protocol of the service control man
 not. The task scheduler runs ordinary programs as the system, before anybody signs in, and starts them again.
 """
 
+import ntpath
+import os
+
 from ...broker_config.system_folders import STATE_FOLDER
 from .plan import DESCRIPTION, SERVICE_NAME, ServicePlan
 
-SCRIPT_FILE = f"{SERVICE_NAME}-install.ps1"
+_SCRIPT_NAME = f"{SERVICE_NAME}-install.ps1"
+#: Where nobody but administrators writes; elsewhere it is only printed.
+SCRIPT_FILE = ntpath.join(STATE_FOLDER, _SCRIPT_NAME) if os.name == "nt" else _SCRIPT_NAME
 
 
 def install_script(plan: ServicePlan) -> str:
