@@ -72,7 +72,14 @@ class WatchedLauncher:
         # Without it the next agent could not tell what is left of a script, and says so.
         with contextlib.suppress(OSError):
             replace_file(f"{plan.folder}/{STARTED_FILE}", start.to_bytes())
-        running = WatchedScript(plan, started, start.started_ms)
+        try:
+            running = WatchedScript(plan, started, start.started_ms)
+        except RuntimeError as exc:
+            started.group.kill()
+            started.process.wait()
+            raise NotStarted(
+                EXECUTION_INTERRUPTED, f"the script was ended, for no thread could be started to watch it ({exc})"
+            ) from exc
         self._running.add(running)
         return running
 

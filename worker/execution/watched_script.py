@@ -81,9 +81,13 @@ class WatchedScript(RunningScript):
         return -1
 
     def abandon(self) -> None:
-        """End the script without a result: its agent ends, and the next one tells that."""
-        self._is_abandoned = True
-        self._kill()
+        """End the script without a result: its agent ends, and the next one tells that.
+
+        One that has ended already keeps its result, and what it left in the background goes on.
+        """
+        if not self._main_ended_ms:
+            self._is_abandoned = True
+            self._kill()
 
     def close(self) -> None:
         """Let go of the script; it ends with this process at the latest."""

@@ -99,8 +99,9 @@ class WindowsGroup:
         return False
 
     def kill(self, exit_code: int = 1) -> None:
-        """End every process of the job at once."""
-        call("kernel32", "TerminateJobObject", self._open_handle(), exit_code)
+        """End every process of the job at once; one that was given up has none."""
+        if self._handle is not None:
+            call("kernel32", "TerminateJobObject", self._open_handle(), exit_code)
 
     def release(self) -> None:
         """Let what is left in the job outlive it."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,29 @@ def test_an_agent_that_ends_takes_its_scripts_along_and_reports_nothing(tmp_path
     eventually(lambda: not alive(tmp_path / "child"))
     assert [type(event) for event in running.events(timeout=0.5)] == [Started]
     assert load_exit(str(tmp_path / "x")) is None
+
+
+def test_what_a_script_left_in_the_background_outlives_its_agent(tmp_path: Path) -> None:
+    launcher = WatchedLauncher(SessionSystem())
+    content = f"sleep 100 >/dev/null 2>&1 & echo $! > {tmp_path}/left"
+    running = launcher.launch(prepare(script_of(content), tmp_path / "x"))
+    try:
+        [*_, ended] = running.events(timeout=20)
+        launcher.leave()
+        assert isinstance(ended, Ended)
+        assert (ended.record.left_running, alive(tmp_path / "left")) == (1, True)
+    finally:
+        os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+
+
+def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    plan = prepare(script_of(f"echo $$ > {tmp_path}/pid; sleep 100"), tmp_path / "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NotStarted, match="no thread") as refused:
+            WatchedLauncher(SessionSystem()).launch(plan)
+    assert refused.value.error_code == "ExecutionInterrupted"
+    assert not (tmp_path / "pid").exists() or not alive(tmp_path / "pid")

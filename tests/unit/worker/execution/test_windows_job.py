@@ -72,7 +72,7 @@ def test_a_job_is_closed_once(windows: FakeWindows) -> None:
     group.close()
     assert [name for _, name, *_ in windows.calls].count("CloseHandle") == 1
     with pytest.raises(ValueError, match="closed"):
-        group.kill()
+        group.process_count()
 
 
 def test_the_structures_have_the_sizes_that_64_bit_windows_documents() -> None:
