@@ -48,8 +48,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     ) -> Answer:
         if policies and not frequency:
             raise click.UsageError("the options of a schedule need --frequency", click.get_current_context())
-        if frequency and options.schedule.repeat_mode == RepeatMode.DRY_RUN:
-            raise click.UsageError("--dry-run checks now: it does not go with --frequency", click.get_current_context())
+        _refuse_contradiction(frequency, repeat_mode, is_dry_run=options.schedule.repeat_mode == RepeatMode.DRY_RUN)
         if frequency or repeat_mode:
             schedule = schedule_of(call, frequency, policies)
             schedule = msgspec.structs.replace(schedule, repeat_mode=mode_of(repeat_mode or "", frequency))
@@ -57,6 +56,19 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         return function(call, *arguments, options=options, **rest)
 
     return collect
+
+
+def _refuse_contradiction(frequency: str, repeat_mode: str | None, *, is_dry_run: bool) -> None:
+    """Refuse what would run otherwise than one of the options says; most of all a dry run that runs."""
+    other_mode = f"--repeat-mode {repeat_mode}"
+    if is_dry_run and (frequency or repeat_mode not in (None, RepeatMode.DRY_RUN)):
+        other = "--frequency" if frequency else other_mode
+        raise click.UsageError(f"--dry-run checks now: it does not go with {other}", click.get_current_context())
+    if frequency and repeat_mode not in (None, RepeatMode.PERIOD):
+        raise click.UsageError(
+            f"{other_mode} does not go with --frequency, which means Period; leave one of them out",
+            click.get_current_context(),
+        )
 
 
 def not_blank(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:

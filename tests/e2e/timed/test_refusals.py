@@ -17,6 +17,8 @@ from harness.system import System
         (["--frequency", "0 0 * * * *", "--end-time", "2020-01-01"], "InvalidParameter.EndTime"),
         (["--repeat-mode", "Period"], "MissingParam.Frequency"),
         (["--overlap", "queue"], "--frequency"),
+        (["--repeat-mode", "EveryReboot", "--frequency", "0 0 * * * *"], "--repeat-mode EveryReboot"),
+        (["--repeat-mode", "Once", "--frequency", "0 0 * * * *"], "--repeat-mode Once"),
     ],
 )
 def test_a_bad_schedule_is_refused_in_one_line(system: System, options: list[str], told: str) -> None:
@@ -25,6 +27,23 @@ def test_a_bad_schedule_is_refused_in_one_line(system: System, options: list[str
     assert outcome.exit_code == 2
     assert told in outcome.stderr
     assert system.assist("timed", "list", "--output", "json").json == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--dry-run", "--frequency", "0 0 * * * *"],
+        ["--dry-run", "--repeat-mode", "Once"],
+        ["--dry-run", "--repeat-mode", "EveryReboot"],
+        ["--repeat-mode", "DryRun", "--frequency", "0 0 * * * *"],
+    ],
+)
+def test_a_dry_run_that_would_run_is_refused(system: System, options: list[str]) -> None:
+    system.assist("instance", "add", "i-one").must_succeed()
+    outcome = system.assist("run", "true", "--all", *options)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "does not go with" in outcome.stderr
+    assert system.assist("invocation", "list", "--output", "json").json == []
 
 
 @pytest.mark.parametrize("frequency", ["", "  "])
