@@ -17,6 +17,8 @@ Answer = TypeVar("Answer")
 
 #: The most that --limit takes.
 LIMIT_COUNT = 1000
+#: What --grace 0 asks for: in a request 0 stands for the agent's own grace.
+_NO_GRACE_SECONDS = 0.001
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         metavar="MODE",
         help="What a stop or a timeout ends: ProcessTree or Process.  [default: ProcessTree]",
     )
-    @click.option("--grace", type=Duration(), help="Time between TERM and KILL.  [default: the agent's]")
+    @click.option("--grace", type=Duration(), help="Time between TERM and KILL; 0: none.  [default: the agent's]")
     @click.option(
         "--deliver-within",
         type=Duration(),
@@ -96,7 +98,7 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
             username=user,
             launcher=launcher,
             termination_mode=termination_mode or "",
-            grace_seconds=grace or 0.0,
+            grace_seconds=0.0 if grace is None else max(grace, _NO_GRACE_SECONDS),
             deliver_within_seconds=whole_seconds(deliver_within, "--deliver-within"),
             schedule=Schedule(repeat_mode=RepeatMode.DRY_RUN if dry_run else RepeatMode.ONCE),
         )

@@ -3,6 +3,8 @@
 import base64
 import json
 import time
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from e2e.cli.conftest import Fleet, waiting_for
@@ -135,6 +137,23 @@ def test_a_dry_run_starts_nothing(fleet: Fleet) -> None:
     fleet.assist("run", f"touch {marker}", "--instance", "i-web1", "--dry-run").must_succeed()
     assert not marker.exists()
     assert fleet.assist("run", "true", "--instance", "i-web1", "--dry-run", "--workdir", "/nowhere").exit_code == 1
+
+
+def test_no_grace_is_none_and_not_that_of_the_agent(fleet: Fleet) -> None:
+    deaf = f"trap '' TERM; echo deaf; {waiting_for(fleet.gate('never'))}"
+    invoke_id = fleet.start(deaf, "--instance", "i-web1", "--grace", "0")
+
+    def results(*options: str) -> Any:
+        return fleet.assist("invocation", "results", invoke_id, *options, "--output", "json").json
+
+    with fleet.system.assist_running("invocation", "follow", invoke_id) as follower:
+        follower.wait_for_line("^deaf$", within_seconds=10)
+        fleet.assist("invocation", "stop", invoke_id).must_succeed()
+        row = results("--wait", "20")["InvocationResults"][0]
+    assert (row["InvocationStatus"], row["Signal"], row["Survivors"]) == ("Terminated", 9, 0)
+    ended, stopped = (datetime.fromisoformat(row[name]) for name in ("FinishedTime", "StopTime"))
+    # The agent's own grace is 5 s.
+    assert ended - stopped < timedelta(seconds=4)
 
 
 def test_a_kept_command_is_in_the_library_and_others_are_not(fleet: Fleet) -> None:
