@@ -1,4 +1,4 @@
-"""What may be typed for a time and for a tag."""
+"""What may be typed for a time, for a tag, and for a text that must not be empty."""
 
 import re
 from typing import Any
@@ -60,3 +60,13 @@ def mapping(
             raise click.BadParameter(f"{key!r} is given twice", ctx, parameter)
         gathered[key] = text
     return gathered
+
+
+def not_blank(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
+    """Refuse an empty text, as an unset variable leaves it; for use as an option's callback.
+
+    Taken for "not given" it would run now what should run later, as root what should run as somebody, or twice.
+    """
+    if given is not None and not given.strip():
+        raise click.BadParameter("it is empty; for the default leave the option out")
+    return given or ""

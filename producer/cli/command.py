@@ -9,13 +9,20 @@ from ...broker_config.errors import NotFound
 from ..command_library import CommandFilter, StoredCommand
 from ..paging import PageRequest
 from .answers import command_object
-from .argument_types import Duration, Pair, mapping
+from .argument_types import Duration, Pair, mapping, not_blank
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .command_named import command_id_of
 from .command_signing import sign
 from .page_printing import print_page
-from .request_options import SCRIPT_TYPES, script_type_option, tag_filter_option, takes_page, whole_seconds
+from .request_options import (
+    SCRIPT_TYPES,
+    client_token_option,
+    script_type_option,
+    tag_filter_option,
+    takes_page,
+    whole_seconds,
+)
 from .result_text import text_lines
 from .script_source import takes_script
 from .tables import properties
@@ -39,9 +46,9 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--description", default="", help="What it is for.")
 @click.option("--timeout", type=Duration(), default=60, help="Time for the script, from 10 s on.", show_default=True)
-@click.option("--workdir", default="", metavar="FOLDER", help="Where it runs.")
-@click.option("--user", default="", metavar="NAME", help="Whom it runs as.")
-@click.option("--launcher", default="", metavar="TEXT", help="Command line that starts the script.")
+@click.option("--workdir", callback=not_blank, metavar="FOLDER", help="Where it runs.")
+@click.option("--user", callback=not_blank, metavar="NAME", help="Whom it runs as.")
+@click.option("--launcher", callback=not_blank, metavar="TEXT", help="Command line that starts the script.")
 @click.option(
     "--parameter",
     "parameters",
@@ -58,7 +65,7 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
 )
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the text by the parameters of a run.")
 @click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
-@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+@client_token_option
 def create(
     call: Call,
     *,

@@ -10,7 +10,7 @@ from .assist_command import assist_command
 from .call import Call
 from .command_named import command_id_of
 from .dispatched import after_dispatch
-from .request_options import Waiting, takes_run_options, takes_targets, takes_waiting
+from .request_options import Waiting, client_token_option, takes_run_options, takes_targets, takes_waiting
 from .schedule_options import schedule_options
 from .secret_values import takes_secret_values
 
@@ -31,7 +31,7 @@ def _examples(verb: str) -> tuple[str, ...]:
 @takes_run_options
 @takes_secret_values
 @schedule_options
-@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+@client_token_option
 @takes_waiting(default=True)
 def _invoke(
     call: Call,

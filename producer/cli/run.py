@@ -9,7 +9,15 @@ from ..targets import Targets
 from .assist_command import assist_command
 from .call import Call
 from .dispatched import after_dispatch
-from .request_options import SCRIPT_TYPES, Waiting, script_type_option, takes_run_options, takes_targets, takes_waiting
+from .request_options import (
+    SCRIPT_TYPES,
+    Waiting,
+    client_token_option,
+    script_type_option,
+    takes_run_options,
+    takes_targets,
+    takes_waiting,
+)
 from .schedule_options import schedule_options
 from .script_source import takes_script
 from .secret_values import takes_secret_values
@@ -35,7 +43,7 @@ _EXAMPLES = (
 @schedule_options
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")
 @click.option("--keep-command", is_flag=True, help="Store the script as a command as well.")
-@click.option("--client-token", default="", metavar="TEXT", help="Given again with this, the request is done once.")
+@client_token_option
 @takes_waiting(default=True)
 def run(
     call: Call,

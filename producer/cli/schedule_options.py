@@ -11,7 +11,7 @@ from ...broker_config.records import RepeatMode, Schedule
 from ..invoking import RunOptions
 from ..timed_modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES
 from ..timed_modes import repeat_mode as mode_of
-from .argument_types import Duration
+from .argument_types import Duration, not_blank
 from .call import Call
 
 Answer = TypeVar("Answer")
@@ -71,13 +71,6 @@ def _refuse_contradiction(frequency: str, repeat_mode: str | None, *, is_dry_run
         )
 
 
-def not_blank(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
-    """Refuse an empty frequency, as an unset variable leaves it: what should run later must not run now."""
-    if given is not None and not given.strip():
-        raise click.BadParameter("it is empty; without a schedule leave the option out")
-    return given or ""
-
-
 def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add the policies of a schedule; the command gets those that were given as ``policies``, by stored field."""
 
@@ -117,10 +110,16 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     Only the end time is there as text, as ``end_time``: which moment it is depends on the frequency too.
     """
 
-    @click.option("--timezone", metavar="ZONE", help="Zone of the frequency.  [default: beat.timezone, UTC]")
+    @click.option(
+        "--timezone",
+        metavar="ZONE",
+        callback=not_blank,
+        help="Zone of the frequency.  [default: beat.timezone, UTC]",
+    )
     @click.option(
         "--end-time",
         metavar="TIME",
+        callback=not_blank,
         help="Not due after this moment, as in 2030-12-31T23:00:00Z; without Z or an offset in the schedule's zone.",
     )
     @click.option(
@@ -141,15 +140,15 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @functools.wraps(function)
     def collect(
         *arguments: Any,
-        timezone: str | None,
-        end_time: str | None,
+        timezone: str,
+        end_time: str,
         day_rule: str | None,
         dst_gap: str | None,
         dst_overlap: str | None,
         **rest: Any,
     ) -> Answer:
         given = {
-            "timezone": timezone,
+            "timezone": timezone or None,
             "end_time": end_time or None,
             "day_rule": day_rule,
             "dst_gap": dst_gap,

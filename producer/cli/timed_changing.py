@@ -8,11 +8,11 @@ import click
 
 from ..timed_modifying import TimedModification
 from ..timed_shapes import timed_shape
-from .argument_types import Pair, mapping
+from .argument_types import Pair, mapping, not_blank
 from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
-from .schedule_options import not_blank, policy_options
+from .schedule_options import policy_options
 
 
 @assist_command("pause", examples=("assist timed pause t-…",))

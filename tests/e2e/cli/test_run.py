@@ -244,3 +244,24 @@ def test_the_wrong_type_for_the_system_is_a_result_of_the_instance(fleet: Fleet)
     assert outcome.exit_code == 1
     result = json.loads(outcome.stdout)["InvocationResults"][0]
     assert (result["InvocationStatus"], result["ErrorCode"]) == ("Invalid", "CommandNotApplicable")
+
+
+@pytest.mark.parametrize("option", ["--user", "--workdir", "--launcher", "--client-token"])
+def test_an_unset_variable_is_not_taken_for_the_default(fleet: Fleet, option: str) -> None:
+    marker = fleet.folder / "ran"
+    verbs = (("run", f"touch {marker}", "--all"), ("command", "create", f"touch {marker}", "--name", "unset"))
+    for verb in (*verbs, ("invoke", "c-nothing", "--all")):
+        outcome = fleet.assist(*verb, option, "")
+        assert (outcome.exit_code, outcome.stdout) == (2, ""), str(outcome)
+        assert f"'{option}': it is empty" in outcome.stderr
+    assert not marker.exists()
+
+
+def test_an_empty_owner_is_not_taken_for_root(fleet: Fleet) -> None:
+    for option in ("--owner", "--group"):
+        outcome = fleet.assist(
+            "file", "send", "-", "--name", "f", "--to", str(fleet.folder / "sent"), "--all", option, "", input="x"
+        )
+        assert (outcome.exit_code, outcome.stdout) == (2, "")
+        assert f"'{option}': it is empty" in outcome.stderr
+    assert not (fleet.folder / "sent").exists()

@@ -55,6 +55,19 @@ def test_an_empty_frequency_does_not_mean_now(system: System, frequency: str) ->
     assert system.assist("invocation", "list", "--output", "json").json == []
 
 
+@pytest.mark.parametrize("option", ["--end-time", "--timezone"])
+def test_an_unset_end_or_zone_is_not_taken_for_none(system: System, option: str) -> None:
+    system.assist("instance", "add", "i-one").must_succeed()
+    daily = ("--frequency", "0 0 3 * * *")
+    made = system.assist("run", "true", "--all", *daily).must_succeed().stdout.strip()
+    verbs = (["run", "true", "--all", *daily], ["timed", "preview", daily[1]], ["timed", "modify", made])
+    for verb in verbs:
+        outcome = system.assist(*verb, option, "")
+        assert (outcome.exit_code, outcome.stdout) == (2, "")
+        assert f"'{option}': it is empty" in outcome.stderr
+    assert len(system.assist("timed", "list", "--output", "json").json) == 1
+
+
 @pytest.mark.parametrize("frequency", ["0 0 4 * * * Asia/Shanghai", "at(2090-01-01 00:00:00)"])
 def test_a_zone_that_would_not_be_used_is_refused(system: System, frequency: str) -> None:
     system.assist("instance", "add", "i-one").must_succeed()
