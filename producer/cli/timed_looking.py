@@ -90,6 +90,12 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
     """Show when a frequency, or a timed invocation, is due: in UTC and in its zone."""
     timed = call.assistant.timed
     is_stored = is_made_id(expression, "t")
+    if is_stored and policies:
+        # Shown in another zone, or without its own end, it would be another schedule than the one that runs.
+        raise click.UsageError(
+            f"{expression} has its own zone, end and rules; only --from and --count go with an id",
+            click.get_current_context(),
+        )
     schedule = timed.show(expression).timed.schedule if is_stored else schedule_of(call, expression, policies)
     after_ms = moment_of(call, start, schedule) if start else None
     if is_stored:

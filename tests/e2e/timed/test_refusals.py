@@ -68,6 +68,18 @@ def test_an_unset_end_or_zone_is_not_taken_for_none(system: System, option: str)
     assert len(system.assist("timed", "list", "--output", "json").json) == 1
 
 
+@pytest.mark.parametrize(
+    "option", [("--timezone", "Asia/Shanghai"), ("--end-time", "2090-01-01"), ("--dst-gap", "skip")]
+)
+def test_a_preview_of_what_is_stored_takes_no_other_schedule(system: System, option: tuple[str, str]) -> None:
+    system.assist("instance", "add", "i-one").must_succeed()
+    made = system.assist("run", "true", "--all", "--frequency", "0 0 3 * * *").must_succeed().stdout.strip()
+    outcome = system.assist("timed", "preview", made, *option)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "only --from and --count" in outcome.stderr
+    system.assist("timed", "preview", made, "--from", "2090-01-01", "--count", "1").must_succeed()
+
+
 @pytest.mark.parametrize("frequency", ["0 0 4 * * * Asia/Shanghai", "at(2090-01-01 00:00:00)"])
 def test_a_zone_that_would_not_be_used_is_refused(system: System, frequency: str) -> None:
     system.assist("instance", "add", "i-one").must_succeed()
