@@ -28,6 +28,7 @@ from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, serv
 from ..broker_config.timed_secrets import FIELD, open_timed_secrets
 from . import command_library
 from .invoking import RunOptions, prepare
+from .standing import stopped_of_each
 from .targets import Targets, resolve
 from .timed import check_schedule
 from .timed_showing import moment_ms
@@ -78,7 +79,7 @@ def modify(
 
     Raises:
         NotFound: no such timed invocation, or an unknown instance.
-        Refused: it is over, or somebody keeps changing it.
+        Refused: it is over, altogether or on an instance that is to be added, or somebody keeps changing it.
         RequestInvalid: the new content, parameters or frequency break a rule.
     """
     for tried_count in range(_TRIES_COUNT):
@@ -124,6 +125,7 @@ def _change(
     """Build the changed records and check them as those of a new request are checked."""
     before = stored.record
     new_targets = [one for one in change.instance_ids if one not in set(targets)]
+    _refuse_stopped(redis, stored, [one for one in change.instance_ids if one in set(targets)])
     if new_targets:
         resolve(redis, Targets(instance_ids=[*targets, *new_targets]), settings.limits)
     command = _command(before.command, change, settings)
@@ -160,6 +162,17 @@ def _change(
         payload_token=new_token() if is_reordered else before.payload_token,
     )
     return _Changed(invocation, made.order, new_targets, is_reordered, schedule != timed.schedule)
+
+
+def _refuse_stopped(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str]) -> None:
+    """Refuse to add what was stopped by itself: nothing would run there, whatever is answered."""
+    stopped = stopped_of_each(redis, [(stored, instance_ids)])[0]
+    names = [one for one, is_stopped in zip(instance_ids, stopped, strict=True) if is_stopped]
+    if names:
+        raise Refused(
+            f"{stored.record.invoke_id} was stopped on {', '.join(names[:5])}, for good; make a new one there",
+            code="InvalidOperation.InvokeAlreadyFinished",
+        )
 
 
 def _command(before: Command, change: TimedModification, settings: Settings) -> Command:

@@ -36,6 +36,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: 
 
     Results that are there already stay as they are.
     """
+    went_on = load_invocation(call.assistant.redis, invoke_id).active
     changed = call.assistant.stop_invocation(invoke_id, instance_ids)
     if waiting.wait and changed:
         wait_for_end(call, invoke_id, len(changed), waiting.timeout_seconds, only=changed)
@@ -53,6 +54,9 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: 
         lines = [(name, states.get(name, state)) for name, state in changed.items()]
         for line in table(("INSTANCE", "STATE"), lines, terminal_columns()):
             call.print(line)
-    else:
+    if went_on:
+        where = f" on {', '.join(instance_ids)}" if instance_ids and one.stored.active else ""
+        call.say(f"{invoke_id} runs no more{where}")
+    elif not changed:
         call.say(f"nothing left to stop; {invoke_id} is {one.status.state}")
     return DONE

@@ -36,10 +36,11 @@ def resume(call: Call, *, invoke_id: str) -> None:
 @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only there; may be repeated.")
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
     """Let it never run again, and end what runs. For good; to go on later, use pause."""
-    call.assistant.timed.show(invoke_id)
-    call.assistant.stop_invocation(invoke_id, instance_ids)
+    before = call.assistant.timed.show(invoke_id).timed
+    changed = call.assistant.stop_invocation(invoke_id, instance_ids)
     where = f" on {', '.join(instance_ids)}" if instance_ids else ""
-    _tell(call, invoke_id, f"stopped{where}")
+    did_nothing = not changed and not before.goes_on
+    _tell(call, invoke_id, f"was over before: {before.status}" if did_nothing else f"stopped{where}")
 
 
 @assist_command(
