@@ -67,7 +67,8 @@ def check_schedule(
         check_future(calendar, now_ms)
         check_interval(
             calendar,
-            minimum_interval_seconds=max(settings.minimum_interval_seconds, ceil(schedule.jitter_seconds)),
+            minimum_interval_seconds=settings.minimum_interval_seconds,
+            jitter_seconds=ceil(schedule.jitter_seconds),
             # Nobody can ask for less than the shortest timeout: it is no reason to refuse shorter intervals.
             timeout_seconds=timeout_seconds if timeout_seconds > TIMEOUT_SECONDS_MIN else 0,
             now_ms=now_ms,

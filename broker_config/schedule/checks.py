@@ -37,16 +37,22 @@ def check_future(schedule: Schedule, now_ms: int) -> None:
     raise InvalidFrequency(f"{schedule.local_text(schedule.due)} is in the past", None, schedule.canonical)
 
 
-def check_interval(schedule: Schedule, *, minimum_interval_seconds: int, timeout_seconds: int, now_ms: int) -> None:
-    """Refuse a schedule with two future runs closer together than the minimum interval or the timeout of a run.
+def check_interval(
+    schedule: Schedule, *, minimum_interval_seconds: int, timeout_seconds: int, now_ms: int, jitter_seconds: int = 0
+) -> None:
+    """Refuse a schedule with two future runs closer together than the minimum interval, the timeout or the jitter.
 
     A ``rate`` must even be longer than the timeout. The whole calendar is covered, not a sample of it; it is read on
     the wall clock, so that the shorter distance of two runs around a clock change refuses nothing.
 
     Raises InvalidFrequency naming two due times that are too close.
     """
-    required = max(minimum_interval_seconds, timeout_seconds)
-    because = f"(minimum interval {minimum_interval_seconds} s, timeout {timeout_seconds} s)"
+    limits = {"minimum interval": minimum_interval_seconds, "timeout": timeout_seconds, "jitter": jitter_seconds}
+    longest = max(limits, key=lambda name: limits[name])
+    required = limits[longest]
+    lower = "beat.minimum_interval_seconds" if longest == "minimum interval" else f"the {longest}"
+    because = f"({', '.join(f'{name} {seconds} s' for name, seconds in limits.items() if seconds)})"
+    because += f"; let it be due less often, or lower {lower}"
     if isinstance(schedule, RateSchedule):
         interval = schedule.interval_seconds
         if interval < required or interval <= timeout_seconds:

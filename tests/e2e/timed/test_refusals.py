@@ -11,6 +11,11 @@ from harness.system import System
         (["--frequency", "0 61 * * * *"], "InvalidParam.Frequency"),
         (["--frequency", "*/5 * * * * *"], "minimum interval 10 s"),
         (["--frequency", "*/30 * * * * *", "--timeout", "60"], "timeout"),
+        (["--frequency", "*/5 * * * * *", "--timeout", "10"], "(minimum interval 10 s); let it be due less often"),
+        (
+            ["--frequency", "0 * * * * *", "--jitter", "5m"],
+            "jitter 300 s); let it be due less often, or lower the jitter",
+        ),
         (["--frequency", "at(2020-01-01 00:00:00)"], "InvalidParam.Frequency"),
         (["--frequency", "0 0 0 30 2 *"], "InvalidParam.Frequency"),
         (["--frequency", "0 0 * * * *", "--timezone", "Mars/Base"], "unknown zone 'Mars/Base'"),

@@ -65,6 +65,28 @@ def test_runs_too_close_together_are_refused_with_both_due_times(
     assert refused.value.position is None
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ((10, 0, 0), "(minimum interval 10 s); let it be due less often, or lower beat.minimum_interval_seconds"),
+        ((10, 60, 0), "(minimum interval 10 s, timeout 60 s); let it be due less often, or lower the timeout"),
+        ((10, 0, 300), "(minimum interval 10 s, jitter 300 s); let it be due less often, or lower the jitter"),
+    ],
+)
+def test_a_refusal_names_what_asks_for_the_distance_and_how_to_mend_it(limits: tuple[int, int, int], told: str) -> None:
+    minimum, timeout, jitter = limits
+    schedule = parse_frequency("*/5 * * * * *", default_zone="UTC", anchor_ms=NOW_MS)
+    with pytest.raises(InvalidFrequency) as refused:
+        check_interval(
+            schedule,
+            minimum_interval_seconds=minimum,
+            timeout_seconds=timeout,
+            jitter_seconds=jitter,
+            now_ms=NOW_MS,
+        )
+    assert refused.value.reason.endswith(told)
+
+
 def test_the_due_times_in_a_refusal_are_in_the_zone_of_the_schedule() -> None:
     with pytest.raises(InvalidFrequency, match=r"2026-11-23T15:46:05\+05:45 and 2026-11-23T15:46:10\+05:45 are 5 s"):
         check_close("*/5 * * * * *", 10, 1, "Asia/Kathmandu")
