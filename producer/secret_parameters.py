@@ -48,13 +48,8 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
         RequestInvalid, Refused: a value is missing, too short, too long, or given for a parameter that is no secret, or
             a secret was given as an ordinary parameter. No message holds a value.
     """
+    refuse_in_clear(command, others, "give it with --secret-parameter, which shows and stores it nowhere")
     spelled = {name.lower(): name for name in command.secret_names}
-    for name in others:
-        if name.lower() in spelled:
-            raise RequestInvalid(
-                f"parameter {name!r} is a secret: give it with --secret-parameter, which shows and stores it nowhere",
-                code="InvalidParameter.SecretInClear",
-            )
     given = SecretValues()
     for name, value in values.items():
         if name.lower() not in spelled:
@@ -69,6 +64,18 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
         )
     _check_variables(command)
     return given
+
+
+def refuse_in_clear(command: Command, others: Mapping[str, str], remedy: str) -> None:
+    """Refuse a secret of a command among ordinary values.
+
+    Raises:
+        RequestInvalid: with the remedy (``InvalidParameter.SecretInClear``).
+    """
+    secret = {name.lower() for name in command.secret_names}
+    for name in others:
+        if name.lower() in secret:
+            raise RequestInvalid(f"parameter {name!r} is a secret: {remedy}", code="InvalidParameter.SecretInClear")
 
 
 def _checked(name: str, value: str) -> str:

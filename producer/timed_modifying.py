@@ -28,6 +28,7 @@ from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, serv
 from ..broker_config.timed_secrets import FIELD, open_timed_secrets
 from . import command_library
 from .invoking import RunOptions, prepare
+from .secret_parameters import refuse_in_clear
 from .standing import stopped_of_each
 from .targets import Targets, resolve
 from .timed import check_schedule
@@ -128,6 +129,7 @@ def _change(
     _refuse_stopped(redis, stored, [one for one in change.instance_ids if one in set(targets)])
     if new_targets:
         resolve(redis, Targets(instance_ids=[*targets, *new_targets]), settings.limits)
+    refuse_in_clear(before.command, change.parameters or {}, "its value stays; for another one make a new one")
     command = _command(before.command, change, settings)
     parameters = before.parameters if change.parameters is None else change.parameters
     if change.parameters is None:

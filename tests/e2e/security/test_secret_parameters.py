@@ -134,6 +134,11 @@ def test_a_schedule_keeps_its_secrets_sealed_and_fires_with_them(
         "--frequency", "0 0 3 1 1 ?", "--timezone", "UTC",
     ).must_succeed().stdout.strip()  # fmt: skip
 
+    # A new value in clear, under whatever message, would be stored and shown.
+    for more in ((), ("--parameter", "who=me")):
+        refused = secure.assist("timed", "modify", invoke_id, "--parameter", "TOKEN=another value", *more)
+        assert (refused.exit_code, "SecretInClear" in refused.stderr) == (2, True)
+        assert "make a new one" in refused.stderr
     # Another schedule, the same secret.
     soon = datetime.now(UTC) + timedelta(seconds=10)
     secure.assist("timed", "modify", invoke_id, "--frequency", f"at({soon:%Y-%m-%d %H:%M:%S})").must_succeed()
