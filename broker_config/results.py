@@ -94,7 +94,7 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: Earlier ends that a later truth replaced, oldest first, as text.
     history: tuple[str, ...] = ()
     timeout_seconds: int = 0
-    #: Which execution of its invocation on its instance it is, where the start of the machine made it; else 0.
+    #: Which execution of a timed invocation on its instance it is, if it was taken; 0 where nobody counted.
     repeats: int = 0
 
 

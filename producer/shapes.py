@@ -228,10 +228,14 @@ def _finished_time(row: ExecutionRow) -> str:
 
 
 def _repeats(stored: StoredInvocation | None, row: ExecutionRow) -> int:
-    if stored is not None and stored.timed:
-        # Machines do not start together: of these each counts for itself.
-        return (row.repeats or stored.repeats) if row.execution_id else 0
-    return 1 if row.claimed_ms else 0
+    """How often it ran on the row's instance up to this execution: targets do not march in step."""
+    has_run = 1 if row.claimed_ms else 0
+    if stored is None or not stored.timed:
+        return has_run
+    if row.repeats:
+        return row.repeats - 1 + has_run
+    # Written by an earlier release: every due time counts.
+    return stored.repeats if row.execution_id else 0
 
 
 def instance_shape(stored: StoredInstance) -> Shape:

@@ -27,28 +27,36 @@ end
 
 local function number(value) return string.format('%.0f', value) end
 
+local function read_previous(row_key)
+  local row = redis.call('HMGET', row_key, 'state', 'deadline_ms', 'waits_for', 'claimed_ms', 'repeats')
+  return { state = row[1], deadline_ms = row[2], waits_for = row[3], is_claimed = row[4] and true, repeats = row[5] }
+end
+
 -- A row that waits past its deadline can no longer be claimed: it does not run, whatever the sweeper has said yet.
-local function is_unfinished(row_key, now)
-  local row = redis.call('HMGET', row_key, 'state', 'deadline_ms')
-  if row[1] == 'Pending' or row[1] == 'Scheduled' then return now <= tonumber(row[2]) end
-  return row[1] and UNFINISHED[row[1]] or false
+local function is_unfinished(row, now)
+  if row.state == 'Pending' or row.state == 'Scheduled' then return now <= tonumber(row.deadline_ms) end
+  return row.state and UNFINISHED[row.state] or false
 end
 
 -- What an execution waited for that never ran: it may still be running, so whoever comes next must wait for it in turn.
-local function waited_for(row_key)
-  local row = redis.call('HMGET', row_key, 'waits_for', 'claimed_ms')
-  return not row[2] and row[1] or ''
+local function waited_for(row) return not row.is_claimed and row.waits_for or '' end
+
+-- How often it has run on an instance, what is under way included. Where no row says so, it ran at each due time.
+local function runs_until(row, now, fired_count)
+  local runs = tonumber(row.repeats or '')
+  if not runs then return fired_count end
+  return (row.is_claimed or is_unfinished(row, now)) and runs or math.max(runs - 1, 0)
 end
 
-local function write_row(keys, at, args, id, mac, state, now)
+local function write_row(keys, at, args, id, mac, state, now, runs)
   redis.call('HSET', keys[at], 'state', state, 'invoke_id', args[1], 'command_id', args[14], 'firing_ms', args[2],
     'attempt', '1', 'created_ms', number(now), 'deadline_ms', args[8], 'timeout_seconds', args[15], 'envelope', args[9],
-    'mac', mac, 'key_id', args[10], 'done', args[16])
+    'mac', mac, 'key_id', args[10], 'done', args[16], 'repeats', number(runs + 1))
   redis.call('ZADD', keys[at + 3], number(now), id)
 end
 
-local function write_refused(keys, at, args, id, state, code, info, now)
-  write_row(keys, at, args, id, '', state, now)
+local function write_refused(keys, at, args, id, state, code, info, now, runs)
+  write_row(keys, at, args, id, '', state, now, runs)
   redis.call('HSET', keys[at], 'error_code', code, 'finished_ms', number(now), 'error_info', info)
   redis.call('HDEL', keys[at], 'envelope', 'mac')
   redis.call('PUBLISH', args[16], 'end ' .. id .. ' ' .. state)
@@ -57,10 +65,12 @@ end
 local function write_target(keys, at, args, place, now, counts)
   local id, not_before, previous = args[place], tonumber(args[place + 2]), args[place + 3]
   local instance_id = string.sub(id, string.find(id, '@', 1, true) + 1)
-  local waits_for = ''
-  if previous ~= '' and args[17] ~= 'allow' then
-    if not is_unfinished(keys[at + 5], now) then
-      waits_for = waited_for(keys[at + 5])
+  local waits_for, runs = '', 0
+  local before = previous ~= '' and read_previous(keys[at + 5])
+  if before then runs = runs_until(before, now, counts.fired_before) end
+  if before and args[17] ~= 'allow' then
+    if not is_unfinished(before, now) then
+      waits_for = waited_for(before)
     elseif args[17] == 'skip' then
       counts.overlap[#counts.overlap + 1] = instance_id
       return
@@ -72,28 +82,28 @@ local function write_target(keys, at, args, place, now, counts)
   counts.latest[#counts.latest + 1] = args[2]
   if not redis.call('ZSCORE', keys[11], instance_id) then
     counts.refused = counts.refused + 1
-    return write_refused(keys, at, args, id, 'Aborted', 'InstanceNotExists', 'the instance was deregistered', now)
+    return write_refused(keys, at, args, id, 'Aborted', 'InstanceNotExists', 'the instance was deregistered', now, runs)
   end
   if redis.call('EXISTS', keys[at + 4]) == 1 then
     counts.refused = counts.refused + 1
     return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined',
-      'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release', now)
+      'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release', now, runs)
   end
   if redis.call('LLEN', keys[at + 2]) >= tonumber(args[13]) then
     counts.refused = counts.refused + 1
     return write_refused(keys, at, args, id, 'Aborted', 'TaskConcurrencyLimit',
-      'the queue of this instance already holds ' .. args[13] .. ' messages; wait for it or raise limits.queue_count', now)
+      'the queue of this instance already holds ' .. args[13] .. ' messages; wait for it or raise limits.queue_count', now, runs)
   end
   redis.call('ZADD', keys[at + 1], args[8], id)
   if waits_for ~= '' or not_before > now then
-    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now)
+    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs)
     redis.call('HSET', keys[at], 'not_before_ms', args[place + 2], 'waits_for', waits_for)
     if args[17] == 'cancel' and waits_for ~= '' then redis.call('HSET', keys[at], 'stops_previous', '1') end
     redis.call('ZADD', keys[6], number(math.max(not_before, now)), id)
     counts.waiting = counts.waiting + 1
     return
   end
-  write_row(keys, at, args, id, args[place + 1], 'Pending', now)
+  write_row(keys, at, args, id, args[place + 1], 'Pending', now, runs)
   counts.deadlines[#counts.deadlines + 1] = args[8]
   counts.deadlines[#counts.deadlines + 1] = id
   local message = string.gsub(args[11], args[12], id)
@@ -125,14 +135,16 @@ end
 
 -- Write some targets and enter in the firing what came of them; 'fields' are those of a firing that is new.
 local function write_chunk(keys, args, now, before, fields)
-  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {} }
+  local is_counted = before.is_counted == '1'
+  local fired_before = tonumber(redis.call('HGET', keys[1], 'fired_count') or 0) - (is_counted and 1 or 0)
+  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {}, fired_before = fired_before }
   for target = 1, (#keys - 11) / 6 do
     local at, place = 12 + (target - 1) * 6, FIRST_TARGET + (target - 1) * 4
     -- An agent writes its own branch: what it has made unreadable there must not take the due time from the others.
     if not pcall(write_target, keys, at, args, place, now, counts) then
       counts.refused = counts.refused + 1
       pcall(write_refused, keys, at, args, args[place], 'Error', 'ExecutionException',
-        "what Redis holds of this instance's own work is unreadable; see: assist instance quarantine", now)
+        "what Redis holds of this instance's own work is unreadable; see: assist instance quarantine", now, counts.fired_before)
     end
   end
   if #counts.latest > 0 then redis.call('HSET', keys[9], unpack(counts.latest)) end
@@ -150,7 +162,6 @@ local function write_chunk(keys, args, now, before, fields)
     set('overlap', overlap)
   end
   local fired
-  local is_counted = before.is_counted == '1'
   if not is_counted and counts.created + counts.waiting + counts.refused > 0 then
     is_counted = true
     set('is_counted', '1')

@@ -8,6 +8,8 @@ from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.shapes import as_text, result_shape
 from harness.eventually import always, eventually
 
 
@@ -49,6 +51,20 @@ def test_skip_leaves_out_the_whole_due_time_when_every_instance_is_busy(timing: 
     page = timing.assistant.describe_invocations(with_rows=True)
     assert [(row.firing_ms, row.state) for row in page.items[0].rows] == [(first.due_ms, "Running")]
     assert page.items[0].status.state == "Running"
+
+
+def test_of_each_instance_its_own_executions_are_counted(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", "i-2", "i-3", frequency="*/4 * * * * *")
+    first = first_running(timing, invoke_id, "i-1", "i-2")
+    timing.finish(invoke_id, first, "i-2")
+    second = after(timing, invoke_id, first)
+    timing.claim(invoke_id, second, "i-2")
+    assert timing.state(invoke_id, second, "i-2") == "Running"
+    found = timing.assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id)).items
+    # One was left out because it is busy, and one never took what it was given.
+    shapes = [result_shape(one, as_text) for one in found]
+    assert {one["InstanceId"]: one["Repeats"] for one in shapes} == {"i-1": 1, "i-2": 2, "i-3": 0}
 
 
 def test_queue_lets_the_next_one_wait_for_the_end_of_the_last(timing: Timing) -> None:
