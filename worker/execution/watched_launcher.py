@@ -75,8 +75,8 @@ class WatchedLauncher:
         try:
             running = WatchedScript(plan, started, start.started_ms)
         except RuntimeError as exc:
-            started.group.kill()
-            started.process.wait()
+            with started.process:
+                started.group.kill()
             raise NotStarted(
                 EXECUTION_INTERRUPTED, f"the script was ended, for no thread could be started to watch it ({exc})"
             ) from exc
