@@ -10,7 +10,7 @@ from ...broker_config.ledger import load_invocation, load_targets
 from ...broker_config.redis_client import Redis
 from .. import command_library
 from ..api import Assistant
-from ..security.scopes import Scope
+from ..security.scopes import DEFAULT_USER, Scope
 from ..targets import Targets, resolve, tagged
 from ..visibility import EVERYTHING, Visible
 from .actions import Call
@@ -87,7 +87,11 @@ class ScopeGuard:
 
     def _send_file(self, call: Call) -> None:
         self._no_unstored(call)
-        _require_user(call.caller.scope, call.parameters.text("FileOwner"))
+        scope = call.caller.scope
+        if not scope.permits_user(DEFAULT_USER):
+            # Whoever owns it, what root reads there is run as root, and the mode can lend it another group.
+            raise _refused(_users_rule(scope), f"and files are written by the agent, as {DEFAULT_USER}, wherever asked")
+        _require_user(scope, call.parameters.text("FileOwner"))
         self._targets(call)
 
     def _create_command(self, call: Call) -> None:
@@ -212,8 +216,8 @@ def _require_command(scope: Scope, command_id: str) -> None:
 
 def _require_user(scope: Scope, user_name: str) -> None:
     if not scope.permits_user(user_name):
-        rule = " ".join(f"user-name={one}" for one in scope.user_names)
-        raise _refused(rule, f"which does not include {user_name[:70] or 'root, the account used when none is named'}")
+        account = user_name[:70] or f"{DEFAULT_USER}, the account used when none is named"
+        raise _refused(_users_rule(scope), f"which does not include {account}")
 
 
 def _require_launcher(call: Call, wanted: str, stored: str) -> None:
@@ -229,6 +233,10 @@ def _tags_rule(scope: Scope) -> str:
 
 def _commands_rule(scope: Scope) -> str:
     return " ".join(f"command={one}" for one in scope.command_ids)
+
+
+def _users_rule(scope: Scope) -> str:
+    return " ".join(f"user-name={one}" for one in scope.user_names)
 
 
 def _refused(rule: str, why: str) -> ApiError:

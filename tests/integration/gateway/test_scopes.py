@@ -225,6 +225,13 @@ def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
     assert scene.key(as_root)("RunCommand", **RUN, InstanceId__1="mi-prod")[0] == 200
 
 
+def test_a_key_limited_to_an_account_sends_no_files_that_the_agent_writes_as_root(scene: Scene) -> None:
+    file = {"Name": "ld.so.preload", "TargetDir": "/etc", "Content": "x", "InstanceId__1": "mi-prod"}
+    own = {"FileOwner": "deploy", "FileGroup": "root", "FileMode": "6755"}
+    assert refused(scene.key(Scope(user_names=["deploy"]))("SendFile", **file, **own), "user-name=deploy")
+    assert scene.key(Scope(user_names=["deploy", "root"]))("SendFile", **file, **own)[0] == 200
+
+
 def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> None:
     timed = scene.key(Scope())(
         "InvokeCommand", CommandId=scene.other_command_id, InstanceId__1="mi-test", Frequency="0 0 3 * * *"
