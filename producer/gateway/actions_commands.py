@@ -19,6 +19,8 @@ _CHANGEABLE: Mapping[str, str] = {
     "Description": "description",
     "WorkingDir": "working_directory",
     "Launcher": "launcher",
+    # A field of our own, as in CreateCommand: the service names the account only when a command is run.
+    "Username": "username",
 }
 
 
@@ -62,6 +64,7 @@ class CommandActions:
                     description=given.text("Description"),
                     working_directory=given.text("WorkingDir"),
                     timeout_seconds=timeout_seconds,
+                    username=given.text("Username"),
                     launcher=given.text("Launcher"),
                     enable_parameter=enable_parameter,
                     secret_parameters=given.list_of("SecretParameterName"),

@@ -107,9 +107,11 @@ class ScopeGuard:
             raise _refused(_tags_rule(scope), "and stored commands run on other instances too; name it in --command")
         command = command_library.load(self._redis, command_id)
         _require_launcher(call, call.parameters.text("Launcher", command.launcher), command.launcher)
-        for user_name in (command.username, call.parameters.text("Username", None)):
-            if user_name is not None:
-                _require_user(scope, user_name)
+        account = call.parameters.text("Username", command.username)
+        for user_name in (command.username, account):
+            _require_user(scope, user_name)
+        if scope.instance_tags and account != command.username:
+            raise _refused(_tags_rule(scope), "and other instances would run this command as another account too")
 
     def _stop(self, call: Call) -> None:
         self._invocation(call, instance_ids_of(call.parameters))

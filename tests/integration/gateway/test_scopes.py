@@ -225,6 +225,28 @@ def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
     assert scene.key(as_root)("RunCommand", **RUN, InstanceId__1="mi-prod")[0] == 200
 
 
+def test_a_stored_command_keeps_the_account_that_the_request_names(scene: Scene) -> None:
+    call = scene.key(Scope(user_names=["deploy", "app"]))
+    stored = {"Name": "own", "Type": "RunShellScript", "CommandContent": "dHJ1ZQ=="}
+    command_id = call("CreateCommand", **stored, Username="deploy")[1]["CommandId"]
+    invoke_id = call("InvokeCommand", CommandId=command_id, InstanceId__1="mi-prod")[1]["InvokeId"]
+    assert call("DescribeInvocations", InvokeId=invoke_id)[1]["Invocations"]["Invocation"][0]["Username"] == "deploy"
+    assert call("ModifyCommand", CommandId=command_id, Username="app")[0] == 200
+    assert call("ModifyCommand", CommandId=command_id, Description="kept")[0] == 200
+    shown = call("DescribeCommands", CommandId=command_id)[1]["Commands"]["Command"][0]
+    assert (shown["Username"], shown["Description"]) == ("app", "kept")
+    assert refused(call("ModifyCommand", CommandId=command_id, Username=""), "user-name=deploy")
+    assert refused(call("CreateCommand", **stored), "user-name=deploy")
+    assert call("CreateCommand", **stored, Username="x" * 256)[1]["Code"] == "Forbidden.RAM"
+    assert scene.key(Scope())("CreateCommand", **stored, Username="x" * 256)[1]["Code"] == "Username.ExceedLimit"
+
+
+def test_a_key_limited_to_instances_changes_no_account_of_what_others_run_too(scene: Scene) -> None:
+    call = scene.key(Scope(instance_tags={"env": "test"}, command_ids=[scene.command_id]))
+    assert refused(call("ModifyCommand", CommandId=scene.command_id, Username="root"), "env=test")
+    assert call("ModifyCommand", CommandId=scene.command_id, Username="deploy", Name="renamed")[0] == 200
+
+
 def test_a_key_limited_to_an_account_sends_no_files_that_the_agent_writes_as_root(scene: Scene) -> None:
     file = {"Name": "ld.so.preload", "TargetDir": "/etc", "Content": "x", "InstanceId__1": "mi-prod"}
     own = {"FileOwner": "deploy", "FileGroup": "root", "FileMode": "6755"}
