@@ -33,5 +33,5 @@ def check_windows(config: Mapping[str, object]) -> None:
         if (end - begin) % _DAY_MINUTES < 60:
             raise api_error("InvalidAllowedUpgradeWindow.DurationTooShort")
     zone = config.get("TimeZone")
-    if zone and zone not in available_timezones():
+    if zone and (not isinstance(zone, str) or zone not in available_timezones()):
         raise api_error("InvalidParameter.TimeZone")

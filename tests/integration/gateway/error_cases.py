@@ -277,6 +277,8 @@ CASES: Mapping[str, Cases] = {
         ),
         (_windows('{"AllowedUpgradeWindow": ["soon"]}'), "InvalidParameter.AllowedUpgradeWindow"),
         (_windows('{"TimeZone": "Mars"}'), "InvalidParameter.TimeZone"),
+        (_windows('{"TimeZone": ["UTC"]}'), "InvalidParameter.TimeZone"),
+        (_windows('{"TimeZone": {"UTC": 1}}'), "InvalidParameter.TimeZone"),
         (
             _windows('{"AllowedUpgradeWindow": ["01:00-01:30"]}'),
             "InvalidAllowedUpgradeWindow.DurationTooShort",
