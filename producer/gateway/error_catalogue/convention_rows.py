@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from .row import ErrorRow
 
-_PAGE = "Page numbers start at 1; a page holds 1 to 50 entries."
+_PAGE = "Page numbers start at 1; a page holds 1 to 50 entries, of DescribeInstances 1 to 100."
 _RESTART_PAGING = "Start again without NextToken and keep the filters unchanged while paging."
 _GROUP = "Leave ResourceGroupId out, or use one that exists."
 _TAG_KEY = (

@@ -6,7 +6,7 @@ from .row import ErrorRow
 
 _CHECK_SPELLING = "Check the name, which is case-sensitive, against the list of actions in the documentation."
 _VERSION = "Send Version=2014-05-26."
-_ASK_FOR_ACCESS = "Ask an administrator for a role that allows it."
+_ASK_FOR_ACCESS = "Ask an administrator for an access key that may do it."
 _SIGN_AGAIN = "Sign every request anew with the current time in UTC and a fresh nonce."
 _REQUEST_STS = "Request new temporary credentials and send all three parts of them."
 _TRY_LATER = "Try again later, more slowly."
@@ -65,7 +65,7 @@ ROWS: Mapping[str, ErrorRow] = {
     "Forbidden.Unauthorized": ErrorRow(403, "The access key may not do this.", _ASK_FOR_ACCESS),
     "Forbidden.SubUser": ErrorRow(403, "This user may not do this.", _ASK_FOR_ACCESS),
     "NoPermission": ErrorRow(403, "The access key may not do this.", _ASK_FOR_ACCESS),
-    "Operation.Forbidden": ErrorRow(403, "The operation is not permitted.", _ASK_FOR_ACCESS),
+    "Operation.Forbidden": ErrorRow(403, "The operation is not permitted.", "No access key can do this here."),
     "InvalidRegionId.NotFound": ErrorRow(404, "There is no such region.", "DescribeRegions lists the regions."),
     "RegionId.ApiNotSupported": ErrorRow(
         400, "The action is not offered in this region.", "DescribeRegions lists the regions."

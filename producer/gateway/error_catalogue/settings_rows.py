@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from .row import ErrorRow
 
-_TYPES = "DescribeCloudAssistantSettings names the setting types."
+_TYPES = (
+    "Use SessionManagerDelivery, InvocationDelivery, AgentUpgradeConfig, SessionManagerConfig or ResourceUsage, as "
+    "SettingType.N to read and SettingType to change."
+)
 _WINDOW = "Write windows as HH:mm-HH:mm, each of at least one hour, at most five of them."
 _OSS = "Check the bucket's name, its region and the prefix."
 _SLS = "Check the names of project and log store."

@@ -101,3 +101,16 @@ def test_a_status_may_differ_by_action() -> None:
     assert http_status_of("InstanceIds.ExceedLimit", "StopInvocation") == 403
     assert http_status_of("InstanceIds.ExceedLimit", "ListPluginStatus") == 400
     assert {action for action, _ in STATUS_IN_ACTION} <= ERRORS_OF_ACTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        ("InvalidParameter.SettingType", "ResourceUsage"),
+        ("InvalidParam.PageSize", "of DescribeInstances 1 to 100"),
+        ("Operation.Forbidden", "No access key can"),
+        ("Forbidden.RAM", "an access key that may"),
+    ],
+)
+def test_a_remedy_leads_further_than_to_the_same_refusal(code: str, helps: str) -> None:
+    assert helps in row_of(code).remedy
