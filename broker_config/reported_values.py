@@ -40,6 +40,11 @@ def decimal_number(value: bytes | str | None) -> float:
     return number if abs(number) <= _LARGEST else 0.0
 
 
+def text(value: bytes | None) -> str:
+    """Read text; what is no UTF-8 in it is replaced, and absent is ``""``."""
+    return value.decode("utf-8", "replace") if value else ""
+
+
 def json_list(value: bytes | None) -> list[Any]:
     """Read a list in JSON; an empty one for what is none."""
     try:

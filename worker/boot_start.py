@@ -13,9 +13,11 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.boot_bound import is_boot_bound
 from ..broker_config.functions.boot_firings import BootExecution, fire_boot
+from ..broker_config.ids import is_execution_of
 from ..broker_config.messages import Envelope, decode_envelope
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.reported_values import text
 from .claimant import Claimant
 from .execution.machine_clock import uptime_ms
 from .executor import Executor
@@ -71,12 +73,15 @@ class BootStart:
         instance_id = self.claimant.instance_id
         names = self.redis.call("ZRANGE", keys.open_executions(instance_id), 0, _SEARCHED_COUNT - 1)
         found = []
-        for name in (one.decode() for one in names):
+        for name in filter(self._is_ours, map(text, names)):
             claimed = self.claimant.lost_claim(self.redis, name)
             envelope = claimed and _readable(claimed.envelope)
             if claimed and envelope and is_boot_bound(envelope):
                 found.append(BootExecution(name, claimed))
         return found
+
+    def _is_ours(self, name: str) -> bool:
+        return is_execution_of(name, self.claimant.instance_id)
 
     def _payloads(self, made: list[BootExecution]) -> list[bytes]:
         """The work orders, fetched while somebody can still try again; what is gone is reported when it is to run."""

@@ -6,6 +6,7 @@ from ..broker_config.functions.executions import Claimed, claim_command
 from ..broker_config.keys import execution
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
+from ..broker_config.reported_values import text, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,4 +40,4 @@ class Claimant:
         )
         if state != b"Running" or epoch != self.epoch.encode() or envelope is None:
             return None
-        return Claimed(envelope, mac or b"", (key_id or b"").decode(), payload or b"", int(claimed_ms))
+        return Claimed(envelope, mac or b"", text(key_id), payload or b"", whole_number(claimed_ms))

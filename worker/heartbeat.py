@@ -12,6 +12,7 @@ from ..broker_config.functions.instances import Beat, heartbeat, register_instan
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
+from ..broker_config.reported_values import text
 from .executor import Facts
 from .identity import Identity, earlier_epochs, refuse_second_agent, remember_epoch
 from .inventory import Inventory
@@ -146,5 +147,5 @@ class Heartbeat:
 
     def _occupied(self) -> Refused:
         found = self.redis.call("HMGET", keys.info(self.identity.instance_id), "hostname", "pid")
-        name, pid = ((part or b"?").decode() for part in found)
+        name, pid = (text(part) or "?" for part in found)
         return refuse_second_agent(self.identity.instance_id, instance_name=name, pid=pid, ttl_seconds=self.ttl_seconds)

@@ -79,6 +79,8 @@ class Lane:
                 self._stopping.wait(backoff.next_seconds())
             except Exception:  # noqa: BLE001  # outermost: an agent without its lane could not be stopped or seen
                 _log.exception("lane failed and goes on")
+                # Whatever a beat fails at, stop requests are taken before the next one.
+                next_beat = monotonic_seconds() + MISSED_AFTER_SECONDS
                 self._stopping.wait(backoff.next_seconds())
 
     def _beat(self) -> float:

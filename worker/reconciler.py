@@ -17,15 +17,17 @@ Stopping              never started               Terminated
 ====================  ==========================  ===================================================================
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
+from ..broker_config.ids import is_execution_of
 from ..broker_config.presence import is_folder
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.reported_values import text
 from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState as S
 from ..broker_config.task_message import fill, template
@@ -116,7 +118,7 @@ class Reconciler:
         """
         instance_id = self.claimant.instance_id
         found = self.redis.call("ZRANGE", keys.open_executions(instance_id), 0, _BATCH_COUNT - 1)
-        rows = self._rows([name.decode() for name in found])
+        rows = self._rows([text(one) for one in found])
         missed = {row.execution_id for row in rows if self._look_at(row)}
         now = monotonic_seconds()
         self._missed_since = {name: self._missed_since.get(name, now) for name in missed}
@@ -159,15 +161,20 @@ class Reconciler:
                     interrupted("it ran here before and its result was delivered, but Redis has lost that"),
                 )
 
-    def _rows(self, execution_ids: list[str]) -> list[_Row]:
-        if not execution_ids:
-            return []
+    def _rows(self, execution_ids: Sequence[str]) -> list[_Row]:
+        """Read the rows of those that are executions of this instance.
+
+        Whoever can write to its branch may have put any name there, and a name becomes that of a folder, which is
+        written to and removed.
+        """
         instance_id = self.claimant.instance_id
+        own = [one for one in execution_ids if is_execution_of(one, instance_id)]
+        if not own:
+            return []
         replies = self.redis.pipeline_or_raise(
-            [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id") for one in execution_ids]
+            [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id") for one in own]
         )
-        texts = [[(part or b"").decode() for part in reply] for reply in replies]
-        return [_Row(one, *text) for one, text in zip(execution_ids, texts, strict=True)]
+        return [_Row(one, *map(text, reply)) for one, reply in zip(own, replies, strict=True)]
 
     def _look_at(self, row: _Row) -> bool:
         """Settle one row where that can be done; true when it misses a message."""

@@ -22,6 +22,7 @@ from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
 from .journal import sync_folder
 
 _OUTCOME = "outcome.json"
+_BEYOND = frozenset("/\\")
 _DELIVERED = "delivered"
 
 _log = logger("spool")
@@ -51,7 +52,13 @@ class Spool:
         self._spares.mkdir(mode=0o700, exist_ok=True)
 
     def folder(self, execution_id: str) -> Path:
-        """The folder of one execution, there or not."""
+        """The folder of one execution, there or not.
+
+        Raises:
+            ValueError: what is named would lie elsewhere; names in the ledger may be anybody's.
+        """
+        if execution_id in ("", ".", "..") or not _BEYOND.isdisjoint(execution_id):
+            raise ValueError(f"{execution_id[:200]!r} is no execution; it would be a folder beyond the spool")
         return self.root / execution_id
 
     def folder_name(self, execution_id: str) -> str:

@@ -4,18 +4,33 @@
 -- KEYS  1 boot-bound invocations of the instance (hash)   2 row (hash)   3 open (zset)   4 history (zset)
 -- ARGV  1 invocation id   2 execution id   3 firing ms   4 boot id   5 ms since the machine started   6 agent epoch
 --       7 extra ms after the timeout in which the result must arrive
--- Returns {1, envelope, mac, key id, '', claimed ms} | {0, reason}: 'gone', 'done' (this boot had it) or 'early' (the machine
--- had started before the invocation was made)
+-- Returns {1, envelope, mac, key id, '', claimed ms} | {0, reason}: 'gone', 'done' (this boot had it), 'early' (the machine
+-- had started before the invocation was made) or 'damaged' (no entry of ours)
 -- Fields of KEYS[1]: '<id>' what was signed (JSON), '<id>:boot' the latest boot that had it, '<id>:fired' executions that the
 -- scheduler has not noted yet, '<id>:count' how many there were.
 -- The same number stands in boot_firings.py.
 local NOTES_KEPT_BYTES = 4096
 
+local ENTRY = {
+  created_ms = 'number', timeout_seconds = 'number', command_id = 'string', envelope = 'string', mac = 'string', key_id = 'string',
+  done = 'string' }
+
+-- Whoever has the credentials of the instance may have written anything there: an error would keep its agent from starting.
+local function entry_of(text)
+  local is_read, entry = pcall(cjson.decode, text)
+  if not is_read or type(entry) ~= 'table' then return nil end
+  for name, kind in pairs(ENTRY) do
+    if type(entry[name]) ~= kind then return nil end
+  end
+  return entry
+end
+
 local function fire_boot(keys, args)
   local found = redis.call('HMGET', keys[1], args[1], args[1] .. ':boot', args[1] .. ':fired', args[1] .. ':count')
   if not found[1] then return { 0, 'gone' } end
   if found[2] == args[4] then return { 0, 'done' } end
-  local entry = cjson.decode(found[1])
+  local entry = entry_of(found[1])
+  if not entry then return { 0, 'damaged' } end
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if not found[2] and now - tonumber(args[5]) < entry.created_ms then return { 0, 'early' } end

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import keys
-from ..ids import execution_id
+from ..ids import execution_id, is_made_id
 from ..redis_client import Redis
-from ..redis_connection import Command
+from ..redis_connection import Argument, Command
+from ..reported_values import text
 from .executions import Claimed, NotClaimed, claim_reply
 from .function_library import fcall, run_all
 
@@ -37,7 +38,8 @@ def fire_boot(
     """
     time, names = redis.pipeline_or_raise([("TIME",), ("HKEYS", keys.boot_bound(instance_id))])
     firing_ms = int(time[0]) * 1000 + int(time[1]) // 1000
-    invoke_ids = [name.decode() for name in names if b":" not in name]
+    # Whoever has the instance's credentials may have put any name there; one becomes that of a folder on its disk.
+    invoke_ids = [name for name in map(text, names) if is_made_id(name, "t")]
     commands: list[Command] = []
     executions = [execution_id(one, firing_ms, instance_id) for one in invoke_ids]
     for invoke_id, execution in zip(invoke_ids, executions, strict=True):
@@ -47,7 +49,7 @@ def fire_boot(
             keys.open_executions(instance_id),
             keys.instance_history(instance_id),
         ]
-        arguments = [invoke_id, execution, firing_ms, boot_id, uptime_ms, epoch, report_margin_ms]
+        arguments: list[Argument] = [invoke_id, execution, firing_ms, boot_id, uptime_ms, epoch, report_margin_ms]
         commands.append(fcall("ca_fire_boot", touched, arguments))
     claims = map(_claim, run_all(redis, commands) if commands else [])
     return [

@@ -10,6 +10,7 @@ from .. import keys
 from ..messages import StopMessage, encode
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
+from ..reported_values import text
 from ..states import ExecutionState, allowed_from, known_state
 from ..untrusted_input import UntrustedDecoder
 from .function_library import fcall, run
@@ -76,8 +77,8 @@ def claim_reply(reply: list[Any]) -> Claimed | NotClaimed:
     if reply[0] == 1:
         # A row that somebody else has written may lack any of these, and is then refused like a badly signed one.
         envelope, mac, key_id = (part or b"" for part in reply[1:4])
-        return Claimed(envelope, mac, key_id.decode(), reply[4], int(reply[5]))
-    return NotClaimed(reply[1].decode(), reply[2].decode())
+        return Claimed(envelope, mac, text(key_id), reply[4], int(reply[5]))
+    return NotClaimed(text(reply[1]), reply[2].decode())
 
 
 def finish_command(

@@ -8,6 +8,7 @@ import msgspec
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
+from ..reported_values import text
 from .function_library import fcall, run
 
 
@@ -67,14 +68,14 @@ def beat_reply(reply: list[Any]) -> Beat:
     now, epoch, boot_id, machine_id, open_count, queue_count, name, account_id, quarantine, bundle, order = reply[:11]
     return Beat(
         server_ms=int(now),
-        epoch=epoch.decode(),
-        boot_id=boot_id.decode(),
-        machine_id=machine_id.decode(),
+        epoch=text(epoch),
+        boot_id=text(boot_id),
+        machine_id=text(machine_id),
         open_count=open_count,
         queue_count=queue_count,
-        name=name.decode(),
-        account_id=account_id.decode(),
-        quarantine=quarantine.decode(),
+        name=text(name),
+        account_id=text(account_id),
+        quarantine=text(quarantine),
         key_bundle=bundle,
         upgrade_order=order,
     )

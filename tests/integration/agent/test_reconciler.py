@@ -34,7 +34,7 @@ from harness import proc
 from harness.eventually import eventually
 
 ID = "i-one"
-EXECUTION = f"t-aaa.0@{ID}"
+EXECUTION = f"t-aaaaaaaa.0@{ID}"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def reconciler(redis: Redis, tmp_path: Path) -> Reconciler:
 
 def test_a_row_that_waits_for_a_slot_is_not_settled_again_by_each_look(redis: Redis, reconciler: Reconciler) -> None:
     row = keys.execution(ID, EXECUTION)
-    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "boot_id", "b", "invoke_id", "t-aaa")
+    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "boot_id", "b", "invoke_id", "t-aaaaaaaa")
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     gate, slots = threading.Event(), reconciler.slots
 
@@ -84,7 +84,7 @@ def test_a_folder_that_the_disk_does_not_give_is_not_taken_for_none(
     redis: Redis, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, folder = keys.execution(ID, EXECUTION), str(reconciler.spool.folder(EXECUTION))
-    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "boot_id", "b", "invoke_id", "t-aaa")
+    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "boot_id", "b", "invoke_id", "t-aaaaaaaa")
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     look = os.stat
 
@@ -107,7 +107,7 @@ def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
 ) -> None:
     """Its supervisor lives on and is about to clear the folder away: whoever followed that had its slot for ever."""
     row, launcher = keys.execution(ID, EXECUTION), reconciler.launcher
-    redis.call("HSET", row, "state", "Running", "epoch", "this", "boot_id", "b", "invoke_id", "t-aaa")
+    redis.call("HSET", row, "state", "Running", "epoch", "this", "boot_id", "b", "invoke_id", "t-aaaaaaaa")
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     reconciler.in_hand.enter(EXECUTION)
     assert isinstance(launcher, Launcher)

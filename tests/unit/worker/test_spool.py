@@ -158,3 +158,9 @@ def test_an_execution_that_ends_while_the_spool_is_measured_disturbs_nothing(
     monkeypatch.setattr(Path, "rglob", clear_when_found)
 
     assert made.trim() == 0
+
+
+@pytest.mark.parametrize("name", ["/etc", "../a", "a/../../b", "..", ".", "", "a\\b"])
+def test_a_name_that_leads_elsewhere_has_no_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="no execution"):
+        spool(tmp_path).folder(name)
