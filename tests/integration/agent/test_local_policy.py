@@ -70,17 +70,16 @@ def test_a_policy_that_others_can_write_lets_nothing_run_and_says_so(
 
 
 def test_what_an_instance_puts_into_the_text_is_part_of_what_is_judged(
-    quick_system: System, operator: Operator, policy: Path, tmp_path: Path
+    quick_system: System, operator: Operator, policy: Path
 ) -> None:
     """The control side chooses an instance's name: it must not be a way to put words into an allowed script."""
     script = "echo {{ACS::InstanceName}}"
     policy.write_text(f"commands = ['sha256:{hashlib.sha256(script.encode()).hexdigest()}']")
     operator.register("i-one")
-    operator.redis.call("HSET", keys.profile("i-one"), "name", f"$(touch {tmp_path}/ran)")
+    operator.redis.call("HSET", keys.profile("i-one"), "name", "other words")
     start(quick_system, policy)
     row = operator.run(script, built_ins=True)
     assert row.outcome.error_code == "RefusedByLocalPolicy"
-    assert not (tmp_path / "ran").exists()
     assert operator.run(script).outcome.output.data == b"{{ACS::InstanceName}}\n"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from integration.agent.operator_side import Execution, Operator, agent_program, side_effects
 
+from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import ScriptType
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys, write_master_keys
@@ -104,6 +105,20 @@ def test_whoever_writes_to_redis_cannot_have_a_script_run(
     row = signer.wait(execution)
 
     assert (row.state, row.outcome.error_code) == ("Invalid", "SignatureInvalid")
+    assert side_effects(tmp_path / "ran") == []
+
+
+@pytest.mark.parametrize(("fact", "field"), [("InstanceName", "name"), ("AccountId", "account_id")])
+def test_what_stands_in_the_record_of_an_instance_puts_no_command_into_a_signed_script(
+    quick_system: System, signer: Operator, tmp_path: Path, fact: str, field: str
+) -> None:
+    give_key(quick_system)
+    signer.redis.call("HSET", keys.profile("i-one"), field, f"x; touch {tmp_path}/ran")
+    quick_system.start_agent()
+
+    row = signer.run(f"echo {{{{ACS::{fact}}}}}", built_ins=True)
+
+    assert (row.state, row.outcome.error_code) == ("Invalid", "InvalidSystemBuiltInParameter")
     assert side_effects(tmp_path / "ran") == []
 
 

@@ -41,3 +41,23 @@ def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
 def test_a_name_without_a_value_is_refused_instead_of_becoming_nothing() -> None:
     with pytest.raises(NotStarted, match="AccountId has no value"):
         with_built_ins(order(b"rm -rf /data/{{ACS::AccountId}}"), VALUES)
+
+
+@pytest.mark.parametrize("name", ["InstanceName", "AccountId"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("x; id", "$(id)", "`id`", "a\nid", "a|b", "a&b", "a>b", "a\\b", "%PATH%", "'", "\ufffd"),
+        *("-rf", "a -rf", " a", "a  b", "..", "../etc", "/etc"),
+    ],
+)
+def test_what_no_signature_covers_never_becomes_a_part_of_the_script(name: str, value: str) -> None:
+    for text, launcher in ((f"echo {{{{ACS::{name}}}}}", ""), ("", f"run {{{{ACS::{name}}}}}")):
+        with pytest.raises(NotStarted, match="another name"):
+            with_built_ins(order(text.encode(), launcher), {**VALUES, name: value})
+
+
+@pytest.mark.parametrize("value", ["web-001", "first database", "db_1.example.org", "10:0", "\u7f51\u9875"])
+def test_a_name_is_put_in_as_it_is(value: str) -> None:
+    resolved = with_built_ins(order(b"echo {{ACS::InstanceName}}"), {**VALUES, "InstanceName": value})
+    assert resolved.content == f"echo {value}".encode()
