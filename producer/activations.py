@@ -14,6 +14,7 @@ from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
+from ..broker_config.signing import MasterKeys
 from . import validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -43,6 +44,8 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     resource_group_id: str = ""
     tags: dict[str, str] = {}
+    #: Made with the master key; whoever can write to Redis cannot make an activation of his own.
+    seal: str = ""
 
     @property
     def ends_ms(self) -> int:
@@ -68,12 +71,14 @@ class ActivationFilter(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str | None] = {}
 
 
+_PURPOSE = "activation"
 _decoder = msgspec.json.Decoder(Activation)
 _FIELDS = ("record", "disabled", "registered_count", "deregistered_count")
 
 
 def create(
     redis: Redis,
+    master: MasterKeys | None,
     *,
     instance_name: str = "",
     instance_count: int = 10,
@@ -116,13 +121,31 @@ def create(
         resource_group_id=validation.resource_group_id(resource_group_id),
         tags=validation.tags(tags or {}),
     )
+    record = msgspec.json.encode(sealed(activation, master))
     redis.pipeline_or_raise(
         [
-            ("HSET", keys.activation(activation.activation_id), "record", msgspec.json.encode(activation)),
+            ("HSET", keys.activation(activation.activation_id), "record", record),
             ("ZADD", keys.ACTIVATIONS, activation.created_ms, activation.activation_id),
         ]
     )
     return activation.activation_id, code
+
+
+def sealed(activation: Activation, master: MasterKeys | None) -> Activation:
+    """Seal an activation as it is now; without a master key it stays unsealed, and lets nobody in."""
+    seal = "" if master is None else master.seal(_PURPOSE, _covered(activation))
+    return msgspec.structs.replace(activation, seal=seal)
+
+
+def is_trusted(activation_id: str, activation: Activation, master: MasterKeys) -> bool:
+    """Tell whether what was found under an id is what was made there with the master key, tags apart."""
+    is_own = activation.activation_id == activation_id
+    return is_own and master.is_sealed(_PURPOSE, _covered(activation), activation.seal)
+
+
+def _covered(activation: Activation) -> bytes:
+    # Tags change later, without the key.
+    return msgspec.json.encode(msgspec.structs.replace(activation, seal="", tags={}))
 
 
 def describe(redis: Redis, wanted: ActivationFilter, page: PageRequest) -> Page[StoredActivation]:

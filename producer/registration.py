@@ -24,6 +24,7 @@ _NAME_CHARACTERS = (2, 128)
 _MARK = re.compile(r"[A-Za-z0-9._-]{16,128}")
 #: How long one machine's registration may take before another request of it is let through.
 _TURN_MS = 60_000
+_PURPOSE = "use of an activation"
 _REFUSALS = {
     "gone": ("ActivationCode.Invalid", "this activation was deleted a moment ago"),
     "disabled": ("Activation.Disabled", "this activation is disabled; ask for another one"),
@@ -89,28 +90,43 @@ def register(
     machine = _digest("machine", request.machine_id)
     turn = keys.client_token("register", _digest(activation.activation_id, machine))
     # The master key is asked for first: without one nothing can be given, and no use should be lost for that.
-    trust.master  # noqa: B018
+    master = trust.master
+    if not activations.is_trusted(request.activation_id, activation, master):
+        raise _untrusted("this activation was changed in Redis since it was made, or made without the master key")
     if redis.call("SET", turn, "1", "NX", "PX", _TURN_MS) is None:
         raise Refused(
             "another registration of this machine is under way; try again in a moment", code="IdempotentProcessing"
         )
     try:
+        instance_id = new_id(INSTANCE_ID_PREFIX)
         taken = take_activation(
             redis,
             activation.activation_id,
             machine=machine,
             proof=_digest("proof", request.client_token),
-            instance_id=new_id(INSTANCE_ID_PREFIX),
+            instance_id=instance_id,
             uses_count=activation.instance_count,
             ends_ms=activation.ends_ms,
             another=request.force_new,
+            seal=master.seal(_PURPOSE, _use(activation, machine, instance_id)),
         )
         if taken.word in _REFUSALS:
             code, text = _REFUSALS[taken.word]
             raise Refused(text, code=code)
+        if not master.is_sealed(_PURPOSE, _use(activation, machine, taken.instance_id), taken.seal):
+            raise _untrusted("which instance this machine has was changed in Redis")
         return _completed(redis, trust, request, activation, taken, machine)
     finally:
         redis.call("DEL", turn)
+
+
+def _use(activation: Activation, machine: str, instance_id: str) -> bytes:
+    """What a use binds together: nobody without the master key can have it lead to another machine's instance."""
+    return f"{activation.activation_id} {machine} {instance_id}".encode()
+
+
+def _untrusted(what: str) -> Refused:
+    return Refused(f"{what}; ask for another activation", code="Activation.NotTrusted")
 
 
 def _completed(

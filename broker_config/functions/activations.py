@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .. import keys
 from ..redis_client import Redis
+from ..reported_values import text
 from .function_library import fcall, run
 
 
@@ -14,6 +15,8 @@ class Taken:
     word: str
     instance_id: str
     number: int
+    #: What was given with a new use; kept with it, and of somebody else when the use was not given here.
+    seal: str = ""
 
 
 def take_activation(
@@ -26,14 +29,15 @@ def take_activation(
     uses_count: int,
     ends_ms: int,
     another: bool,
+    seal: str,
 ) -> Taken:
     """Give one use to a machine, never more than there are; a machine that proves to have one gets the same again."""
-    word, given, number = run(
+    word, given, number, kept = run(
         redis,
         fcall(
             "ca_take_activation",
             [keys.activation(activation_id), keys.activation_machines(activation_id)],
-            [machine, proof, instance_id, uses_count, ends_ms, int(another)],
+            [machine, proof, instance_id, uses_count, ends_ms, int(another), seal],
         ),
     )
-    return Taken(word.decode(), given.decode(), number)
+    return Taken(word.decode(), text(given), number, text(kept))

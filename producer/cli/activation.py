@@ -49,10 +49,12 @@ def create(
     On each machine then: assist-agent register --gateway URL --activation-id ID --activation-code CODE
     """
     hours_max = call.loaded.settings.limits.activation_hours_max
+    master = call.assistant.trust.master
     facts = {"InstanceName": name_prefix, "InstanceCount": str(uses), "IpAddressRange": address_range}
     with call.assistant.auditing.change("CreateActivation", **facts) as change:
         activation_id, code = activations.create(
             call.assistant.redis,
+            master,
             instance_name=name_prefix,
             instance_count=uses,
             hours=min(activations.HOURS_MAX, hours_max) if hours is None else hours,

@@ -16,6 +16,7 @@ class ActivationActions:
 
     def __init__(self, assistant: Assistant) -> None:
         self._redis = assistant.redis
+        self._trust = assistant.trust
         self._hours_max = assistant.settings.limits.activation_hours_max
 
     def table(self) -> Mapping[str, Action]:
@@ -39,6 +40,7 @@ class ActivationActions:
         def act() -> Shape:
             activation_id, code = activations.create(
                 self._redis,
+                self._trust.known_master,
                 instance_name=given.text("InstanceName"),
                 instance_count=count,
                 hours=hours,

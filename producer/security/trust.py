@@ -50,6 +50,11 @@ class Trust:
                 self._master = found
             return self._master
 
+    @property
+    def known_master(self) -> MasterKeys | None:
+        """The master keys where this program has them; none is made."""
+        return self._master or find_master_keys(self._settings)
+
     def issue_credentials(self, instance_id: str) -> Issued:
         """Give a registered instance credentials; those it had before are worthless from now on.
 

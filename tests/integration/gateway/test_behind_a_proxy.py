@@ -91,7 +91,9 @@ def test_a_client_is_known_by_what_the_trusted_proxy_says(
     gateway: WholeGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    activation_id, code = activations.create(gateway.assistant.redis, address_range="198.51.100.0/24")
+    activation_id, code = activations.create(
+        gateway.assistant.redis, gateway.assistant.trust.known_master, address_range="198.51.100.0/24"
+    )
     body = {
         "ActivationId": activation_id,
         "ActivationCode": code,

@@ -122,7 +122,9 @@ def test_one_line_installs_and_registers(site: Site, shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     site.publish()
-    activation_id, code = activations.create(site.gateway.assistant.redis, instance_name="web")
+    activation_id, code = activations.create(
+        site.gateway.assistant.redis, site.gateway.assistant.trust.known_master, instance_name="web"
+    )
     done = site.install("--activation-id", activation_id, "--activation-code", code, "--name", "web-x", shell=shell)
     assert done.exit_code == 0, done.stderr
     instance_id = done.stdout.strip()
@@ -145,7 +147,7 @@ def test_one_line_installs_and_registers(site: Site, shell: str) -> None:
 def test_an_image_names_certificates_as_its_machine_finds_them(site: Site, *, is_inside: bool) -> None:
     site.publish()
     authority = Authority((site.root if is_inside else site.folder) / "srv")
-    activation_id, code = activations.create(site.gateway.assistant.redis)
+    activation_id, code = activations.create(site.gateway.assistant.redis, site.gateway.assistant.trust.known_master)
     given = ("--activation-id", activation_id, "--activation-code", code)
     done = site.install(*given, "--ca-file", str(authority.ca.relative_to(site.folder)))
     assert done.exit_code == 0, done.stderr
@@ -158,7 +160,7 @@ def test_an_image_names_certificates_as_its_machine_finds_them(site: Site, *, is
 
 def test_images_that_are_made_on_one_machine_are_instances_of_their_own(site: Site) -> None:
     site.publish()
-    activation_id, code = activations.create(site.gateway.assistant.redis)
+    activation_id, code = activations.create(site.gateway.assistant.redis, site.gateway.assistant.trust.known_master)
     given = ("--activation-id", activation_id, "--activation-code", code, "--no-service")
     joined = set()
     for name, machine_id in (("first", None), ("second", None), ("third", "uninitialized"), ("fourth", "0123456789ab")):

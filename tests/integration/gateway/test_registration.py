@@ -90,12 +90,15 @@ def end(gateway: WholeGateway, activation_id: str) -> None:
     redis = gateway.assistant.redis
     stored = activations.load(redis, activation_id).activation
     older = msgspec.structs.replace(stored, created_ms=stored.created_ms - stored.hours * 3_600_000)
-    redis.call("HSET", keys.activation(activation_id), "record", msgspec.json.encode(older))
+    anew = activations.sealed(older, gateway.assistant.trust.known_master)
+    redis.call("HSET", keys.activation(activation_id), "record", msgspec.json.encode(anew))
 
 
 def test_a_machine_becomes_an_instance_with_credentials_that_open_its_branch_only(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
-    given = activations.create(redis, instance_name="web", instance_count=20, tags={"env": "test"})
+    given = activations.create(
+        redis, gateway.assistant.trust.known_master, instance_name="web", instance_count=20, tags={"env": "test"}
+    )
     status, body = register(gateway, given)
     assert status == 200, body
     assert (body["InstanceName"], body["Again"]) == ("web-001", False)
@@ -142,7 +145,7 @@ def test_a_tag_that_an_activation_was_given_later_goes_to_its_instances(gateway:
 
 def test_the_code_is_kept_as_a_digest_only(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
-    activation_id, code = activations.create(redis)
+    activation_id, code = activations.create(redis, gateway.assistant.trust.known_master)
     assert register(gateway, (activation_id, code))[0] == 200
     for name in redis.call("KEYS", "*"):
         assert code.encode() not in redis.call("DUMP", name)
@@ -150,7 +153,7 @@ def test_the_code_is_kept_as_a_digest_only(gateway: WholeGateway) -> None:
 
 def test_who_repeats_a_registration_gets_the_same_instance_and_takes_no_second_use(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
-    given = activations.create(redis, instance_count=1)
+    given = activations.create(redis, gateway.assistant.trust.known_master, instance_count=1)
     first, again = register(gateway, given)[1], register(gateway, given)[1]
     assert (again["InstanceId"], again["Again"]) == (first["InstanceId"], True)
     assert used(gateway, given[0]) == 1
@@ -161,7 +164,7 @@ def test_who_repeats_a_registration_gets_the_same_instance_and_takes_no_second_u
 
 def test_a_registration_that_broke_off_after_its_use_was_taken_is_completed(gateway: WholeGateway) -> None:
     redis = gateway.assistant.redis
-    given = activations.create(redis, instance_count=1)
+    given = activations.create(redis, gateway.assistant.trust.known_master, instance_count=1)
     first = register(gateway, given)[1]["InstanceId"]
     instances.remove(redis, first)
     assert register(gateway, given)[1]["InstanceId"] == first
@@ -169,7 +172,7 @@ def test_a_registration_that_broke_off_after_its_use_was_taken_is_completed(gate
 
 
 def test_who_only_knows_the_fingerprint_of_a_machine_does_not_get_its_instance(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     mine = register(gateway, given)[1]["InstanceId"]
     assert refusal(gateway, given, ClientToken="another-secret-0001") == (403, "Machine.AlreadyRegistered")
     assert used(gateway, given[0]) == 1
@@ -181,7 +184,7 @@ def test_who_only_knows_the_fingerprint_of_a_machine_does_not_get_its_instance(g
 
 
 def test_a_deregistered_machine_needs_another_use(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis, instance_count=2)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, instance_count=2)
     first = register(gateway, given)[1]["InstanceId"]
     gateway.assistant.trust.deregister(first)
     second = register(gateway, given)[1]
@@ -191,7 +194,7 @@ def test_a_deregistered_machine_needs_another_use(gateway: WholeGateway) -> None
 
 
 def test_a_code_is_never_used_more_often_than_allowed_however_many_come_at_once(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis, instance_count=5)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, instance_count=5)
     with ThreadPoolExecutor(24) as threads:
         answers = list(threads.map(lambda number: register(gateway, given, machine=f"machine-{number:012}"), range(24)))
     accepted = [body["InstanceId"] for status, body in answers if status == 200]
@@ -201,7 +204,7 @@ def test_a_code_is_never_used_more_often_than_allowed_however_many_come_at_once(
 
 
 def test_one_machine_that_asks_many_times_at_once_takes_one_use(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: register(gateway, given), range(8)))
     assert {body["Code"] for status, body in answers if status != 200} <= {"IdempotentProcessing"}
@@ -210,7 +213,7 @@ def test_one_machine_that_asks_many_times_at_once_takes_one_use(gateway: WholeGa
 
 
 def test_an_ended_code_lets_nobody_in_not_even_a_machine_that_was_in(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis, hours=1)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, hours=1)
     assert register(gateway, given)[0] == 200
     end(gateway, given[0])
     assert refusal(gateway, given) == (403, "Activation.Expired")
@@ -218,13 +221,13 @@ def test_an_ended_code_lets_nobody_in_not_even_a_machine_that_was_in(gateway: Wh
 
 
 def test_a_disabled_code_lets_nobody_in(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     activations.disable(gateway.assistant.redis, given[0])
     assert refusal(gateway, given) == (403, "Activation.Disabled")
 
 
 def test_a_deleted_code_is_as_unknown_as_one_that_never_was(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     activations.delete(gateway.assistant.redis, given[0])
     assert refusal(gateway, given) == (403, "ActivationCode.Invalid")
 
@@ -232,25 +235,27 @@ def test_a_deleted_code_is_as_unknown_as_one_that_never_was(gateway: WholeGatewa
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "unknown"])
 def test_a_code_for_one_network_is_no_good_in_another(gateway: WholeGateway, address: str) -> None:
     redis = gateway.assistant.redis
-    given = activations.create(redis, address_range="127.0.0.0/8")
+    given = activations.create(redis, gateway.assistant.trust.known_master, address_range="127.0.0.0/8")
     assert refusal(gateway, given, address) == (403, "Activation.AddressNotAllowed")
     assert used(gateway, given[0]) == 0
     assert register(gateway, given)[0] == 200
 
 
 def test_a_header_does_not_move_a_client_to_another_network(plain_gateway: WholeGateway) -> None:
-    given = activations.create(plain_gateway.assistant.redis, address_range="10.0.0.0/8")
+    given = activations.create(
+        plain_gateway.assistant.redis, plain_gateway.assistant.trust.known_master, address_range="10.0.0.0/8"
+    )
     assert refusal(plain_gateway, given, "10.0.0.1") == (403, "Activation.AddressNotAllowed")
 
 
 def test_a_wrong_code_and_an_unknown_id_cannot_be_told_apart(gateway: WholeGateway) -> None:
-    activation_id, _ = activations.create(gateway.assistant.redis)
+    activation_id, _ = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     wrong, unknown = (register(gateway, (one, "a-guess"))[1] for one in (activation_id, "F" * 36))
     assert {key: wrong[key] for key in ("Code", "Message")} == {key: unknown[key] for key in ("Code", "Message")}
 
 
 def test_who_guesses_has_to_wait_and_others_do_not(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     guesses = [refusal(gateway, (given[0], f"a-guess{number}"), "198.51.100.9") for number in range(12)]
     assert guesses[:10] == [(403, "ActivationCode.Invalid")] * 10
     assert guesses[10:] == [(400, "Throttling.User")] * 2
@@ -259,13 +264,13 @@ def test_who_guesses_has_to_wait_and_others_do_not(gateway: WholeGateway) -> Non
 
 
 def test_addresses_of_one_ipv6_network_guess_together(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     codes = [refusal(gateway, (given[0], "a-guess"), f"2001:db8::{number:x}")[1] for number in range(1, 12)]
     assert codes[-1] == "Throttling.User"
 
 
 def test_a_name_must_begin_as_the_activation_says(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis, instance_name="web")
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, instance_name="web")
     assert refusal(gateway, given, Name="db-1") == (400, "InstanceName.InvalidPattern")
     assert refusal(gateway, given, Name="web <b>") == (400, "InstanceName.InvalidPattern")
     assert used(gateway, given[0]) == 0
@@ -284,7 +289,7 @@ def test_what_is_no_registration_is_refused_as_such(gateway: WholeGateway, body:
 
 
 def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway: WholeGateway) -> None:
-    given = activations.create(gateway.assistant.redis)
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     assert refusal(gateway, given, "192.0.2.1") == (503, "AgentRedisUrl.Missing")
     assert used(gateway, given[0]) == 0
 
@@ -293,7 +298,7 @@ def test_a_gateway_that_cannot_sign_lets_nobody_in(
     redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with whole_gateway(redis_server.url(), tmp_path) as without:
-        given = activations.create(without.assistant.redis)
+        given = activations.create(without.assistant.redis, without.assistant.trust.known_master)
         assert refusal(without, given) == (503, "MasterKey.Missing")
         assert refusal(without, (given[0], "a-guess")) == (403, "ActivationCode.Invalid")
         assert used(without, given[0]) == 0
@@ -309,7 +314,7 @@ def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
     monkeypatch.setattr("cloud_assistant.worker.registration_request._TRIES_COUNT", 2)
     certificate = authority.issue("gateway", "localhost", "127.0.0.1")
     with whole_gateway(redis_server.url(), tmp_path / "home", certificate=certificate, has_master_key=True) as gateway:
-        activation_id, code = activations.create(gateway.assistant.redis)
+        activation_id, code = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
         url = f"https://localhost:{gateway.port}"
         wanted = Wanted(activation_id=activation_id, activation_code=code)
         pauses: list[float] = []
@@ -353,11 +358,11 @@ def test_the_oldest_ended_activations_make_room_for_new_ones(
 ) -> None:
     redis = gateway.assistant.redis
     monkeypatch.setattr(activations, "ACTIVATIONS_COUNT", 2)
-    first, second = (activations.create(redis, hours=1)[0] for _ in range(2))
+    first, second = (activations.create(redis, gateway.assistant.trust.known_master, hours=1)[0] for _ in range(2))
     with pytest.raises(ValueError, match="2 activations already"):
-        activations.create(redis)
+        activations.create(redis, gateway.assistant.trust.known_master)
     end(gateway, first)
-    third = activations.create(redis)[0]
+    third = activations.create(redis, gateway.assistant.trust.known_master)[0]
     assert {one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, -1)} == {second, third}
 
 

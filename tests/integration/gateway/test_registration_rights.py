@@ -36,7 +36,7 @@ def test_the_rights_of_the_gateways_own_user_are_enough(tmp_path: Path) -> None:
         admin.call("ACL", "SETUSER", user, "on", ">secret", *program_rules(ControlProgram.GATEWAY, database=0))
         url = admin.address.with_user(user, "secret")
         with whole_gateway(url, tmp_path / "home", has_master_key=True) as gateway:
-            given = activations.create(gateway.assistant.redis)
+            given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
             status, body = register(gateway, given)
             assert status == 200, body
             mine = Redis(body["Settings"]["redis_url"])
