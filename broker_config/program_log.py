@@ -6,6 +6,7 @@ To stderr for people, and where a file is given as JSON lines for machines, boun
 import json
 import logging
 import logging.handlers
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +86,13 @@ def _first_moment(path: Path) -> float | None:
         return None
 
 
+#: What others wrote may be in a message: it must neither make a line of its own nor steer the terminal of a reader.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{_time(record)} {record.levelname} {record.getMessage()}"
+        text = f"{_time(record)} {record.levelname} {_CONTROL.sub(_escaped, record.getMessage())}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
@@ -97,6 +102,10 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def _time(record: logging.LogRecord) -> str:

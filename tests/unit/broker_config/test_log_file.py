@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +66,16 @@ def test_files_older_than_the_limit_are_removed(tmp_path: Path) -> None:
     handler.close()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1", "a.log.2"]
+
+
+def test_what_others_wrote_makes_no_line_of_its_own_and_steers_no_terminal() -> None:
+    program = (
+        "import sys; from cloud_assistant.broker_config.program_log import logger, set_up; set_up(); "
+        "logger('x').info('asked to stop execution=%s', sys.argv[1])"
+    )
+    hostile = "x\n2026-01-01T00:00:00.000Z ERROR forged \x1b[31m\u2028\x9b\r网页"
+    argv = [sys.executable, "-c", program, hostile]
+    told = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True).stderr
+    assert told.count("\n") == 1
+    seen = r"asked to stop execution=x\n2026-01-01T00:00:00.000Z ERROR forged \x1b[31m\u2028\x9b\r网页"
+    assert told.endswith(f" INFO {seen}\n")
