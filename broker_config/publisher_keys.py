@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import Refused, SettingsInvalid
+from .named_file import read_small_file
 from .presence import is_folder
 from .publisher_signing import key_id_of
 from .settings_table import Settings
@@ -65,7 +66,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
 
     try:
         mode = path.stat().st_mode
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(read_small_file(path), password=None)
     except FileNotFoundError as exc:
         raise SettingsInvalid(
             f"there is no publisher key in {path}; make one with `assist publisher key create`"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from .errors import Refused, RequestInvalid
+from .named_file import open_to_the_end
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -113,7 +114,7 @@ def statement_of(path: Path, *, name: str, version: str, os: str, arch: str) -> 
     Raises:
         OSError: it cannot be read. RequestInvalid: one of the words cannot be used.
     """
-    with path.open("rb") as file:
+    with open_to_the_end(path) as file:
         sha256, size = digest_of(file)
     return checked_statement(Statement(name=name, version=version, os=os, arch=arch, sha256=sha256, size=size))
 

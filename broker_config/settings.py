@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import SettingsInvalid
+from .named_file import read_small_file
 from .redis_url import parse_url
 from .settings_table import SECTIONS, Most, Settings, Value
 from .system_folders import SETTINGS_FILE, STATE_FOLDER
@@ -199,7 +200,8 @@ def _without_home(remedy: str) -> NoReturn:
 
 def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # With the mark that editors of Windows put first.
+        text = read_small_file(path).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
         if must_exist:
             raise SettingsInvalid(f"configuration file {path}: {exc.strerror}") from exc
@@ -211,7 +213,8 @@ def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
 
     try:
         parsed = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:
+        # Not only what is no TOML: a number of 5,000 digits, a thousand lists in one another.
         raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
     flat: dict[str, Value] = {}
     for name, value in parsed.items():

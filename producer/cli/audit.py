@@ -12,6 +12,7 @@ from ...broker_config.audit_entry import AuditEntry, Outcome
 from ...broker_config.clock import iso_seconds, now_ms
 from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.master_key import find_master_keys
+from ...broker_config.named_file import open_to_the_end
 from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
 from ..security.audit_verification import Known, export_line, read_export, verify_audit
 from .argument_types import Duration
@@ -167,7 +168,8 @@ def _anchor(path: Path | None) -> Anchor | None:
 
 def _exported(path: Path) -> list[Known]:
     try:
-        return list(read_export(path.read_bytes().splitlines(), f"the export {path.name}"))
+        with open_to_the_end(path) as file:
+            return list(read_export(file.read().splitlines(), f"the export {path.name}"))
     except msgspec.MsgspecError as exc:
         raise RequestInvalid(f"{path} is no export of the audit: {exc}", code="InvalidExport") from exc
 

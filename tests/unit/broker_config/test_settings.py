@@ -106,6 +106,25 @@ def test_a_childs_environment_has_only_the_settings_it_is_given(monkeypatch: pyt
     assert "CLOUD_ASSISTANT_AGENT_SLOTS" not in child
 
 
+@pytest.mark.parametrize("text", ["[agent]\nslots = " + "9" * 5000, "x = " + "[" * 100_000], ids=["number", "nesting"])
+def test_what_the_reader_of_toml_gives_up_on_is_refused_as_what_is_no_toml(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsInvalid, match=f"configuration file {file}: "):
+        settings.load(config=str(file))
+
+
+def test_a_device_without_an_end_as_configuration_file_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="configuration file /dev/full: it has more than 1 MiB"):
+        settings.load(config="/dev/full")
+
+
+def test_a_configuration_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf[agent]\r\nslots = 4\r\n")
+    assert settings.load(config=str(file)).settings.agent.slots == 4
+
+
 def test_a_folder_as_configuration_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match=f"configuration file {tmp_path}: Is a directory"):
         settings.load(config=str(tmp_path))
