@@ -10,7 +10,7 @@ from .. import activations
 from ..activations import ActivationFilter, StoredActivation
 from ..paging import PageRequest
 from ..shapes import Shape
-from .argument_types import Pair, mapping
+from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .request_options import LIMIT_COUNT, tag_filter_option
@@ -30,7 +30,7 @@ group = AssistGroup("activation", help="Make and manage codes that let machines 
 )
 @click.option("--uses", type=int, default=10, show_default=True, help="How many machines may register with it.")
 @click.option("--hours", type=int, default=None, help="How long it is good; 4 unless set.")
-@click.option("--address-range", default="", metavar="RANGE", help="Only for machines from here, as 10.0.0.0/8.")
+@click.option("--address-range", callback=filled, metavar="RANGE", help="Only for machines from here, as 10.0.0.0/8.")
 @click.option("--name-prefix", default="", metavar="TEXT", help="Names of the instances: web gives web-001, web-002 ….")
 @click.option("--description", default="", metavar="TEXT", help="What it is for.")
 @click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag of it and of its instances.")

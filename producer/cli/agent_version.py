@@ -10,7 +10,7 @@ from ...broker_config.rollouts import FAILURES, SUCCEEDED, Progress, Wish
 from ..agent_versions import RolloutOptions
 from ..file_store.catalogue import Catalogue, CatalogueEntry
 from ..targets import Targets
-from .argument_types import Duration
+from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
@@ -56,7 +56,9 @@ def withdraw(call: Call, *, version: str) -> None:
 )
 @click.argument("version", metavar="VERSION")
 @click.option("--share", default="100%", show_default=True, help="Only this share of the instances; widen it later.")
-@click.option("--window", default="", metavar="HOURS", help="Only in these hours, in each instance's own local time.")
+@click.option(
+    "--window", callback=filled, metavar="HOURS", help="Only in these hours, in each instance's own local time."
+)
 @click.option("--at-once", type=click.IntRange(1), metavar="COUNT", help="On their way at once.  [default: a tenth]")
 @click.option("--stop-at", default="10%", show_default=True, help="Stop by itself when this share has failed.")
 @click.option("--probation", type=Duration(), default=180.0, show_default=True, help="Time to show that it works.")

@@ -5,6 +5,9 @@ from typing import Any
 
 import click
 
+#: Said of a value that an unset variable leaves.
+EMPTY = "it is empty, as an unset variable leaves it; give a value"
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _LONGEST_SECONDS = 100 * 366 * 86_400
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -62,11 +65,12 @@ def mapping(
     return gathered
 
 
-def not_blank(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
-    """Refuse an empty text, as an unset variable leaves it; for use as an option's callback.
+def filled(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
+    """Refuse an empty value where none at all means more: any instance, the agent's user, now; for use as a callback.
 
-    Taken for "not given" it would run now what should run later, as root what should run as somebody, or twice.
+    Raises:
+        BadParameter: it is empty.
     """
     if given is not None and not given.strip():
-        raise click.BadParameter("it is empty; for the default leave the option out")
+        raise click.BadParameter(f"{EMPTY}, or leave the option out")
     return given or ""

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from .argument_types import EMPTY
 from .call import Call
 from .command_table import SHARED_OPTIONS
 from .exit_codes import WRONG_USAGE
@@ -21,15 +23,34 @@ class PipeClosed(Exception):
 class AssistCommand(click.Command):
     """A command whose help ends with examples. A test runs each example as it stands."""
 
-    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+    def __init__(
+        self, *arguments: Any, examples: Sequence[str] = (), may_be_empty: Sequence[str] = (), **attributes: Any
+    ) -> None:
         super().__init__(*arguments, **attributes)
         self.examples = tuple(examples)
+        self._may_be_empty = frozenset(may_be_empty)
         self.params += _options_of_every_command(expose_value=False)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words; what is wrong with them names this command's help."""
         with _told_of(ctx):
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+            if not ctx.resilient_parsing:
+                self._refuse_empty(ctx)
+            return rest
+
+    def _refuse_empty(self, ctx: click.Context) -> None:
+        """Refuse an argument that is empty, as an unset variable leaves it: no id must not read as any id.
+
+        Raises:
+            BadParameter: an argument of this command is, and may not be.
+        """
+        for parameter in self.params:
+            if isinstance(parameter, click.Argument) and parameter.name not in self._may_be_empty:
+                value = ctx.params.get(str(parameter.name))
+                was_given = ctx.get_parameter_source(str(parameter.name)) == ParameterSource.COMMANDLINE
+                if was_given and "" in (value if isinstance(value, tuple) else (value,)):
+                    raise click.BadParameter(EMPTY, ctx, parameter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the command's own options first, then those of every command."""
@@ -91,12 +112,20 @@ class AssistGroup(click.Group):
 
 
 def assist_command(
-    name: str, *, examples: Sequence[str], cls: type[AssistCommand] = AssistCommand
+    name: str,
+    *,
+    examples: Sequence[str],
+    may_be_empty: Sequence[str] = (),
+    cls: type[AssistCommand] = AssistCommand,
 ) -> Callable[[Callable[..., int | None]], AssistCommand]:
-    """Make a function a command of ``assist``; it gets the ``Call`` as its first argument."""
+    """Make a function a command of ``assist``; it gets the ``Call`` as its first argument.
+
+    ``may_be_empty`` names those of its arguments for which an empty text means something.
+    """
 
     def decorate(function: Callable[..., int | None]) -> AssistCommand:
-        return click.command(name, cls=cls, examples=examples)(click.pass_obj(function))
+        made = click.command(name, cls=cls, examples=examples, may_be_empty=may_be_empty)
+        return made(click.pass_obj(function))
 
     return decorate
 

@@ -15,7 +15,7 @@ from ...broker_config.master_key import find_master_keys
 from ...broker_config.named_file import open_to_the_end
 from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
 from ..security.audit_verification import Known, export_line, read_export, verify_audit
-from .argument_types import Duration
+from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .tables import table
@@ -33,8 +33,8 @@ group = AssistGroup("audit", help="Look at the record of changes and refusals, a
     ),
 )
 @click.option("--since", type=Duration(), help="Only what happened within so long: 30m, 2h, 7d.")
-@click.option("--who", default="", help="Only what this user, access key or instance did.")
-@click.option("--action", default="", help="Only this action, such as RunCommand.")
+@click.option("--who", callback=filled, help="Only what this user, access key or instance did.")
+@click.option("--action", callback=filled, help="Only this action, such as RunCommand.")
 @click.option("--outcome", type=click.Choice(["done", "begun", "refused", "failed"]), help="Only what ended so.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Most entries shown.")
 def show(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:

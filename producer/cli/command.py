@@ -9,7 +9,7 @@ from ...broker_config.errors import NotFound
 from ..command_library import CommandFilter, StoredCommand
 from ..paging import PageRequest
 from .answers import command_object
-from .argument_types import Duration, Pair, mapping, not_blank
+from .argument_types import Duration, Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .command_named import command_id_of
@@ -40,15 +40,16 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
         "assist command create --file check.sh --name check --timeout 10m --workdir /tmp",
         "assist command create 'echo \"hello $CA_PARAM_WHO\"' --name greet --parameter WHO",
     ),
+    may_be_empty=("script",),
 )
 @takes_script
 @click.option("--name", required=True, help="A name for people.")
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--description", default="", help="What it is for.")
 @click.option("--timeout", type=Duration(), default=60, help="Time for the script, from 10 s on.", show_default=True)
-@click.option("--workdir", callback=not_blank, metavar="FOLDER", help="Where it runs.")
-@click.option("--user", callback=not_blank, metavar="NAME", help="Whom it runs as.")
-@click.option("--launcher", callback=not_blank, metavar="TEXT", help="Command line that starts the script.")
+@click.option("--workdir", callback=filled, metavar="FOLDER", help="Where it runs.")
+@click.option("--user", callback=filled, metavar="NAME", help="Whom it runs as.")
+@click.option("--launcher", callback=filled, metavar="TEXT", help="Command line that starts the script.")
 @click.option(
     "--parameter",
     "parameters",

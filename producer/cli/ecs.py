@@ -28,6 +28,7 @@ from .ecs_words import EcsCall, read_words
         "assist ecs InvokeCommand --InstanceIds i-… i-… --CommandId c-… --Timed false",
         "assist ecs DescribeInvocationResults --InstanceId i-… --InvokeId t-…",
     ),
+    may_be_empty=("words",),
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="ACTION [--Param VALUE …]…")
 def ecs(call: Call, *, words: tuple[str, ...]) -> None:

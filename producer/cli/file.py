@@ -11,7 +11,7 @@ from ..file_shapes import file_shape
 from ..file_status import file_status
 from ..paging import PageRequest
 from ..targets import Targets
-from .argument_types import Duration, not_blank
+from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
@@ -33,8 +33,8 @@ group = AssistGroup("file", help="Send small files to instances.")
 @click.argument("source", metavar="FILE")
 @click.option("--to", "target_directory", required=True, metavar="FOLDER", help="Folder there; made if missing.")
 @click.option("--name", default="", help="Name there.  [default: the file's own]")
-@click.option("--owner", callback=not_blank, metavar="USER", help="Whom it belongs to.  [default: the agent's user]")
-@click.option("--group", "group_name", callback=not_blank, metavar="GROUP", help="Its group.  [default: the owner's]")
+@click.option("--owner", callback=filled, metavar="USER", help="Whom it belongs to.  [default: the agent's user]")
+@click.option("--group", "group_name", callback=filled, metavar="GROUP", help="Its group.  [default: the owner's]")
 @click.option("--mode", default="0644", metavar="OCTAL", help="Its permissions.  [default: 0644]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--description", default="", help="A note for those who look at it later.")
@@ -75,7 +75,7 @@ def send(
 
 
 @assist_command("list", examples=("assist file list", "assist file list --instance i-web1 --output json"))
-@click.option("--instance", "instance_id", default="", metavar="ID", help="Only to this instance.")
+@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only to this instance.")
 @takes_page
 def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
     """List files that were sent, newest first."""

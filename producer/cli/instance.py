@@ -10,7 +10,7 @@ from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance, load
 from ..paging import PageRequest
 from ..shapes import Shape, instance_shape
-from .argument_types import Pair, mapping
+from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .instance_trust import credentials_option, quarantine, release, rotate, write_first_credentials
@@ -31,7 +31,7 @@ group = AssistGroup("instance", help="List, name and tag instances.")
     ),
 )
 @click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
-@click.option("--os-type", default="", metavar="TEXT", help="Only with this system: linux, windows, darwin.")
+@click.option("--os-type", callback=filled, metavar="TEXT", help="Only with this system: linux, windows, darwin.")
 @click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
 @tag_filter_option()
 def list_instances(
@@ -104,7 +104,7 @@ def untag(call: Call, *, instance_id: str, names: tuple[str, ...]) -> None:
     _changed(call, call.assistant.modify_instance(instance_id, tags=kept))
 
 
-@assist_command("rename", examples=("assist instance rename i-web1 'web server one'",))
+@assist_command("rename", examples=("assist instance rename i-web1 'web server one'",), may_be_empty=("name",))
 @click.argument("instance_id", metavar="ID")
 @click.argument("name")
 def rename(call: Call, *, instance_id: str, name: str) -> None:

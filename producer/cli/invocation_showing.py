@@ -10,6 +10,7 @@ from ...broker_config.states import InvocationState
 from ..describing import DescribedInvocation, InvocationFilter
 from ..paging import PageRequest
 from .answers import invocation_summary_object
+from .argument_types import filled
 from .assist_command import assist_command
 from .call import Call
 from .invocation_state import one_invocation
@@ -31,8 +32,8 @@ _STATES = [state.value for state in InvocationState]
         "assist invocation list --command c-… --limit 10 --output json",
     ),
 )
-@click.option("--command", "command_id", default="", metavar="ID", help="Only of this command.")
-@click.option("--instance", "instance_id", default="", metavar="ID", help="Only on this instance.")
+@click.option("--command", "command_id", callback=filled, metavar="ID", help="Only of this command.")
+@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only on this instance.")
 @click.option(
     "--status", type=click.Choice(_STATES), metavar="STATE", help=f"Only in this state: {', '.join(_STATES)}."
 )

@@ -12,7 +12,7 @@ from ..file_store.catalogue import LATEST, Catalogue, CatalogueEntry
 from ..invoked import Invoked
 from ..packages import TIMEOUT_SECONDS, InstancePackages, PackageRequest, Packages
 from ..targets import Targets, resolve
-from .argument_types import Duration
+from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
@@ -55,7 +55,7 @@ def withdraw(call: Call, *, name: str, version: str) -> None:
     ),
 )
 @click.argument("name", metavar="NAME")
-@click.option("--version", default=LATEST, show_default=True, help="Which version.")
+@click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
 @click.option("--force", is_flag=True, help="Run its install script although this version is installed.")
 @click.option(
     "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
@@ -78,7 +78,7 @@ def install(
 
 @assist_command("update", examples=("assist package update tools --all",))
 @click.argument("name", metavar="NAME")
-@click.option("--version", default=LATEST, show_default=True, help="Which version.")
+@click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
 @click.option(
     "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
 )

@@ -11,7 +11,7 @@ from ...broker_config.records import RepeatMode, Schedule, ScriptType
 from ..invoking import RunOptions
 from ..paging import PageRequest
 from ..targets import Targets
-from .argument_types import Duration, Pair, mapping, not_blank
+from .argument_types import Duration, Pair, filled, mapping
 
 Answer = TypeVar("Answer")
 
@@ -60,9 +60,9 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         help="Time for the script, from 10 s on.  [default: that of a stored command, else 60]",
     )
     @click.option("--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help=_PARAMETER_HELP)
-    @click.option("--workdir", callback=not_blank, metavar="FOLDER", help="Where the script runs.")
-    @click.option("--user", callback=not_blank, metavar="NAME", help="Whom the script runs as.")
-    @click.option("--launcher", callback=not_blank, metavar="TEXT", help="Command line that starts the script.")
+    @click.option("--workdir", callback=filled, metavar="FOLDER", help="Where the script runs.")
+    @click.option("--user", callback=filled, metavar="NAME", help="Whom the script runs as.")
+    @click.option("--launcher", callback=filled, metavar="TEXT", help="Command line that starts the script.")
     @click.option(
         "--termination-mode",
         type=click.Choice(["ProcessTree", "Process"]),
@@ -154,7 +154,7 @@ def takes_page(function: Callable[..., Answer]) -> Callable[..., Answer]:
 #: The option --client-token; the command gets it as ``client_token``.
 client_token_option = click.option(
     "--client-token",
-    callback=not_blank,
+    callback=filled,
     metavar="TEXT",
     help="Given again with this, the request is done once.",
 )

@@ -33,7 +33,7 @@ _EXAMPLES = (
 )
 
 
-@assist_command("run", examples=_EXAMPLES)
+@assist_command("run", examples=_EXAMPLES, may_be_empty=("script",))
 @takes_script
 @takes_targets
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")

@@ -11,7 +11,7 @@ from ...broker_config.records import RepeatMode, Schedule
 from ..invoking import RunOptions
 from ..timed_modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES
 from ..timed_modes import repeat_mode as mode_of
-from .argument_types import Duration, not_blank
+from .argument_types import Duration, filled
 from .call import Call
 
 Answer = TypeVar("Answer")
@@ -29,7 +29,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     Goes between ``takes_run_options`` and the command.
     """
 
-    @click.option("--frequency", metavar="TEXT", callback=not_blank, help=_FREQUENCY_HELP)
+    @click.option("--frequency", metavar="TEXT", callback=filled, help=_FREQUENCY_HELP)
     @click.option(
         "--repeat-mode",
         type=click.Choice(_MODES),
@@ -113,13 +113,13 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--timezone",
         metavar="ZONE",
-        callback=not_blank,
+        callback=filled,
         help="Zone of the frequency.  [default: beat.timezone, UTC]",
     )
     @click.option(
         "--end-time",
         metavar="TIME",
-        callback=not_blank,
+        callback=filled,
         help="Not due after this moment, as in 2030-12-31T23:00:00Z; without Z or an offset in the schedule's zone.",
     )
     @click.option(

@@ -8,7 +8,7 @@ import click
 
 from ..timed_modifying import TimedModification
 from ..timed_shapes import timed_shape
-from .argument_types import Pair, mapping, not_blank
+from .argument_types import Pair, filled, mapping
 from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
@@ -52,7 +52,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
     ),
 )
 @click.argument("invoke_id", metavar="ID")
-@click.option("--frequency", metavar="TEXT", callback=not_blank, help="A new frequency; a rate keeps its grid.")
+@click.option("--frequency", metavar="TEXT", callback=filled, help="A new frequency; a rate keeps its grid.")
 @policy_options
 @click.option("--script", metavar="TEXT", help="A new script.")
 @click.option("--file", "file", metavar="FILE", help="A new script, from a file; - is standard input.")

@@ -10,7 +10,7 @@ from ...broker_config.ids import is_made_id
 from ..paging import PageRequest
 from ..timed_shapes import firing_shape, preview_shape, timed_shape
 from ..timed_showing import FiringView, TimedView
-from .argument_types import not_blank
+from .argument_types import filled
 from .assist_command import assist_command
 from .call import Call
 from .page_printing import note_on_page, print_page
@@ -83,7 +83,7 @@ def show(call: Call, *, invoke_id: str) -> None:
 @click.argument("expression", metavar="FREQUENCY|ID")
 @calendar_options
 @click.option(
-    "--from", "start", metavar="TIME", callback=not_blank, help="Begin there instead of now; written as --end-time."
+    "--from", "start", metavar="TIME", callback=filled, help="Begin there instead of now; written as --end-time."
 )
 @click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str, count: int) -> None:

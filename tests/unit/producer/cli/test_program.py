@@ -139,6 +139,67 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert said in captured.err
 
 
+#: Where an empty text means something, or is refused by the API's own code.
+NAMELESS = {("instance", "rename"), ("ecs",), ("run",), ("command", "create")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path, command in OURS.items()
+        if path not in NAMELESS and any(isinstance(one, click.Argument) for one in command.params)
+    ],
+    ids=" ".join,
+)
+def test_an_empty_id_or_name_is_refused_before_it_means_any(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = sum(isinstance(one, click.Argument) for one in OURS[path].params)
+    options = [
+        word
+        for one in OURS[path].params
+        if isinstance(one, click.Option) and one.required
+        for word in (one.opts[-1], "x")
+    ]
+    assert main([*path, *options, *["a=b"] * (count - 1), ""]) == exit_codes.WRONG_USAGE
+    assert "empty" in (said := capsys.readouterr().err) or "does not exist" in said or "not key=value" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "true", "--all", "--user"],
+        ["run", "true", "--all", "--client-token"],
+        ["run", "true", "--all", "--frequency", "rate(1 h)", "--end-time"],
+        ["invoke", "c-1", "--all", "--user"],
+        ["invoke", "c-1", "--all", "--client-token"],
+        ["command", "create", "true", "--name", "x", "--user"],
+        ["file", "send", "x", "--to", "/tmp", "--all", "--owner"],
+        ["activation", "create", "--address-range"],
+        ["agent-version", "rollout", "1.2.0", "--window"],
+        ["package", "install", "tools", "--all", "--version"],
+        ["package", "update", "tools", "--all", "--version"],
+        ["invocation", "list", "--instance"],
+        ["invocation", "list", "--command"],
+        ["file", "list", "--instance"],
+        ["audit", "list", "--who"],
+        ["audit", "list", "--action"],
+        ["timed", "preview", "0 0 0 * * *", "--from"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2] + arguments[-1:]) if isinstance(arguments, list) else None,
+)
+def test_an_empty_value_is_refused_where_none_at_all_means_more(
+    arguments: list[str], blank: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, blank]) == exit_codes.WRONG_USAGE
+    assert "it is empty, as an unset variable leaves it; give a value, or leave the option out" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
