@@ -1,5 +1,6 @@
 """``assist audit``: who changed what, who was refused what, and whether anybody changed that record."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from ...broker_config.clock import iso_seconds, now_ms
 from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.master_key import find_master_keys
 from ...broker_config.named_file import open_to_the_end
+from ...broker_config.printable import clean
 from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
 from ..security.audit_verification import Known, export_line, read_export, verify_audit
 from .argument_types import Duration, filled
@@ -143,9 +145,33 @@ def export(call: Call, *, target: str) -> None:
     if target == "-":
         _write(entries, sys.stdout.buffer.write)
         return
-    with Path(target).open("wb") as file:
-        count = _write(entries, file.write)
-    call.say(f"{count} entries are in {target}")
+    count = _write_file(entries, Path(target))
+    if call.wants_json:
+        call.print_json({"File": clean(target), "EntryCount": count})
+    else:
+        call.say(f"{count} entries are in {clean(target)}")
+
+
+def _write_file(entries: Iterable[StoredEntry], target: Path) -> int:
+    """Write an export; where one was, it stays as it was until the new one is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
+        with target.open("wb") as file:
+            return _write(entries, file.write)
+    # What a link leads to is replaced, not the link.
+    target = target.resolve()
+    fresh = target.with_name(target.name + ".new")
+    fresh.unlink(missing_ok=True)
+    try:
+        with fresh.open("xb") as file:
+            count = _write(entries, file.write)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return count
 
 
 def _write(entries: Iterable[StoredEntry], write: Callable[[bytes], int]) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ...broker_config.errors import CloudAssistantError
+from ...broker_config.printable import clean
 from ..security.credentials import require_writable
 from .assist_command import assist_command
 from .call import Call
@@ -42,7 +43,7 @@ def rotate(call: Call, *, instance_id: str, credentials: Path) -> None:
     """
     _write_credentials(call, instance_id, credentials)
     if call.wants_json:
-        call.print_json({"InstanceId": instance_id, "Credentials": str(credentials)})
+        call.print_json({"InstanceId": instance_id, "Credentials": clean(str(credentials))})
 
 
 @assist_command("quarantine", examples=("assist instance quarantine i-web1 --reason 'found on two machines'",))
@@ -67,7 +68,7 @@ def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
     require_writable(file)
     issued = call.assistant.trust.issue_credentials(instance_id)
     issued.credentials.write(file)
-    call.say(f"wrote {file}; on the machine, run: assist-agent run --config {file.name}")
+    call.say(f"wrote {clean(str(file))}; on the machine, run: assist-agent run --config {clean(file.name)}")
     if issued.credentials.reaches_this_machine_only:
         call.say(
             "note: the Redis address in it is one of this machine only; "

@@ -6,6 +6,7 @@ import click
 
 from ...broker_config.clock import monotonic_seconds
 from ...broker_config.master_key import master_key_path
+from ...broker_config.printable import clean
 from ..security.key_rotation import RotationStatus
 from .assist_command import AssistGroup, assist_command
 from .call import Call
@@ -24,7 +25,7 @@ def create(call: Call) -> None:
     master = call.assistant.trust.master
     path = master_key_path(call.assistant.settings)
     if call.wants_json:
-        call.print_json({"KeyId": master.current, "File": str(path), "Fingerprint": master.fingerprint()})
+        call.print_json({"KeyId": master.current, "File": clean(str(path)), "Fingerprint": master.fingerprint()})
     else:
         call.print(f"{master.current}  {master.fingerprint()}  {path}")
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from ...broker_config.printable import clean
 from ...broker_config.publisher_keys import create_private_key, private_key_path, public_text, read_private_key
 from ...broker_config.publisher_signing import (
     AGENT_NAME,
@@ -94,19 +95,19 @@ def sign_archive(
     target.write_text(sign(private_key, statement), encoding="ascii")
     key_id = key_id_of(private_key.public_key())
     if call.wants_json:
-        call.print_json({"File": str(target), "PublisherKeyId": key_id, "Sha256": statement.sha256})
+        call.print_json({"File": clean(str(target)), "PublisherKeyId": key_id, "Sha256": statement.sha256})
     else:
-        call.print(str(target))
+        call.print(clean(str(target)))
         call.say(f"signed {statement} as publisher {key_id}")
 
 
 def _show(call: Call, path: Path, public: str) -> None:
     key_id = key_id_of(read_private_key(path).public_key())
     if call.wants_json:
-        call.print_json({"PublisherKeyId": key_id, "PublicKey": public, "File": str(path)})
+        call.print_json({"PublisherKeyId": key_id, "PublicKey": public, "File": clean(str(path))})
         return
     call.print(public.rstrip("\n"))
-    call.say(f"publisher {key_id}; its private key is in {path}")
+    call.say(f"publisher {key_id}; its private key is in {clean(str(path))}")
     call.say("on each instance, put the text above into /etc/cloud-assistant/publishers/NAME.pub")
 
 

@@ -29,3 +29,26 @@ def test_a_note_that_cannot_be_written_leaves_the_verdict(system: System) -> Non
     outcome = system.assist("--home", "/proc/none", "audit", "verify").must_succeed()
     assert "entries 1 to 2 are as they were written" in outcome.stdout
     assert "/proc/none/audit-anchor.json" in outcome.stderr
+
+
+def test_an_export_that_cannot_be_made_leaves_the_one_before(system: System, tmp_path: Path) -> None:
+    system.assist("instance", "add", "i-1").must_succeed()
+    export = tmp_path / "exports" / "audit.jsonl"
+    export.parent.mkdir()
+    made = system.assist("audit", "export", str(export), "--output", "json").must_succeed()
+    assert made.json == {"File": str(export), "EntryCount": 2}
+    before = export.read_bytes()
+    assert system.assist("--redis-url", "redis://127.0.0.1:1/0", "audit", "export", str(export)).exit_code == 3
+    assert (export.read_bytes(), list(export.parent.iterdir())) == (before, [export])
+    system.assist("instance", "add", "i-2").must_succeed()
+    link = export.parent / "link"
+    link.symlink_to(export)
+    system.assist("audit", "export", str(link)).must_succeed()
+    assert export.read_bytes().startswith(before)
+    assert len(export.read_bytes().splitlines()) == 4
+    assert link.is_symlink()
+
+
+def test_an_export_goes_into_what_is_no_file_too(system: System) -> None:
+    system.assist("instance", "add", "i-1").must_succeed()
+    assert len(system.assist("audit", "export", "/dev/stdout").must_succeed().stdout.splitlines()) == 2

@@ -1,5 +1,6 @@
 """An agent with credentials: what it takes to be an instance, and to stop being one."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def test_rotation_cuts_the_agent_off_until_it_has_the_new_file_and_its_results_a
     )
     assert results[0]["Output"] == "through\n"
     assert secure.assist("run", "echo new", "--instance", "i-one").must_succeed().stdout == "new\n"
+
+
+def test_a_file_of_credentials_may_have_a_name_that_is_no_utf8(secure: SecureSystem, tmp_path: Path) -> None:
+    secure.add_instance("i-one")
+    name = os.fsdecode(b"\xff\x1b.toml")
+    outcome = secure.assist("instance", "rotate", "i-one", "--credentials", tmp_path / name, "--output", "json")
+    assert outcome.must_succeed().json == {"InstanceId": "i-one", "Credentials": f"{tmp_path}/\\udcff\\x1b.toml"}
+    assert "\x1b" not in outcome.stderr
+    assert (tmp_path / name).is_file()
 
 
 def test_a_removed_instance_is_cut_off_at_once_and_stays_out(secure: SecureSystem) -> None:
