@@ -76,9 +76,9 @@ setup(
     entry_points={
         "console_scripts": [
             "assist = cloud_assistant.producer.cli:main",
-            "assist-gateway = cloud_assistant.producer.gateway.cli:main",
-            "assist-agent = cloud_assistant.worker.cli:main",
-            "assist-beat = cloud_assistant.beat.cli:main",
+            "assist-gateway = cloud_assistant.producer.gateway.entry:main",
+            "assist-agent = cloud_assistant.worker.entry:main",
+            "assist-beat = cloud_assistant.beat.entry:main",
         ]
     },
 )

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -32,10 +33,24 @@ class Program(click.Command):
             forget_outputs()
             sys.exit(_NOT_WRITTEN)
 
+    def make_context(self, info_name: str | None, args: list[str], *arguments: Any, **named: Any) -> click.Context:
+        """Read the words; Ctrl-C meanwhile is told as `assist` tells it."""
+        with _interrupts_told(info_name):
+            return super().make_context(info_name, args, *arguments, **named)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Call what was asked for; Ctrl-C before anything else takes it is told as `assist` tells it."""
-        try:
+        with _interrupts_told(ctx.info_name):
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo(f"{ctx.info_name}: interrupted (Interrupted)", err=True)
-            ctx.exit(_INTERRUPTED)
+
+
+@contextmanager
+def _interrupts_told(program: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # A RuntimeError is what Python 3.11 makes of it while a class comes into being.
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        click.echo(f"{program}: interrupted (Interrupted)", err=True)
+        sys.exit(_INTERRUPTED)

@@ -19,6 +19,6 @@ if __name__ == "__main__":
         found = next((path for path in _TRUSTED if Path(path).exists()), None)
         if found:
             os.environ["SSL_CERT_FILE"] = found
-    from cloud_assistant.worker.cli import main
+    from cloud_assistant.worker.entry import main
 
-    main(prog_name="assist-agent")
+    main()

@@ -17,6 +17,30 @@ def test_ctrl_c_is_told_in_one_line_and_as_shells_say_it() -> None:
     assert outcome.stderr == "waits: interrupted (Interrupted)\n"
 
 
+def test_ctrl_c_while_the_words_are_read_is_told_alike() -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    @click.command("waits", cls=Program)
+    @click.option("--flag", is_flag=True, callback=interrupted)
+    def waits(flag: bool) -> None:
+        raise AssertionError(flag)
+
+    outcome = CliRunner().invoke(waits)
+    assert (outcome.exit_code, outcome.stderr) == (130, "waits: interrupted (Interrupted)\n")
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), None], ids=["ctrl-c", "defect"])
+def test_ctrl_c_is_told_from_a_defect_in_what_python_makes_of_it(cause: BaseException | None) -> None:
+    @click.command("waits", cls=Program)
+    def waits() -> None:
+        raise RuntimeError("Error calling __set_name__") from cause
+
+    outcome = CliRunner().invoke(waits)
+    assert outcome.exit_code == (130 if cause else 1)
+    assert isinstance(outcome.exception, SystemExit if cause else RuntimeError)
+
+
 def test_an_error_of_another_kind_is_not_taken_for_a_full_disk() -> None:
     @click.command("reads", cls=Program)
     def reads() -> None:

@@ -20,7 +20,10 @@ def serve(control_fd: int) -> None:
     # What is loaded now is shared with every supervisor for as long as nobody writes to it.
     gc.collect()
     gc.freeze()
-    control.send(Kind.READY)
+    try:
+        control.send(Kind.READY)
+    except ConnectionError:
+        return  # the agent was ended as it started
     while (message := control.receive()) is not None:
         if message.kind == Kind.SPAWN and message.fds:
             _spawn(control, Channel.from_fd(message.fds[0]), idle_seconds=float(message.body))

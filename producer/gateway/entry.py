@@ -1,0 +1,11 @@
+"""Where ``assist-gateway`` begins: Ctrl-C is told in one line before anything is imported."""
+
+from ...broker_config.first_instruction import end_on_interrupt
+
+
+def main() -> None:
+    """Run ``assist-gateway`` with the words of the command line."""
+    end_on_interrupt("assist-gateway")
+    from .cli import main as command_line  # lazy: see above
+
+    command_line()
