@@ -23,6 +23,10 @@ _REMEDIES = {
     "READONLY": "; it is a replica: name the master, or the sentinels",
 }
 
+#: What is wrong may be a value of a megabyte. What it is for stands before it, what to do about it behind.
+_LONGEST_LENGTH = 1500
+_HEAD_LENGTH = 500
+
 #: What Python makes of a byte of the command line that is no UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -86,7 +90,8 @@ def _usage_text(error: click.ClickException) -> str:
 
 def _one_line(text: str) -> str:
     # It may be the words of a server, of Redis, or of a machine that was broken into.
-    return clean(" ".join(text.split()))
+    line = clean(" ".join(text.split()))
+    return line if len(line) <= _LONGEST_LENGTH else f"{line[:_HEAD_LENGTH]}…{line[_HEAD_LENGTH - _LONGEST_LENGTH :]}"
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from ...broker_config.clock import monotonic_seconds
 from ...broker_config.master_key import master_key_path
 from ...broker_config.printable import clean
 from ..security.key_rotation import RotationStatus
+from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .exit_codes import DONE, TIMED_OUT
@@ -40,10 +41,9 @@ def show(call: Call) -> None:
 @click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0),
+    type=Duration(),
     default=60.0,
     show_default=True,
-    metavar="SECONDS",
     help="How long connected agents are waited for.",
 )
 def rotate(call: Call, *, wait_seconds: float) -> int:

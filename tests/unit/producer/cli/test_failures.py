@@ -27,6 +27,17 @@ def test_what_a_server_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "assist: no command \\x1b[2Jc-1 (InvalidCmdId.NotFound)\n"
 
 
+def test_a_value_of_a_megabyte_is_cut_out_of_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    report(
+        NotFound(f"no command {'x' * 1_000_000}; `assist command list` shows them", code="InvalidCmdId.NotFound"),
+        Call(),
+    )
+    text = capsys.readouterr().err
+    assert text.startswith("assist: no command xxx")
+    assert text.endswith("x; `assist command list` shows them (InvalidCmdId.NotFound)\n")
+    assert (len(text) < 2000, text.count("…")) == (True, 1)
+
+
 def test_a_lost_connection_names_the_address_and_never_the_password(capsys: pytest.CaptureFixture[str]) -> None:
     call = call_to("redis://me:secret@10.0.0.5:6400/2")
     assert report(RedisUnreachable("Redis connection lost: timed out"), call) == 3

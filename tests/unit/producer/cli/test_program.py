@@ -114,6 +114,7 @@ def test_a_command_imports_no_redis_client_but_ours_and_nothing_of_celery(argume
         (["run", "x", "--all", "--type", "Foo"], "'Foo' is not one of 'RunShellScript'"),
         (["run", "x", "--all", "--timeout", "soon"], "'soon' is not a time"),
         (["run", "x", "--all", "--timeout", "0.2"], "at least one second"),
+        (["key", "rotate", "--wait", "nan"], "'nan' is not a time"),
         (["run", "x", "--all", "--parameter", "WHO"], "'WHO' is not key=value"),
         (["run", "x", "--all", "--parameter", "A=1", "--parameter", "A=2"], "'A' is given twice"),
         (["run", "x", "--all", "--output", "xml"], "'xml' is not one of"),
