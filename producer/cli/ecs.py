@@ -1,11 +1,13 @@
 """``assist ecs``: any action of the API by its own name, as the service's command line takes it."""
 
+import logging
 import threading
 from typing import Any
 
 import click
 
-from ...broker_config.errors import RequestInvalid
+from ...broker_config.errors import CloudAssistantError, RequestInvalid
+from ...broker_config.program_log import LOGGER_NAME
 from ..auditing import local_user
 from ..gateway.access_keys import AccessKey
 from ..gateway.action_table import action_registry
@@ -19,6 +21,9 @@ from ..gateway_client import GatewayClient, error_of
 from .assist_command import assist_command
 from .call import Call
 from .ecs_words import EcsCall, read_words
+
+#: What a gateway's client learns of a trouble behind the gateway. Whoever stands there himself is told which it is.
+_TOLD_TO_CLIENTS = ("ServiceUnavailable", "InternalError")
 
 
 @assist_command(
@@ -57,6 +62,9 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
         RequestInvalid: there is no such action.
         CloudAssistantError: what the action refuses, with the API's code.
     """
+    if not call.debug:
+        # What a gateway would log is said in our own line.
+        logging.getLogger(LOGGER_NAME).addHandler(logging.NullHandler())
     registry = action_registry(call.assistant)
     action = registry.find(asked.action)
     if action is None:
@@ -72,6 +80,9 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
             _pause(outcome)
             outcome = outcome.look_again()
     except ApiError as error:
+        cause = error.__cause__
+        if isinstance(cause, CloudAssistantError) and error.code in _TOLD_TO_CLIENTS:
+            raise cause from None
         raise error_of(error.http_status, error.code, error.message) from error
     return {**outcome, "RequestId": request_id}
 

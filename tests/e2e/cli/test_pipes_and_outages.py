@@ -120,6 +120,7 @@ COMMANDS = [
     ("invocation", "follow", "t-00000001"),
     ("invocation", "results", "t-00000001"),
     ("instance", "list"),
+    ("ecs", "DescribeInvocations"),
 ]
 
 
@@ -143,6 +144,15 @@ def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, .
     assert "assist up" in outcome.stderr
     assert "--redis-url" in outcome.stderr
     assert "secret" not in outcome.stderr
+
+
+def test_a_wrong_password_is_told_by_the_actions_of_the_api_too(fleet: Fleet) -> None:
+    wrong = fleet.system.redis_url.replace("redis://", "redis://nobody:wrong@")
+    outcome = fleet.assist("ecs", "DescribeInvocations", "--redis-url", wrong)
+    assert outcome.exit_code == 4
+    assert outcome.stderr.startswith("assist: Redis at redis://nobody@")
+    assert "WRONGPASS" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
 
 
 def on_a_terminal(fleet: Fleet, *arguments: str, columns: int = 80) -> str:
