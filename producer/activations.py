@@ -313,5 +313,8 @@ def _checked_range(text: str) -> str:
         try:
             ipaddress.ip_network(text, strict=False)
         except ValueError as exc:
-            raise RequestInvalid(f"{text[:60]!r} is no range of addresses", code="AddressRange.InvalidPattern") from exc
+            raise RequestInvalid(
+                f"{text[:60]!r} is no range of addresses; write 10.0.0.0/8, or 10.0.0.5 for one",
+                code="AddressRange.InvalidPattern",
+            ) from exc
     return text

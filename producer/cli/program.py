@@ -76,9 +76,9 @@ def _answer(call: Call, arguments: list[str]) -> int:
         return exit_codes.INTERRUPTED
     except (PipeClosed, BrokenPipeError):
         raise
-    except SystemExit:
-        # click's own answer to a reader that has gone while it wrote a help.
-        return exit_codes.PIPE_CLOSED
+    except SystemExit as ended:
+        # click's own answer to a shell that completes words, or to a reader that has gone while it wrote a help.
+        return exit_codes.PIPE_CLOSED if ended.code else exit_codes.DONE
     except Exception as error:  # noqa: BLE001  # outermost: everything is told in one line, traceback when asked
         if isinstance(error.__cause__, KeyboardInterrupt):
             # What Python 3.11 makes of it while a class comes into being.

@@ -14,6 +14,7 @@ from cloud_assistant.producer.cli import exit_codes, main, program
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.command_table import ROWS
 from cloud_assistant.producer.cli.program import root
+from harness.processes import installed_program
 
 
 def leaves(
@@ -309,3 +310,19 @@ def test_the_help_says_what_holds_where_an_option_is_left_out(
 ) -> None:
     assert main([*arguments, "--help"]) == 0
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_what_it_completes_words_with(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ASSIST_COMPLETE", f"{shell}_source")
+    outcome = subprocess.run([installed_program("assist")], capture_output=True, text=True, check=False)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert f"_ASSIST_COMPLETE={shell}_complete" in outcome.stdout
+
+
+def test_words_are_completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("_ASSIST_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "assist run --ti")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert main([]) == 0
+    assert capsys.readouterr().out.splitlines() == ["plain,--timeout", "plain,--timezone"]
