@@ -56,7 +56,8 @@ def report(error: Exception, call: Call) -> int:
         _say(f"{_usage_text(error)} (InvalidUsage)")
         return exit_codes.WRONG_USAGE
     if isinstance(error, OSError) and error.filename is not None:
-        _say(f"cannot use {error.filename}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
+        named = _one_line(str(error.filename))
+        _say(f"cannot use {named}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
         return exit_codes.REFUSED
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         _say(f"cannot write: {error.strerror}; make room where it goes, and ask again for what is missing (NotWritten)")
@@ -64,7 +65,7 @@ def report(error: Exception, call: Call) -> int:
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
         _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")
         return exit_codes.WRONG_USAGE
-    _say(f"a defect in assist: {type(error).__name__}: {error}; --debug shows where (InternalError)")
+    _say(f"a defect in assist: {type(error).__name__}: {_one_line(str(error))}; --debug shows where (InternalError)")
     return exit_codes.DEFECT
 
 

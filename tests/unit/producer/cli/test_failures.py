@@ -38,6 +38,13 @@ def test_a_value_of_a_megabyte_is_cut_out_of_the_middle(capsys: pytest.CaptureFi
     assert (len(text) < 2000, text.count("…")) == (True, 1)
 
 
+def test_neither_can_the_name_of_a_file_or_the_text_of_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    report(FileNotFoundError(2, "No such file", "\x1b[2Ja\nb"), Call())
+    report(ValueError("\x1b[2Ja\nb"), Call())
+    text = capsys.readouterr().err
+    assert (text.count("\\x1b[2Ja b"), text.count("\n"), "\x1b" in text) == (2, 2, False)
+
+
 def test_a_lost_connection_names_the_address_and_never_the_password(capsys: pytest.CaptureFixture[str]) -> None:
     call = call_to("redis://me:secret@10.0.0.5:6400/2")
     assert report(RedisUnreachable("Redis connection lost: timed out"), call) == 3
