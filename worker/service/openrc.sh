@@ -5,22 +5,23 @@
 name="@DESCRIPTION@"
 description="Runs commands of Cloud Assistant on this machine"
 supervisor=supervise-daemon
-command=@PROGRAM@
+program=@PROGRAM@
 config=@CONFIG@
-# openrc-run evaluates this once more.
+# openrc-run evaluates these once more.
+command='"$program"'
 command_args='run --config "$config"'
 respawn_delay=@RESTART_SECONDS@
 respawn_max=0
-# The agent alone is ended; running scripts go on and the next agent takes them up.
-retry="TERM/@STOP_SECONDS@"
+# The agent alone is ended, by force if it hangs; running scripts go on and the next agent takes them up.
+retry="TERM/@STOP_SECONDS@/KILL/5"
 rc_cgroup_cleanup=no
 required_files="$config"
 output_log="/dev/null"
 error_log="/dev/null"
 
 depend() {
-  need net
-  use dns
+  # No more than the order: the agent waits for its network by itself, and not every machine has a service that is "net".
+  use net dns
   after firewall ntp-client chronyd
 }
 

@@ -76,6 +76,22 @@ def test_systemd_takes_no_part_of_a_path_for_a_variable_or_a_specifier() -> None
     assert "\nEnvironment=CLOUD_ASSISTANT_HOME=/srv/${HOME}/100%%h\n" in unit
 
 
+def test_openrc_starts_the_program_whatever_its_path_and_ends_a_hung_one_by_force(tmp_path: Path) -> None:
+    script = tmp_path / "openrc-script"
+    script.write_text(SYSTEMS["openrc"].files(AWKWARD)[0].text, encoding="utf-8")
+    # This is what OpenRC's supervise-daemon.sh makes of it.
+    shell = '. "$1"; eval set -- $command -- $command_args; printf "%s\n" "$retry" "$@"'
+    outcome = subprocess.run(["sh", "-c", shell, "sh", script], capture_output=True, text=True, check=True)
+
+    assert outcome.stdout.splitlines() == ["TERM/15/KILL/5", AWKWARD.program, "--", "run", "--config", AWKWARD.config]
+
+
+def test_openrc_starts_the_agent_where_no_service_is_the_network() -> None:
+    depend = SYSTEMS["openrc"].files(PLAN)[0].text.split("depend() {")[1].split("}")[0]
+
+    assert "need" not in depend.split(), "OpenRC refuses to start what needs a service that is not there"
+
+
 def test_the_property_list_names_the_program_and_leaves_scripts_alone() -> None:
     content = plistlib.loads(SYSTEMS["launchd"].files(AWKWARD)[0].text.encode())
 
