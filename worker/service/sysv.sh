@@ -18,6 +18,7 @@ config=@CONFIG@
 home=@HOME@
 log_folder=@LOG_FOLDER@
 pid_file=${ASSIST_AGENT_PID_FILE:-/var/run/@NAME@.pid}
+agent_pid_file=${pid_file%.pid}.child.pid
 
 # The process that starts the agent again whenever it ends; prints its id while it lives.
 living_keeper() {
@@ -49,6 +50,7 @@ keep() {
   while :; do
     "$program" run --config "$config" &
     agent=$!
+    echo "$agent" > "$agent_pid_file"
     wait "$agent"
     # 2: a setting is wrong, which no further start would mend.
     [ $? -ne 2 ] || exit 2
@@ -60,13 +62,16 @@ keep() {
 
 start() {
   if keeper=$(living_keeper); then echo "@NAME@ runs already (pid $keeper)"; return 0; fi
+  # The script outlives its package until that is purged.
+  if [ ! -x "$program" ]; then echo "@NAME@ is not started: there is no $program"; return 0; fi
   # Without credentials there is nobody to be; registration makes this file.
   if [ ! -e "$config" ]; then echo "@NAME@ is not started: there is no $config"; return 0; fi
   mkdir -p "$home" "$log_folder" && chmod 0700 "$home" "$log_folder" || return 1
   detached='nohup'
   if command -v setsid >/dev/null 2>&1; then detached='setsid'; fi
+  # As at boot, whatever the shell that asks has in its environment: settings of the machine are in @ENVIRONMENT_FILE@.
   # Its own lines are in the agent's log; this file holds the few of a start that failed before there was one.
-  $detached "$0" keep < /dev/null > "$log_folder/service.log" 2>&1 &
+  $detached env -i PATH="$PATH" ASSIST_AGENT_PID_FILE="$pid_file" "$0" keep < /dev/null > "$log_folder/service.log" 2>&1 &
   waited=0
   until living_keeper >/dev/null; do
     waited=$((waited + 1))
@@ -77,15 +82,17 @@ start() {
 }
 
 stop() {
-  if ! keeper=$(living_keeper); then rm -f "$pid_file"; echo "@NAME@ does not run"; return 0; fi
+  if ! keeper=$(living_keeper); then rm -f "$pid_file" "$agent_pid_file"; echo "@NAME@ does not run"; return 0; fi
   kill -TERM "$keeper"
   waited=0
   while kill -0 "$keeper" 2>/dev/null; do
     waited=$((waited + 1))
-    if [ "$waited" -gt @STOP_SECONDS@ ]; then echo "@NAME@ (pid $keeper) does not end"; return 1; fi
+    # An agent that hangs is ended by force; its scripts go on all the same. While its keeper waits the number is its own.
+    if [ "$waited" -eq @STOP_SECONDS@ ] && read -r agent < "$agent_pid_file"; then kill -KILL "$agent" 2>/dev/null; fi
+    if [ "$waited" -gt $((@STOP_SECONDS@ + 5)) ]; then echo "@NAME@ (pid $keeper) does not end"; return 1; fi
     sleep 1
   done
-  rm -f "$pid_file"
+  rm -f "$pid_file" "$agent_pid_file"
   echo "@NAME@ stopped; scripts that run go on"
 }
 

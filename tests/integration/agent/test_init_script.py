@@ -1,6 +1,7 @@
 """The SysV script, run for real with the agent of this environment."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,8 @@ class InitScript:
         )
         self.config.write_text(settings, encoding="utf-8")
 
-    def run(self, action: str) -> "subprocess.CompletedProcess[str]":
-        environment = {"PATH": os.defpath, "ASSIST_AGENT_PID_FILE": str(self.folder / "agent.pid")}
+    def run(self, action: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        environment |= {"PATH": os.defpath, "ASSIST_AGENT_PID_FILE": str(self.folder / "agent.pid")}
         return subprocess.run(
             [self.path, action], capture_output=True, text=True, check=False, timeout=40, env=environment
         )
@@ -94,6 +95,39 @@ def test_it_starts_the_agent_again_when_that_dies(script: InitScript) -> None:
     os.kill(first, 9)
 
     eventually(lambda: script.agent_pid() not in (None, first), 20, "another agent runs")
+
+
+def test_an_agent_that_hangs_is_replaced_at_a_restart(script: InitScript) -> None:
+    script.write_config()
+    script.run("start")
+    hung = eventually(script.agent_pid, 20, "the agent runs")
+    os.kill(hung, signal.SIGSTOP)
+
+    restarted = script.run("restart")
+
+    assert restarted.returncode == 0, restarted.stdout + restarted.stderr
+    eventually(lambda: script.agent_pid() not in (None, hung), 20, "another agent runs")
+    assert proc.process(hung) is None
+
+
+def test_the_environment_of_who_starts_it_does_not_reach_the_agent(script: InitScript) -> None:
+    script.write_config()
+    script.run("start", CLOUD_ASSISTANT_INSTANCE_ID="i-other", CLOUD_ASSISTANT_REDIS_URL="redis://127.0.0.1:1/0")
+    agent = eventually(script.agent_pid, 20, "the agent runs")
+
+    assert b"CLOUD_ASSISTANT_INSTANCE_ID" not in Path(f"/proc/{agent}/environ").read_bytes()
+
+
+def test_without_the_program_nothing_is_started(script: InitScript) -> None:
+    script.write_config()
+    text = script.path.read_text(encoding="utf-8")
+    script.path.write_text(text.replace(str(installed_program("assist-agent")), "/nowhere/assist-agent"), encoding="utf-8")
+
+    outcome = script.run("start")
+
+    assert outcome.returncode == 0
+    assert "there is no /nowhere/assist-agent" in outcome.stdout
+    assert script.run("status").returncode == 3
 
 
 def test_without_credentials_nothing_is_started(script: InitScript) -> None:
