@@ -26,14 +26,16 @@ def set_up(
     file_limit_bytes: int = 0,
     file_count: int = 5,
     file_days: float = 30.0,
+    to_file_alone: bool = False,
 ) -> None:
     """Send our lines, and warnings of libraries, to stderr and to an optional file that is bounded in size and age."""
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
-    to_stderr = logging.StreamHandler(sys.stderr)
-    to_stderr.setFormatter(_LineFormatter())
-    root.addHandler(to_stderr)
+    if not to_file_alone:
+        to_stderr = logging.StreamHandler(sys.stderr)
+        to_stderr.setFormatter(_LineFormatter())
+        root.addHandler(to_stderr)
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         to_file = BoundedLogFile(

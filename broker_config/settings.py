@@ -135,6 +135,11 @@ def service_manager() -> str:
     return os.environ.get("NOTIFY_SOCKET", "")
 
 
+def service_log() -> str:
+    """The file that a service manager without a log of its own has our stderr go to; '' for none."""
+    return os.environ.get("ASSIST_AGENT_SERVICE_LOG", "")
+
+
 def _known() -> dict[str, tuple[type, bool, str, Most | None]]:
     """Dotted name -> (type, secret, help, largest value)."""
     known: dict[str, tuple[type, bool, str, Most | None]] = {}

@@ -20,6 +20,7 @@ from .execution.this_system import new_launcher
 from .exit_codes import EXIT_REFUSED, EXIT_RESTART, EXIT_USAGE
 from .home_lock import Holder, HomeLock
 from .service.notifier import ServiceNotifier
+from .service.service_log import keep_small
 from .upgrade.handing_over import StartedAs
 
 #: What a later start may find better. Service managers do not start again after ``EXIT_USAGE``.
@@ -39,9 +40,12 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: 
     ``arguments`` are the words after ``run``: another version is started with the same.
     """
     program_log.set_up(debug=debug)
+    has_service_log = keep_small(settings.service_log())
     try:
         started_as = StartedAs(overrides, config, arguments)
-        _start(settings.load(overrides, config=config).settings, started_as, debug=debug)
+        _start(
+            settings.load(overrides, config=config).settings, started_as, debug=debug, has_service_log=has_service_log
+        )
     except Refused as exc:
         _log.error("%s", exc)
         return EXIT_REFUSED
@@ -60,7 +64,7 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: 
     return 0
 
 
-def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
+def _start(loaded: Settings, started_as: StartedAs, *, debug: bool, has_service_log: bool) -> None:
     """Start and run; returns when a start is refused by an exception only.
 
     Raises:
@@ -76,6 +80,7 @@ def _start(loaded: Settings, started_as: StartedAs, *, debug: bool) -> None:
         file_limit_bytes=loaded.agent.log_limit_bytes * _LOG_FILES,
         file_count=_LOG_FILES,
         file_days=loaded.agent.log_days,
+        to_file_alone=has_service_log,
     )
     launcher = new_launcher()
     preparing = _Preparing(launcher)

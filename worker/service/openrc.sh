@@ -7,6 +7,8 @@ description="Runs commands of Cloud Assistant on this machine"
 supervisor=supervise-daemon
 program=@PROGRAM@
 config=@CONFIG@
+# What the agent says before it has its own log; it keeps this file small.
+service_log=@LOG_FOLDER@/service.log
 # openrc-run evaluates these once more.
 command='"$program"'
 command_args='run --config "$config"'
@@ -17,7 +19,7 @@ retry="TERM/@STOP_SECONDS@/KILL/5"
 rc_cgroup_cleanup=no
 required_files="$config"
 output_log="/dev/null"
-error_log="/dev/null"
+error_log='"$service_log"'
 
 depend() {
   # No more than the order: the agent waits for its network by itself, and not every machine has a service that is "net".
@@ -27,6 +29,7 @@ depend() {
 
 start_pre() {
   checkpath --directory --mode 0700 @HOME@ @LOG_FOLDER@
+  ASSIST_AGENT_SERVICE_LOG=$service_log && export ASSIST_AGENT_SERVICE_LOG
   @EXPORTS@
   if [ -r @ENVIRONMENT_FILE@ ]; then
     set -a
@@ -34,4 +37,6 @@ start_pre() {
     . @ENVIRONMENT_FILE@
     set +a
   fi
+  # 2: a setting is wrong, which no further start would mend; said here, since it would be tried for ever.
+  "$program" status --config "$config" > /dev/null || [ $? -ne 2 ]
 }

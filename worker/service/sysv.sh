@@ -17,6 +17,8 @@ program=@PROGRAM@
 config=@CONFIG@
 home=@HOME@
 log_folder=@LOG_FOLDER@
+# What the agent says before it has its own log; it keeps this file small.
+service_log=$log_folder/service.log
 pid_file=${ASSIST_AGENT_PID_FILE:-/var/run/@NAME@.pid}
 agent_pid_file=${pid_file%.pid}.child.pid
 
@@ -40,6 +42,7 @@ keep() {
     exit 0
   }
   trap leave TERM INT
+  ASSIST_AGENT_SERVICE_LOG=$service_log && export ASSIST_AGENT_SERVICE_LOG
   @EXPORTS@
   if [ -r @ENVIRONMENT_FILE@ ]; then
     set -a
@@ -70,12 +73,11 @@ start() {
   detached='nohup'
   if command -v setsid >/dev/null 2>&1; then detached='setsid'; fi
   # As at boot, whatever the shell that asks has in its environment: settings of the machine are in @ENVIRONMENT_FILE@.
-  # Its own lines are in the agent's log; this file holds the few of a start that failed before there was one.
-  $detached env -i PATH="$PATH" ASSIST_AGENT_PID_FILE="$pid_file" "$0" keep < /dev/null > "$log_folder/service.log" 2>&1 &
+  $detached env -i PATH="$PATH" ASSIST_AGENT_PID_FILE="$pid_file" "$0" keep < /dev/null >> "$service_log" 2>&1 &
   waited=0
   until living_keeper >/dev/null; do
     waited=$((waited + 1))
-    if [ "$waited" -gt 5 ]; then echo "@NAME@ does not start; see $log_folder/service.log"; return 1; fi
+    if [ "$waited" -gt 5 ]; then echo "@NAME@ does not start; see $service_log"; return 1; fi
     sleep 1
   done
   echo "@NAME@ started"

@@ -118,10 +118,24 @@ def test_the_environment_of_who_starts_it_does_not_reach_the_agent(script: InitS
     assert b"CLOUD_ASSISTANT_INSTANCE_ID" not in Path(f"/proc/{agent}/environ").read_bytes()
 
 
+def test_the_file_beside_the_agents_log_does_not_grow(script: InitScript) -> None:
+    script.write_config()
+    (script.folder / "log").mkdir()
+    beside = script.folder / "log/service.log"
+    beside.write_text("said by a start that failed\n" * 10_000, encoding="utf-8")
+    script.run("start")
+    log = script.folder / "log/agent.log"
+    eventually(lambda: log.exists() and "agent ready" in log.read_text(encoding="utf-8"), 20, "the agent is there")
+
+    assert beside.read_text(encoding="utf-8") == ""
+
+
 def test_without_the_program_nothing_is_started(script: InitScript) -> None:
     script.write_config()
     text = script.path.read_text(encoding="utf-8")
-    script.path.write_text(text.replace(str(installed_program("assist-agent")), "/nowhere/assist-agent"), encoding="utf-8")
+    script.path.write_text(
+        text.replace(str(installed_program("assist-agent")), "/nowhere/assist-agent"), encoding="utf-8"
+    )
 
     outcome = script.run("start")
 

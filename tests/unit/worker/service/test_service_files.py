@@ -81,9 +81,13 @@ def test_openrc_starts_the_program_whatever_its_path_and_ends_a_hung_one_by_forc
     script.write_text(SYSTEMS["openrc"].files(AWKWARD)[0].text, encoding="utf-8")
     # This is what OpenRC's supervise-daemon.sh makes of it.
     shell = '. "$1"; eval set -- $command -- $command_args; printf "%s\n" "$retry" "$@"'
+    shell += '; eval set -- $error_log; echo "$#$1"'
     outcome = subprocess.run(["sh", "-c", shell, "sh", script], capture_output=True, text=True, check=True)
 
-    assert outcome.stdout.splitlines() == ["TERM/15/KILL/5", AWKWARD.program, "--", "run", "--config", AWKWARD.config]
+    assert outcome.stdout.splitlines() == [
+        *("TERM/15/KILL/5", AWKWARD.program, "--", "run", "--config", AWKWARD.config),
+        f"1{AWKWARD.log_folder}/service.log",
+    ]
 
 
 def test_openrc_starts_the_agent_where_no_service_is_the_network() -> None:
