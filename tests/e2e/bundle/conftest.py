@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,8 +53,8 @@ def archive(built: Path) -> Path:
 def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The top folder of the unpacked archive."""
     folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    # As a machine's owner would: the filters of Python's own tarfile came with 3.11.4.
+    subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
     return next(folder.iterdir())
 
 
