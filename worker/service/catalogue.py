@@ -1,5 +1,6 @@
 """Every service manager we know: its files, its commands, and how to tell that a machine has it."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,19 @@ class ServiceFile:
     mode: int = 0o644
 
 
+@dataclass(frozen=True)
+class LinkKeeper:
+    """A program of some distributions that keeps the links of init scripts; ours would be doubles of its own."""
+
+    name: str
+    enable: tuple[str, ...]
+    disable: tuple[str, ...]
+
+    def program(self) -> str | None:
+        """Where it is on this machine; an administrator's ``PATH`` may leave such folders out."""
+        return shutil.which(self.name, path="/usr/sbin:/sbin:/usr/bin:/bin")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServiceSystem:
     """One service manager."""
@@ -32,6 +46,8 @@ class ServiceSystem:
     is_present: Callable[[Path], bool]
     #: Links that start it with the machine: path below the root → target. For images; a live machine runs ``enable``.
     links: dict[str, str] = field(default_factory=dict)
+    #: Who is asked for these links on a live machine: the first that it has.
+    link_keepers: tuple[LinkKeeper, ...] = ()
     #: Where a package puts the same files; then they are not written a second time.
     packaged: tuple[str, ...] = ()
     enable: tuple[tuple[str, ...], ...] = ()
@@ -39,6 +55,17 @@ class ServiceSystem:
     start: Order
     stop: Order
     restart: Order
+
+    def enabling(self) -> tuple[tuple[str, ...], ...]:
+        """What has it start with this machine; nothing where the links alone do."""
+        return self.enable or tuple((program, *one.enable) for program, one in self._keeper())
+
+    def disabling(self) -> tuple[tuple[str, ...], ...]:
+        """What takes that back."""
+        return self.disable or tuple((program, *one.disable) for program, one in self._keeper())
+
+    def _keeper(self) -> list[tuple[str, LinkKeeper]]:
+        return [(program, one) for one in self.link_keepers if (program := one.program())][:1]
 
 
 def _running(root: Path, *, live: str, installed: tuple[str, ...]) -> bool:
@@ -144,6 +171,10 @@ SYSTEMS: dict[str, ServiceSystem] = {
             files=_sysv_files,
             is_present=lambda root: (root / "etc/init.d").is_dir(),
             links=_SYSV_LINKS,
+            link_keepers=(
+                LinkKeeper("update-rc.d", (SERVICE_NAME, "defaults"), ("-f", SERVICE_NAME, "remove")),
+                LinkKeeper("chkconfig", ("--add", SERVICE_NAME), ("--del", SERVICE_NAME)),
+            ),
             start=(f"/{_INIT_SCRIPT}", "start"),
             stop=(f"/{_INIT_SCRIPT}", "stop"),
             restart=(f"/{_INIT_SCRIPT}", "restart"),

@@ -28,8 +28,8 @@ def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> N
         say(f"wrote {root / file.path}")
     for folder in (plan.home, plan.log_folder, str(Path(plan.config).parent)):
         _make_folder(root / folder.lstrip("/"))
-    if root == Path("/") and system.enable:
-        for command in system.enable:
+    if root == Path("/") and (commands := system.enabling()):
+        for command in commands:
             run(command, say)
         return
     for path, target in system.links.items():
@@ -47,7 +47,7 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
     packaged = _packaged(system, root)
     if root == Path("/") and (packaged or any(path.exists() for path in files)):
         control(system.stop, say)
-        for command in system.disable:
+        for command in system.disabling():
             run(command, say)
     for path in [*files, *(root / link for link in system.links)]:
         try:

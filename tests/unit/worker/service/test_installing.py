@@ -131,3 +131,16 @@ def test_a_service_that_is_not_there_is_told_with_how_to_make_it(program: str, m
     with pytest.raises(Refused) as refused:
         control((program, "start"), lambda _: None)
     assert str(refused.value) == f"there is no {program}; {mend}"
+
+
+@pytest.mark.parametrize("keeper", ["update-rc.d", "chkconfig"])
+def test_the_distributions_own_program_makes_the_links_of_an_init_script(
+    keeper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[str] = []
+    monkeypatch.setattr("shutil.which", lambda name, path: f"/sbin/{name}" if name in here else None)
+    assert SYSTEMS["sysv"].enabling() == ()
+    here.append(keeper)
+
+    assert [command[0] for command in SYSTEMS["sysv"].enabling()] == [f"/sbin/{keeper}"]
+    assert [command[0] for command in SYSTEMS["sysv"].disabling()] == [f"/sbin/{keeper}"]
