@@ -22,7 +22,8 @@ if command -v systemctl >/dev/null 2>&1; then
     # Ends the agent alone (KillMode=process): scripts that run are taken up by the new one.
     if [ "$has_credentials" = yes ]; then systemctl restart $name || true; fi
   fi
-else
+# `assist-agent uninstall` took the script away, and dpkg respects that: the agent is no service of this machine.
+elif [ -e /etc/init.d/$name ]; then
   if command -v update-rc.d >/dev/null 2>&1; then update-rc.d $name defaults >/dev/null
   elif command -v chkconfig >/dev/null 2>&1; then chkconfig --add $name; fi
   if [ "$has_credentials" = yes ]; then

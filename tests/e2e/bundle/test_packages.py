@@ -99,6 +99,15 @@ def test_without_systemd_the_package_uses_the_init_script(deb: Path, machine: Ma
     assert (machine.written / f"etc/rc2.d/S01{NAME}").is_symlink() or list(machine.written.glob(f"etc/rc2.d/S*{NAME}"))
 
 
+def test_the_package_is_upgraded_where_the_service_was_taken_away(deb: Path, machine: MachineCopy) -> None:
+    package = machine.put(deb, "/packages/agent.deb")
+    shell(
+        machine,
+        f"rm -f /usr/bin/systemctl; dpkg -i {package}; echo > /etc/cloud-assistant/config.toml;"
+        f" assist-agent uninstall --system sysv; dpkg -i {package}; test ! -e /etc/init.d/{NAME}",
+    )
+
+
 _folder = "cloud-assistant"
 
 
