@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
-from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
+from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.findings import Finding, Verdict, fail, ok, skip, warn
 from ...broker_config.functions.function_library import OLDEST_VERSION, TEXT_VERSION, text_version
 from ...broker_config.ids import is_instance_id
@@ -29,6 +29,15 @@ _SIGN_IN_MENDS = {
     "NOPERM": "give this instance its Redis user anew: assist instance add ID --credentials FILE",
     "LOADING": "wait: Redis is reading its data",
     "MASTERDOWN": "Redis' replica has lost its master; look at the sentinels",
+    "ERR": "mend what it names in redis_url, or in Redis' configuration (maxclients, databases)",
+    "DENIED": "let Redis ask for passwords, and bind it to an address that this machine reaches",
+}
+#: Why a Redis that lets an agent in takes nothing from it.
+_WRITE_MENDS = {
+    "READONLY": "redis_url names a replica: name the master, or the sentinels (sentinel://)",
+    "OOM": "Redis is at its maxmemory: give it more, or have less kept (retention settings)",
+    "MISCONF": "Redis cannot write to its disk: make room there; its own log says more",
+    "NOREPLICAS": "Redis misses its replicas (min-replicas-to-write): start them",
 }
 
 
@@ -150,6 +159,8 @@ def _is_elsewhere(name: str) -> bool:
 
 def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
     try:
+        redis.call("TIME")
+        # Once more: finding the name, TLS and the sign-in took a while, and would make the clock look wrong.
         sent_ms = now_ms()
         seconds, microseconds = redis.call("TIME")
         offset_ms = (sent_ms + now_ms()) // 2 - (int(seconds) * 1000 + int(microseconds) // 1000)
@@ -157,7 +168,7 @@ def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
         yield fail("sign-in", str(exc), _SIGN_IN_MENDS.get(exc.kind, "see Redis' own log"))
         return
     except RedisUnreachable as exc:
-        yield fail("sign-in", str(exc), "what answers there is no Redis, or it hangs")
+        yield fail("sign-in", str(exc), _unanswered_mend(exc))
         return
     yield ok("sign-in", f"as {redis.address.user or 'the default user'}")
     is_somebody = is_instance_id(settings.instance_id)
@@ -167,8 +178,22 @@ def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
     yield _instance(settings, redis) if is_somebody else skip("instance", "needs identity")
 
 
+def _unanswered_mend(exc: RedisUnreachable) -> str:
+    """What to do about a server that takes connections, and then does not let us talk to a Redis."""
+    if isinstance(exc, RedisNotTrusted):
+        return "mend the certificates: ?ca=FILE&cert=FILE&key=FILE in redis_url, or the server's (tls-auth-clients)"
+    cause: BaseException = exc
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, TimeoutError | BlockingIOError):
+        return "it hangs, or what answers there is no Redis: look at Redis and its own log"
+    if isinstance(cause, ConnectionResetError | BrokenPipeError):
+        return "it hung up: use rediss:// if it speaks TLS there; else Redis may have as many clients as its maxclients"
+    return "what answers there is no Redis: mend the port in redis_url"
+
+
 def _rights(settings: Settings, redis: Redis) -> Finding:
-    """Read what an agent reads all the time; nothing is changed."""
+    """Read what an agent reads all the time, and write in a way that changes nothing."""
     instance_id = settings.instance_id
     refused = []
     for command in (
@@ -176,10 +201,14 @@ def _rights(settings: Settings, redis: Redis) -> Finding:
         ("HMGET", keys.info(instance_id), "epoch"),
         ("ZCARD", keys.open_executions(instance_id)),
         ("HMGET", keys.profile(instance_id), "name"),
+        # Moves the deadline of an execution that there is not.
+        ("ZADD", keys.open_executions(instance_id), "XX", "0", "-"),
     ):
         try:
             redis.call(*command)
         except RedisRefused as exc:
+            if exc.kind in _WRITE_MENDS:
+                return fail("rights", f"Redis takes nothing: {exc}", _WRITE_MENDS[exc.kind])
             refused.append(f"{command[0]} {command[1]}: {exc}")
         except RedisUnreachable as exc:
             return fail("rights", str(exc), "the connection broke; try again")

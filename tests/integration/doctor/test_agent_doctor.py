@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -135,6 +136,83 @@ def test_a_server_that_hangs(patient: Patient, monkeypatch: pytest.MonkeyPatch) 
 
     assert (report.verdict("port"), report.verdict("sign-in")) == ("ok", "fail")
     assert "hangs" in report.mend("sign-in")
+
+
+def test_a_server_of_another_kind_at_that_port(patient: Patient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=_answer_like_a_web_server, args=[listener])
+        answering.start()
+        patient.change(f":{patient.server.port}/", f":{listener.getsockname()[1]}/")
+        report = patient.examine()
+        listener.shutdown(socket.SHUT_RDWR)
+        answering.join(10)
+
+    assert report.verdict("sign-in") == "fail"
+    assert report.mend("sign-in") == "what answers there is no Redis: mend the port in redis_url"
+
+
+def test_a_server_with_as_many_clients_as_it_may_have(patient: Patient) -> None:
+    patient.server.cli("CONFIG", "SET", "maxclients", "1")
+    with socket.create_connection(("127.0.0.1", patient.server.port)):
+        report = patient.examine()
+
+    assert report.verdict("sign-in") == "fail"
+    assert "maxclients" in report.mend("sign-in")
+
+
+def test_an_address_without_tls_for_a_port_with_it(patient: Patient, tmp_path: Path) -> None:
+    with _tls_listener(tmp_path) as port:
+        patient.change(f":{patient.server.port}/", f":{port}/")
+        report = patient.examine()
+
+    assert report.verdict("sign-in") == "fail"
+    assert "rediss://" in report.mend("sign-in")
+
+
+def test_a_server_that_wants_a_certificate_of_ours(patient: Patient, tmp_path: Path) -> None:
+    with _tls_listener(tmp_path, wants_certificate=True) as port:
+        patient.change("redis://", "rediss://")
+        patient.change(f":{patient.server.port}/0", f":{port}/0?ca={tmp_path / 'server.pem'}")
+        report = patient.examine()
+
+    assert (report.verdict("tls"), report.verdict("sign-in")) == ("ok", "fail")
+    assert "wants a client certificate" in report.text("sign-in")
+    assert "cert=FILE" in report.mend("sign-in")
+
+
+def test_a_replica_that_takes_nothing(patient: Patient) -> None:
+    patient.server.cli("REPLICAOF", "127.0.0.1", "1")
+    report = patient.examine()
+
+    assert report.verdict("rights") == "fail"
+    assert "names a replica" in report.mend("rights")
+
+
+def test_a_server_without_memory(patient: Patient) -> None:
+    patient.server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    patient.server.cli("CONFIG", "SET", "maxmemory", "1")
+    report = patient.examine()
+
+    assert report.verdict("rights") == "fail"
+    assert "maxmemory" in report.mend("rights")
+
+
+def test_it_changes_nothing(patient: Patient) -> None:
+    before = _change_count(patient.server)
+    assert patient.examine().verdict("rights") == "ok"
+
+    assert _change_count(patient.server) == before
+
+
+def test_a_slow_name_server_does_not_make_the_clock_wrong(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+
+    def slowly(*arguments: Any, **more: Any) -> Any:
+        threading.Event().wait(0.5)
+        return resolve(*arguments, **more)
+
+    monkeypatch.setattr("socket.getaddrinfo", slowly)
+    assert patient.examine().text("clock").startswith("0.0 s")
 
 
 def test_a_password_that_was_changed(patient: Patient) -> None:
@@ -266,14 +344,31 @@ def test_it_is_readable_for_people(patient: Patient) -> None:
     assert "mend: start it: assist-agent start" in outcome.stdout
 
 
+def _change_count(server: RedisServer) -> int:
+    return int(server.cli("INFO", "persistence")["rdb_changes_since_last_save"])
+
+
+def _answer_like_a_web_server(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if connection.recv(4096):
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 @contextlib.contextmanager
-def _tls_listener(folder: Path) -> Iterator[int]:
+def _tls_listener(folder: Path, *, wants_certificate: bool = False) -> Iterator[int]:
     """A server with a certificate that it signed itself; it takes a few connections and says nothing."""
     certificate, key = folder / "server.pem", folder / "server.key"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if wants_certificate:
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
     reserved = reserve_port()
     listener = socket.create_server(("127.0.0.1", reserved.number))
 
