@@ -4,7 +4,8 @@ from .plan import ServicePlan
 
 _TEMPLATE = """\
 description "@DESCRIPTION@"
-start on (net-device-up IFACE!=lo and runlevel [2345])
+# Not on a network device: CentOS has no such event. The agent waits for its network by itself.
+start on runlevel [2345]
 stop on runlevel [!2345]
 respawn
 respawn limit unlimited
@@ -22,6 +23,11 @@ script
   @EXPORTS@
   if [ -r @ENVIRONMENT_FILE@ ]; then set -a; . @ENVIRONMENT_FILE@; set +a; fi
   exec @PROGRAM@ run --config @CONFIG@
+end script
+
+post-stop script
+  # upstart knows no pause between two starts; who asks for the end does not wait.
+  case "$(initctl status "$UPSTART_JOB")" in *" stop/"*) ;; *) sleep @RESTART_SECONDS@ ;; esac
 end script
 """
 

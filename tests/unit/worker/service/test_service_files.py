@@ -106,11 +106,24 @@ def test_the_property_list_names_the_program_and_leaves_scripts_alone() -> None:
 
 def test_the_upstart_scripts_can_be_read_by_a_shell() -> None:
     text = SYSTEMS["upstart"].files(AWKWARD)[0].text
-    for kind in ("pre-start script", "\nscript"):
+    for kind in ("pre-start script", "\nscript", "post-stop script"):
         body = text.split(f"{kind}\n")[1].split("end script")[0]
         outcome = subprocess.run(["sh", "-n"], input=body, capture_output=True, text=True, check=False)
         assert outcome.returncode == 0, outcome.stderr
     assert "expect " not in text, "the agent stays in the foreground"
+
+
+@pytest.mark.parametrize(("status", "pauses"), [("x start/post-stop", "5\n"), ("x stop/post-stop", "")])
+def test_upstart_pauses_before_it_starts_a_dead_agent_again(tmp_path: Path, status: str, pauses: str) -> None:
+    body = SYSTEMS["upstart"].files(PLAN)[0].text.split("post-stop script\n")[1].split("end script")[0]
+    shell = f'initctl() {{ echo "{status}"; }}; sleep() {{ echo "$1"; }}; UPSTART_JOB=x; {body}'
+    outcome = subprocess.run(["sh", "-euc", shell], capture_output=True, text=True, check=True)
+
+    assert outcome.stdout == pauses
+
+
+def test_upstart_starts_the_agent_on_distributions_that_tell_of_no_network_device() -> None:
+    assert "\nstart on runlevel [2345]\n" in SYSTEMS["upstart"].files(PLAN)[0].text
 
 
 def test_the_windows_script_quotes_the_program() -> None:
