@@ -3,6 +3,8 @@
 set -e
 case "${1:-}" in remove | deconfigure | 0) ;; *) exit 0 ;; esac
 name=cloud-assistant-agent
+# For who installs it again: then it is a service again.
+if [ "${1:-}" = remove ] && [ -d /var/lib/cloud-assistant ]; then : >/var/lib/cloud-assistant/removed; fi
 if command -v systemctl >/dev/null 2>&1; then
   if [ -d /run/systemd/system ]; then systemctl stop $name || true; fi
   systemctl disable $name >/dev/null 2>&1 || true

@@ -45,8 +45,6 @@ def test_a_debian_package_installs_upgrades_and_is_purged(deb: Path, machine: Ma
     assert shell(
         machine, f"assist-agent --version; readlink /opt/cloud-assistant/current; stat -c %a /var/lib/{_folder}"
     )
-    assert not (machine.written / WANTS_LINK.lstrip("/")).is_symlink(), "enabled without credentials"
-
     shell(
         machine, f"echo 'CLOUD_ASSISTANT_AGENT_SLOTS=3' > {ENVIRONMENT_FILE}; echo > /etc/cloud-assistant/config.toml"
     )
@@ -56,7 +54,11 @@ def test_a_debian_package_installs_upgrades_and_is_purged(deb: Path, machine: Ma
     )
     assert state.splitlines() == ["versions/9.9.9", "9.9.9", "CLOUD_ASSISTANT_AGENT_SLOTS=3"]
     if shutil.which("systemctl"):
-        assert (machine.written / WANTS_LINK.lstrip("/")).is_symlink(), "not enabled although there are credentials"
+        assert (machine.written / WANTS_LINK.lstrip("/")).is_symlink(), "not enabled by the first installation"
+        shell(machine, f"systemctl disable {NAME}; dpkg -i /packages/second.deb")
+        assert not (machine.written / WANTS_LINK.lstrip("/")).is_symlink(), "enabled again by an upgrade"
+        shell(machine, f"dpkg --remove {NAME}; dpkg -i /packages/second.deb")
+        assert (machine.written / WANTS_LINK.lstrip("/")).is_symlink(), "not enabled when it was installed again"
 
     machine.run("dpkg", "--remove", NAME)
     assert shell(
