@@ -30,7 +30,7 @@ ca:files                        zset    dispatch                             mem
 ca:invocations                  zset    dispatch                             members for history retention
 ca:invocations:open             zset    dispatch, settle                     members while unfinished
 ca:invocations:timed            zset    dispatch                             members for history retention
-ca:deadlines                    zset    dispatch, sweeper                    members until final
+ca:deadlines                    zset    dispatch, stop, sweeper              members until final
 ca:instances                    zset    registration                         members until deregistered
 ca:tag:<kind>:<key>=<value>     set     tagging                              members until untagged
 ca:tagkey:<kind>:<key>          set     tagging                              members until untagged

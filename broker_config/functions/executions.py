@@ -159,6 +159,7 @@ def request_stop_command(instance_id: str, execution_id: str, *, confirm_ms: int
             keys.execution(instance_id, execution_id),
             keys.open_executions(instance_id),
             keys.control(instance_id),
+            keys.DEADLINES,
         ],
         [execution_id, message, _CONTROL_TTL_MS, confirm_ms],
     )

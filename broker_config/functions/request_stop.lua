@@ -1,10 +1,10 @@
 -- Ask for the end of one execution: what waits is Cancelled at once, what runs is asked to stop.
 --
--- KEYS  1 row (hash)   2 open (zset)   3 control (list)
+-- KEYS  1 row (hash)   2 open (zset)   3 control (list)   4 deadlines (zset)
 -- ARGV  1 execution id   2 control message   3 life of the control list in ms   4 extra ms for the stop to be confirmed
 -- Returns {1, new state} | {0, current state or ''}
 local function request_stop(keys, args)
-  local row = redis.call('HMGET', keys[1], 'state', 'done', 'history')
+  local row = redis.call('HMGET', keys[1], 'state', 'done')
   local state = row[1]
   if not state then return { 0, '' } end
   local time = redis.call('TIME')
@@ -21,6 +21,8 @@ local function request_stop(keys, args)
       local deadline = string.format('%.0f', now + tonumber(args[4]))
       redis.call('HSET', keys[1], 'state', 'Stopping', 'stop_ms', now, 'deadline_ms', deadline)
       redis.call('ZADD', keys[2], deadline, args[1])
+      -- The sweeper may have looked already, and would come back only when the script's own time is over.
+      if keys[4] then redis.call('ZADD', keys[4], deadline, args[1]) end
       if row[2] then redis.call('PUBLISH', row[2], 'state ' .. args[1] .. ' Stopping') end
     end
     redis.call('RPUSH', keys[3], args[2])

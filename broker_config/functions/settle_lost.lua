@@ -4,7 +4,7 @@
 -- ARGV  1 execution id   2 the state it was seen in   3 error code   4 error info
 -- Returns {1, 'Aborted'} | {0, state or '', its deadline ms}: another writer was first, or the deadline has moved.
 local function settle_lost(keys, args)
-  local row = redis.call('HMGET', keys[1], 'state', 'deadline_ms', 'done', 'history')
+  local row = redis.call('HMGET', keys[1], 'state', 'deadline_ms', 'done')
   local state = row[1]
   if not state then
     redis.call('ZREM', keys[3], args[1])

@@ -7,7 +7,7 @@ from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
-from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.executions import Claimed, request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
@@ -97,6 +97,22 @@ def test_an_execution_that_was_claimed_is_looked_at_again_at_its_own_deadline(ti
     assert timing.state(invoke_id, 0) == "Running"
     (score,) = timing.redis.call("ZMSCORE", keys.DEADLINES, f"{invoke_id}.0@i-1")
     assert float(score) > timing.server_ms()
+
+
+def test_a_stop_that_nobody_confirms_is_settled_at_the_deadline_of_the_stop(timing: Timing) -> None:
+    """Also where the sweeper has looked before, and means to come back only when the script's own time is over."""
+    invoke_id = run_once(timing, 60)
+    timing.claim(invoke_id, 0)
+    timing.redis.call("ZADD", keys.DEADLINES, 1, f"{invoke_id}.0@i-1")
+    sweeper = Sweeper(timing.redis)
+    sweeper.work()
+    run(timing.redis, request_stop_command("i-1", f"{invoke_id}.0@i-1", confirm_ms=1))
+    asked_ms = timing.server_ms()
+    eventually(lambda: timing.server_ms() > asked_ms + 1)
+    sweeper.work()
+    row = timing.row(invoke_id, 0)
+    assert row is not None
+    assert (row.state, row.outcome.error_code) == ("Aborted", "ClientNotResponse")
 
 
 def test_a_finished_invocation_is_settled_without_anybody_asking(timing: Timing) -> None:
