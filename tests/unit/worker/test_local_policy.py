@@ -51,6 +51,7 @@ def test_switched_off_means_nothing(wish: Wish) -> None:
         (f"commands = ['{DIGEST}']", script(launcher="sh -c evil"), "commands"),
         ("commands = []", script(), "commands"),
         ("timeout_seconds_max = 60", script(), ""),
+        ("timeout_seconds_max = 60", script(timeout_seconds=1), ""),
         ("timeout_seconds_max = 59", script(), "timeout_seconds_max"),
         ("timeout_seconds_max = 59", script(timeout_seconds=0), "timeout_seconds_max"),
         ("timezone = 'UTC'\nhours = ['Mon 11:00-13:00']", script(), ""),
@@ -123,3 +124,24 @@ def test_a_policy_explains_itself() -> None:
     for word in ("app", "Only: 08:00-18:00 (UTC)", "9 s", "nowhere", "Any script"):
         assert word in lines
     assert explain(parse_policy("enabled = false")) == ["Nothing runs: the switch (enabled) is off."]
+
+
+def test_a_policy_without_rules_for_scripts_says_what_it_leaves_open() -> None:
+    assert explain(parse_policy("[files]")) == [
+        "At any hour.",
+        "As any user that the agent may become.",
+        "Any script.",
+        "Files may be written anywhere.",
+    ]
+
+
+@pytest.mark.parametrize(("digests_count", "signers_count"), [(2, 0), (0, 1), (2, 1)])
+def test_a_policy_says_which_scripts_alone_it_lets_run(digests_count: int, signers_count: int) -> None:
+    digests = [digest * 64 for digest in "ab"[:digests_count]]
+    rules = [("commands", digests), ("signers", [public_text(KEY)] * signers_count)]
+    lines = explain(parse_policy("\n".join(f"{name} = {rule}" for name, rule in rules if rule)))
+    expected = (
+        f"Only scripts with one of {digests_count} digests, or signed by one of {signers_count} keys; no launcher."
+    )
+    assert expected in lines
+    assert "Any script." not in lines

@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cloud_assistant.broker_config.messages import FileOrder, WorkOrder
@@ -127,6 +128,19 @@ def test_a_default_file_that_is_a_link_to_nothing_forbids_everything(
     assert file.in_force().problem == ""
 
 
+def test_a_default_file_that_cannot_be_looked_at_forbids_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent.toml"
+    path.symlink_to(path)
+    monkeypatch.setattr(policy_file, "DEFAULT_PATH", str(path))
+    file = PolicyFile("", owner_uid=ME)
+    assert "cannot be used" in file.in_force().problem
+    path.unlink()
+    written(path)
+    assert file.in_force().problem == ""
+
+
 def test_a_change_counts_at_the_next_question(tmp_path: Path) -> None:
     path = written(tmp_path / "agent.toml", "enabled = false")
     guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
@@ -154,15 +168,65 @@ def test_a_policy_that_disappears_is_no_permission(tmp_path: Path) -> None:
     assert file.in_force().problem == ""
 
 
+def test_a_default_policy_that_disappears_is_no_permission_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "agent.toml"
+    monkeypatch.setattr(policy_file, "DEFAULT_PATH", str(path))
+    file = PolicyFile("", owner_uid=ME)
+    assert file.in_force() == (None, ""), "there never was one"
+    written(path)
+    with caplog.at_level("INFO"):
+        for _ in range(3):
+            assert file.in_force().policy is not None
+        path.unlink()
+        for _ in range(3):
+            assert "is not there; put it there, or restart the agent" in file.in_force().problem
+    # Each change is told once, however often somebody asks.
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
+    assert "NOTHING RUNS HERE" in caplog.text
+
+
+def file_order(directory: Path, owner: str = "") -> FileOrder:
+    return FileOrder(
+        name="n", target_directory=str(directory), content=b"", owner=owner, group="", mode="0644", overwrite=False,
+        timeout_seconds=60,
+    )  # fmt: skip
+
+
 def test_no_user_means_the_agents_own_and_a_files_owner_counts_as_its_user(tmp_path: Path) -> None:
     path = written(tmp_path / "agent.toml", f"users = ['app']\n[files]\ndirectories = ['{tmp_path}']")
     file = PolicyFile(str(path), owner_uid=ME)
-    PolicyGuard(file, "app").check_script(ORDER)
+    as_app, as_root = PolicyGuard(file, "app"), PolicyGuard(file, "root")
+    for guard, user, is_allowed in ((as_app, "", True), (as_app, "root", False), (as_root, "app", True)):
+        order = msgspec.structs.replace(ORDER, username=user)
+        if is_allowed:
+            guard.check_script(order)
+            guard.check_file(file_order(tmp_path, user))
+        else:
+            with pytest.raises(NotStarted, match="users: 'root'"):
+                guard.check_script(order)
+            with pytest.raises(NotStarted, match="users: 'root'"):
+                guard.check_file(file_order(tmp_path, user))
     with pytest.raises(NotStarted, match="users: 'root'"):
-        PolicyGuard(file, "root").check_script(ORDER)
-    order = FileOrder(
-        name="n", target_directory=str(tmp_path), content=b"", owner="root", group="", mode="0644", overwrite=False,
-        timeout_seconds=60,
-    )  # fmt: skip
-    with pytest.raises(NotStarted, match="users: 'root'"):
-        PolicyGuard(file, "app").check_file(order)
+        as_root.check_script(ORDER)
+
+
+def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    path = written(tmp_path / "agent.toml", f"[files]\ndirectories = ['{allowed}']")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
+    guard.check_file(file_order(allowed))
+    guard.check_file(file_order(tmp_path), str(allowed))
+    for order, place in ((file_order(tmp_path), ""), (file_order(allowed), str(tmp_path))):
+        with pytest.raises(NotStarted, match="files: "):
+            guard.check_file(order, place)
+
+
+def test_a_file_too_large_for_a_policy_forbids_everything(tmp_path: Path) -> None:
+    rule, most_bytes = "users = ['app']\n", 1024 * 1024
+    path = written(tmp_path / "agent.toml", rule + "#" * (most_bytes - len(rule)))
+    assert problem(path) == ""
+    written(path, path.read_text() + "#")
+    assert "no ordinary file" in problem(path)
