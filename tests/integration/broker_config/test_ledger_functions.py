@@ -1,6 +1,7 @@
 """The functions in Redis that move executions, against a real server."""
 
 import threading
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -27,8 +28,12 @@ from cloud_assistant.broker_config.functions.instances import beat_reply, heartb
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import KeptStreams, Outcome, read_fields
 from cloud_assistant.broker_config.states import ExecutionState as S
+from cloud_assistant.broker_config.timed import server_ms
 
 from .conftest import MASTER, Ledger
+
+#: What a row holds until its script has begun and nobody needs afterwards.
+ONLY_FOR_RUNNING = {b"envelope", b"mac", b"payload"}
 
 
 def end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> Moved | Unmoved:
@@ -39,7 +44,7 @@ def end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> Mov
         ledger.execution(invocation, "i-1"),
         state,
         outcome.fields(),
-        live_output_ttl_ms=60_000,
+        live_output_ttl_ms=30_000,
         retention_ms=60_000,
     )
 
@@ -75,6 +80,21 @@ def test_a_claim_hands_over_an_envelope_that_the_instance_can_verify(ledger: Led
     order = messages.decode_order(claimed.payload)
     assert isinstance(order, messages.WorkOrder)
     assert order.content == b"echo 123"
+
+
+def test_a_claim_says_who_has_it_since_when_and_until_when_its_result_must_come(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    before_ms = server_ms(ledger.redis)
+    claimed = ledger.claim(invocation, "i-1", "e7")
+    assert isinstance(claimed, Claimed)
+    assert claimed.key_id == "k1"
+    assert before_ms <= claimed.claimed_ms <= server_ms(ledger.redis)
+    due_ms = claimed.claimed_ms + invocation.timeout_seconds * 1000 + 60_000
+    execution = ledger.execution(invocation, "i-1")
+    names = ("epoch", "boot_id", "claimed_ms", "started_ms", "deadline_ms")
+    found = ledger.redis.call("HMGET", keys.execution("i-1", execution), *names)
+    assert found == [b"e7", b"b1", *(b"%d" % one for one in (claimed.claimed_ms, claimed.claimed_ms, due_ms))]
+    assert float(ledger.redis.call("ZSCORE", keys.open_executions("i-1"), execution)) == due_ms
 
 
 def test_of_many_claims_at_once_exactly_one_wins(ledger: Ledger) -> None:
@@ -113,7 +133,7 @@ def test_a_finished_execution_keeps_its_result_and_drops_what_only_running_neede
     row = ledger.row(invocation, "i-1")
     assert (row.state, row.outcome.exit_code, row.outcome.output.data) == ("Success", 0, b"123\n")
     stored = ledger.redis.call("HKEYS", keys.execution("i-1", row.execution_id))
-    assert not {b"envelope", b"payload"} & set(stored)
+    assert not ONLY_FOR_RUNNING & set(stored)
     assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
 
 
@@ -138,7 +158,7 @@ def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger
     execution = ledger.execution(invocation, "i-1")
     assert ledger.row(invocation, "i-1").state == "Success"
     assert ledger.redis.call("ZRANGE", keys.instance_history("i-1"), 0, -1) == [execution.encode()]
-    assert ledger.redis.call("PTTL", keys.execution("i-1", execution)) > 0
+    assert 30_000 < ledger.redis.call("PTTL", keys.execution("i-1", execution)) <= 60_000
 
 
 def announced_end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> list[bytes]:
@@ -196,21 +216,68 @@ def test_a_long_end_is_announced_without_its_row(ledger: Ledger) -> None:
         assert words[2] == b"Success"
 
 
+def heard_of(ledger: Ledger, invocation: Invocation, act: Callable[[], object]) -> list[bytes]:
+    """Do something; answer what was announced of it."""
+    listening = ledger.redis.subscribe(invocation.done_channel)
+    act()
+    ledger.redis.call("PUBLISH", invocation.done_channel, "no more")
+    heard = []
+    while (one := listening.next(5)) is not None and one[1] != b"no more":
+        heard.append(one[1])
+    listening.close()
+    return heard
+
+
 def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger) -> None:
     invocation = ledger.dispatch("i-1")
-    assert stop(ledger, invocation) == Moved("Cancelled")
+    execution = ledger.execution(invocation, "i-1")
+    before_ms = server_ms(ledger.redis)
+    moved: list[object] = []
+    heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
+    assert (moved, heard) == ([Moved("Cancelled")], [f"end {execution} Cancelled".encode()])
+    row = ledger.row(invocation, "i-1")
+    assert row.state == "Cancelled"
+    assert before_ms <= row.stop_ms == row.outcome.finished_ms <= server_ms(ledger.redis)
+    assert not ONLY_FOR_RUNNING & set(ledger.redis.call("HKEYS", keys.execution("i-1", execution)))
+    assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
     assert ledger.claim(invocation, "i-1") == NotClaimed("Cancelled", "taken")
     assert ledger.redis.call("LLEN", keys.control("i-1")) == 0
+    assert stop(ledger, invocation) == Unmoved("Cancelled")
 
 
 def test_a_stop_of_what_runs_tells_the_agent_and_waits_for_its_word(ledger: Ledger) -> None:
     invocation = ledger.dispatch("i-1")
+    execution = ledger.execution(invocation, "i-1")
     ledger.claim(invocation, "i-1")
-    assert stop(ledger, invocation) == Moved("Stopping")
+    moved: list[object] = []
+    heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
+    assert (moved, heard) == ([Moved("Stopping")], [f"state {execution} Stopping".encode()])
     [message] = ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1)
-    assert messages.decode_stop(message).stop == ledger.execution(invocation, "i-1")
+    assert messages.decode_stop(message).stop == execution
+    assert 23 * 3_600_000 < ledger.redis.call("PTTL", keys.control("i-1")) <= 24 * 3_600_000
+    row = ledger.row(invocation, "i-1")
+    assert row.deadline_ms == row.stop_ms + 5_000
+    assert float(ledger.redis.call("ZSCORE", keys.open_executions("i-1"), execution)) == row.deadline_ms
     assert end(ledger, invocation, S.TERMINATED) == Moved("Stopping")
     assert stop(ledger, invocation) == Unmoved("Terminated")
+
+
+def test_a_repeated_stop_is_told_to_the_agent_again_and_gives_no_more_time(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    stop(ledger, invocation)
+    first = ledger.row(invocation, "i-1")
+    moved: list[object] = []
+    heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
+    assert (moved, heard) == ([Moved("Stopping")], [])
+    assert ledger.row(invocation, "i-1") == first
+    assert ledger.redis.call("LLEN", keys.control("i-1")) == 2
+
+
+def test_a_stop_of_something_unknown_is_refused(ledger: Ledger) -> None:
+    invocation, _ = ledger.build(1)
+    assert stop(ledger, invocation) == Unmoved("")
+    assert ledger.redis.call("LLEN", keys.control("i-1")) == 0
 
 
 def test_what_is_overdue_is_settled_once_and_only_after_its_deadline(ledger: Ledger) -> None:
@@ -219,22 +286,40 @@ def test_what_is_overdue_is_settled_once_and_only_after_its_deadline(ledger: Led
     assert not settle(ledger, invocation, "Running")
     ledger.expire_deadline(invocation, "i-1")
     assert not settle(ledger, invocation, "Pending"), "it was seen in another state"
-    assert settle(ledger, invocation, "Running")
+    execution = ledger.execution(invocation, "i-1")
+    settled_now: list[bool] = []
+    heard = heard_of(ledger, invocation, lambda: settled_now.append(settle(ledger, invocation, "Running")))
+    assert (settled_now, heard) == ([True], [f"end {execution} Aborted".encode()])
+    assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
+    assert not ONLY_FOR_RUNNING & set(ledger.redis.call("HKEYS", keys.execution("i-1", execution)))
     assert not settle(ledger, invocation, "Running")
+    assert ledger.row(invocation, "i-1").outcome.error_info == "silence"
     assert ledger.row(invocation, "i-1").outcome.error_code == ErrorCode.CLIENT_NOT_RESPONSE
     assert ledger.redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_a_deadline_whose_row_is_gone_or_has_ended_is_looked_at_no_more(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1", "i-2")
+    ledger.redis.call("DEL", keys.execution("i-1", ledger.execution(invocation, "i-1")))
+    assert not settle(ledger, invocation, "Pending")
+    assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
+    other = ledger.execution(invocation, "i-2")
+    assert ledger.redis.call("ZRANGE", keys.DEADLINES, 0, -1) == [other.encode()]
+    assert ledger.redis.call("EXISTS", keys.execution("i-1", ledger.execution(invocation, "i-1"))) == 0
 
 
 def test_a_true_result_replaces_nobody_knows_and_both_facts_are_kept(ledger: Ledger) -> None:
     invocation = ledger.dispatch("i-1")
     ledger.claim(invocation, "i-1")
     ledger.expire_deadline(invocation, "i-1")
+    before_ms = server_ms(ledger.redis)
     settle(ledger, invocation, "Running")
+    settled_ms = ledger.row(invocation, "i-1").outcome.finished_ms
+    assert before_ms <= settled_ms <= server_ms(ledger.redis)
     assert end(ledger, invocation, S.FAILED, exit_code=3, error_code="ExitCodeNonzero") == Moved("Aborted")
     row = ledger.row(invocation, "i-1")
     assert (row.state, row.outcome.exit_code, row.outcome.error_code) == ("Failed", 3, "ExitCodeNonzero")
-    assert len(row.history) == 1
-    assert row.history[0].endswith("Aborted ClientNotResponse")
+    assert row.history == (f"{settled_ms} Aborted ClientNotResponse",)
 
 
 def test_a_late_success_leaves_no_trace_of_the_former_error_code(ledger: Ledger) -> None:
@@ -308,9 +393,13 @@ def test_live_output_is_taken_while_running_and_refused_afterwards(ledger: Ledge
         )
 
     assert piece(0)
+    live = keys.live_output("i-1", ledger.execution(invocation, "i-1"))
+    assert 30_000 < ledger.redis.call("PTTL", live) <= 60_000
     end(ledger, invocation, S.SUCCESS)
     assert not piece(3)
-    assert ledger.redis.call("XLEN", keys.live_output("i-1", ledger.execution(invocation, "i-1"))) == 1
+    assert ledger.redis.call("XLEN", live) == 1
+    assert 0 < ledger.redis.call("PTTL", live) <= 30_000, "who follows it may read to its end"
+    assert ledger.redis.call("PTTL", keys.execution("i-1", ledger.execution(invocation, "i-1"))) == -1
 
 
 def test_states_of_many_rows_are_read_in_order_with_gaps(ledger: Ledger) -> None:
