@@ -16,6 +16,7 @@ from integration.execution.running import script_of
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.worker import reconciler as reconciler_module
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
 from cloud_assistant.worker.execution.prepare import prepare
@@ -25,7 +26,7 @@ from cloud_assistant.worker.journal import Journal
 from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
-from cloud_assistant.worker.reconciler import FORGOTTEN_AFTER_SECONDS, Reconciler
+from cloud_assistant.worker.reconciler import FORGOTTEN_AFTER_SECONDS, MISSED_AFTER_SECONDS, Reconciler
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.script_following import follow, settling
 from cloud_assistant.worker.slots import Slots
@@ -135,6 +136,109 @@ def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
     finally:
         launcher.close()
     assert (is_in_hand, redis.call("HGET", row, "state")) == (False, b"Success")
+
+
+def leave_row(redis: Redis, state: str, epoch: str = "", boot: str = "b") -> str:
+    """Put one unfinished row into the ledger; answer its key."""
+    row = keys.execution(ID, EXECUTION)
+    redis.call("HSET", row, "state", state, "epoch", epoch, "boot_id", boot, "invoke_id", "t-aaa")
+    redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
+    return row
+
+
+def hints(redis: Redis) -> list[str]:
+    waiting = redis.call("LRANGE", keys.queue(ID), 0, -1)
+    return [json.loads(one)["headers"]["id"] for one in waiting]
+
+
+@pytest.mark.parametrize(
+    ("state", "epoch", "boot", "is_in_journal", "end"),
+    [
+        ("Running", "an earlier one", "b", False, ("Error", "ExecutionInterrupted", "never ran")),
+        ("Running", "an earlier one", "b", True, ("Error", "ExecutionInterrupted", "the agent was killed about when")),
+        ("Running", "an earlier one", "a", True, ("Error", "ExecutionInterrupted", "the machine was restarted about")),
+        ("Stopping", "an earlier one", "b", True, ("Error", "ExecutionInterrupted", "the agent was killed about when")),
+        ("Stopping", "an earlier one", "b", False, ("Terminated", "", "")),
+        ("Stopping", "this", "b", False, ("Terminated", "", "")),
+    ],
+)
+def test_what_was_claimed_and_runs_no_more_is_given_the_end_that_is_true(
+    redis: Redis, reconciler: Reconciler, state: str, epoch: str, boot: str, is_in_journal: bool, end: tuple[str, ...]
+) -> None:
+    row = leave_row(redis, state, epoch, boot)
+    if is_in_journal:
+        reconciler.journal.record_start(EXECUTION, time.time_ns() // 1_000_000 + 60_000)
+
+    assert not reconciler.look()
+
+    eventually(lambda: redis.call("HGET", row, "state") not in (b"Running", b"Stopping"))
+    names = ("state", "error_code", "error_info")
+    found, code, info = ((one or b"").decode() for one in redis.call("HMGET", row, *names))
+    assert (found, code) == end[:2]
+    assert end[2] in info
+    assert hints(redis) == []
+
+
+@pytest.mark.parametrize(("state", "epoch"), [("Pending", ""), ("Running", "this")])
+def test_a_row_that_can_still_begin_gets_a_new_message_when_none_is_on_its_way(
+    redis: Redis, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch, state: str, epoch: str
+) -> None:
+    row = leave_row(redis, state, epoch)
+    now_seconds = 100.0
+    monkeypatch.setattr(reconciler_module, "monotonic_seconds", lambda: now_seconds)
+
+    assert reconciler.look(), "it may just be on its way"
+    assert hints(redis) == []
+    now_seconds += MISSED_AFTER_SECONDS
+    redis.call("LPUSH", keys.queue(ID), "a message")
+    assert reconciler.look(), "the queue is not empty, so it may be in there"
+    assert redis.call("LLEN", keys.queue(ID)) == 1
+    redis.call("DEL", keys.queue(ID))
+    assert not reconciler.look()
+    assert hints(redis) == [EXECUTION]
+    assert redis.call("HGET", row, "state") == state.encode()
+    assert EXECUTION not in reconciler.in_hand
+
+    redis.call("DEL", keys.queue(ID))
+    assert reconciler.look(), "the patience for the new message begins anew"
+    assert hints(redis) == []
+    assert not reconciler.look(at_start=True)
+    assert hints(redis) == [EXECUTION]
+
+
+@pytest.mark.parametrize(("state", "epoch"), [("Pending", ""), ("Running", "this"), ("Success", "an earlier one")])
+def test_a_row_whose_message_waits_here_and_one_that_has_ended_miss_nothing(
+    redis: Redis, reconciler: Reconciler, state: str, epoch: str
+) -> None:
+    row = leave_row(redis, state, epoch)
+    reconciler.has_message = lambda one: one == EXECUTION
+    assert not reconciler.look(at_start=True)
+    assert hints(redis) == []
+    assert redis.call("HGET", row, "state") == state.encode()
+    assert EXECUTION not in reconciler.in_hand
+
+
+def test_only_a_stop_reaches_what_is_in_hand(redis: Redis, reconciler: Reconciler) -> None:
+    reconciler.in_hand.enter(EXECUTION)
+    row = leave_row(redis, "Running", "an earlier one")
+    assert not reconciler.look(at_start=True)
+    assert not reconciler.in_hand.stop_wanted(EXECUTION)
+    redis.call("HSET", row, "state", "Stopping")
+    reconciler.look_at(EXECUTION)
+    assert reconciler.in_hand.stop_wanted(EXECUTION)
+    assert reconciler.slots.waiting_count == 0
+    assert redis.call("HGET", row, "state") == b"Stopping"
+
+
+@pytest.mark.parametrize("state", ["Running", "Stopping"])
+def test_what_ran_here_is_not_run_again_where_redis_went_back_in_time(
+    redis: Redis, reconciler: Reconciler, state: str
+) -> None:
+    row = leave_row(redis, state, "this")
+    reconciler.settle_known(EXECUTION)
+    found = redis.call("HMGET", row, "state", "error_info")
+    assert found[0] == b"Error"
+    assert b"Redis has lost that" in found[1]
 
 
 def left_by(reconciler: Reconciler, execution_id: str, supervisor_pid: int, ticks: int, *, age_seconds: float) -> Path:
