@@ -17,7 +17,10 @@ from cloud_assistant.broker_config.records import Command, Invocation, ScriptTyp
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
 from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.timed import server_ms
 from harness.redis_server import RedisServer
+
+from .firing_schedule import Schedule
 
 MASTER = MasterKeys("k1", {"k1": b"m" * 32})
 
@@ -97,3 +100,12 @@ def ledger(redis_server: RedisServer) -> Iterator[Ledger]:
 @pytest.fixture
 def key_names(ledger: Ledger) -> Callable[[], set[str]]:
     return lambda: {name.decode() for name in ledger.redis.call("KEYS", "*")}
+
+
+@pytest.fixture
+def schedule(ledger: Ledger) -> Schedule:
+    register_instance(ledger.redis, "i-3", {"name": "i-3"}, now_ms=1, must_be_new=True)
+    made = Schedule(ledger.redis, due_ms=server_ms(ledger.redis) - 100)
+    made.set(status="active", due_ms=made.due_ms, revision="1", due_skip="", next_ms=made.next_ms, next_skip="")
+    ledger.redis.call("ZADD", keys.TIMED_DUE, made.due_ms, made.invoke_id)
+    return made

@@ -1,0 +1,108 @@
+"""A firing of many targets is dispatched part after part, and by another beat where one has ended."""
+
+from dataclasses import replace
+
+import pytest
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.firings import FiringChunk, TakenOver
+from cloud_assistant.broker_config.timed import server_ms
+
+from .firing_schedule import LEASE_MS, Schedule, assert_ended
+
+
+def parts(schedule: Schedule) -> tuple[FiringChunk, FiringChunk]:
+    first = schedule.chunk(schedule.target("i-1"), schedule.target("i-2"), target_count=3)
+    return first, schedule.chunk(schedule.target("i-3"), first_place=2)
+
+
+def test_a_firing_of_many_targets_is_dispatched_in_parts_and_counted_once(schedule: Schedule) -> None:
+    first, second = parts(schedule)
+    step = schedule.open(first)
+    assert (step.word, step.is_done) == ("opened", False)
+    firing = schedule.firing()
+    assert (firing.status, firing.created_count, firing.target_count) == ("dispatching", 2, 3)
+    assert schedule.score(keys.TIMED_DISPATCHING, schedule.member) == step.server_ms + LEASE_MS
+    assert schedule.get("open_due_ms", "fired_count") == [str(schedule.due_ms), "1"]
+
+    for wrong in (replace(second, token="beat-2"), replace(second, first_place=1)):
+        assert schedule.go_on(wrong).word == "lost"
+    assert schedule.states() == ["Pending", "Pending", ""]
+
+    step = schedule.go_on(second)
+    assert (step.word, step.is_done) == ("continued", True)
+    firing = schedule.firing()
+    assert (firing.status, firing.created_count, firing.info) == ("fired", 3, "a note")
+    assert schedule.states() == ["Pending"] * 3
+    assert schedule.score(keys.TIMED_DISPATCHING, schedule.member) is None
+    assert schedule.get("open_due_ms", "fired_count", "last_due_ms") == [None, "1", str(schedule.due_ms)]
+    assert schedule.has_firing("token") == [False]
+    assert schedule.go_on(second).word == "lost"
+
+
+def test_the_last_run_ends_the_schedule_once_all_its_parts_are_there(schedule: Schedule) -> None:
+    first, second = (replace(one, max_count=1) for one in parts(schedule))
+    schedule.open(first)
+    assert schedule.get("status") == ["active"]
+    schedule.go_on(second)
+    assert_ended(schedule, "max_count")
+
+
+def test_a_dispatch_is_taken_over_only_when_its_lease_is_over(schedule: Schedule) -> None:
+    assert schedule.take_over("beat-2") is None, "there is none"
+    first, second = parts(schedule)
+    schedule.open(first)
+    assert schedule.take_over("beat-2") is None
+    schedule.redis.call("ZADD", keys.TIMED_DISPATCHING, 1, schedule.member)
+    now_ms = server_ms(schedule.redis)
+    assert schedule.take_over("beat-2") == TakenOver(2, 3, schedule.next_ms - 1)
+    assert (schedule.score(keys.TIMED_DISPATCHING, schedule.member) or 0) >= now_ms + LEASE_MS
+    assert schedule.take_over("beat-3") is None
+    assert schedule.go_on(second).word == "lost"
+    assert schedule.go_on(replace(second, token="beat-2")).is_done
+    schedule.redis.call("ZADD", keys.TIMED_DISPATCHING, 1, schedule.member)
+    assert schedule.take_over("beat-3") is None, "it is done"
+    assert schedule.score(keys.TIMED_DISPATCHING, schedule.member) is None
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_the_next_due_time_cuts_a_dispatch_short_that_is_not_done(schedule: Schedule, is_counted: bool) -> None:
+    earlier_ms = schedule.previous("i-1", state="Running")
+    latest_ms = 0 if is_counted else earlier_ms
+    first = schedule.chunk(schedule.target("i-1", latest_ms=latest_ms), target_count=3)
+    schedule.open(first)
+    cut_ms, member = schedule.due_ms, schedule.member
+    schedule.due_ms = cut_ms + 50
+    schedule.set(due_ms=schedule.due_ms)
+    step = schedule.open(replace(schedule.chunk(), open_due_ms=cut_ms))
+    assert step.word == "opened"
+    cut = schedule.firing(cut_ms)
+    assert (cut.status, cut.reason, cut.left_out_count) == (
+        ("fired", "", 2) if is_counted else ("skipped", "misfire", 2)
+    )
+    assert "the next due time came" in cut.info
+    assert schedule.score(keys.TIMED_DISPATCHING, member) is None
+    assert schedule.get("open_due_ms") == [None]
+    assert schedule.get("fired_count", "skipped_count") == (["2", None] if is_counted else ["1", "1"])
+    assert schedule.redis.call("HEXISTS", keys.firing(schedule.invoke_id, cut_ms), "token") == 0
+
+
+def test_a_stop_ends_a_dispatch_under_way(schedule: Schedule) -> None:
+    first, second = parts(schedule)
+    schedule.open(first)
+    schedule.set(status="stopped")
+    step = schedule.go_on(second)
+    assert (step.word, step.is_done) == ("continued", True)
+    firing = schedule.firing()
+    assert (firing.status, firing.left_out_count) == ("fired", 1)
+    assert "was stopped before" in firing.info
+    assert schedule.states() == ["Pending", "Pending", ""]
+
+
+def test_a_dispatch_whose_executions_would_be_too_late_ends(schedule: Schedule) -> None:
+    first, second = parts(schedule)
+    schedule.open(first)
+    assert schedule.go_on(replace(second, deadline_ms=1)).is_done
+    assert schedule.firing().left_out_count == 1
+    assert "the delivery deadline passed" in schedule.firing().info
+    assert schedule.states() == ["Pending", "Pending", ""]
