@@ -8,6 +8,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cloud_assistant.broker_config import signing
 from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.broker_config.result_signing import sign_result
+
+OLD = signing.MasterKeys("k1", {"k1": b"m" * 32})
 
 
 def test_an_instance_key_is_hkdf_of_the_master_key_over_its_id() -> None:
@@ -96,3 +99,58 @@ def test_the_name_of_a_new_master_key_is_never_that_of_one_that_was_retired() ->
     third = signing.new_master_keys(signing.new_master_keys(signing.new_master_keys()))
     left = signing.MasterKeys(third.current, {third.current: third.keys[third.current]})
     assert (third.current, signing.new_master_keys(left).current) == ("k3", "k4")
+
+
+def test_keys_do_not_show_where_somebody_prints_them() -> None:
+    master = signing.MasterKeys("k1", {"k1": b"m" * 32})
+    assert "k1" in repr(master)
+    assert "mmm" not in repr(master)
+
+
+@pytest.mark.parametrize("key_id", ["", "k1", "k1.3"])
+def test_a_signature_names_its_key(key_id: str) -> None:
+    master = signing.MasterKeys("k1", {"k1": b"m" * 32})
+    assert signing.parse_signature(master.sign("i-1", b"message", key_id)).key_id == (key_id or "k1")
+    assert str(signing.parse_key_id(key_id or "k1")) == (key_id or "k1")
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            OLD.sign("i-1", b"message"),
+            b"k1:0404f0ae7792ff9f7f76d3555e8bd907e7f07a1819b64dd887d29a3703741d1e",
+        ),
+        (
+            OLD.sign("i-1", b"message", "k1.2", b"c2VhbGVk"),
+            b"k1.2:87fc7f9232e5a1a3c87aa7046c16af40c59692d8d8d17e1b3b7dd20c705db338:c2VhbGVk",
+        ),
+        (OLD.seal("command", b"record"), "k1:289e525c3a7670529c6dda033538829aa51047a316824234659781f2efcf8d98"),
+        (OLD.fingerprint(), "c0ae236f8de474bc"),
+        (signing.digest(b"order"), "3eeb7e96e59ce40f9cb1a089daba079fd699f6867a30f6634af8570967b2375a"),
+        (
+            sign_result("k1", OLD.instance_key("i-1"), "t-1", {"state": "Success", "exit_code": 0, "output": b"123"}),
+            b"k1:8b3a7cdd8f7f9ae4b0cbece01cbd87ab43f580f9487e4b51670d02e8e9264a34",
+        ),
+    ],
+    ids=["signature", "signature with secrets", "seal", "fingerprint", "digest", "result"],
+)
+def test_what_another_release_has_made_is_what_this_one_makes(made: object, expected: object) -> None:
+    """Agents and stored records live through upgrades."""
+    assert made == expected
+
+
+def test_what_names_no_key_of_ours_is_a_refusal_and_no_failure() -> None:
+    master = signing.new_master_keys()
+    sealed = master.seal("command", b"record")
+    assert not master.is_sealed("command", b"record", sealed.replace("k1:", "k9:"))
+    for text in ("", "k 1", "k1.", "k1.x", "k" * 33):
+        with pytest.raises(KeyError):
+            signing.parse_key_id(text)
+    assert signing.parse_signature(b"abc", "k7") == signing.Signature("k7", b"abc")
+    assert signing.parse_signature(b"\xff:abc").mac == b"abc"
+
+
+def test_a_key_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="No such file"):
+        signing.read_master_keys(tmp_path / "none.json")

@@ -44,7 +44,9 @@ def test_a_line_cut_short_by_a_power_failure_is_ignored_and_the_rest_is_kept(tmp
     assert Journal(path, fsync=True).knows(B)
 
 
-def test_a_damaged_line_hides_no_other(tmp_path: Path) -> None:
+def test_a_damaged_line_hides_no_other_counts_for_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "journal"
     journal = Journal(path, fsync=False)
     journal.record_start(A, LATER_MS)
@@ -53,7 +55,13 @@ def test_a_damaged_line_hides_no_other(tmp_path: Path) -> None:
 
     again = Journal(path, fsync=False)
     assert not again.knows(A)
+    assert not again.knows(A.replace("t-aaa", "t-aaX"))
     assert again.knows(B)
+    assert "damaged lines" in caplog.text
+    assert "count=1" in caplog.text
+    caplog.clear()
+    assert Journal(path, fsync=False).knows(B)
+    assert caplog.text == ""
 
 
 def test_what_expired_is_forgotten_and_how_far_is_remembered(tmp_path: Path) -> None:
@@ -82,6 +90,35 @@ def test_a_full_file_is_written_anew_with_all_that_must_be_remembered(
 
     again = Journal(path, fsync=False)
     assert all(again.knows(name) for name in names)
+
+
+def open_files_count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_a_start_is_written_into_room_that_the_file_has_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_forced: bool
+) -> None:
+    """Forcing it to disk then moves no size; and the file is written anew seldom, however much it must remember."""
+    monkeypatch.setattr(journal_module, "_SMALLEST_BYTES", 300)
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=is_forced)
+    fds_count = open_files_count()
+    rewrites_count = 0
+    for number in range(200):
+        before = path.stat()
+        assert journal.record_start(f"t-{number:08d}.0@i-one", LATER_MS)
+        after = path.stat()
+        if after.st_ino == before.st_ino:
+            assert after.st_size == before.st_size
+        else:
+            rewrites_count += 1
+    assert 1 <= rewrites_count <= 10
+    assert open_files_count() == fds_count
+    journal.close()
+    journal.close()
+    assert open_files_count() == fds_count - 1
 
 
 def test_many_threads_record_each_start_once(tmp_path: Path) -> None:
@@ -199,5 +236,31 @@ def test_somebody_else_may_force_it_to_disk_also_when_it_was_written_anew_meanwh
     os.close(fd)
 
 
-def test_nothing_is_forced_where_that_is_switched_off(tmp_path: Path) -> None:
-    assert Journal(tmp_path / "journal", fsync=False).to_be_forced() is None
+@pytest.fixture
+def forced_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the kernel is asked to force to disk, by the names that these files have then."""
+    names: list[str] = []
+
+    def note(fd: int) -> None:
+        names.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "fdatasync", note)
+    return names
+
+
+def test_a_new_file_is_on_disk_before_it_takes_its_place_and_its_name_before_anything_starts(
+    tmp_path: Path, forced_names: list[str]
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, fsync=True)
+    assert forced_names == [f"{path}.new", str(tmp_path)]
+    journal.record_start(A, LATER_MS)
+    assert forced_names[2:] == [str(path)]
+
+
+def test_nothing_is_forced_where_that_is_switched_off(tmp_path: Path, forced_names: list[str]) -> None:
+    journal = Journal(tmp_path / "journal", fsync=False)
+    journal.record_start(A, LATER_MS)
+    assert journal.to_be_forced() is None
+    assert forced_names == []
