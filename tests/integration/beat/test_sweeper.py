@@ -1,7 +1,12 @@
 """Executions that nobody will report get their final state and the reason; nothing true is overwritten."""
 
-from integration.beat.conftest import Timing
+from collections.abc import Callable
 
+import pytest
+from integration.beat.conftest import Timing
+from msgspec.structs import replace
+
+from cloud_assistant.beat.cut_off import Completer
 from cloud_assistant.beat.sweeper import Sweeper
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
@@ -232,3 +237,71 @@ def test_with_a_key_only_what_the_producer_has_signed_is_completed(timing: Timin
     Sweeper(timing.redis).work()
     for one in (forged, made_up):
         assert timing.state(one.invoke_id, 0, "i-2") == "Aborted"
+
+
+def first_row(invocation: Invocation) -> str:
+    return keys.execution("i-1", f"{invocation.invoke_id}.0@i-1")
+
+
+def put_order_of_another(timing: Timing, invocation: Invocation) -> None:
+    """Signed by the producer, for the same instance; but not as a part of this invocation."""
+    another = cut_off(timing, age_ms=1, master=MASTER)
+    names = ("envelope", "mac", "payload")
+    values = timing.redis.call("HMGET", first_row(another), *names)
+    pairs = [part for pair in zip(names, values, strict=True) if pair[1] for part in pair]
+    timing.redis.call("HSET", first_row(invocation), *pairs)
+
+
+def put_other_content(timing: Timing, invocation: Invocation) -> None:
+    order = WorkOrder(command_id="c-1", type=ScriptType.SHELL, content=b"evil", timeout_seconds=60)
+    timing.redis.call("HSET", first_row(invocation), "payload", encode(order))
+
+
+def put_no_json(timing: Timing, invocation: Invocation) -> None:
+    timing.redis.call("HSET", first_row(invocation), "envelope", "{")
+
+
+def put_signature_of_a_key_that_is_not_here(timing: Timing, invocation: Invocation) -> None:
+    timing.redis.call("HSET", first_row(invocation), "mac", "k9:" + "0" * 64)
+
+
+def take_envelope_away(timing: Timing, invocation: Invocation) -> None:
+    timing.redis.call("HDEL", first_row(invocation), "envelope")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put_order_of_another,
+        put_other_content,
+        put_no_json,
+        put_signature_of_a_key_that_is_not_here,
+        take_envelope_away,
+    ],
+)
+def test_what_somebody_has_put_in_the_place_of_a_work_order_is_signed_for_nobody(
+    timing: Timing, change: Callable[[Timing, Invocation], None]
+) -> None:
+    invocation = cut_off(timing, age_ms=10_000, master=MASTER)
+    change(timing, invocation)
+    Unfinished(timing.redis, MASTER, 100).work()
+    assert timing.state(invocation.invoke_id, 0, "i-2") == "Pending"
+    assert not isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
+
+
+def test_a_dispatch_is_completed_for_the_time_that_is_left_by_the_clock_of_redis(timing: Timing) -> None:
+    in_time, ahead = (cut_off(timing, age_ms=age_ms, master=MASTER) for age_ms in (10_000, -100_000))
+    before_ms = timing.server_ms()
+    completer = Completer(timing.redis, MASTER, 100)
+    for one in (in_time, ahead):
+        completer.complete(one, ["i-1", "i-2", "i-3"], ["i-2"], timing.server_ms())
+    for one, left_ms in ((in_time, 50_000), (ahead, 60_000)):
+        row = timing.row(one.invoke_id, 0, "i-2")
+        assert row is not None
+        assert before_ms + left_ms - 1_000 <= row.deadline_ms <= timing.server_ms() + left_ms
+
+
+def test_what_needs_secrets_that_only_the_producer_knew_is_not_completed(timing: Timing) -> None:
+    invocation = replace(cut_off(timing, age_ms=10_000, master=MASTER), secret_names=("token",))
+    Completer(timing.redis, MASTER, 100).complete(invocation, ["i-1", "i-2"], ["i-2"], timing.server_ms())
+    assert not isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
