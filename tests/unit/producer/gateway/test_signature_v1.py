@@ -76,3 +76,16 @@ def test_another_method_is_refused(change: dict[str, str]) -> None:
     with pytest.raises(ApiError) as caught:
         read_v1("GET", {**V1_VECTORS[0][0], "Signature": "x", **change})
     assert (caught.value.code, caught.value.http_status) == ("InvalidSignatureMethod", 400)
+
+
+def test_a_request_that_does_not_name_its_version_is_taken_for_the_only_one() -> None:
+    given = {**V1_VECTORS[0][0], "Signature": "x"}
+    given.pop("SignatureVersion", None)
+    assert read_v1("GET", given).signature == "x"
+
+
+def test_the_token_of_temporary_credentials_is_read_and_signed() -> None:
+    given = {**V1_VECTORS[0][0], "Signature": "x"}
+    without, with_token = (read_v1("GET", {**given, **more}) for more in ({}, {"SecurityToken": "a token"}))
+    assert (without.security_token, with_token.security_token) == ("", "a token")
+    assert without.string_to_sign != with_token.string_to_sign

@@ -142,6 +142,14 @@ def test_any_further_acs_header_must_be_signed() -> None:
         read(with_headers(V3_CAPTURES[0], x_acs_security_token="token"))
 
 
+def test_the_token_of_temporary_credentials_is_read_where_it_is_signed() -> None:
+    assert read(V3_VECTOR.request()).security_token == ""
+    names = ";".join([*V3_VECTOR.headers, "x-acs-security-token"])
+    authorization = f"ACS3-HMAC-SHA256 Credential=k,SignedHeaders={names},Signature=0"
+    request = with_headers(V3_VECTOR, authorization=authorization, x_acs_security_token="a token")
+    assert read(request).security_token == "a token"
+
+
 @pytest.mark.timeout(15)
 def test_a_head_full_of_signed_headers_is_read_in_a_moment() -> None:
     """Compared each with each, these would take minutes, for a stranger's request."""
