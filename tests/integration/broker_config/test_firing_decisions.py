@@ -30,6 +30,11 @@ def test_a_due_time_gives_every_target_its_execution_and_moves_the_schedule_on(s
     assert schedule.redis.call("ZCARD", keys.INVOCATIONS_OPEN) == 0
 
 
+def test_why_the_next_due_time_is_to_be_left_out_is_kept_for_who_decides_about_it(schedule: Schedule) -> None:
+    schedule.open(replace(schedule.chunk(), next_skipped="dst_gap"))
+    assert schedule.get("due_ms", "due_skip") == [str(schedule.next_ms), "dst_gap"]
+
+
 def test_each_execution_is_a_row_a_message_and_a_deadline(schedule: Schedule) -> None:
     step = schedule.open(schedule.chunk())
     for instance_id, execution in zip(("i-1", "i-3"), ids(schedule, "i-1", "i-3"), strict=True):

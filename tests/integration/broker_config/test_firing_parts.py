@@ -40,6 +40,24 @@ def test_a_firing_of_many_targets_is_dispatched_in_parts_and_counted_once(schedu
     assert schedule.go_on(second).word == "lost"
 
 
+def test_busy_and_refused_instances_are_summed_over_the_parts(schedule: Schedule) -> None:
+    latest_ms = schedule.previous("i-1", state="Running")
+    assert schedule.previous("i-3", state="Running") == latest_ms
+    schedule.redis.call("ZREM", keys.INSTANCES, "i-2")
+    busy, gone, also_busy = (
+        schedule.target("i-1", latest_ms=latest_ms),
+        schedule.target("i-2"),
+        schedule.target("i-3", latest_ms=latest_ms),
+    )
+    schedule.open(schedule.chunk(busy, target_count=3))
+    assert schedule.get("fired_count") == [None], "nobody has an execution yet"
+    schedule.go_on(schedule.chunk(gone, first_place=1, target_count=3))
+    schedule.go_on(schedule.chunk(also_busy, first_place=2))
+    firing = schedule.firing()
+    assert (firing.status, firing.overlap, firing.refused_count) == ("fired", ("i-1", "i-3"), 1)
+    assert schedule.get("fired_count", "skipped_count") == ["1", None]
+
+
 def test_the_last_run_ends_the_schedule_once_all_its_parts_are_there(schedule: Schedule) -> None:
     first, second = (replace(one, max_count=1) for one in parts(schedule))
     schedule.open(first)
@@ -96,6 +114,9 @@ def test_a_stop_ends_a_dispatch_under_way(schedule: Schedule) -> None:
     firing = schedule.firing()
     assert (firing.status, firing.left_out_count) == ("fired", 1)
     assert "was stopped before" in firing.info
+    assert schedule.score(keys.TIMED_DISPATCHING, schedule.member) is None
+    assert schedule.get("open_due_ms") == [None]
+    assert schedule.has_firing("token") == [False]
     assert schedule.states() == ["Pending", "Pending", ""]
 
 
