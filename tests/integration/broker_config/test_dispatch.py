@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config import keys, messages, signing
 from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
 from cloud_assistant.broker_config.errors import NotFound, Refused
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
+from cloud_assistant.broker_config.records import Invocation
 
 from .conftest import MASTER, Ledger
 
@@ -25,6 +26,86 @@ def test_each_target_gets_one_row_and_one_message(ledger: Ledger) -> None:
         assert parsed["headers"]["id"] == execution
         assert json.loads(parsed["body"])[0][0] == execution
         assert ledger.redis.call("ZSCORE", keys.DEADLINES, execution) is not None
+
+
+def fields_of(ledger: Ledger, invocation: Invocation, instance_id: str) -> dict[bytes, bytes]:
+    row = ledger.redis.call("HGETALL", keys.execution(instance_id, ledger.execution(invocation, instance_id)))
+    return dict(zip(row[::2], row[1::2], strict=True))
+
+
+def test_a_row_holds_what_its_agent_and_its_readers_need(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    execution, fields = ledger.execution(invocation, "i-1"), fields_of(ledger, invocation, "i-1")
+    envelope = messages.decode_envelope(fields.pop(b"envelope"))
+    assert (envelope.invoke_id, envelope.firing_ms) == (invocation.invoke_id, 0)
+    assert signing.digest(fields.pop(b"payload")) == envelope.digest
+    assert fields.pop(b"mac").startswith(b"k1:")
+    deadline_ms = int(fields.pop(b"deadline_ms"))
+    assert fields == {
+        b"state": b"Pending",
+        b"invoke_id": invocation.invoke_id.encode(),
+        b"command_id": invocation.command.command_id.encode(),
+        b"firing_ms": b"0",
+        b"attempt": b"1",
+        b"created_ms": b"%d" % invocation.created_ms,
+        b"timeout_seconds": b"%d" % invocation.timeout_seconds,
+        b"key_id": b"k1",
+        b"done": invocation.done_channel.encode(),
+    }
+    for index in (keys.DEADLINES, keys.open_executions("i-1")):
+        assert float(ledger.redis.call("ZSCORE", index, execution)) == deadline_ms
+    assert float(ledger.redis.call("ZSCORE", keys.instance_history("i-1"), execution)) == invocation.created_ms
+
+
+def full_queue(ledger: Ledger) -> None:
+    ledger.queue_count = 2
+    ledger.redis.call("LPUSH", keys.queue("i-1"), "{}", "{}")
+
+
+def quarantine(ledger: Ledger) -> None:
+    ledger.redis.call("HSET", keys.quarantine("i-1"), "reason", "seen twice")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "state", "code", "info"),
+    [
+        (full_queue, "Aborted", "TaskConcurrencyLimit", "already holds 2 messages"),
+        (quarantine, "Invalid", "InstanceQuarantined", "gets no work"),
+    ],
+)
+def test_a_target_that_cannot_have_it_gets_its_end_at_once_and_nothing_of_the_order(
+    ledger: Ledger, refuse: Callable[[Ledger], None], state: str, code: str, info: str
+) -> None:
+    refuse(ledger)
+    waiting_count = ledger.redis.call("LLEN", keys.queue("i-1"))
+    invocation, order = ledger.build(2)
+    execution = ledger.execution(invocation, "i-1")
+    listening = ledger.redis.subscribe(invocation.done_channel)
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=ledger.queue_count)
+    assert dispatcher.create(invocation, order, ["i-1", "i-2"]) == Dispatched(created_count=1, refused_count=1)
+    heard = listening.next(5)
+    listening.close()
+    assert heard is not None
+    assert heard[1] == f"end {execution} {state}".encode()
+    row = ledger.row(invocation, "i-1")
+    assert (row.state, row.outcome.error_code, row.outcome.finished_ms) == (state, code, invocation.created_ms)
+    assert info in row.outcome.error_info
+    assert not {b"envelope", b"mac", b"payload"} & set(fields_of(ledger, invocation, "i-1"))
+    assert ledger.redis.call("ZRANGE", keys.DEADLINES, 0, -1) == [ledger.execution(invocation, "i-2").encode()]
+    assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
+    assert ledger.redis.call("ZRANGE", keys.instance_history("i-1"), 0, -1) == [execution.encode()]
+    assert ledger.redis.call("LLEN", keys.queue("i-1")) == waiting_count
+    # Dispatched once more, it is not tried once more.
+    again = dispatcher.fire(invocation, order, ["i-1", "i-2"], firing_ms=0, within_ms=60_000)
+    assert again == Dispatched(created_count=0, refused_count=0)
+    assert ledger.row(invocation, "i-1") == row
+
+
+def test_rows_of_an_invocation_that_is_gone_are_not_written(ledger: Ledger) -> None:
+    invocation, order = ledger.build(1)
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
+    assert dispatcher.fire(invocation, order, ["i-1"], firing_ms=0, within_ms=60_000) == Dispatched(0, 0)
+    assert ledger.redis.call("EXISTS", keys.queue("i-1"), keys.DEADLINES, keys.open_executions("i-1")) == 0
 
 
 def test_an_unknown_target_refuses_the_whole_and_writes_nothing(
