@@ -6,7 +6,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import finish, settle_lost_command, settled
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.functions.invocations import is_stored
+from cloud_assistant.broker_config.functions.invocations import is_stored, settle_invocation_command
 from cloud_assistant.broker_config.ledger import InvocationStatus, load_invocation, status_of
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import Outcome
@@ -95,3 +95,43 @@ def test_an_announced_end_that_a_late_truth_may_replace_says_too_little(ledger: 
     assert settle_as_announced(stored, [], [("i-1", execution, "Aborted")]) is None
     assert settle_as_announced(stored, [], [("i-1", execution, "Running")]) is None
     assert settle_as_announced(stored, [("Aborted", "DeliveryTimeout")], [("i-1", execution, "Success")]) is None
+
+
+def store(ledger: Ledger, invocation: Invocation, *, frozen: bool) -> bool:
+    command = settle_invocation_command(
+        invocation.invoke_id,
+        invocation.command.command_id,
+        b'{"Success":1}',
+        finished_ms=5,
+        frozen=frozen,
+    )
+    return is_stored(run(ledger.redis, command))
+
+
+def open_entries(ledger: Ledger, invocation: Invocation) -> tuple[list[bytes], list[bytes]]:
+    """The invocation's entries among all that are unfinished, and among those of its command."""
+    return (
+        ledger.redis.call("ZRANGE", keys.INVOCATIONS_OPEN, 0, -1),
+        ledger.redis.call("SMEMBERS", keys.command_open(invocation.command.command_id)),
+    )
+
+
+@pytest.mark.parametrize(("is_frozen", "roll_up"), [(False, None), (True, b'{"Success":1}')])
+def test_what_may_still_change_is_over_without_a_roll_up(
+    ledger: Ledger, is_frozen: bool, roll_up: bytes | None
+) -> None:
+    invocation = ledger.dispatch("i-1")
+    entry = invocation.invoke_id.encode()
+    assert open_entries(ledger, invocation) == ([entry], [entry])
+    assert store(ledger, invocation, frozen=is_frozen)
+    found = ledger.redis.call("HMGET", keys.invocation(invocation.invoke_id), "finished_ms", "roll_up")
+    assert found == [b"5", roll_up]
+    assert open_entries(ledger, invocation) == ([], [])
+
+
+def test_of_an_invocation_that_is_gone_nothing_is_stored_and_its_entries_go(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.redis.call("DEL", keys.invocation(invocation.invoke_id))
+    assert not store(ledger, invocation, frozen=True)
+    assert ledger.redis.call("EXISTS", keys.invocation(invocation.invoke_id)) == 0
+    assert open_entries(ledger, invocation) == ([], [])
