@@ -16,6 +16,8 @@ from integration.execution.running import script_of
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.results import Outcome
+from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker import reconciler as reconciler_module
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
@@ -220,8 +222,10 @@ def test_a_row_whose_message_waits_here_and_one_that_has_ended_miss_nothing(
 
 def test_only_a_stop_reaches_what_is_in_hand(redis: Redis, reconciler: Reconciler) -> None:
     reconciler.in_hand.enter(EXECUTION)
-    row = leave_row(redis, "Running", "an earlier one")
-    assert not reconciler.look(at_start=True)
+    for state in ("Pending", "Running"):
+        row = leave_row(redis, state, "an earlier one")
+        assert not reconciler.look(at_start=True)
+        assert hints(redis) == []
     assert not reconciler.in_hand.stop_wanted(EXECUTION)
     redis.call("HSET", row, "state", "Stopping")
     reconciler.look_at(EXECUTION)
@@ -239,6 +243,34 @@ def test_what_ran_here_is_not_run_again_where_redis_went_back_in_time(
     found = redis.call("HMGET", row, "state", "error_info")
     assert found[0] == b"Error"
     assert b"Redis has lost that" in found[1]
+
+
+def test_a_result_that_redis_lost_just_after_it_took_it_is_delivered_again(
+    redis: Redis, reconciler: Reconciler
+) -> None:
+    row = leave_row(redis, "Running", "this")
+    outcome = Outcome(state=ExecutionState.SUCCESS, started_ms=1, finished_ms=2, exit_code=0)
+    reconciler.reporter.deliver(EXECUTION, outcome)
+    assert redis.call("HGET", row, "state") == b"Success"
+    redis.call("DEL", row)
+    leave_row(redis, "Running", "this")
+    reconciler.settle_known(EXECUTION)
+    assert redis.call("HMGET", row, "state", "exit_code", "finished_ms") == [b"Success", b"0", b"2"]
+
+
+def test_a_folder_in_which_nothing_has_begun_says_at_the_start_that_it_never_ran(
+    redis: Redis, reconciler: Reconciler
+) -> None:
+    name = f"t-{'a' * 8}.0@{ID}"
+    row = keys.execution(ID, name)
+    redis.call("HSET", row, "state", "Running", "epoch", "an earlier one", "invoke_id", name[:10])
+    folder = reconciler.spool.folder(name)
+    folder.mkdir()
+    reconciler.settle_folders()
+    eventually(lambda: redis.call("HGET", row, "state") == b"Error")
+    assert b"never ran" in redis.call("HGET", row, "error_info")
+    eventually(lambda: name not in reconciler.in_hand)
+    eventually(lambda: not folder.exists())
 
 
 def left_by(reconciler: Reconciler, execution_id: str, supervisor_pid: int, ticks: int, *, age_seconds: float) -> Path:
