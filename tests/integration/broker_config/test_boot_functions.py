@@ -14,9 +14,10 @@ from cloud_assistant.broker_config.functions.boot_firings import (
     fire_boot,
     note_boot_command,
 )
-from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.ids import new_id, split_execution_id
+from cloud_assistant.broker_config.functions.function_library import fcall, run
+from cloud_assistant.broker_config.ids import execution_id, new_id, split_execution_id
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Argument
 from cloud_assistant.broker_config.timed import server_ms
 from harness.eventually import eventually
 
@@ -165,6 +166,35 @@ def test_a_machine_that_started_before_the_invocation_was_made_owes_it_nothing(b
     assert len(bound.start("boot-1", uptime_ms=0)) == 1
     # Now another boot is told apart from this one by its id, whatever a clock says.
     assert len(bound.start("boot-2", uptime_ms=600_000)) == 1
+
+
+def fire_directly(bound: Bound, execution: str, boot_id: str) -> list[int | bytes]:
+    """As an agent that has read what it owes a moment ago."""
+    touched = [
+        keys.boot_bound("i-1"),
+        keys.execution("i-1", execution),
+        keys.open_executions("i-1"),
+        keys.instance_history("i-1"),
+    ]
+    firing_ms = (split_execution_id(execution) or ("", 0, ""))[1]
+    arguments: list[Argument] = [bound.invoke_id, execution, firing_ms, boot_id, 0, "e", MARGIN_MS]
+    reply: list[int | bytes] = run(bound.redis, fcall("ca_fire_boot", touched, arguments))
+    return reply
+
+
+def test_what_was_taken_away_since_the_agent_read_it_does_not_run(bound: Bound) -> None:
+    bound.redis.call("HDEL", keys.boot_bound("i-1"), bound.invoke_id)
+    execution = execution_id(bound.invoke_id, 5, "i-1")
+    assert fire_directly(bound, execution, "boot-1") == [0, b"gone"]
+    assert bound.redis.call("EXISTS", keys.execution("i-1", execution)) == 0
+
+
+def test_an_execution_that_is_there_already_is_not_written_over(bound: Bound) -> None:
+    execution = execution_id(bound.invoke_id, 5, "i-1")
+    bound.redis.call("HSET", keys.execution("i-1", execution), "state", "Success")
+    assert fire_directly(bound, execution, "boot-1") == [0, b"done"]
+    assert bound.redis.call("HGETALL", keys.execution("i-1", execution)) == [b"state", b"Success"]
+    assert bound.notes() == b""
 
 
 def test_a_firing_has_all_instances_that_started_in_its_millisecond(bound: Bound) -> None:
