@@ -2,7 +2,10 @@
 
 import os
 import stat
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -156,6 +159,32 @@ def test_a_change_counts_at_the_next_question(tmp_path: Path) -> None:
     path.chmod(0o666)
     with pytest.raises(NotStarted, match="chmod"):
         guard.check_script(ORDER)
+
+
+@pytest.mark.parametrize(("age_seconds", "is_noticed"), [(0.0, True), (-0.5, True), (10.0, False)])
+def test_a_second_change_within_a_tick_of_the_clock_of_files_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_seconds: float, is_noticed: bool
+) -> None:
+    """It leaves no mark; so what was changed a moment ago is read at each question, and older ones are not."""
+    path = written(tmp_path / "agent.toml", "enabled = false")
+    at_ns = time.time_ns() - int(age_seconds * 1e9)
+    look = os.stat
+
+    def stat_by_ticks(name: Any, **options: Any) -> Any:
+        found = look(name, **options)
+        if str(name) != str(path):
+            return found
+        names = ("st_mode", "st_uid", "st_dev", "st_ino", "st_size")
+        return SimpleNamespace(**{one: getattr(found, one) for one in names}, st_mtime_ns=at_ns, st_ctime_ns=at_ns)
+
+    monkeypatch.setattr(os, "stat", stat_by_ticks)
+    file = PolicyFile(str(path), owner_uid=ME)
+    before = file.in_force().policy
+    path.write_text("enabled = true ")
+    after = file.in_force().policy
+    assert before is not None
+    assert after is not None
+    assert (before.enabled, after.enabled) == (False, is_noticed)
 
 
 def test_a_policy_that_disappears_is_no_permission(tmp_path: Path) -> None:
