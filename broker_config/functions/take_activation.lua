@@ -9,7 +9,7 @@
 local function take_activation(keys, args)
   local state = redis.call('HMGET', keys[1], 'record', 'disabled', 'registered_count')
   if not state[1] then return {'gone', '', 0, ''} end
-  if state[2] and state[2] ~= '0' then return {'disabled', '', 0, ''} end
+  if state[2] then return {'disabled', '', 0, ''} end
   local time = redis.call('TIME')
   if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= tonumber(args[5]) then return {'expired', '', 0, ''} end
   local known = redis.call('HGET', keys[2], args[1])
