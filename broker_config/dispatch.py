@@ -15,6 +15,7 @@ import msgspec
 
 from . import keys
 from .audit_chain import Send
+from .dispatch_seal import with_dispatch_seal
 from .envelope_signing import EnvelopeSigner
 from .errors import NotFound, Refused
 from .functions.function_library import run_ahead, run_all
@@ -83,6 +84,8 @@ class Dispatcher:
         """
         payload = encode(order)
         timed = invocation.schedule.repeat_mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN)
+        if not timed:
+            invocation = with_dispatch_seal(invocation, digest(payload), targets, self._master)
         inline = not timed and _travels_in_rows(payload, len(targets))
         within_ms = invocation.deliver_within_seconds * 1000
         creation = partial(

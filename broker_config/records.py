@@ -112,6 +112,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_seconds: float = 0.0
     #: The command was stored before and is meant to stay.
     command_is_stored: bool = False
+    #: Made with the master key over what is dispatched to whom; empty where there was none, and for timed ones.
+    dispatch_seal: str = ""
 
 
 _command_decoder = msgspec.json.Decoder(Command)

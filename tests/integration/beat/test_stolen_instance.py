@@ -2,7 +2,7 @@
 
 import pytest
 from integration.beat.conftest import Timing
-from integration.beat.test_sweeper import cut_off, make_overdue, run_once
+from integration.beat.test_sweeper import MASTER, cut_off, make_overdue, run_once
 
 from cloud_assistant.beat.boot_notes import note_boots
 from cloud_assistant.beat.releasing import Releases
@@ -17,6 +17,7 @@ from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
+from cloud_assistant.broker_config.signing import MasterKeys
 from cloud_assistant.producer.metrics import Metrics
 
 #: What an agent with its own rights can make of its rows: commands on the row of the execution.
@@ -128,6 +129,16 @@ def test_it_does_not_keep_others_from_being_completed(timing: Timing, envelope: 
     spoilt, other = cut_off(timing, age_ms=10_000), cut_off(timing, age_ms=10_000)
     timing.redis.call("HSET", keys.execution("i-1", f"{spoilt.invoke_id}.0@i-1"), "envelope", envelope)
     Unfinished(timing.redis, None, 100).work()
+    assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
+
+
+@pytest.mark.parametrize("master", [None, MASTER])
+def test_a_row_that_is_no_row_does_not_keep_others_from_being_completed(
+    timing: Timing, master: MasterKeys | None
+) -> None:
+    spoilt, other = (cut_off(timing, age_ms=10_000, master=master) for _ in range(2))
+    spoil(timing, "i-1", f"{spoilt.invoke_id}.0@i-1", "no row but a list")
+    Unfinished(timing.redis, master, 100).work()
     assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
 
 

@@ -12,6 +12,7 @@ from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
+from cloud_assistant.broker_config.dispatch_seal import with_dispatch_seal
 from cloud_assistant.broker_config.functions.executions import Claimed, request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
@@ -21,7 +22,7 @@ from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
-from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.signing import MasterKeys, digest
 from cloud_assistant.producer import RunOptions, Targets
 from harness.eventually import eventually
 
@@ -169,11 +170,13 @@ def cut_off(timing: Timing, *, age_ms: int, master: MasterKeys | None = None, wi
         deliver_within_seconds=60,
     )
     order = WorkOrder(command_id=command.command_id, type=command.type, content=b"echo 123", timeout_seconds=60)
+    targets = ["i-1", "i-2", "i-3"]
+    invocation = with_dispatch_seal(invocation, digest(encode(order)), targets, master)
     create = create_invocation_command(
         invocation.invoke_id,
         command.command_id,
         encode_record(invocation),
-        ["i-1", "i-2", "i-3"],
+        targets,
         created_ms=invocation.created_ms,
         payload_token=invocation.payload_token,
         payload=encode(order),
