@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from .printable import clean
+from .printable import clean, clean_json
 
 EXIT_FINE = 0
 EXIT_UNREACHABLE = 3
@@ -78,7 +78,7 @@ def as_json(findings: Sequence[Finding]) -> str:
             {"Check": one.check, "Verdict": one.verdict.value, "Text": one.text, "Mend": one.mend} for one in findings
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
+    return clean_json(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
 
 
 def exit_code(findings: Sequence[Finding], way_to_redis: Collection[str]) -> int:

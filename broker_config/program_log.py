@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .printable import clean_json
+
 LOGGER_NAME = "cloud_assistant"
 
 
@@ -90,12 +92,16 @@ def _first_moment(path: Path) -> float | None:
 
 #: What others wrote may be in a message: it must neither make a line of its own nor steer the terminal of a reader.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+#: A traceback has lines of its own, and the words of others at their ends.
+_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = f"{_time(record)} {record.levelname} {_CONTROL.sub(_escaped, record.getMessage())}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if not record.exc_info:
+            return text
+        return f"{text}\n{_CONTROL_IN_LINES.sub(_escaped, self.formatException(record.exc_info))}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -103,7 +109,7 @@ class _JsonFormatter(logging.Formatter):
         line = {"time": _time(record), "level": record.levelname, "part": record.name, "message": record.getMessage()}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return clean_json(json.dumps(line, ensure_ascii=False))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ...broker_config.printable import clean_json
+
 if TYPE_CHECKING:
     from ...broker_config.settings import Loaded
     from ..api import Assistant
@@ -98,7 +100,8 @@ class Call:
             return
         import msgspec  # lazy: the help needs it not
 
-        self.print_bytes(msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n")
+        text = msgspec.json.format(msgspec.json.encode(shape), indent=2).decode()
+        self.print_bytes(clean_json(text).encode() + b"\n")
 
     def say(self, text: str) -> None:
         """Write a line of talk, after the data so far; where it cannot be written, the data are still the answer."""

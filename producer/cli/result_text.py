@@ -23,7 +23,7 @@ def ending(row: ExecutionRow) -> str:
 
 def reason(row: ExecutionRow) -> str:
     """Why it did not end well; empty when it did, or when the exit code says it all."""
-    code, info = row.outcome.error_code, clean(row.outcome.error_info)
+    code, info = clean(row.outcome.error_code), clean(row.outcome.error_info)
     if code == ErrorCode.EXIT_CODE_NONZERO and row.outcome.exit_code is not None:
         return ""
     return f"{code}: {info}" if code and info else code or info

@@ -79,3 +79,20 @@ def test_what_others_wrote_makes_no_line_of_its_own_and_steers_no_terminal() -> 
     assert told.count("\n") == 1
     seen = r"asked to stop execution=x\n2026-01-01T00:00:00.000Z ERROR forged \x1b[31m\u2028\x9b\r网页"
     assert told.endswith(f" INFO {seen}\n")
+
+
+def test_neither_a_traceback_nor_the_log_file_steers_a_terminal(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from cloud_assistant.broker_config.program_log import logger, set_up\n"
+        "set_up(file=Path(sys.argv[1]), file_limit_bytes=99_999)\n"
+        "try: raise ValueError(sys.argv[2])\n"
+        "except ValueError: logger('x').exception('lane failed')"
+    )
+    file = tmp_path / "log"
+    argv = [sys.executable, "-c", program, str(file), "\x1b[31m\x9b\rforged"]
+    told = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True).stderr
+    assert told.endswith("ValueError: \\x1b[31m\\x9b\\rforged\n")
+    assert told.splitlines()[1:-1] == ["Traceback (most recent call last):", '  File "<string>", line 3, in <module>']
+    written = file.read_text(encoding="utf-8")
+    assert written.removesuffix("\n").isprintable()
+    assert json.loads(written)["exception"].endswith("ValueError: \x1b[31m\x9b\rforged")

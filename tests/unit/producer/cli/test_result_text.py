@@ -77,3 +77,10 @@ def test_bytes_that_were_not_kept_leave_a_mark_at_their_place() -> None:
 def test_grouped_output_cannot_write_to_the_terminal() -> None:
     lines = list(grouped([row(output=b"a\tb\r\n\x1b[2Jgone \xff\n")]))
     assert lines[2:] == ["    a       b", "    \\x1b[2Jgone \ufffd"]
+
+
+def test_what_an_agent_says_of_an_end_cannot_write_to_the_terminal() -> None:
+    said = row(state=S.FAILED, exit_code=None, error_code="\x1b]0;x\x07\r", error_info="\x9b2J\n")
+    shown = [one_line(said), *grouped([said, said])]
+    assert all(line.isprintable() for line in shown), shown
+    assert r"(\x1b]0;x\x07\r: \x9b2J\n)" in shown[0]
