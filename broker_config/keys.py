@@ -62,6 +62,7 @@ ca:firing:<id>                  zset    scheduler                            mem
 ca:firing:<id>:<due ms>         hash    scheduler                            history retention
 ca:beat:turn:<work>             string  scheduler                            seconds: who sweeps now
 ca:timed:changed                channel producer and scheduler publish       –
+ca:never                        –       nobody                               never
 ==============================  ======  ===================================  =================================
 """
 
@@ -99,6 +100,8 @@ TIMED_BOOT = "ca:timed:boot"
 TIMED_DISPATCHING = "ca:timed:dispatching"
 #: Executions that wait for their moment or for the one before them, scored by when to look at them.
 TIMED_WAITING = "ca:timed:waiting"
+#: There is no such key: whoever writes it only where it is learns whether Redis takes writes, and changes nothing.
+NEVER_THERE = "ca:never"
 
 
 def instance_branch(instance_id: str) -> str:

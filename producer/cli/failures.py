@@ -9,19 +9,9 @@ import click
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
 from ...broker_config.output_end import NO_ROOM, forget
 from ...broker_config.printable import clean
+from ..redis_remedies import with_remedy
 from . import exit_codes
 from .call import Call
-
-_WITH_PASSWORD = "; put user and password into its address, as in redis://USER:PASSWORD@HOST:6379/0"
-#: What to do about some of Redis' own errors, by their first word.
-_REMEDIES = {
-    "NOAUTH": _WITH_PASSWORD,
-    "WRONGPASS": _WITH_PASSWORD,
-    "NOPERM": "; use a Redis user who may run the control side",
-    "OOM": "; its memory is full: raise maxmemory, or let less history be kept (limits.history_days)",
-    "LOADING": "; it is starting: try again in a moment",
-    "READONLY": "; it is a replica: name the master, or the sentinels",
-}
 
 #: What is wrong may be a value of a megabyte. What it is for stands before it, what to do about it behind.
 _LONGEST_LENGTH = 1500
@@ -78,7 +68,7 @@ def _text_of(error: CloudAssistantError, call: Call) -> str:
         where = f" ({shown})" if shown and shown not in text else ""
         return f"{text}{where}; start a local system with `assist up`, or name the Redis to use with --redis-url"
     if isinstance(error, RedisRefused):
-        return f"Redis at {shown} refuses: {text.rstrip('.')}{_REMEDIES.get(error.kind, '')}"
+        return f"Redis at {shown} refuses: {_one_line(with_remedy(error))}"
     return text
 
 

@@ -13,6 +13,7 @@ from ...broker_config.errors import (
     RequestInvalid,
 )
 from ...broker_config.program_log import logger
+from ..redis_remedies import with_remedy
 from .actions import Action, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
 from .error_catalogue import is_documented
@@ -34,9 +35,12 @@ def with_api_errors(action: Action) -> Action:
 
 def api_error_of(error: CloudAssistantError, action: str = "") -> ApiError:
     """Give the API's error for one of the control side's own."""
-    if isinstance(error, RedisUnreachable | RedisRefused):
-        _log.warning("request failed for lack of Redis action=%s reason=%s", action, type(error).__name__)
+    if isinstance(error, RedisUnreachable):
+        _log.warning("request failed for lack of Redis action=%s reason=%s", action, error)
         return api_error("ServiceUnavailable", "The store behind this gateway does not answer.")
+    if isinstance(error, RedisRefused):
+        _log.warning("request failed, Redis refuses action=%s reason=%s", action, with_remedy(error))
+        return api_error("ServiceUnavailable", "The store behind this gateway refuses; the gateway's log says why.")
     text = str(error)
     detail = text if text.endswith((".", "?", "!")) else text + "."
     if is_documented(error.code):

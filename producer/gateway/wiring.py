@@ -2,6 +2,7 @@
 
 import logging
 
+from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.master_key import find_master_keys, master_key_path
@@ -11,6 +12,7 @@ from ..api import Assistant
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
+from ..redis_remedies import with_remedy
 from ..security.access_keys import AccessKeys
 from ..security.authorization import RoleAuthorization
 from . import registration_page
@@ -88,10 +90,11 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
 
 
 def is_healthy(assistant: Assistant) -> bool:
-    """Tell whether Redis answers."""
+    """Tell whether Redis answers and takes what is written: each request of the API leaves its nonce there."""
     try:
-        assistant.redis.call("PING", timeout_seconds=_HEALTH_SECONDS)
+        # Nothing comes of it, but Redis refuses it like any other write: for want of memory, or on a replica.
+        assistant.redis.call("SET", keys.NEVER_THERE, b"", "XX", timeout_seconds=_HEALTH_SECONDS)
     except (RedisUnreachable, RedisRefused) as exc:
-        logger.warning("gateway is not healthy: %s", exc)
+        logger.warning("gateway is not healthy: %s", with_remedy(exc) if isinstance(exc, RedisRefused) else exc)
         return False
     return True

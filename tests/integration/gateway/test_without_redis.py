@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from integration.gateway.whole_gateway import KEY_ID, SECRET, whole_gateway
 from unit.producer.gateway.signing import v1_query
 
+from cloud_assistant.broker_config import keys
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -34,3 +36,32 @@ def test_a_request_is_accepted_once_by_all_gateways(tmp_path: Path) -> None:
         assert first.post(form)[0] == 200
         status, body = second.post(form)
         assert (status, b"SignatureNonceUsed" in body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "on", "off", "remedy"),
+    [
+        ("maxmemory", "1", "0", "raise maxmemory"),
+        ("min-replicas-to-write", "1", "0", "lower min-replicas-to-write"),
+        ("replicaof", "127.0.0.1 1", "no one", "name the master"),
+    ],
+)
+def test_a_server_that_takes_nothing_is_not_healthy_and_the_log_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, setting: str, on: str, off: str, remedy: str
+) -> None:
+    def set_to(value: str) -> None:
+        words = ("REPLICAOF", *value.split()) if setting == "replicaof" else ("CONFIG", "SET", setting, value)
+        server.cli(*words)
+
+    with RedisServer(tmp_path / "redis") as server, whole_gateway(server.url(), tmp_path) as gateway:
+        set_to(on)
+        assert gateway.get("/healthz") == (503, b'{"healthy": false}\n')
+        status, answer = gateway.call("DescribeCommands")
+        assert (status, answer["Code"]) == (503, "ServiceUnavailable")
+        assert "log says why" in answer["Message"]
+        told = [one.getMessage() for one in caplog.records if remedy in one.getMessage()]
+        assert any("action=DescribeCommands" in one for one in told), told
+        assert any("not healthy" in one for one in told), told
+        set_to(off)
+        assert gateway.get("/healthz") == (200, b'{"healthy": true}\n')
+        assert server.cli("EXISTS", keys.NEVER_THERE) == 0
