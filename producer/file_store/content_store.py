@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -104,7 +105,7 @@ class ContentStore:
 
         Raises:
             Refused: together they have another digest (``DigestMismatch``); they are thrown away.
-            NotFound: nothing was uploaded (``FileNotFound``).
+            NotFound: nothing was uploaded (``FileNotFound``). OSError: the disk does not take it; the pieces stay.
         """
         path = self._path(sha256)
         if path.is_file():
@@ -119,6 +120,11 @@ class ContentStore:
         try:
             with own.open("rb") as file:
                 return self.put(iter(lambda: file.read(_READ_BYTES), b""), sha256=sha256)
+        except OSError:
+            # Unless somebody has begun anew meanwhile: a link replaces nothing.
+            with suppress(OSError):
+                os.link(own, temporary)
+            raise
         finally:
             own.unlink(missing_ok=True)
 

@@ -1,9 +1,12 @@
 """ListPluginStatus; and UploadFilePart and PublishPackage, our own, by which an admin publishes through the gateway."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ...broker_config.clock import iso_seconds
+from ...broker_config.errors import CloudAssistantError, Refused
+from ...broker_config.program_log import logger
 from ...broker_config.publisher_signing import LIMIT_BYTES
 from ..api import Assistant
 from ..file_store.publishing import Publishing
@@ -15,6 +18,8 @@ from .request_values import counted_instance_ids_of
 #: Instances in one request, as the service allows.
 STATUS_COUNT = 50
 NAME_CHARACTERS = 255
+
+_log = logger("gateway")
 
 
 class PackageActions:
@@ -41,14 +46,16 @@ class PackageActions:
             part = base64.b64decode(given.required("Content"), validate=True)
         except ValueError as exc:
             raise api_error("InvalidParameter.Content", "The content is not Base64.") from exc
-        return {"ReceivedBytes": self._publishing.store.append_part(sha256, offset_bytes, part)}
+        with _on_its_disk():
+            return {"ReceivedBytes": self._publishing.store.append_part(sha256, offset_bytes, part)}
 
     def publish_package(self, call: Call) -> Fields:
         """Make an uploaded file known, by its publisher's signature."""
         signature = call.parameters.required("PublisherSignature")
         if len(signature) > LIMIT_BYTES:
             raise api_error("InvalidParameter.PublisherSignature", "The signature is too long for one.")
-        statement = self._publishing.publish_upload(signature).signed.statement
+        with _on_its_disk():
+            statement = self._publishing.publish_upload(signature).signed.statement
         return {"PackageId": f"{statement.name}/{statement.version}/{statement.os}/{statement.arch}"}
 
     def list_plugin_status(self, call: Call) -> Fields:
@@ -65,6 +72,23 @@ class PackageActions:
         shapes = [_status_shape(one) for one in found]
         page = {"TotalCount": len(shapes), "PageNumber": 1, "PageSize": len(shapes), "NextToken": ""}
         return {**page, "InstancePluginStatusSet": {"InstancePluginStatus": shapes}}
+
+
+@contextmanager
+def _on_its_disk() -> Iterator[None]:
+    """Say what the gateway's disk has against a file; its path is for the log."""
+    try:
+        yield
+    except CloudAssistantError:
+        # One of them is an OSError too, and none of them is about the disk.
+        raise
+    except OSError as exc:
+        _log.error("a file cannot be stored: %s", exc)
+        raise Refused(
+            f"the gateway cannot store the file ({exc.strerror or exc}); mend that on its machine, in "
+            "gateway.files_folder, and publish it again: what was uploaded stays",
+            code="FileNotStored",
+        ) from exc
 
 
 def _status_shape(found: InstancePackages) -> dict[str, object]:

@@ -13,6 +13,7 @@ from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_signing import parse, sign, statement_of
 from cloud_assistant.producer.file_store.uploading import PART_BYTES, upload
 from cloud_assistant.producer.gateway_client import GatewayClient
+from harness.disk import fill, small_disk
 from harness.redis_server import RedisServer
 
 SIZE_BYTES = 2 * PART_BYTES + 1234
@@ -81,3 +82,26 @@ def test_what_was_signed_and_what_was_uploaded_must_be_the_same(whole: WholeGate
         upload(GatewayClient(f"http://127.0.0.1:{whole.port}", KEY_ID, SECRET), archive, found)
     assert refused.value.code == "DigestMismatch"
     assert fetch(whole, f"/files/{found.statement.sha256}")[0] == 404
+
+
+@pytest.mark.parametrize("room_bytes", [SIZE_BYTES * 2 // 3, SIZE_BYTES * 4 // 3], ids=["uploading", "publishing"])
+def test_a_full_disk_is_said_and_the_upload_goes_on_once_there_is_room(
+    redis_server: RedisServer, tmp_path: Path, archive: Path, caplog: pytest.LogCaptureFixture, room_bytes: int
+) -> None:
+    """Publishing needs the room once more: the pieces are copied where nobody else writes."""
+    with (
+        small_disk(tmp_path / "home" / "files", 4 * SIZE_BYTES) as disk,
+        whole_gateway(redis_server.url(), tmp_path / "home") as whole,
+    ):
+        ballast, text = fill(disk, room_bytes), signed(archive)
+        client, found = GatewayClient(f"http://127.0.0.1:{whole.port}", KEY_ID, SECRET), parse(text)
+        with pytest.raises(Refused, match=r"No space left on device.*gateway\.files_folder") as refused:
+            upload(client, archive, found)
+        assert refused.value.code == "FileNotStored"
+        assert "Traceback" not in caplog.text
+        (part,) = disk.glob("??/*")
+        assert part.stat().st_size > PART_BYTES
+        ballast.unlink()
+        upload(client, archive, found)
+        assert fetch(whole, f"/files/{found.statement.sha256}")[:2] == (200, archive.read_bytes())
+        assert len(list(disk.glob("??/*"))) == 1
