@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -90,7 +89,12 @@ class ContentStore:
         if not offset_bytes:
             # Where uploads are only ever begun, nothing else would throw away what became of them.
             self.remove_leftovers()
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        # A later piece begins nothing: what it belonged to may have been published a moment ago.
+        create = 0 if offset_bytes else os.O_CREAT
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | create | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except FileNotFoundError:
+            return path.stat().st_size if path.is_file() else 0
         with os.fdopen(descriptor, "wb") as file:
             there_bytes = os.fstat(file.fileno()).st_size
             if offset_bytes != there_bytes:
@@ -111,22 +115,19 @@ class ContentStore:
         if path.is_file():
             return self.find(sha256)
         temporary = path.with_name(sha256 + _PART_SUFFIX)
-        # Nobody else begins to write to it under this name; who still does writes to what is copied from here.
-        own = path.with_name(f"{sha256}.{secrets.token_hex(8)}{_PART_SUFFIX}")
         try:
-            temporary.rename(own)
+            # What is copied is judged. The pieces stay meanwhile: others may upload and publish the same just now.
+            with temporary.open("rb") as file:
+                stored = self.put(iter(lambda: file.read(_READ_BYTES), b""), sha256=sha256)
         except FileNotFoundError as exc:
+            if path.is_file():
+                return self.find(sha256)
             raise _not_found(sha256) from exc
-        try:
-            with own.open("rb") as file:
-                return self.put(iter(lambda: file.read(_READ_BYTES), b""), sha256=sha256)
-        except OSError:
-            # Unless somebody has begun anew meanwhile: a link replaces nothing.
-            with suppress(OSError):
-                os.link(own, temporary)
+        except Refused:
+            temporary.unlink(missing_ok=True)
             raise
-        finally:
-            own.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+        return stored
 
     def find(self, sha256: str) -> StoredFile:
         """Find a file.

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,30 @@ def test_an_upload_goes_on_where_it_ended(store: ContentStore) -> None:
     assert store.append_part(DIGEST, 4000, CONTENT[4000:]) == len(CONTENT)
     assert store.finish_parts(DIGEST).size_bytes == len(CONTENT)
     assert store.append_part(DIGEST, 0, CONTENT[:4000]) == len(CONTENT)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_those_who_upload_the_same_at_once_all_succeed(tmp_path: Path, seed: int) -> None:
+    """As through several gateways of one machine: one has published it while others still send, or publish too."""
+    content = bytes([seed]) * (2 << 20)
+    digest = hashlib.sha256(content).hexdigest()
+    begin = threading.Barrier(6)
+
+    def publish(_: int) -> int:
+        own, sent_bytes = ContentStore(tmp_path / "files", limit_bytes=len(content)), 0
+        begin.wait(20)
+        while sent_bytes < len(content):
+            sent_bytes = own.append_part(digest, sent_bytes, content[sent_bytes : sent_bytes + (1 << 18)])
+        return own.finish_parts(digest).size_bytes
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(publish, range(6))) == [len(content)] * 6
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == [digest]
+
+
+def test_a_later_piece_of_what_nobody_has_begun_leaves_nothing(store: ContentStore, tmp_path: Path) -> None:
+    assert store.append_part(DIGEST, 4000, CONTENT[4000:]) == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_an_upload_of_something_else_is_thrown_away(store: ContentStore, tmp_path: Path) -> None:
