@@ -174,7 +174,8 @@ def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[St
     if wanted.instance_ids:
         named = load_all(redis, list(dict.fromkeys(wanted.instance_ids)))
         return page_of_list([one for one in named if one is not None and _matches(one, wanted)], page, repr(wanted))
-    filtered = wanted != InstanceFilter()
+    # A list that names none is not the same as none to compare with, and filters nothing either.
+    filtered = msgspec.structs.replace(wanted, instance_ids=()) != InstanceFilter()
     return read_page(
         redis,
         keys.INSTANCES,

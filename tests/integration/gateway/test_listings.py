@@ -106,6 +106,22 @@ def test_a_page_far_beyond_the_end_is_empty(gateway: WholeGateway, action: str) 
     assert gateway.call(action, {"PageNumber": "9" * 18, "PageSize": "50"})[0] == 200
 
 
+@pytest.mark.parametrize("action", ["DescribeInstances", "DescribeCloudAssistantStatus"])
+def test_all_instances_are_counted_and_reached_by_page_number_however_many_they_are(
+    gateway: WholeGateway, action: str
+) -> None:
+    """Under a filter the count ends behind 1,000 and pages by number reach 10,000; to ask for all is no filter."""
+    names = [f"mi-many-{number:05}" for number in range(10_100)]
+    commands: list[Command] = [("HSET", keys.profile(one), "registered_ms", "1") for one in names]
+    commands.append(("ZADD", keys.INSTANCES, *chain.from_iterable(("1", one) for one in names)))
+    gateway.assistant.redis.pipeline_or_raise(commands)
+    status, answer = gateway.call(action, {"PageSize": "50", "PageNumber": "203"})
+    assert status == 200, answer
+    assert answer["TotalCount"] == 10_103
+    (entries,) = next(one for one in answer.values() if isinstance(one, dict)).values()
+    assert len(entries) == 3
+
+
 @pytest.mark.parametrize("page", [{"PageSize": "2"}, {"MaxResults": "2"}])
 def test_no_instance_is_counted_in_a_state_that_none_is_ever_in(gateway: WholeGateway, page: dict[str, str]) -> None:
     status, answer = gateway.call("DescribeInstances", {"Status": "Starting", **page})
