@@ -111,7 +111,7 @@ class LimitSettings:
     audit_count: int = setting(
         100_000, "Most entries in the audit, about 0.5 KB each; export it to keep what is older."
     )
-    strict: bool = setting(False, "Apply the service's own low ceilings too (100 targets per request, 50 per stop).")
+    strict: bool = setting(False, "Apply the service's own low ceilings: 100 targets per request, 50 per stop or file.")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
