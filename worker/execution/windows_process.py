@@ -9,6 +9,7 @@ from .plan import Plan
 from .process_group import GroupedProcess
 from .record import StartRecord
 from .windows_job import WindowsGroup
+from .windows_script import windows_command_line
 
 _CREATE_SUSPENDED = 0x4
 _CREATE_NO_WINDOW = 0x8000000
@@ -43,7 +44,7 @@ def start_in_group(plan: Plan) -> GroupedProcess:
     group = WindowsGroup()
     try:
         process: Any = subprocess.Popen(
-            plan.arguments,
+            windows_command_line(plan.arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,7 +6,8 @@ Run under Wine, never on a real Windows; the forms follow Microsoft's documentat
 import ntpath
 import re
 import shlex
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .script import Script
@@ -17,6 +18,8 @@ EXTENSIONS = {"RunBatScript": ".bat", "RunPowerShellScript": ".ps1"}
 #: A script that begins so has decided itself whether its commands are printed.
 _ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\s+(?:on|off)\b", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r?\n")
+#: No AutoRun commands of the registry; of the rest nothing but the outermost quotes is taken away.
+_BATCH_OPTIONS = ["/d", "/s", "/c"]
 #: What programs on Windows cannot start without, or find themselves by; everything else of the agent stays away.
 _INHERITED_NAMES = (
     *("SystemRoot", "SystemDrive", "windir", "ComSpec", "PATH", "PATHEXT", "TEMP", "TMP"),
@@ -50,9 +53,20 @@ def windows_arguments(script_type: str, path: str, *, system_root: str) -> list[
     """
     system = ntpath.join(system_root, "System32")
     if script_type == "RunBatScript":
-        return [ntpath.join(system, "cmd.exe"), "/d", "/c", path]
+        return [ntpath.join(system, "cmd.exe"), *_BATCH_OPTIONS, path]
     powershell = ntpath.join(system, "WindowsPowerShell", "v1.0", "powershell.exe")
     return [powershell, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", path]
+
+
+def windows_command_line(arguments: Sequence[str]) -> str:
+    """Join a program and its arguments as the program will part them again.
+
+    cmd.exe does that by rules of its own: a path with ``&``, ``(`` or ``,`` in it falls to pieces unless it stands in
+    quotes that are left to it.
+    """
+    if arguments[1:-1] == _BATCH_OPTIONS:
+        return f'{subprocess.list2cmdline(arguments[:-1])} ""{arguments[-1]}""'
+    return subprocess.list2cmdline(arguments)
 
 
 def split_windows_command_line(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from cloud_assistant.worker.execution.script import Script
 from cloud_assistant.worker.execution.windows_script import (
     split_windows_command_line,
     windows_arguments,
+    windows_command_line,
     windows_content,
     windows_environment,
 )
@@ -56,7 +57,13 @@ def test_the_policy_of_powershell_holds_for_this_process_alone() -> None:
 
 def test_a_batch_file_runs_without_the_commands_of_the_registry() -> None:
     arguments = windows_arguments("RunBatScript", r"C:\x\script.bat", system_root=r"D:\Win")
-    assert arguments == [r"D:\Win\System32\cmd.exe", "/d", "/c", r"C:\x\script.bat"]
+    assert arguments == [r"D:\Win\System32\cmd.exe", "/d", "/s", "/c", r"C:\x\script.bat"]
+
+
+def test_a_path_to_a_batch_file_stays_in_one_piece() -> None:
+    arguments = windows_arguments("RunBatScript", r"C:\R&D (x)\script.bat", system_root=r"D:\Win")
+    assert windows_command_line(arguments) == r'D:\Win\System32\cmd.exe /d /s /c ""C:\R&D (x)\script.bat""'
+    assert windows_command_line([r"C:\a b\py.exe", "-c", "x y"]) == r'"C:\a b\py.exe" -c "x y"'
 
 
 def test_a_launcher_keeps_its_backslashes() -> None:
