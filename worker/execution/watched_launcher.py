@@ -7,6 +7,7 @@ with what it had written until a moment before.
 import contextlib
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 from weakref import WeakSet
@@ -31,6 +32,9 @@ from .running_script import RunningScript
 from .script_file import SCRIPT_MODE
 from .watched_script import WatchedScript
 
+#: So long an agent that leaves waits for the results of scripts that have ended just now.
+_KEEP_SECONDS = 0.5
+
 
 class WatchedLauncher:
     """Starts scripts in the system's own way and has threads watch them."""
@@ -38,6 +42,8 @@ class WatchedLauncher:
     def __init__(self, system: ProcessSystem) -> None:
         self._system = system
         self._running: WeakSet[WatchedScript] = WeakSet()
+        self._lock = threading.Lock()
+        self._has_left = False
 
     def start(self) -> None:
         """Do nothing: there is nothing to start before a script."""
@@ -80,7 +86,11 @@ class WatchedLauncher:
             raise NotStarted(
                 EXECUTION_INTERRUPTED, f"the script was ended, for no thread could be started to watch it ({exc})"
             ) from exc
-        self._running.add(running)
+        with self._lock:
+            self._running.add(running)
+            is_too_late = self._has_left
+        if is_too_late:
+            running.abandon()
         return running
 
     def adopt(self, folder: Path) -> RunningScript | None:
@@ -130,9 +140,18 @@ class WatchedLauncher:
         return False
 
     def leave(self) -> None:
-        """End the scripts that run; the next agent tells that they were interrupted."""
-        for running in list(self._running):
+        """End the scripts that run, and any that start later; the next agent tells that they were interrupted.
+
+        Results of scripts that have ended by themselves are on disk when this returns, for the next agent.
+        """
+        with self._lock:
+            self._has_left = True
+            last = list(self._running)
+        for running in last:
             running.abandon()
+        give_up_at = time.monotonic() + _KEEP_SECONDS
+        for running in last:
+            running.wait_until_kept(give_up_at - time.monotonic())
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""

@@ -59,7 +59,7 @@ class WatchedScript(RunningScript):
         #: Nothing is kept any more of what a process that was left behind writes.
         self._is_complete = False
         self._shown_bytes = self._saved_bytes = 0
-        self._stop_asked = self._is_abandoned = False
+        self._stop_asked = self._is_abandoned = self._is_hurried = False
         #: Set when the main process has ended or a stop was asked for.
         self._changed = threading.Event()
         self._readers = [
@@ -68,8 +68,9 @@ class WatchedScript(RunningScript):
         ]
         for thread in self._readers:
             thread.start()
-        for work in (self._wait_for_main, self._watch):
-            threading.Thread(target=work, name="script", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="script", daemon=True)
+        for thread in (threading.Thread(target=self._wait_for_main, name="script-end", daemon=True), self._watcher):
+            thread.start()
 
     def stop(self) -> None:
         """End the script."""
@@ -83,11 +84,17 @@ class WatchedScript(RunningScript):
     def abandon(self) -> None:
         """End the script without a result: its agent ends, and the next one tells that.
 
-        One that has ended already keeps its result, and what it left in the background goes on.
+        One that has ended already keeps its result, for which ``wait_until_kept`` waits, and what it left in the
+        background goes on.
         """
+        self._is_hurried = True
         if not self._main_ended_ms:
             self._is_abandoned = True
             self._kill()
+
+    def wait_until_kept(self, seconds: float) -> None:
+        """Return when nothing more comes of it: its result is on disk, or it was abandoned; or when time is up."""
+        self._watcher.join(max(0.0, seconds))
 
     def close(self) -> None:
         """Let go of the script; it ends with this process at the latest."""
@@ -120,11 +127,20 @@ class WatchedScript(RunningScript):
         ending = self._wait_for_reason_to_end()
         if ending is not None:
             self._end(ending)
-        drained_at = time.monotonic() + self._plan.drain_seconds
-        for reader in self._readers:
-            reader.join(max(0.0, drained_at - time.monotonic()))
+        self._drain()
         if not self._is_abandoned:
             self._finish(ending)
+
+    def _drain(self) -> None:
+        """Wait for what is still to be read, but not for ever: what was left behind may hold the streams open."""
+        ended_at = time.monotonic()
+        for reader in self._readers:
+            while reader.is_alive():
+                seconds = min(self._plan.drain_seconds, _ENDING_SECONDS if self._is_hurried else float("inf"))
+                rest_seconds = ended_at + seconds - time.monotonic()
+                if rest_seconds <= 0:
+                    return
+                reader.join(min(_LOOK_SECONDS, rest_seconds))
 
     def _wait_for_reason_to_end(self) -> ForcedEnd | None:
         """Wait until the main process has ended, or has to; show and save its output meanwhile."""

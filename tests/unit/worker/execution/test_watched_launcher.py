@@ -252,6 +252,34 @@ def test_an_agent_that_ends_takes_its_scripts_along_and_reports_nothing(tmp_path
     assert load_exit(str(tmp_path / "x")) is None
 
 
+def test_a_script_that_ended_as_its_agent_ends_keeps_its_result(tmp_path: Path) -> None:
+    """Its output is still waited for then, since what it has left behind holds that open."""
+    launcher = WatchedLauncher(SessionSystem())
+    content = f"sleep 100 & echo $! > {tmp_path}/left; echo done; exit 3"
+    running = launcher.launch(prepare(script_of(content, drain_seconds=20), tmp_path / "x"))
+    started = next(running.events(timeout=20))
+    assert isinstance(started, Started)
+    try:
+        eventually(lambda: proc.process(started.pid) is None, 10, "the main process has ended")
+        launcher.leave()
+        record = load_exit(str(tmp_path / "x"))
+        assert record is not None
+        assert (record.reason, record.exit_code, record.output.merged()) == ("exited", 3, b"done\n")
+        assert alive(tmp_path / "left")
+    finally:
+        os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+
+
+def test_a_script_that_starts_as_its_agent_ends_ends_with_it(tmp_path: Path) -> None:
+    launcher = WatchedLauncher(SessionSystem())
+    launcher.leave()
+    running = launcher.launch(prepare(script_of("sleep 100"), tmp_path / "x"))
+    [started] = running.events(timeout=0.5)
+    assert isinstance(started, Started)
+    eventually(lambda: proc.process(started.pid) is None, 10, "it is gone")
+    assert load_exit(str(tmp_path / "x")) is None
+
+
 def test_what_a_script_left_in_the_background_outlives_its_agent(tmp_path: Path) -> None:
     launcher = WatchedLauncher(SessionSystem())
     content = f"sleep 100 >/dev/null 2>&1 & echo $! > {tmp_path}/left"
