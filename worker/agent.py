@@ -26,7 +26,7 @@ from .celery_worker import QueueWorker
 from .claimant import Claimant
 from .event_outbox import EventOutbox
 from .execution.launching import Launching
-from .execution.this_system import own_user_name
+from .execution.this_system import own_user_name, scripts_outlive_agent
 from .executor import Executor, Facts
 from .exit_codes import EXIT_RESTART
 from .heartbeat import Heartbeat
@@ -259,7 +259,7 @@ class Agent:
         _leave(0)
 
     def _hand_over(self, version: str, probation_seconds: float) -> None:
-        """Become the guard of another version's trial; scripts go on, what is not delivered is on disk.
+        """Become the guard of another version's trial; scripts go on where they can, what is not delivered is on disk.
 
         Nobody says goodbye: the instance counts as connected while its agent changes.
 
@@ -269,6 +269,7 @@ class Agent:
         _log.info("agent hands over to version=%s running=%d", version, self._in_hand.running_count)
         self._stop_taking()
         self._reporter.flush(_FLUSH_SECONDS)
+        self._launcher.leave()
         try:
             become_guard(
                 Installation(Path(self._settings.agent.install_folder)), self._started_as, version, probation_seconds
@@ -342,6 +343,7 @@ class Agent:
             self._queue.disconnect()
         elif advice is Advice.RESTART:
             _log.error("the queue does not recover: ending with code %d to be started again", EXIT_RESTART)
+            self._launcher.leave()
             _leave(EXIT_RESTART)
 
     def _watch_self(self) -> None:
@@ -349,13 +351,15 @@ class Agent:
         advice, watch = self._self_watch.look(), self._self_watch
         if advice is OwnUse.RESTART:
             _log.error(
-                "the agent uses too much memory: ending with code %d to be started again; scripts go on"
+                "the agent uses too much memory: ending with code %d to be started again; scripts %s"
                 " memory_bytes=%d agent.memory_limit_bytes=%d",
                 EXIT_RESTART,
+                "go on" if scripts_outlive_agent() else "end with it",
                 watch.memory_bytes,
                 self._settings.agent.memory_limit_bytes,
             )
             self._stop_taking()
+            self._launcher.leave()
             _leave(EXIT_RESTART)
         elif advice is OwnUse.STEP_BACK:
             _log.warning("the agent uses much of a processor: it steps back cpu_percent=%.0f", watch.cpu_percent)

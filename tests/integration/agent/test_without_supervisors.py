@@ -7,6 +7,7 @@ from integration.agent.gated_script import started
 from integration.agent.operator_side import Operator, side_effects
 
 from harness.eventually import eventually
+from harness.proc import process
 from harness.system import System
 
 #: What an agent finds on FreeBSD, macOS, and on Linux before 5.3.
@@ -58,3 +59,13 @@ def test_a_script_ends_with_its_agent_and_the_next_one_tells_so(
     assert row.outcome.output.data == b"before\n"
     assert side_effects(tmp_path / "effects") == ["start"]
     assert eventually(lambda: not list((agent.home / "spool").iterdir()), 5, "the spool is empty")
+
+
+def test_an_agent_over_its_memory_ends_its_scripts_and_says_so(
+    quick_system: System, operator: Operator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    agent = quick_system.start_agent(environment={**environment, "CLOUD_ASSISTANT_AGENT_MEMORY_LIMIT_BYTES": "1000000"})
+    operator.invoke_one(f"echo $$ > {tmp_path}/pid; sleep 100")
+    assert agent.wait(within_seconds=20) == 75
+    assert "scripts end with it" in agent.log()
+    assert eventually(lambda: process(int((tmp_path / "pid").read_text(encoding="ascii"))) is None, 2)
