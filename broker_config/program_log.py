@@ -3,17 +3,22 @@
 To stderr for people, and where a file is given as JSON lines for machines, bounded in size.
 """
 
+import contextlib
 import json
 import logging
 import logging.handlers
 import re
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
+from .clock import now_ms
 from .printable import clean_json
 
 LOGGER_NAME = "cloud_assistant"
+#: Until then a file that could not be moved away is written to as it is.
+_ROLLOVER_PAUSE_SECONDS = 5.0
 
 
 def logger(part: str) -> logging.Logger:
@@ -59,9 +64,12 @@ class BoundedLogFile(logging.handlers.RotatingFileHandler):
         #: A file that covers more than its share of the time is closed, however small it is.
         self._span_seconds = self._keep_seconds / max(1, count)
         self._begun_seconds: float | None = None
+        self._not_before_seconds = 0.0
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name is the library's
         """Whether the file is full or has been written to for long enough."""
+        if record.created < self._not_before_seconds:
+            return False
         if self._begun_seconds is None:
             self._begun_seconds = _first_moment(self._path) or record.created
             self._remove_old(record.created)
@@ -72,13 +80,32 @@ class BoundedLogFile(logging.handlers.RotatingFileHandler):
             return True
         return False
 
+    def doRollover(self) -> None:  # noqa: N802 - as above
+        """Begin a new file; the older ones move up as far as there is no gap.
+
+        Windows moves no file that somebody has open. Then the lines go on in this one, and all of that is tried again
+        a little later.
+        """
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+        older = [self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self.backupCount + 1)]
+        names = [self._path, *older[: next((n + 1 for n, path in enumerate(older) if not path.exists()), len(older))]]
+        try:
+            for source, target in reversed(list(pairwise(names))):
+                source.replace(target)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._not_before_seconds = now_ms() / 1000 + _ROLLOVER_PAUSE_SECONDS
+            self._begun_seconds = None
+
     def _remove_old(self, now_seconds: float) -> None:
         for path in self._path.parent.glob(self._path.name + ".*"):
-            try:
+            # One that somebody has open, which Windows keeps, goes the next time.
+            with contextlib.suppress(OSError):
                 if now_seconds - path.stat().st_mtime > self._keep_seconds:
                     path.unlink()
-            except FileNotFoundError:
-                continue
 
 
 def _first_moment(path: Path) -> float | None:

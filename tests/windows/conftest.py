@@ -14,6 +14,26 @@ from harness.system import Agent
 
 INSTANCE = "i-win"
 _PROGRAM = "from cloud_assistant.worker.cli import main; main()"
+#: What lines of Python that a test runs there find ready.
+_BEGIN = r"""
+import os, sys
+from pathlib import Path
+from cloud_assistant.worker.execution.events import Ended
+from cloud_assistant.worker.execution.script import Script
+from cloud_assistant.worker.execution.this_system import new_launcher, prepare
+
+def launch(folder, content):
+    script = Script(
+        execution_id="x-1", instance_id="i-1", invoke_id="t-1", command_id="c-1", command_name="n",
+        script_type="RunBatScript", content=content,
+    )
+    return launcher.launch(prepare(script, folder, os.environ))
+
+def ended(running):
+    return [event.record for event in running.events(timeout=20) if isinstance(event, Ended)][0]
+
+launcher, root = new_launcher(), Path(sys.argv[1])
+"""
 #: Python under Wine wants a pipe, no file, for what it prints.
 _INTO_PIPE = 'exec "$@" > >(exec cat) 2>&1'
 
@@ -83,6 +103,19 @@ def verb(python: Path, environment: dict[str, str]) -> Callable[..., str]:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
         )
         return (done.stdout + done.stderr).decode("utf-8", "replace").replace("\r\n", "\n")
+
+    return run
+
+
+@pytest.fixture
+def on_windows(python: Path, environment: dict[str, str], tmp_path: Path) -> Callable[[str], list[str]]:
+    """Run lines of Python there, with ``launch``, ``ended`` and the folder ``root``; answers the lines they print."""
+
+    def run(lines: str) -> list[str]:
+        command = ["wine", str(python), "-X", "utf8", "-c", _BEGIN + lines, as_windows(tmp_path)]
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")
+        return done.stdout.decode().splitlines()
 
     return run
 

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from cloud_assistant.broker_config.program_log import BoundedLogFile
 
 DAY_SECONDS = 86_400
@@ -96,3 +98,32 @@ def test_neither_a_traceback_nor_the_log_file_steers_a_terminal(tmp_path: Path) 
     written = file.read_text(encoding="utf-8")
     assert written.removesuffix("\n").isprintable()
     assert json.loads(written)["exception"].endswith("ValueError: \x1b[31m\x9b\rforged")
+
+
+def test_a_file_that_the_system_does_not_move_is_gone_on_in_and_costs_no_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, while somebody has it open."""
+    handler = log_file(tmp_path / "a.log")
+    move = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "a.log":
+            raise PermissionError(13, "in use")
+        return move(self, target)
+
+    now = time.time()
+    for number in range(30):
+        write(handler, f"line {number} " + "x" * 50, now)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        for number in range(30, 60):
+            write(handler, f"line {number} " + "x" * 50, now + 20 * number)
+    for number in range(60, 65):
+        write(handler, f"line {number} " + "x" * 50, now + 2000)
+    handler.close()
+
+    kept = "".join(path.read_text(encoding="utf-8") for path in tmp_path.iterdir())
+    assert [number for number in range(65) if f"line {number} " not in kept] == []
+    assert "line 0 " not in (tmp_path / "a.log.1").read_text(encoding="utf-8")
+    assert "line 59 " in (tmp_path / "a.log.1").read_text(encoding="utf-8")
