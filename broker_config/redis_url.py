@@ -5,6 +5,7 @@
 ``sentinel://[user:password@]host[:26379][,host…]/master-name[/db][?sentinel_user=U&sentinel_password=P&tls=yes…]``.
 """
 
+import os
 from itertools import starmap
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -89,6 +90,8 @@ def parse_url(url: str) -> RedisAddress:
     )
     segments = [segment for segment in parts.path.split("/") if segment]
     if parts.scheme == "unix":
+        if os.name == "nt":
+            raise SettingsInvalid("Redis URL: programs on Windows reach no Unix socket; use redis:// or rediss://")
         return msgspec.structs.replace(common, path=unquote(parts.path), db=_database(options.get("db", "0")))
     if parts.scheme in ("redis", "rediss"):
         host, port = _host_port(location, 6379, shown)

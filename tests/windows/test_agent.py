@@ -129,3 +129,29 @@ def test_a_request_to_end_is_obeyed(operator: Operator, start_agent: Callable[[]
     agent.wait(within_seconds=20)
     assert "agent ends" in agent.log()
     assert operator.redis.call("EXISTS", keys.info(INSTANCE)) == 0
+
+
+def test_a_unix_socket_is_refused_in_one_line(verb: Callable[..., str], environment: dict[str, str]) -> None:
+    environment["CLOUD_ASSISTANT_REDIS_URL"] = "unix:///run/redis.sock"
+    for told in (verb("run"), verb("doctor")):
+        assert "programs on Windows reach no Unix socket; use redis://" in told
+        assert "Traceback" not in told
+
+
+def test_an_upgrade_is_refused_before_anything_is_fetched(verb: Callable[..., str]) -> None:
+    told = verb("upgrade", "--version", "latest")
+    assert "an agent on Windows cannot upgrade itself" in told
+    assert "(NotABundle)" in told
+
+
+def test_an_order_to_upgrade_is_refused_as_well(on_windows: Callable[[str], list[str]]) -> None:
+    told = on_windows(r"""
+from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.worker.upgrade.installation import Installation
+try:
+    Installation(root).require_running("1.0.0")
+except Refused as exc:
+    print(exc)
+""")
+    assert told
+    assert told[0].startswith("an agent on Windows cannot upgrade itself")

@@ -12,7 +12,7 @@ from ...broker_config.settings_table import Settings
 from ..home_lock import is_held
 from .bundle import check_fits, install_bundle, this_system
 from .download import PART_SUFFIX, fetch_archive, fetch_signature
-from .installation import Installation
+from .installation import Installation, require_replaceable
 from .local_request import LocalRequest, write_request
 
 
@@ -23,6 +23,7 @@ def upgrade_by_hand(settings: Settings, *, version: str, file: Path | None, prob
         Refused, RequestInvalid, DownloadFailed: it is not signed as it must be, does not fit, or cannot be had.
         OSError: a folder cannot be written.
     """
+    require_replaceable()
     installation = Installation(Path(settings.agent.install_folder))
     statement = _from_file(settings, file, installation) if file else _from_gateway(settings, version, installation)
     home = Path(settings.home)

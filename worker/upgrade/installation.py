@@ -42,6 +42,7 @@ class Installation:
         Raises:
             Refused: it was not installed from a bundle, so there is nothing to return to (``NotABundle``).
         """
+        require_replaceable()
         if self.current() != version or not self.program(version).is_file():
             raise Refused(
                 f"this agent (version {version}) was not started from {self.folder / _CURRENT}, so it cannot upgrade"
@@ -66,6 +67,20 @@ class Installation:
         for path in versions.iterdir() if versions.is_dir() else ():
             if path.name not in (*keep, self.current()):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def require_replaceable() -> None:
+    """Check that a process can become another program on this system.
+
+    Raises:
+        Refused: it is Windows (``NotABundle``).
+    """
+    if os.name == "nt":
+        raise Refused(
+            "an agent on Windows cannot upgrade itself: no process there becomes another program; install the new"
+            " bundle in place of this one and restart the service",
+            code="NotABundle",
+        )
 
 
 def _force_to_disk(folder: Path) -> None:
