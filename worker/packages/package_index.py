@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ...broker_config.redis_connection import Argument
 
 _INDEX = "packages.json"
 _LOCK = "lock"
+#: Windows knows no wait for a lock that has no end.
+_PAUSE_SECONDS = 0.1
 
 
 class PackageIndex:
@@ -50,10 +53,7 @@ class PackageIndex:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            if os.name == "posix":
-                import fcntl  # lazy: other systems have none
-
-                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor)
             yield
         finally:
             os.close(descriptor)
@@ -81,3 +81,19 @@ class PackageReport:
                 [msgspec.structs.replace(one, requires=()) for one in self._index.all().values()]
             )
         return {"packages": self._report}
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+                return
+            time.sleep(_PAUSE_SECONDS)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
