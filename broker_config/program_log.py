@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .clock import now_ms
 from .printable import clean_json
+from .private_file import make_private_folder
 
 LOGGER_NAME = "cloud_assistant"
 #: Until then a file that could not be moved away is written to as it is.
@@ -44,7 +45,7 @@ def set_up(
         to_stderr.setFormatter(_LineFormatter())
         root.addHandler(to_stderr)
     if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(file.parent)
         to_file = BoundedLogFile(
             file, limit_bytes=file_limit_bytes // max(1, file_count), count=file_count, days=file_days
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.private_file import make_private_folder
 
 _NAME = "agent.lock"
 #: Windows would write other bytes than it was given without the last one.
@@ -35,7 +36,7 @@ class HomeLock:
             SettingsInvalid: the home cannot be made or written.
         """
         try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(home)
             self._fd = os.open(home / _NAME, _OPEN_FLAGS | os.O_CREAT, 0o600)
         except OSError as exc:
             raise SettingsInvalid(

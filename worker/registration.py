@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.presence import is_there
-from ..broker_config.private_file import write_private_file
+from ..broker_config.private_file import make_private_folder, write_private_file
 from .identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
@@ -126,7 +126,7 @@ def _read(home: Path) -> dict[str, str]:
 def _write(home: Path, proofs: dict[str, str]) -> None:
     path = home / _PROOFS_FILE
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(home)
         write_private_file(path, json.dumps(proofs))
     except OSError as exc:
         raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc

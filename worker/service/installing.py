@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ...broker_config.errors import Refused
+from ...broker_config.private_file import make_private_folder
 from .catalogue import ServiceSystem
 from .commands import Order, Say, run
 from .plan import ServicePlan
@@ -96,7 +97,7 @@ def _make_folder(path: Path) -> None:
     if path.is_dir():
         return
     try:
-        path.mkdir(mode=0o700, parents=True)
+        make_private_folder(path)
     except OSError as exc:
         raise _not_written(path, exc) from exc
 
