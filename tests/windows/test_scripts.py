@@ -16,3 +16,31 @@ for name in ("a b", "R&D", "Tom (Work)", "a^b", "x,y;z=1", "ü 用户"):
 """)
     assert len(told) == 6
     assert [line for line in told if not line.endswith(r" 3 b'ran\r\n'")] == []
+
+
+def test_a_script_that_cannot_be_put_into_its_job_leaves_no_process(on_windows: Callable[[str], list[str]]) -> None:
+    told = on_windows(r"""
+import subprocess
+from cloud_assistant.worker.execution import windows_job
+from cloud_assistant.worker.execution.not_started import NotStarted
+real, made = windows_job.call, []
+
+def refuse(library, name, *arguments, **values):
+    if name == "AssignProcessToJobObject":
+        raise OSError("access denied")
+    return real(library, name, *arguments, **values)
+
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **values):
+        super().__init__(*arguments, **values)
+        made.append(self)
+
+windows_job.call, subprocess.Popen = refuse, Popen
+try:
+    launch(root / "x-1", b"echo ran")
+except NotStarted as exc:
+    print(exc.error_info)
+print([one.poll() is None for one in made])
+""")
+    assert "could not be started: access denied" in told[0]
+    assert told[1] == "[False]"

@@ -156,9 +156,12 @@ def start_in_session(plan: Plan) -> GroupedProcess:
 def _living() -> list[_Entry]:
     entries = []
     for line in _listed(_LIST_PROCESSES).splitlines():
-        pid, parent_pid, group_id, state = line.split(None, 3)
-        if not state.startswith(b"Z"):
-            entries.append(_Entry(int(pid), int(parent_pid), int(group_id)))
+        try:
+            pid, parent_pid, group_id, state = line.split(None, 3)
+            if not state.startswith(b"Z"):
+                entries.append(_Entry(int(pid), int(parent_pid), int(group_id)))
+        except ValueError as exc:
+            raise OSError(f"ps lists processes in a form of its own: {line[:80]!r}") from exc
     return entries
 
 

@@ -97,12 +97,24 @@ class WatchedLauncher:
         """Return the execution of an earlier agent, which ended with it at the latest; None when it never started."""
         record = load_exit(str(folder))
         if record is None:
-            start = load_start(str(folder))
+            start = load_start(str(folder)) or _unreadable_start(folder)
             if start is None:
                 return None
             record = self._interrupted(folder, start)
-            replace_file(str(folder / EXIT_FILE), record.to_bytes())
+            self._keep(folder, record)
         return EndedScript(record)
+
+    @staticmethod
+    def _keep(folder: Path, record: ExitRecord) -> None:
+        """Write the record of an interrupted script; its output stays beside it where the disk does not take that."""
+        try:
+            replace_file(str(folder / EXIT_FILE), record.to_bytes())
+        except OSError as exc:
+            record.notes.append(f"the result could not be written to {folder / EXIT_FILE}: {exc.strerror}")
+            return
+        for path in (folder / OUTPUT_FILE, *folder.glob("script.*")):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _interrupted(self, folder: Path, start: StartRecord) -> ExitRecord:
         """End what is left of a script whose agent is gone, and return its record."""
@@ -113,7 +125,7 @@ class WatchedLauncher:
             notes.append(f"this system does not say what is left of the script, which may still run: {exc}")
         if survivors:
             notes.append(f"{survivors} processes of the script could not be ended")
-        record = ExitRecord(
+        return ExitRecord(
             execution_id=start.execution_id,
             reason="supervisor_lost",
             started_ms=start.started_ms,
@@ -126,10 +138,6 @@ class WatchedLauncher:
             notes=notes,
             output=load_output(str(folder)) or KeptOutput(0),
         )
-        for path in (folder / OUTPUT_FILE, *folder.glob("script.*")):
-            with contextlib.suppress(OSError):
-                path.unlink()
-        return record
 
     def find_unclaimed(self, execution_id: str, folder: Path) -> RunningScript | None:
         """Find nothing: no script outlives its agent, and this one knows its own."""
@@ -176,6 +184,22 @@ class EndedScript(RunningScript):
 
     def _next_event(self, timeout: float | None) -> Event | None:
         return Ended(self._record)
+
+
+def _unreadable_start(folder: Path) -> StartRecord | None:
+    """What is known of a start whose record a power cut has damaged, so that the script may have run; None for none."""
+    try:
+        claimed_ms = (folder / STARTED_FILE).stat().st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return None
+    return StartRecord(
+        execution_id=folder.name,
+        boot_id="",
+        supervisor_pid=0,
+        supervisor_start_ticks=0,
+        cgroup="",
+        started_ms=claimed_ms,
+    )
 
 
 def _claim(plan: Plan, start: StartRecord) -> None:

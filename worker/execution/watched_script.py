@@ -12,10 +12,11 @@ from typing import IO
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
 from .masking import Mask
+from .not_started import EXECUTION_INTERRUPTED
 from .output import KeptOutput
 from .plan import Plan
 from .process_group import GroupedProcess
-from .record import EXIT_FILE, OUTPUT_FILE, Step, replace_file
+from .record import EXIT_FILE, OUTPUT_FILE, ExitRecord, Step, replace_file
 from .running_script import RunningScript
 from .verdict import EndReason, judge
 
@@ -124,12 +125,16 @@ class WatchedScript(RunningScript):
         self._changed.set()
 
     def _watch(self) -> None:
-        ending = self._wait_for_reason_to_end()
-        if ending is not None:
-            self._end(ending)
-        self._drain()
-        if not self._is_abandoned:
-            self._finish(ending)
+        try:
+            ending = self._wait_for_reason_to_end()
+            if ending is not None:
+                self._end(ending)
+            self._drain()
+            if not self._is_abandoned:
+                self._finish(ending)
+        except Exception as exc:  # noqa: BLE001  # outermost: of this thread; nobody else would ever tell of an end
+            self._kill()
+            self._events.put(Ended(self._unwatched(exc)))
 
     def _drain(self) -> None:
         """Wait for what is still to be read, but not for ever: what was left behind may hold the streams open."""
@@ -232,6 +237,22 @@ class WatchedScript(RunningScript):
             if note not in self._plan.notes:
                 self._plan.notes.append(note)
             return 0
+
+    def _unwatched(self, exc: Exception) -> ExitRecord:
+        """The record of a script that could not be watched to its end, by a defect of ours."""
+        with self._kept_lock:
+            self._is_complete = True
+        return ExitRecord(
+            execution_id=self._plan.execution_id,
+            reason="supervisor_lost",
+            started_ms=self._started_ms,
+            finished_ms=_now_ms(),
+            pid=self._process.pid,
+            error_code=EXECUTION_INTERRUPTED,
+            error_info=f"the script was ended, for it could not be watched any more: {type(exc).__name__}: {exc}",
+            notes=self._plan.notes,
+            output=self._kept,
+        )
 
     def _finish(self, ending: ForcedEnd | None) -> None:
         if ending is None and not any(reader.is_alive() for reader in self._readers):

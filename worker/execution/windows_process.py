@@ -41,9 +41,11 @@ def start_in_group(plan: Plan) -> GroupedProcess:
     Raises:
         NotStarted: nothing runs.
     """
-    group = WindowsGroup()
+    group: WindowsGroup | None = None
+    process: Any = None
     try:
-        process: Any = subprocess.Popen(
+        group = WindowsGroup()
+        process = subprocess.Popen(
             windows_command_line(plan.arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -55,7 +57,12 @@ def start_in_group(plan: Plan) -> GroupedProcess:
         )
         group.take(int(process._handle))
     except OSError as exc:
-        group.close()
+        if group is not None:
+            group.close()
+        if process is not None:
+            # Not in the job, and suspended: nothing else would ever end it.
+            with process:
+                process.kill()
         code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
         raise NotStarted(code, f"{plan.arguments[0]!r} could not be started: {exc}") from exc
     return GroupedProcess(process, group)

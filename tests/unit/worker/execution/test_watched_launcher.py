@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cloud_assistant.worker.execution import posix_process
+from cloud_assistant.worker.execution import posix_process, watched_launcher, watched_script
 from cloud_assistant.worker.execution.events import Ended, Event, Started
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.output_chunk import OutputChunk
@@ -291,6 +291,69 @@ def test_what_a_script_left_in_the_background_outlives_its_agent(tmp_path: Path)
         assert (ended.record.left_running, alive(tmp_path / "left")) == (1, True)
     finally:
         os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+
+
+def test_a_list_of_processes_in_another_form_still_gives_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posix_process, "_LIST_PROCESSES", ("echo", "PID", "TTY"))
+    _, record = run(tmp_path / "x", "echo done")
+    assert (record.exit_code, record.output.merged()) == (0, b"done\n")
+    assert any("in a form of its own" in note for note in record.notes)
+
+
+def test_a_script_is_not_waited_for_for_ever_when_its_watching_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_values: Any) -> None:
+        raise ZeroDivisionError("as a defect would")
+
+    monkeypatch.setattr(watched_script, "judge", fail)
+    _, record = run(tmp_path / "x", "echo done")
+    assert (record.reason, record.error_code) == ("supervisor_lost", "ExecutionInterrupted")
+    assert "ZeroDivisionError: as a defect would" in record.error_info
+    assert record.output.merged() == b"done\n"
+
+
+@pytest.mark.parametrize("left", [b"", b'{"execution_id":', b"null"])
+def test_a_start_whose_record_was_damaged_may_have_run(tmp_path: Path, left: bytes) -> None:
+    """As by a power cut; to say that it never ran would have somebody run it twice."""
+    (tmp_path / "x-1").mkdir()
+    (tmp_path / "x-1" / "started.json").write_bytes(left)
+    adopted = WatchedLauncher(SessionSystem()).adopt(tmp_path / "x-1")
+    assert adopted is not None
+    [ended] = list(adopted.events())
+    assert isinstance(ended, Ended)
+    assert (ended.record.execution_id, ended.record.error_code) == ("x-1", "ExecutionInterrupted")
+
+
+def test_a_folder_without_a_start_never_ran(tmp_path: Path) -> None:
+    (tmp_path / "script").write_bytes(b"echo")
+    assert WatchedLauncher(SessionSystem()).adopt(tmp_path) is None
+
+
+def test_a_full_disk_costs_no_output_of_an_interrupted_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "x"
+    running = launch(folder, "echo before; sleep 100")
+    eventually((folder / OUTPUT_FILE).exists)
+    with monkeypatch.context() as patch:
+        patch.setattr(watched_launcher, "replace_file", refuse_to_write)
+        told = [adopted_record(folder) for _ in range(2)]
+    list(running.events(timeout=20))
+    assert [one.output.merged() for one in told] == [b"before\n", b"before\n"]
+    assert any("could not be written" in note for note in told[0].notes)
+
+
+def refuse_to_write(path: str, data: bytes) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def adopted_record(folder: Path) -> ExitRecord:
+    adopted = WatchedLauncher(SessionSystem()).adopt(folder)
+    assert adopted is not None
+    [ended] = list(adopted.events())
+    assert isinstance(ended, Ended)
+    return ended.record
 
 
 def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
