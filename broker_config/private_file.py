@@ -1,10 +1,17 @@
 """Files that only their owner may read: keys, credentials, settings with passwords."""
 
 import os
+import time
 from pathlib import Path
+
+from .clock import monotonic_seconds
 
 if os.name == "nt":
     from . import windows_private
+
+
+_PATIENCE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.02
 
 
 def write_private_file(path: Path, content: str | bytes) -> None:
@@ -25,7 +32,25 @@ def write_private_file(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(descriptor)
-    fresh.replace(path)
+    put_in_place(fresh, path)
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """Move a file over another in one step.
+
+    Windows refuses that while somebody has the other one open, as a virus scanner has for a moment: it is tried again
+    for a second. Raises OSError: it cannot be done.
+    """
+    give_up_at = monotonic_seconds() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fresh.replace(path)
+        except PermissionError:
+            if os.name != "nt" or monotonic_seconds() > give_up_at:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def make_private_folder(path: Path) -> None:

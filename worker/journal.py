@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from ..broker_config.clock import now_ms
+from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 
 _HEADER = "journal-1"
@@ -166,7 +167,7 @@ class Journal:
             _write_file(fresh, content.ljust(size_bytes, b"\0"), forces=self._fsync)
             # Windows renames no open file, neither the old one nor the new.
             self.close()
-            fresh.replace(self._path)
+            put_in_place(fresh, self._path)
             fd = os.open(self._path, _OPEN_FLAGS)
         except OSError:
             with contextlib.suppress(OSError):  # a full disk has better use for that room

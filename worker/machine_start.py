@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.clock import now_ms
+from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 
 _FILE = "boot.json"
@@ -39,7 +40,7 @@ def remembered_boot(home: Path, up_ms: int) -> str:
     name = found.name if found is not None and is_same else f"boot-{secrets.token_hex(8)}"
     fresh = home / (_FILE + ".new")
     fresh.write_bytes(msgspec.json.encode(_Remembered(name, started_ms, up_ms)))
-    fresh.replace(home / _FILE)
+    put_in_place(fresh, home / _FILE)
     return name
 
 

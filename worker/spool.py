@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.ids import split_execution_id
+from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
 from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
@@ -88,7 +89,7 @@ class Spool:
                 fresh.unlink(missing_ok=True)
                 folder.rmdir()
             raise
-        fresh.replace(folder / _OUTCOME)
+        put_in_place(fresh, folder / _OUTCOME)
         sync_folder(folder)
         sync_folder(self.root)
 

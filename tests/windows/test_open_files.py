@@ -23,3 +23,35 @@ kept = "".join(one.read_text() for one in root.glob("a.log*"))
 print([number for number in range(80) if f"line {number} " not in kept])
 """)
     assert told == ["[]"]
+
+
+def test_a_file_that_is_looked_at_for_a_moment_is_replaced_all_the_same(
+    on_windows: Callable[[str], list[str]],
+) -> None:
+    """As a virus scanner does with whatever was just written."""
+    told = on_windows(r"""
+import threading
+from cloud_assistant.broker_config.private_file import write_private_file
+from cloud_assistant.worker.journal import Journal
+from cloud_assistant.worker.machine_start import remembered_boot
+
+def looked_at(path):
+    file = path.open("rb")
+    threading.Timer(0.3, file.close).start()
+
+write_private_file(root / "key", "old")
+name = remembered_boot(root, 1000)
+Journal(root / "journal", fsync=False).close()
+looked_at(root / "key")
+write_private_file(root / "key", "new")
+looked_at(root / "boot.json")
+print((root / "key").read_text(), remembered_boot(root, 2000) == name)
+looked_at(root / "journal")
+Journal(root / "journal", fsync=False).close()
+with (root / "key").open("rb"):
+    try:
+        write_private_file(root / "key", "newer")
+    except PermissionError:
+        print("given up")
+""")
+    assert told == ["new True", "given up"]

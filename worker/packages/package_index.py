@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
+from ...broker_config.private_file import put_in_place
 from ...broker_config.redis_connection import Argument
 
 _INDEX = "packages.json"
@@ -45,7 +46,7 @@ class PackageIndex:
             file.write(encode_report(list(packages.values())))
             file.flush()
             os.fsync(descriptor)
-        fresh.replace(self._home / _INDEX)
+        put_in_place(fresh, self._home / _INDEX)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

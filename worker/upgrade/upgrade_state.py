@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.clock import now_ms
+from ...broker_config.private_file import put_in_place
 from ...broker_config.redis_connection import Argument
 
 _FILE = "upgrade.json"
@@ -91,4 +92,4 @@ def write_state(home: Path, state: UpgradeState) -> None:
         file.write(msgspec.json.encode(state))
         file.flush()
         os.fsync(descriptor)
-    fresh.replace(home / _FILE)
+    put_in_place(fresh, home / _FILE)
