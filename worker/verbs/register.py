@@ -1,5 +1,8 @@
 """``assist-agent register``: make this machine an instance, with an activation code."""
 
+import os
+import shlex
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -88,11 +91,16 @@ def verb(
     if root != Path("/"):
         return
     options = "".join(
-        f" {option} {value}"
+        f" {option} {_quoted(str(value))}"
         for option, value in (("--config", file if config else ""), ("--home", home or ""))
         if value
     )
     click.echo(f"Next:\n  assist-agent run{options}", err=True)
+
+
+def _quoted(text: str) -> str:
+    """A word as the shell of this system takes it."""
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _places(config: str | None, home: str | None, root: Path) -> tuple[Path, Path]:

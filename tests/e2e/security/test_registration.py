@@ -71,11 +71,11 @@ def register(
 
 def test_a_machine_registers_runs_and_executes(secure: SecureSystem, gateway: Gateway, tmp_path: Path) -> None:
     activation_id, code = activation(secure, "--uses", "3", "--name-prefix", "web", "--tag", "env=test")
-    machine = tmp_path / "machine"
+    machine = tmp_path / "the machine"
     registered = register(gateway, machine, activation_id, code=code).must_succeed()
     instance_id = registered.stdout.strip()
     assert instance_id.startswith("mi-")
-    assert f"assist-agent run --config {machine / 'agent.toml'}" in registered.stderr
+    assert f"assist-agent run --config '{machine / 'agent.toml'}' --home '{machine / 'home'}'\n" in registered.stderr
     for file in (machine / "agent.toml", machine / "home" / "registration.json"):
         assert file.stat().st_mode & 0o777 == 0o600
     settings = tomllib.loads((machine / "agent.toml").read_text())
