@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -89,7 +90,7 @@ class WatchedScript(RunningScript):
         background goes on.
         """
         self._is_hurried = True
-        if not self._main_ended_ms:
+        if not self._is_main_gone():
             self._is_abandoned = True
             self._kill()
 
@@ -130,11 +131,27 @@ class WatchedScript(RunningScript):
             if ending is not None:
                 self._end(ending)
             self._drain()
-            if not self._is_abandoned:
+            if not self._is_abandoned or self._was_faster_than_kill():
                 self._finish(ending)
         except Exception as exc:  # noqa: BLE001  # outermost: of this thread; nobody else would ever tell of an end
             self._kill()
             self._events.put(Ended(self._unwatched(exc)))
+
+    def _is_main_gone(self) -> bool:
+        """Tell whether the main process has ended, also when the thread that waits for that has not come to say so."""
+        if self._main_ended_ms or self._process.poll() is not None:
+            return True
+        with contextlib.suppress(PermissionError):
+            try:
+                if os.name == "posix":
+                    os.kill(self._process.pid, 0)
+            except ProcessLookupError:
+                return True
+        return False
+
+    def _was_faster_than_kill(self) -> bool:
+        """Tell whether it had ended as it was abandoned; Windows tells that of itself."""
+        return os.name == "posix" and self._process.returncode not in (None, -signal.SIGKILL)
 
     def _drain(self) -> None:
         """Wait for what is still to be read, but not for ever: what was left behind may hold the streams open."""
