@@ -18,7 +18,7 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
-from cloud_assistant.broker_config.messages import WorkOrder, encode
+from cloud_assistant.broker_config.messages import WorkOrder, decode_order, encode
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
@@ -285,7 +285,23 @@ def take_envelope_away(timing: Timing, invocation: Invocation) -> None:
 def test_what_somebody_has_put_in_the_place_of_a_work_order_is_signed_for_nobody(
     timing: Timing, change: Callable[[Timing, Invocation], None]
 ) -> None:
+    """What the producer has sealed is still there, so that is what runs."""
     invocation = cut_off(timing, age_ms=10_000, master=MASTER)
+    change(timing, invocation)
+    Unfinished(timing.redis, MASTER, 100).work()
+    claimed = timing.claim(invocation.invoke_id, 0, "i-2")
+    assert isinstance(claimed, Claimed)
+    order = decode_order(claimed.payload)
+    assert isinstance(order, WorkOrder)
+    assert order.content == b"echo 123"
+
+
+@pytest.mark.parametrize("change", [put_order_of_another, put_other_content])
+def test_without_the_work_order_that_was_sealed_nothing_is_signed(
+    timing: Timing, change: Callable[[Timing, Invocation], None]
+) -> None:
+    invocation = cut_off(timing, age_ms=10_000, master=MASTER)
+    timing.redis.call("DEL", keys.payload(invocation.payload_token))
     change(timing, invocation)
     Unfinished(timing.redis, MASTER, 100).work()
     assert timing.state(invocation.invoke_id, 0, "i-2") == "Pending"
