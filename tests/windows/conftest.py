@@ -13,7 +13,7 @@ from harness.redis_server import RedisServer
 from harness.system import Agent
 
 INSTANCE = "i-win"
-_PROGRAM = "from cloud_assistant.worker.cli import main; main()"
+_PROGRAM = "from cloud_assistant.worker.entry import main; main()"
 #: What lines of Python that a test runs there find ready.
 _BEGIN = r"""
 import os, sys

@@ -15,7 +15,7 @@ FOLDERS = {"broker_config": Path(broker_config.__path__[0]), "worker": Path(work
 ELSEWHERE_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 #: Names that modules of every system have on some only; used while a module is loaded, they end it.
 ELSEWHERE_ONLY_NAMES = {"CMSG_LEN", "SIGUSR1", "SIGKILL", "SIGHUP", "SIGCHLD", "O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY"}
-START = ("worker.cli", "worker.program", "worker.agent")
+START = ("worker.entry", "worker.cli", "worker.program", "worker.agent")
 
 
 def file_of(module: str) -> Path | None:
