@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .machine_clock import uptime_ms
-from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
-from .process_group import GroupedProcess
+from .process_group import GroupedProcess, could_not_start
 from .record import StartRecord
 
 #: As POSIX has it, so that every system knows it.
@@ -114,10 +113,14 @@ class SessionSystem:
         has started since, gives the number to strangers.
 
         Raises:
-            OSError, SubprocessError: the system does not list its processes.
+            OSError, SubprocessError: the system does not list its processes, or nobody noted which was the first.
         """
         is_older_than_boot = start.started_ms < time.time_ns() // 1_000_000 - uptime_ms()
-        if not start.pid or is_older_than_boot or self.started_at(start.pid) not in (0, start.start_ticks):
+        if is_older_than_boot:
+            return 0
+        if not start.pid:
+            raise OSError("its first process was not noted")
+        if self.started_at(start.pid) not in (0, start.start_ticks):
             return 0
         group, give_up_at = SessionGroup(start.pid), time.monotonic() + _GIVE_UP_SECONDS
         while (count := group.process_count()) and time.monotonic() < give_up_at:
@@ -148,8 +151,7 @@ def start_in_session(plan: Plan) -> GroupedProcess:
             umask=0o022,
         )
     except OSError as exc:
-        code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
-        raise NotStarted(code, f"{plan.arguments[0]!r} could not be started: {exc}") from exc
+        raise could_not_start(plan, exc) from exc
     return GroupedProcess(process, SessionGroup(process.pid))
 
 

@@ -1,8 +1,10 @@
 """A script's main process and all that it starts, as one thing: what a watcher needs of it on any system."""
 
+import os
 import subprocess
 from typing import NamedTuple, Protocol
 
+from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
 from .record import StartRecord
 
@@ -52,3 +54,9 @@ class ProcessSystem(Protocol):
         Raises:
             OSError, SubprocessError: nobody can say what is left.
         """
+
+
+def could_not_start(plan: Plan, problem: OSError) -> NotStarted:
+    """Say why the plan's program was not started: a folder that is gone has a code of its own."""
+    code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
+    return NotStarted(code, f"{plan.arguments[0]!r} could not be started: {problem}")

@@ -54,14 +54,7 @@ class WatchedLauncher:
         Raises:
             NotStarted: it does not run and never will.
         """
-        start = StartRecord(
-            execution_id=plan.execution_id,
-            boot_id="",
-            supervisor_pid=0,
-            supervisor_start_ticks=0,
-            cgroup="",
-            started_ms=_now_ms(),
-        )
+        start = _start_of(plan.execution_id, _now_ms())
         try:
             _claim(plan, start)
             _write_script(plan)
@@ -75,7 +68,7 @@ class WatchedLauncher:
             plan.close()
         started = self._system.start(plan)
         start.pid, start.start_ticks = started.process.pid, self._system.started_at(started.process.pid)
-        # Without it the next agent could not tell what is left of a script, and says so.
+        # Without it the next agent cannot find what is left of a script, and says so.
         with contextlib.suppress(OSError):
             replace_file(f"{plan.folder}/{STARTED_FILE}", start.to_bytes())
         try:
@@ -122,7 +115,7 @@ class WatchedLauncher:
         try:
             survivors = self._system.end_remains(start)
         except (OSError, subprocess.SubprocessError) as exc:
-            notes.append(f"this system does not say what is left of the script, which may still run: {exc}")
+            notes.append(f"nobody can say what is left of the script, which may still run: {exc}")
         if survivors:
             notes.append(f"{survivors} processes of the script could not be ended")
         return ExitRecord(
@@ -192,13 +185,18 @@ def _unreadable_start(folder: Path) -> StartRecord | None:
         claimed_ms = (folder / STARTED_FILE).stat().st_mtime_ns // 1_000_000
     except FileNotFoundError:
         return None
+    return _start_of(folder.name, claimed_ms)
+
+
+def _start_of(execution_id: str, started_ms: int) -> StartRecord:
+    """The record of a start without a supervisor."""
     return StartRecord(
-        execution_id=folder.name,
+        execution_id=execution_id,
         boot_id="",
         supervisor_pid=0,
         supervisor_start_ticks=0,
         cgroup="",
-        started_ms=claimed_ms,
+        started_ms=started_ms,
     )
 
 

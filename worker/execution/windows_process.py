@@ -1,12 +1,10 @@
 """Start a Windows process inside a job object; the one place that needs the flags and handles of Windows."""
 
-import os
 import subprocess
 from typing import Any
 
-from .not_started import DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
-from .process_group import GroupedProcess
+from .process_group import GroupedProcess, could_not_start
 from .record import StartRecord
 from .windows_job import WindowsGroup
 from .windows_script import windows_command_line
@@ -63,6 +61,5 @@ def start_in_group(plan: Plan) -> GroupedProcess:
             # Not in the job, and suspended: nothing else would ever end it.
             with process:
                 process.kill()
-        code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
-        raise NotStarted(code, f"{plan.arguments[0]!r} could not be started: {exc}") from exc
+        raise could_not_start(plan, exc) from exc
     return GroupedProcess(process, group)

@@ -21,6 +21,7 @@ from ...broker_config.messages import FileOrder
 from ...broker_config.results import Outcome
 from ...broker_config.states import ExecutionState
 from ..execution.not_started import NotStarted
+from .refusals import exists_already, is_folder, not_written
 
 _MODE = re.compile(r"[0-7]{3,4}")
 #: A folder made on the way to the target.
@@ -48,15 +49,13 @@ def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None)
         permit(_place_of(folder, order.target_directory))
         try:
             if not order.overwrite and _exists(order.name, folder):
-                raise _exists_already(order)
+                raise exists_already(order)
             _refuse_folder(order, folder)
             _write(order, folder, mode, uid, gid)
         except FileExistsError as exc:
-            raise _exists_already(order) from exc
+            raise exists_already(order) from exc
         except OSError as exc:
-            raise NotStarted(
-                ErrorCode.FILE_CREATE_FAIL, f"cannot write {order.name!r} in {order.target_directory}: {exc.strerror}"
-            ) from exc
+            raise not_written(order, exc) from exc
     return Outcome(state=ExecutionState.SUCCESS, started_ms=started_ms, finished_ms=now_ms())
 
 
@@ -180,16 +179,7 @@ def _refuse_folder(order: FileOrder, folder: int) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(order.name, dir_fd=folder).st_mode):
-            raise NotStarted(
-                ErrorCode.FILE_CREATE_FAIL, f"{order.name!r} in {order.target_directory} is a folder; remove it first"
-            )
-
-
-def _exists_already(order: FileOrder) -> NotStarted:
-    return NotStarted(
-        ErrorCode.FILE_ALREADY_EXISTS,
-        f"{order.name!r} exists in {order.target_directory}; allow to overwrite it, or give another name",
-    )
+            raise is_folder(order)
 
 
 def _mode_of(text: str) -> int:

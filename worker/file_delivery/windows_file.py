@@ -16,6 +16,7 @@ from ...broker_config.messages import FileOrder
 from ...broker_config.results import Outcome
 from ...broker_config.states import ExecutionState
 from ..execution.not_started import NotStarted
+from .refusals import exists_already, is_folder, not_written
 
 #: No name of a file may have them: Microsoft's "Naming Files, Paths, and Namespaces".
 _FORBIDDEN = frozenset('<>:"/\\|?*') | {chr(number) for number in range(32)}
@@ -40,18 +41,14 @@ def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None)
     target = folder / order.name
     try:
         if target.is_dir():
-            raise NotStarted(
-                ErrorCode.FILE_CREATE_FAIL, f"{order.name!r} in {order.target_directory} is a folder; remove it first"
-            )
+            raise is_folder(order)
         if target.exists() and not order.overwrite:
-            raise _exists_already(order)
+            raise exists_already(order)
         _write(order, target)
     except FileExistsError as exc:
-        raise _exists_already(order) from exc
+        raise exists_already(order) from exc
     except OSError as exc:
-        raise NotStarted(
-            ErrorCode.FILE_CREATE_FAIL, f"cannot write {order.name!r} in {order.target_directory}: {exc.strerror}"
-        ) from exc
+        raise not_written(order, exc) from exc
     return Outcome(state=ExecutionState.SUCCESS, started_ms=started_ms, finished_ms=now_ms())
 
 
@@ -103,10 +100,3 @@ def _check_name(name: str) -> None:
     is_cut = name != name.rstrip(". ")
     if not name or is_device or is_cut or _FORBIDDEN & set(name) or len(name) > _NAME_CHARACTERS:
         raise NotStarted(ErrorCode.FILE_NAME_INVALID, f"{name[:80]!r} cannot be the name of a file on Windows")
-
-
-def _exists_already(order: FileOrder) -> NotStarted:
-    return NotStarted(
-        ErrorCode.FILE_ALREADY_EXISTS,
-        f"{order.name!r} exists in {order.target_directory}; allow to overwrite it, or give another name",
-    )

@@ -229,7 +229,7 @@ def test_a_stranger_with_the_number_of_an_old_script_is_left_alone(tmp_path: Pat
     system = SessionSystem()
     with subprocess.Popen(["sleep", "100"], start_new_session=True) as stranger:
         started_at = system.started_at(stranger.pid)
-        for changes in ({"start_ticks": started_at - 5}, {"started_ms": 1}, {"pid": 0}):
+        for changes in ({"start_ticks": started_at - 5}, {"started_ms": 1}, {"pid": 0, "started_ms": 1}):
             given: dict[str, Any] = {"started_ms": time.time_ns() // 1_000_000, "pid": stranger.pid, **changes}
             given.setdefault("start_ticks", started_at)
             start = StartRecord(
@@ -367,3 +367,24 @@ def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: py
             WatchedLauncher(SessionSystem()).launch(plan)
     assert refused.value.error_code == "ExecutionInterrupted"
     assert not (tmp_path / "pid").exists() or not alive(tmp_path / "pid")
+
+
+def test_what_nobody_can_find_is_not_told_as_ended(tmp_path: Path) -> None:
+    """The agent was killed between the start of a script and the note of its first process."""
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "started.json").write_bytes(
+        StartRecord(
+            execution_id="x-1",
+            boot_id="",
+            supervisor_pid=0,
+            supervisor_start_ticks=0,
+            cgroup="",
+            started_ms=time.time_ns() // 1_000_000,
+        ).to_bytes()
+    )
+    adopted = WatchedLauncher(SessionSystem()).adopt(folder)
+    assert adopted is not None
+    [ended] = list(adopted.events())
+    assert isinstance(ended, Ended)
+    assert any("which may still run" in note for note in ended.record.notes)
