@@ -6,6 +6,7 @@ this clock stamps what a process says about itself.
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _YEAR_10000_MS = 253_402_300_800_000
 
@@ -35,4 +36,10 @@ def iso_minutes(at_ms: int) -> str:
 
 
 def _rendered(at_ms: int, form: str) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(form) if 0 < at_ms < _YEAR_10000_MS else ""
+    return _of_second(at_ms // 1000, form) if 0 < at_ms < _YEAR_10000_MS else ""
+
+
+@lru_cache(maxsize=1024)
+def _of_second(at_seconds: int, form: str) -> str:
+    """What the rows of one invocation have in common is rendered once for all of them."""
+    return datetime.fromtimestamp(at_seconds, UTC).strftime(form)

@@ -1,6 +1,6 @@
 """Find invocations by what the caller knows of them, page by page."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import chain
 
 import msgspec
@@ -62,6 +62,40 @@ class DescribedInvocation(msgspec.Struct, frozen=True, kw_only=True):
     going_on: Set[str] = frozenset()
 
 
+class InvocationListing:
+    """A page of invocations, newest first, and on demand the rows of what is on it."""
+
+    def __init__(self, redis: Redis, wanted: InvocationFilter, page: PageRequest) -> None:
+        """Find the page; unknown ids give an empty one."""
+        self._redis = redis
+        self._wanted = wanted
+        self._targets = ListedTargets(redis)
+        self.page = _matching_invocations(redis, wanted, page, self._targets)
+
+    @property
+    def row_count(self) -> int:
+        """How many rows ``with_rows`` reads at the most."""
+        by_instance = bool(self._wanted.instance_id)
+        return sum(1 if by_instance else one.stored.record.target_count for one in self.page.items)
+
+    def with_rows(self, *, with_output: bool, most_output_bytes: int | None = None) -> Iterator[DescribedInvocation]:
+        """Yield each invocation with its executions; large ones are read one after the other, as they are asked for.
+
+        Raises:
+            RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
+        """
+        # Only for what is shown: a filter may pass over thousands to find a page.
+        most_bytes = most_output_bytes if with_output else None
+        return _with_rows(
+            self._redis,
+            self.page.items,
+            self._wanted,
+            self._targets,
+            with_output=with_output,
+            most_output_bytes=most_bytes,
+        )
+
+
 def describe_invocations(
     redis: Redis,
     wanted: InvocationFilter,
@@ -71,19 +105,16 @@ def describe_invocations(
     with_output: bool = True,
     most_output_bytes: int | None = None,
 ) -> Page[DescribedInvocation]:
-    """List invocations, newest first; unknown ids give an empty list.
+    """List invocations, newest first, and all their executions at once.
 
     Raises:
         RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
     """
-    targets = ListedTargets(redis)
-    found = _matching_invocations(redis, wanted, page, targets)
+    listing = InvocationListing(redis, wanted, page)
     if not with_rows:
-        return found
-    # Only for what is shown: a filter may pass over thousands to find a page.
-    most_bytes = most_output_bytes if with_output else None
-    items = _with_rows(redis, found.items, wanted, targets, with_output=with_output, most_output_bytes=most_bytes)
-    return msgspec.structs.replace(found, items=items)
+        return listing.page
+    items = list(listing.with_rows(with_output=with_output, most_output_bytes=most_output_bytes))
+    return msgspec.structs.replace(listing.page, items=items)
 
 
 def _matching_invocations(
@@ -173,12 +204,12 @@ def _with_rows(
     *,
     with_output: bool,
     most_output_bytes: int | None,
-) -> list[DescribedInvocation]:
-    found: list[DescribedInvocation] = []
+) -> Iterator[DescribedInvocation]:
+    remaining = iter(items)
     for batch in batches([one.stored for one in items]):
         here = [
             _as_seen(redis, one, targets, wanted.visible)
-            for one, targets in zip(items[len(found) :], listed.of_each(batch), strict=False)
+            for targets, one in zip(listed.of_each(batch), remaining, strict=False)
         ]
         shown = [[wanted.instance_id] if wanted.instance_id in targets else targets for _, targets in here]
         asked = [(one.stored, targets) for (one, _), targets in zip(here, shown, strict=True)]
@@ -194,8 +225,7 @@ def _with_rows(
             rows = [next(loaded) or row_without_execution(stored, name, is_stopped=stop) for name, stop in names]
             going_on = {name for name, stop in names if waits_for_next(stored, is_stopped=stop)}
             whole = msgspec.structs.replace(one, going_on=going_on)
-            found.append(_with_loaded(whole, rows, is_whole=len(latest) == len(targets)))
-    return found
+            yield _with_loaded(whole, rows, is_whole=len(latest) == len(targets))
 
 
 def _refuse_too_much_output(redis: Redis, executions: Sequence[tuple[str, str]], most_bytes: int) -> None:

@@ -17,6 +17,7 @@ from .actions_timed import TimedActions
 from .audited_actions import audited
 from .change_bell import ChangeBell
 from .domain_errors import with_api_errors
+from .large_answers import LargeAnswers
 from .scope_guard import ScopeGuard
 
 
@@ -24,16 +25,17 @@ def action_registry(assistant: Assistant) -> ActionRegistry:
     """Register every action; none of them raises anything but ``ApiError`` and mistakes of ours."""
     registry = ActionRegistry()
     guard = ScopeGuard(assistant)
+    large_answers = LargeAnswers()
     for family in (
         CommandActions(assistant),
-        InvocationActions(assistant),
+        InvocationActions(assistant, large_answers),
         ResultActions(assistant, ChangeBell(assistant.redis)),
         InstanceActions(assistant),
         TimedActions(assistant),
         ActivationActions(assistant),
         ManagedInstanceActions(assistant),
         TagActions(assistant),
-        FileActions(assistant),
+        FileActions(assistant, large_answers),
         SettingsActions(assistant),
         RegionActions(assistant),
         PackageActions(assistant),

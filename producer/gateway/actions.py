@@ -10,6 +10,11 @@ from .parameters import Parameters
 Fields = Mapping[str, object]
 
 
+def as_it_is(_name: str, entry: Mapping[str, object]) -> object:
+    """Leave an entry of a list as it is."""
+    return entry
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One authenticated request for an action."""
@@ -22,6 +27,8 @@ class Call:
     source: str = ""
     #: The name, with port, under which the client called us; ``""`` for a call within this process.
     called_name: str = ""
+    #: Writes one entry of a list of the answer, given the list's name: many entries take much less room as text.
+    written: Callable[[str, Mapping[str, object]], object] = as_it_is
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from ..api import Assistant
-from ..describing import InvocationFilter
+from ..describing import InvocationFilter, InvocationListing
 from ..file_delivery import FileRequest
 from ..file_shapes import file_shape
 from ..targets import Targets
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
+from .large_answers import LargeAnswers
 from .request_values import (
     content_of,
     counted_instance_ids_of,
@@ -30,8 +31,9 @@ _CONTENT_TYPES = ("PlainText", "Base64")
 class FileActions:
     """Files on their way to instances."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: Assistant, large_answers: LargeAnswers) -> None:
         self._assistant = assistant
+        self._large_answers = large_answers
 
     def table(self) -> Mapping[str, Action]:
         """The actions by name."""
@@ -90,6 +92,8 @@ class FileActions:
             visible=visible_to(call, self._assistant.redis),
             files=True,
         )
-        page = self._assistant.describe_invocations(wanted, page_request, with_rows=True, with_output=False)
-        shapes = [file_shape(one) for one in page.items]
-        return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
+        listing = InvocationListing(self._assistant.redis, wanted, page_request)
+        with self._large_answers.room_for(listing.row_count):
+            found = listing.with_rows(with_output=False)
+            entries = [call.written("Invocation", file_shape(one)) for one in found]
+        return {**page_fields(listing.page, call.caller), "Invocations": {"Invocation": entries}}

@@ -6,13 +6,14 @@ from ...broker_config.errors import NotFound
 from ...broker_config.records import ScriptType
 from .. import command_library
 from ..api import Assistant
-from ..describing import InvocationFilter, describe_invocations
+from ..describing import InvocationFilter, InvocationListing
 from ..shapes import invocation_shape
 from ..targets import Targets
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
 from .instance_ids import require_named_where_given
+from .large_answers import LargeAnswers
 from .operating_systems import refuse_if_none_fits
 from .request_values import (
     content_of,
@@ -36,8 +37,9 @@ MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 class InvocationActions:
     """Running commands, and looking at what runs."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: Assistant, large_answers: LargeAnswers) -> None:
         self._assistant = assistant
+        self._large_answers = large_answers
 
     def table(self) -> Mapping[str, Action]:
         """The actions by name."""
@@ -121,16 +123,14 @@ class InvocationActions:
         )
         include_output = given.boolean("IncludeOutput", False) and bool(wanted.invoke_id or instance_id)
         encoding = encoding_of(given)
-        page = describe_invocations(
-            self._assistant.redis,
-            wanted,
-            page_request,
-            with_rows=True,
-            with_output=include_output,
-            most_output_bytes=MOST_OUTPUT_BYTES,
-        )
-        shapes = [invocation_shape(one, encoding, include_output=include_output) for one in page.items]
-        return {**page_fields(page, call.caller), "Invocations": {"Invocation": shapes}}
+        listing = InvocationListing(self._assistant.redis, wanted, page_request)
+        with self._large_answers.room_for(listing.row_count):
+            found = listing.with_rows(with_output=include_output, most_output_bytes=MOST_OUTPUT_BYTES)
+            entries = [
+                call.written("Invocation", invocation_shape(one, encoding, include_output=include_output))
+                for one in found
+            ]
+        return {**page_fields(listing.page, call.caller), "Invocations": {"Invocation": entries}}
 
     def _invoke(self, call: Call, command_id: str, targets: Targets) -> dict[str, object]:
         command = command_library.load(self._assistant.redis, command_id)

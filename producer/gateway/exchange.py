@@ -9,7 +9,7 @@ from .access_keys import AccessKey
 from .api_errors import ApiError
 from .http_messages import HttpReply, HttpRequest
 from .request_parameters import assembled
-from .responses import AnswerFormat, error_reply, format_of, success_reply
+from .responses import AnswerFormat, error_reply, format_of, success_reply, written_entry
 
 _SAFE_IN_LOG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE_PATH_IN_LOG = re.compile(r"[A-Za-z0-9._/-]{1,200}")
@@ -41,6 +41,10 @@ class Exchange:
         """Fix the reply's format for a refusal before the request was read whole; JSON if it cannot be told."""
         with suppress(ApiError):
             self.choose_format(assembled(self.request).merged)
+
+    def written(self, name: str, entry: Mapping[str, object]) -> object:
+        """Write one entry of a list of the reply to come, which so takes the room of its text alone."""
+        return written_entry(name, entry, self.answer_format)
 
     def succeeded(self, fields: Mapping[str, object]) -> HttpReply:
         """Make the reply that carries an action's fields."""

@@ -120,6 +120,7 @@ class OpenApiEndpoint:
             exchange.request_id,
             source=exchange.source,
             called_name=exchange.request.called_name,
+            written=exchange.written,
         )
         return self._reply(exchange, lambda: action(call))
 

@@ -47,6 +47,21 @@ def format_of(request: HttpRequest, parameters: Mapping[str, str]) -> AnswerForm
     return _accepted(request, otherwise=AnswerFormat.XML)
 
 
+class _WrittenXml(str):
+    """Elements that need no more than to be put in their place."""
+
+    __slots__ = ()
+
+
+def written_entry(name: str, entry: Mapping[str, object], answer_format: AnswerFormat) -> object:
+    """Write one entry of an answer's list ``name``, to stand there in place of the entry itself."""
+    if answer_format is AnswerFormat.JSON:
+        return msgspec.Raw(msgspec.json.encode(entry))
+    parts: list[str] = []
+    _write_element(parts, name, entry)
+    return _WrittenXml("".join(parts))
+
+
 def success_reply(action: str, fields: Mapping[str, object], request_id: str, answer_format: AnswerFormat) -> HttpReply:
     """Write an action's fields, with the request id, under status 200."""
     body = {**fields, "RequestId": request_id}
@@ -104,7 +119,9 @@ def _xml_document(root: str, body: Mapping[str, object]) -> bytes:
 
 def _write_element(parts: list[str], name: str, value: object) -> None:
     """Append one element; a list becomes the element once per entry, so a wrapper pair nests by itself."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, _WrittenXml):
+        parts.append(value)
+    elif isinstance(value, list | tuple):
         for entry in value:
             _write_element(parts, name, entry)
     elif isinstance(value, Mapping):

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.figures import Figure, Scale, as_table, at_most, quantile, times_floor  # noqa: E402
+from benchmarks.memory import most_resident_bytes  # noqa: E402
 from benchmarks.rig import NO_REWRITE  # noqa: E402
 from unit.producer.gateway.signing import v1_query  # noqa: E402
 
@@ -28,6 +29,7 @@ from cloud_assistant.broker_config.clock import now_ms  # noqa: E402
 from cloud_assistant.broker_config.settings_table import Settings  # noqa: E402
 from cloud_assistant.producer.api import Assistant  # noqa: E402
 from cloud_assistant.producer.targets import Targets  # noqa: E402
+from harness.eventually import eventually  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402
 from harness.system import Gateway, System  # noqa: E402
 
@@ -169,6 +171,40 @@ def history(gateway: Gateway, assistant: Assistant, invoke_id: str, scale: Scale
     ]
 
 
+def large_listing(gateway: Gateway, scale: Scale) -> list[Figure]:
+    """The first page of the invocations on a large fleet, with every execution, by several clients at once."""
+    clients = scale.of(8, 2)
+    port = int(gateway.url.rpartition(":")[2])
+    seconds: list[float] = []
+
+    def ask() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            replies = read_replies(connection)
+
+            def is_answered() -> bool:
+                connection.sendall(signed("DescribeInvocations"))
+                return next(replies) == b"200"
+
+            began = time.perf_counter()
+            # Told to come back in 5 s, these come at once.
+            eventually(is_answered, within_seconds=300, what="an answer")
+            seconds.append(time.perf_counter() - began)
+
+    ask()
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = f"{scale.of(HISTORY_RUNS * HISTORY_TARGETS, 400):,} executions"
+    peak_bytes = most_resident_bytes(gateway.pid)
+    return [
+        Figure(f"DescribeInvocations, {rows} in one answer", "s", seconds[0]),
+        Figure(f"the same for {clients} clients at once, the last", "s", max(seconds)),
+        Figure("the most memory that the gateway has had", "MB", peak_bytes / 1e6, goal=at_most(400)),
+    ]
+
+
 def figures(scale: Scale, folder: Path) -> list[Figure]:
     """Throughput, then pages over a long history."""
     with RedisServer(folder / "redis", config=NO_REWRITE) as server, ExitStack() as ending:
@@ -180,7 +216,11 @@ def figures(scale: Scale, folder: Path) -> list[Figure]:
         gateway = system.start_gateway(environment=KEY)
         invoke_id = assistant.run_command("true", Targets(instance_ids=["i-bench"])).invoke_id
         load(gateway, [CONSTANT] * scale.of(200, 20), 4, b"404")
-        return [*throughput(gateway, invoke_id, scale), *history(gateway, assistant, invoke_id, scale)]
+        return [
+            *throughput(gateway, invoke_id, scale),
+            *history(gateway, assistant, invoke_id, scale),
+            *large_listing(gateway, scale),
+        ]
 
 
 if __name__ == "__main__":

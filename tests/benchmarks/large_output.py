@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Figure, Scale, at_most, of_runs, times_floor
+from benchmarks.memory import most_resident_bytes
 from benchmarks.rig import Rig
 
 from cloud_assistant.producer.targets import Targets
@@ -22,13 +23,13 @@ def figures(scale: Scale, folder: Path) -> list[Figure]:
         agent = rig.start_agent(INSTANCE)
         _run(rig, "true", 4)
         family = [agent.pid, *(one.pid for one in agent.tree()), rig.server.program.pid]
-        before = {pid: _peak_bytes(pid) for pid in family}
+        before = {pid: most_resident_bytes(pid) for pid in family}
         runs = []
         for _ in range(scale.run_count):
             gaps: list[float] = []
             took = _run(rig, script, size_bytes, gaps)
             runs.append((took, _to_file(script, folder), max(gaps, default=0.0)))
-        grown = max(_peak_bytes(pid) - before[pid] for pid in family)
+        grown = max(most_resident_bytes(pid) - before[pid] for pid in family)
     size = f"{size_bytes / 1e9:g} GB"
     return [
         of_runs(
@@ -81,9 +82,3 @@ def _to_file(script: str, folder: Path) -> float:
     took = time.perf_counter() - began
     path.unlink()
     return took
-
-
-def _peak_bytes(pid: int) -> int:
-    """The greatest resident memory of a process so far."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -12,7 +12,13 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.producer.gateway.actions_invocations import MOST_OUTPUT_BYTES
+from cloud_assistant.producer.gateway.access_keys import AccessKey
+from cloud_assistant.producer.gateway.actions import Call
+from cloud_assistant.producer.gateway.actions_files import FileActions
+from cloud_assistant.producer.gateway.actions_invocations import MOST_OUTPUT_BYTES, InvocationActions
+from cloud_assistant.producer.gateway.api_errors import ApiError
+from cloud_assistant.producer.gateway.large_answers import LargeAnswers
+from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.worker import inventory
 from harness.redis_server import RedisServer
 
@@ -239,3 +245,26 @@ def test_a_timeout_ends_on_time(gateway: WholeGateway, took_seconds: int, shown:
     (instance,) = invocation["InvokeInstances"]["InvokeInstance"]
     assert result["StartTime"] == "2027-01-15T08:00:00Z"
     assert result["FinishedTime"] == instance["FinishTime"] == f"2027-01-15T08:{shown}Z"
+
+
+@pytest.mark.parametrize("action", ["DescribeInvocations", "DescribeSendFileResults"])
+def test_a_large_listing_waits_for_room_and_a_small_one_does_not(gateway: WholeGateway, action: str) -> None:
+    for name in ("one", "two"):
+        send(gateway, name)
+        gateway.call("RunCommand", {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1"})
+    answers = LargeAnswers(2, large_rows_count=2)
+    table = {
+        **InvocationActions(gateway.assistant, answers).table(),
+        **FileActions(gateway.assistant, answers).table(),
+    }
+
+    def listed_count(**asked: str) -> int:
+        caller = AccessKey("", "", active=True, principal="a")
+        fields = table[action](Call(action, Parameters(asked), caller, "id"))
+        return len(fields["Invocations"]["Invocation"])  # type: ignore[index]
+
+    with answers.room_for(2):
+        assert listed_count(PageSize="1") == 1
+        with pytest.raises(ApiError, match="come back in 5 s"):
+            listed_count()
+    assert listed_count() == 2

@@ -2,12 +2,19 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 
 import pytest
 
 from cloud_assistant.producer.gateway.api_errors import ApiError, api_error
 from cloud_assistant.producer.gateway.http_messages import HttpRequest
-from cloud_assistant.producer.gateway.responses import AnswerFormat, error_reply, format_of, success_reply
+from cloud_assistant.producer.gateway.responses import (
+    AnswerFormat,
+    error_reply,
+    format_of,
+    success_reply,
+    written_entry,
+)
 
 ID = "0A5E2F6C-0000-4000-8000-000000000000"
 
@@ -130,3 +137,17 @@ def test_any_text_survives_xml(text: str) -> None:
 def test_what_xml_cannot_hold_is_replaced() -> None:
     body = success_reply("A", {"Name": "a\x00\x1b\ufffe\ud800b"}, ID, AnswerFormat.XML).body
     assert ElementTree.fromstring(body).findtext("Name") == "a\ufffd\ufffd\ufffd\ufffdb"
+
+
+@pytest.mark.parametrize("answer_format", list(AnswerFormat))
+def test_entries_that_were_written_one_by_one_make_the_same_answer(answer_format: AnswerFormat) -> None:
+    entries: list[Mapping[str, object]] = [
+        {"InvokeId": "t-1", "Name": 'a < b & "c"\r', "Tags": {"Tag": [{"TagKey": "k"}, {"TagKey": "l"}]}},
+        {"InvokeId": "t-2", "Name": "", "Timed": False, "Tags": {"Tag": []}},
+    ]
+    written = [written_entry("Invocation", one, answer_format) for one in entries]
+    replies = [
+        success_reply("DescribeInvocations", {"TotalCount": 2, "Invocations": {"Invocation": list_}}, ID, answer_format)
+        for list_ in (entries, written)
+    ]
+    assert replies[0].body == replies[1].body
