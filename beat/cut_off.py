@@ -10,6 +10,7 @@ from ..broker_config.dispatch_seal import is_dispatch_sealed
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.messages import Order, WorkOrder, decode_envelope, decode_order
+from ..broker_config.pacing import life_ms
 from ..broker_config.program_log import logger
 from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
@@ -42,18 +43,19 @@ class Completer:
         """
         asked_ms = invocation.deliver_within_seconds * 1000
         # The producer's clock may differ from Redis': never more than was asked for.
-        within_ms = min(asked_ms, invocation.created_ms + asked_ms - now_ms)
+        within_ms = min(asked_ms, invocation.created_ms + life_ms(invocation, asked_ms) - now_ms)
         order = self._work_order(invocation, targets) if within_ms > 0 else None
         if order is None:
             # What it would run does not matter, for nobody can claim it.
             order, within_ms = _nothing(invocation), _PAST_MS
+            invocation = msgspec.structs.replace(invocation, pacing=None)
         _log.warning(
             "completed a dispatch that was cut off invocation=%s missing=%d runs=%s",
             invocation.invoke_id,
             len(missing),
             within_ms > 0,
         )
-        self._dispatcher.fire(invocation, order, missing, firing_ms=0, within_ms=within_ms)
+        self._dispatcher.fire(invocation, order, missing, firing_ms=0, within_ms=within_ms, all_targets=targets)
 
     def _work_order(self, invocation: Invocation, targets: Sequence[str]) -> Order | None:
         """The work order as the producer wrote it; ``None`` when it cannot be found or trusted."""

@@ -1,4 +1,7 @@
-"""Executions that wait: for their own moment (jitter), or for the end of the one before them (overlap policies)."""
+"""Executions that wait: for their own moment (jitter), or for the end of the one before them.
+
+That one is the last of the same instance (overlap policies), or stands before it in its line (``pacing.py``).
+"""
 
 from collections.abc import Sequence
 
@@ -76,7 +79,8 @@ class Releases:
         ):
             if isinstance(reply, RedisRefused):
                 unreadable.append((instance_id, execution_id, reply))
-            elif wants_previous_stopped(reply) and waits_for:
+            elif wants_previous_stopped(reply) and waits_for.endswith(f"@{instance_id}"):
+                # No other's: an agent could write into its row what it wants to see stopped.
                 stops.append((instance_id, waits_for))
         put_off(self._redis, keys.TIMED_WAITING, unreadable, what_for="let an execution go")
         self._stop(stops)
@@ -102,5 +106,7 @@ def _read(row: list[bytes | None] | RedisRefused) -> tuple[str, str]:
     """
     if isinstance(row, RedisRefused):
         raise row
-    waits_for, envelope = row
-    return (waits_for or b"").decode(), decode_envelope(envelope).payload_token if envelope else ""
+    waits_for, envelope = (part or b"" for part in row)
+    if waits_for and split_execution_id(waits_for.decode()) is None:
+        raise ValueError(f"{waits_for[:80]!r} is no execution to wait for")
+    return waits_for.decode(), decode_envelope(envelope).payload_token if envelope else ""

@@ -22,6 +22,7 @@ from .functions.function_library import run_ahead, run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
 from .ids import execution_id
 from .messages import Envelope, Order, encode
+from .pacing import life_ms, lines
 from .records import Invocation, RepeatMode
 from .records import encode as encode_record
 from .redis_client import Redis
@@ -97,7 +98,7 @@ class Dispatcher:
             created_ms=invocation.created_ms,
             payload_token=invocation.payload_token,
             payload=b"" if inline else payload,
-            payload_ttl_ms=0 if timed else within_ms + _PAYLOAD_MARGIN_MS,
+            payload_ttl_ms=0 if timed else life_ms(invocation, within_ms) + _PAYLOAD_MARGIN_MS,
             command_must_exist=invocation.command_is_stored,
             timed=timed,
             current_key_id=self._master.current if self._master else "",
@@ -126,14 +127,32 @@ class Dispatcher:
         return self._write(batches, created(replies[1]))
 
     def fire(
-        self, invocation: Invocation, order: Order, targets: Sequence[str], *, firing_ms: int, within_ms: int
+        self,
+        invocation: Invocation,
+        order: Order,
+        targets: Sequence[str],
+        *,
+        firing_ms: int,
+        within_ms: int,
+        all_targets: Sequence[str] = (),
     ) -> Dispatched:
-        """Dispatch one firing of a stored invocation, or complete a dispatch that was cut off (``firing_ms`` 0)."""
+        """Dispatch one firing of a stored invocation, or complete a dispatch that was cut off (``firing_ms`` 0).
+
+        Of one that does not run everywhere at once, ``all_targets`` are those that it was made for.
+        """
         payload = encode(order)
         inline = _travels_in_rows(payload, len(targets))
         if not inline:
             self._redis.call("SET", keys.payload(invocation.payload_token), payload)
-        batches = self._batches(invocation, payload, targets, firing_ms=firing_ms, within_ms=within_ms, inline=inline)
+        batches = self._batches(
+            invocation,
+            payload,
+            targets,
+            all_targets=all_targets,
+            firing_ms=firing_ms,
+            within_ms=within_ms,
+            inline=inline,
+        )
         first = next(batches, None)
         if first is None:
             return Dispatched(0, 0)
@@ -177,11 +196,15 @@ class Dispatcher:
         firing_ms: int,
         within_ms: int,
         inline: bool,
+        all_targets: Sequence[str] = (),
         secret_values: Mapping[str, str] | None = None,
         held: Sequence[str] | None = None,
     ) -> Iterator[tuple[Argument, ...]]:
         token = "" if inline else invocation.payload_token
         base_ms = max(firing_ms, invocation.created_ms)
+        pacing = invocation.pacing
+        last_ms = life_ms(invocation, within_ms)
+        neighbours = lines(all_targets or targets, pacing) if pacing else None
         envelope = encode(
             Envelope(
                 invoke_id=invocation.invoke_id,
@@ -190,7 +213,7 @@ class Dispatcher:
                 digest=digest(payload),
                 payload_token=token,
                 created_ms=base_ms,
-                expires_ms=base_ms + within_ms + _EXPIRY_MARGIN_MS,
+                expires_ms=base_ms + last_ms + _EXPIRY_MARGIN_MS,
                 nonce=os.urandom(12).hex(),
             )
         )
@@ -208,6 +231,8 @@ class Dispatcher:
             template(token, self._origin),
             PLACEHOLDER,
             self._master.current if self._master else "",
+            last_ms if pacing else "",
+            pacing.failures_count if pacing else 0,
         ]
         remaining = iter(targets)
         while some := list(islice(remaining, _LOOK_UP_COUNT)):
@@ -216,7 +241,7 @@ class Dispatcher:
                 (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
                 for one, signature in islice(signed, CHUNK_COUNT)
             ]:
-                yield tuple(create_executions_command(invocation.invoke_id, chunk, common))
+                yield tuple(create_executions_command(invocation.invoke_id, chunk, common, neighbours))
 
 
 def _travels_in_rows(payload: bytes, target_count: int) -> bool:

@@ -30,4 +30,6 @@ def is_dispatch_sealed(invocation: Invocation, order_digest: str, targets: Seque
 
 def _covered(invocation: Invocation, order_digest: str, targets: Sequence[str]) -> bytes:
     whole = [invocation.invoke_id, invocation.created_ms, invocation.deliver_within_seconds, order_digest, targets]
+    if invocation.pacing is not None:
+        whole.append(invocation.pacing)
     return msgspec.json.encode(whole)

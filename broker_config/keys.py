@@ -57,7 +57,7 @@ ca:timed:<id>:latest            hash    scheduler                            his
 ca:timed:<id>:stopped           set     producer                             history retention
 ca:timed:boot                   zset    producer, scheduler                  members until ended
 ca:timed:dispatching            zset    scheduler                            members until all targets have a row
-ca:timed:waiting                zset    scheduler                            members until released
+ca:timed:waiting                zset    dispatch, scheduler                  members until released
 ca:firing:<id>                  zset    scheduler                            members for history retention
 ca:firing:<id>:<due ms>         hash    scheduler                            history retention
 ca:beat:turn:<work>             string  scheduler                            seconds: who sweeps now

@@ -81,6 +81,14 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     content_type: str = "PlainText"
 
 
+class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many instances run a one-off invocation at the same time, and what ends it early."""
+
+    at_once_count: int
+    #: When so many executions did not succeed, no further one is started; 0: however many.
+    failures_count: int = 0
+
+
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The act of running a command on a fixed set of instances; a file delivery is one with ``file`` set."""
 
@@ -112,6 +120,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_seconds: float = 0.0
     #: The command was stored before and is meant to stay.
     command_is_stored: bool = False
+    #: ``None``: all at once.
+    pacing: Pacing | None = None
     #: Made with the master key over what is dispatched to whom; empty where there was none, and for timed ones.
     dispatch_seal: str = ""
 

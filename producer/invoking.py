@@ -11,7 +11,7 @@ from ..broker_config.ids import new_id, new_token
 from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Command, Invocation, RepeatMode, Schedule
 from ..broker_config.settings_table import LimitSettings
-from . import script_parameters, secret_parameters, validation
+from . import pacing, script_parameters, secret_parameters, validation
 from .secret_parameters import SecretValues
 
 
@@ -33,6 +33,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     resource_group_id: str = ""
     tags: Mapping[str, str] = {}
     schedule: Schedule = Schedule()
+    #: How many instances run it at the same time, and how many failures end it: ``10`` or ``10%`` of the targets.
+    at_once: str = ""
+    stop_at: str = ""
     requested_by: str = ""
 
     def __post_init__(self) -> None:
@@ -108,6 +111,7 @@ def prepare(
         secret_names=command.secret_names,
         termination_mode=validation.termination_mode(options.termination_mode),
         schedule=options.schedule,
+        pacing=pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule),
         resource_group_id=validation.resource_group_id(options.resource_group_id),
         tags=validation.tags(options.tags),
         requested_by=options.requested_by,

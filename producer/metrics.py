@@ -47,6 +47,7 @@ from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.reported_values import whole_number
 from ..broker_config.states import UNFINISHED, ExecutionState, is_final
+from .beat_presence import BEAT_WORKS
 
 #: Most unfinished or just finished executions looked at in one scrape.
 OPEN_COUNT = 20_000
@@ -54,8 +55,6 @@ OPEN_COUNT = 20_000
 INSTANCES_COUNT = 50_000
 _CHUNK_COUNT = 1_000
 _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-#: Each leaves a mark for nine tenths of the time until its next turn, and none for long when no beat runs.
-_BEAT_WORKS = ("sweep", "settle", "keep the audit")
 _ROW_FIELDS = ("state", "error_code", "created_ms", "claimed_ms", "finished_ms")
 _KNOWN_CODES = frozenset(code.value for code in ErrorCode)
 
@@ -125,7 +124,7 @@ class Metrics:
                 ("ZCARD", keys.TIMED_DUE),
                 ("ZCARD", keys.TIMED_BOOT),
                 ("ZCARD", keys.DEADLINES),
-                ("EXISTS", *(keys.beat_turn(work) for work in _BEAT_WORKS)),
+                ("EXISTS", *(keys.beat_turn(work) for work in BEAT_WORKS)),
             ]
         )
         self._memory.set(_used_memory_bytes(memory))

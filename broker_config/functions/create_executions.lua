@@ -1,18 +1,26 @@
 -- Write the ledger rows of some targets and push one Celery message for each.
 --
--- KEYS  1 invocation (hash)   2 deadlines (zset)
---       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash)
+-- KEYS  1 invocation (hash)   2 deadlines (zset)   3 waiting (zset)
+--       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash), and where not all run
+--       at once the row of the execution whose end it waits for (= its row when there is none)
 -- ARGV  1 invocation id   2 command id   3 firing ms   4 created ms   5 deliver within ms   6 timeout seconds
 --       7 envelope   8 payload, '' when it has a key of its own   9 done channel   10 queue limit
 --       11 message template   12 placeholder of the execution id in it   13 key id
---       then per target: execution id, signature
+--       14 '' or, where not all run at once, the ms in which the last of them must have been taken
+--       15 how many failures end it, 0 = none
+--       then per target: execution id, signature, and where not all run at once the execution whose end it waits for and the one
+--       that waits for its own end ('' = none); that which is waited for comes first, here or in an earlier call
 -- Returns {created, refused for a full queue or a quarantine}; a row that exists is left alone, so a repeated call completes the first.
 local function create_executions(keys, args)
   if redis.call('EXISTS', keys[1]) == 0 then return { 0, 0 } end
   local created, refused = 0, 0
   local time = redis.call('TIME')
-  local deadline = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(args[5]))
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local deadline = string.format('%.0f', now + tonumber(args[5]))
   local deadlines = {}
+  local is_paced = args[14] ~= ''
+  local key_count, argument_count = is_paced and 6 or 5, is_paced and 4 or 2
+  local last_deadline = is_paced and string.format('%.0f', now + tonumber(args[14]))
   -- The message between the places where the id goes: cut once, joined for each target.
   local pieces = {}
   for piece in string.gmatch(args[11] .. args[12], '(.-)' .. args[12]) do pieces[#pieces + 1] = piece end
@@ -24,9 +32,11 @@ local function create_executions(keys, args)
     fields[#fields + 1] = 'payload'
     fields[#fields + 1] = args[8]
   end
-  for target = 1, (#keys - 2) / 5 do
-    local key = 3 + (target - 1) * 5
-    local id, mac = args[12 + target * 2], args[13 + target * 2]
+  for target = 1, (#keys - 3) / key_count do
+    local key = 4 + (target - 1) * key_count
+    local place = 16 + (target - 1) * argument_count
+    local id, mac = args[place], args[place + 1]
+    local waits_for = is_paced and args[place + 2] or ''
     local quarantined = false
     local is_new = redis.call('EXISTS', keys[key], keys[key + 4]) == 0
     if not is_new then
@@ -38,7 +48,7 @@ local function create_executions(keys, args)
       if quarantined then
         state, code, info = 'Invalid', 'InstanceQuarantined',
           'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release'
-      elseif redis.call('LPUSH', keys[key + 2], table.concat(pieces, id)) > tonumber(args[10]) then
+      elseif waits_for == '' and redis.call('LPUSH', keys[key + 2], table.concat(pieces, id)) > tonumber(args[10]) then
         redis.call('LPOP', keys[key + 2])
         state, code, info = 'Aborted', 'TaskConcurrencyLimit',
           'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count'
@@ -46,11 +56,23 @@ local function create_executions(keys, args)
       fields[2] = mac
       redis.call('HSET', keys[key], unpack(fields))
       redis.call('ZADD', keys[key + 3], args[4], id)
+      if waits_for ~= '' then
+        -- Also one that is refused: whoever is behind it waits for what it would have waited for. It is looked at now where
+        -- nobody is left to wake it.
+        local wakes_it = redis.call('HGET', keys[key + 5], 'state') == 'Scheduled'
+        redis.call('ZADD', keys[3], wakes_it and last_deadline or string.format('%.0f', now), id)
+        redis.call('HSET', keys[key], 'waits_for', waits_for, 'followed_by', args[place + 3])
+      end
       if code then
         refused = refused + 1
         redis.call('HSET', keys[key], 'state', state, 'error_code', code, 'finished_ms', args[4], 'error_info', info)
         redis.call('HDEL', keys[key], 'envelope', 'mac', 'payload')
         redis.call('PUBLISH', args[9], 'end ' .. id .. ' ' .. state)
+      elseif waits_for ~= '' then
+        created = created + 1
+        redis.call('HSET', keys[key], 'state', 'Scheduled', 'deadline_ms', last_deadline, 'deliver_within_ms', args[5],
+          'failures_count', args[15])
+        redis.call('ZADD', keys[key + 1], last_deadline, id)
       else
         created = created + 1
         redis.call('ZADD', keys[key + 1], deadline, id)

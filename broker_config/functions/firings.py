@@ -118,15 +118,19 @@ def release_command(
     recheck_ms: int,
     queue_count: int,
 ) -> Command:
-    """Build the release of an execution that waits; answers ``released``, ``waits``, ``expired`` or ``gone``."""
+    """Build the release of an execution that waits, for one of its own instance or of another.
+
+    Answers ``released``, ``waits``, ``expired``, ``called_off`` or ``gone``.
+    """
     row = keys.execution(instance_id, execution_id)
     touched = [
         row,
         keys.open_executions(instance_id),
         keys.queue(instance_id),
-        keys.execution(instance_id, waits_for) if waits_for else row,
+        keys.execution(waits_for.partition("@")[2], waits_for) if waits_for else row,
         keys.TIMED_WAITING,
         keys.DEADLINES,
+        keys.invocation(execution_id.partition(".")[0]),
     ]
     return fcall("ca_release", touched, [execution_id, message, recheck_ms, queue_count])
 

@@ -1,9 +1,10 @@
 """Typed calls for invocations: create one, write its executions, settle it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import keys
+from ..pacing import Neighbours
 from ..redis_connection import Argument, Command
 from .function_library import fcall
 
@@ -60,14 +61,17 @@ def create_invocation_command(
 
 
 def create_executions_command(
-    invoke_id: str, targets: Sequence[tuple[str, str, bytes]], common: Sequence[Argument]
+    invoke_id: str,
+    targets: Sequence[tuple[str, str, bytes]],
+    common: Sequence[Argument],
+    neighbours: Mapping[str, Neighbours] | None = None,
 ) -> Command:
     """Build the writing of ledger rows and messages for (instance id, execution id, signature) targets.
 
-    ``common`` are the arguments 1 to 13 of ``create_executions.lua``. Answers ``[created, refused]``: a queue was full,
-    or the instance is in quarantine.
+    ``common`` are the arguments 1 to 15 of ``create_executions.lua``; ``neighbours``, by instance, say who waits for
+    whom where not all run at once. Answers ``[created, refused]``: a queue was full, or the instance is in quarantine.
     """
-    touched = [keys.invocation(invoke_id), keys.DEADLINES]
+    touched = [keys.invocation(invoke_id), keys.DEADLINES, keys.TIMED_WAITING]
     arguments = list(common)
     for instance_id, execution_id, signature in targets:
         branch = keys.instance_branch(instance_id)
@@ -80,6 +84,11 @@ def create_executions_command(
             f"{branch}quarantine",
         )
         arguments += (execution_id, signature)
+        if neighbours is not None:
+            before, after = neighbours[instance_id]
+            waits_for, followed_by = (one and f"{execution_id.partition('@')[0]}@{one}" for one in (before, after))
+            touched.append(keys.execution(before or instance_id, waits_for or execution_id))
+            arguments += (waits_for, followed_by)
     return fcall("ca_create_executions", touched, arguments)
 
 

@@ -1,6 +1,7 @@
 """What follows a request that was dispatched: wait for its end, or say how to."""
 
 from ...broker_config.states import InvocationState
+from ..beat_presence import is_beat_at_work
 from ..invoked import Invoked
 from ..invoking import RunOptions
 from ..timed_modes import is_timed
@@ -15,6 +16,8 @@ def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunO
     """Wait if that is wanted, else name the invocation; answer the exit code. What runs later is never waited for."""
     if options is not None and is_timed(options.schedule):
         return _after_timed(call, invoked)
+    if options is not None and options.at_once and not is_beat_at_work(call.assistant.redis, looks_count=3):
+        call.say("no beat is at work: nothing runs beyond the first ones until assist-beat is started")
     if waiting.wait:
         return watch(call, invoked.invoke_id, invoked.target_count, waiting.timeout_seconds)
     if call.wants_json:

@@ -10,6 +10,7 @@ from .assist_command import assist_command
 from .call import Call
 from .command_named import command_id_of
 from .dispatched import after_dispatch
+from .pacing_options import takes_pacing
 from .request_options import Waiting, client_token_option, takes_run_options, takes_targets, takes_waiting
 from .schedule_options import schedule_options
 from .secret_values import takes_secret_values
@@ -29,6 +30,7 @@ def _examples(verb: str) -> tuple[str, ...]:
 @click.argument("command_id", metavar="ID_OR_NAME")
 @takes_targets
 @takes_run_options
+@takes_pacing
 @takes_secret_values
 @schedule_options
 @client_token_option

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from ...broker_config.clock import iso_seconds
+from ...broker_config.records import Pacing
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import InvocationState
 from ..describing import DescribedInvocation, InvocationFilter
@@ -96,6 +97,7 @@ def show(call: Call, *, invoke_id: str) -> None:
             "Deliver",
             f"within {duration(record.deliver_within_seconds * 1000)}" if record.deliver_within_seconds else "",
         ),
+        ("At once", _pacing(record.pacing)),
         ("Runs as", record.username),
         ("Runs in", record.working_directory),
         ("Launcher", record.launcher),
@@ -115,6 +117,14 @@ def _row(one: DescribedInvocation) -> tuple[str, ...]:
     record = one.stored.record
     state = one.status.state.value
     return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", record.command.name
+
+
+def _pacing(pacing: Pacing | None) -> str:
+    if pacing is None:
+        return ""
+    count = pacing.failures_count
+    end = f", none after {count:,} failure{'s' if count > 1 else ''}" if count else ""
+    return f"{pacing.at_once_count:,}{end}"
 
 
 def _target(row: ExecutionRow) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from ...broker_config.records import RepeatMode, Schedule, ScriptType
 from ..invoking import RunOptions
 from ..paging import PageRequest
 from ..targets import Targets
+from ..unsuccessful import unsuccessful_in
 from .argument_types import Duration, Pair, filled, mapping
+from .call import Call
 
 Answer = TypeVar("Answer")
 
@@ -36,17 +38,33 @@ def tag_filter_option(
 
 
 def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Add --instance, --tag and --all; the command gets them as ``targets``."""
+    """Add --instance, --tag, --all and --failed-in; the command gets them as ``targets``."""
 
     @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
     @tag_filter_option(help="All instances with this tag (any value when none is given); repeated, they must have all.")
     @click.option("--all", "everything", is_flag=True, help="All registered instances.")
+    @click.option(
+        "--failed-in",
+        callback=filled,
+        metavar="ID",
+        help="The instances on which this invocation did not succeed, or was not started.",
+    )
     @functools.wraps(function)
     def collect(
-        *arguments: Any, instance_ids: tuple[str, ...], tags: dict[str, str | None], everything: bool, **rest: Any
+        call: Call,
+        *arguments: Any,
+        instance_ids: tuple[str, ...],
+        tags: dict[str, str | None],
+        everything: bool,
+        failed_in: str,
+        **rest: Any,
     ) -> Answer:
+        if failed_in:
+            if instance_ids or tags or everything:
+                raise click.UsageError("--failed-in names the instances by itself", click.get_current_context())
+            instance_ids = tuple(unsuccessful_in(call.assistant.redis, failed_in))
         targets = Targets(instance_ids=instance_ids, tags=tags, everything=everything)
-        return function(*arguments, targets=targets, **rest)
+        return function(call, *arguments, targets=targets, **rest)
 
     return collect
 

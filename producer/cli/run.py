@@ -9,6 +9,7 @@ from ..targets import Targets
 from .assist_command import assist_command
 from .call import Call
 from .dispatched import after_dispatch
+from .pacing_options import takes_pacing
 from .request_options import (
     SCRIPT_TYPES,
     Waiting,
@@ -39,6 +40,7 @@ _EXAMPLES = (
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--name", default="", help="A name for the command.")
 @takes_run_options
+@takes_pacing
 @takes_secret_values
 @schedule_options
 @click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")

@@ -2,7 +2,6 @@
 
 import http.client
 from collections.abc import Iterator, Sequence
-from time import sleep
 
 from ...broker_config import keys
 from ...broker_config.errors import SettingsInvalid
@@ -10,13 +9,12 @@ from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
+from ..beat_presence import is_beat_at_work
 from ..gateway_client import connection_to
 from .some_of import some_of
 
 _CHUNK_COUNT = 500
-#: What beat's works leave while one of them has its turn; the sweep's mark is there nine tenths of the time.
-_BEAT_WORKS = ("sweep", "settle", "keep the audit")
-_BEAT_LOOKS, _LOOK_SECONDS = 10, 0.2
+_BEAT_LOOKS_COUNT = 10
 #: A deadline that has passed for so long was looked at by no sweeper.
 _OVERDUE_MS = 60_000
 _BACKLOG_SHARE = 0.5
@@ -46,11 +44,8 @@ class FleetChecks:
         overdue = self._redis.call("ZCOUNT", keys.DEADLINES, "-inf", server_ms - _OVERDUE_MS)
         if overdue:
             return fail("beat", f"{overdue} executions are past their deadline and nobody has settled them", mend)
-        marks = [keys.beat_turn(work) for work in _BEAT_WORKS]
-        for _ in range(_BEAT_LOOKS):
-            if self._redis.call("EXISTS", *marks):
-                return ok("beat", "at work")
-            sleep(_LOOK_SECONDS)
+        if is_beat_at_work(self._redis, looks_count=_BEAT_LOOKS_COUNT):
+            return ok("beat", "at work")
         return fail("beat", "no beat is at work", mend)
 
     def _gateway(self) -> Finding:

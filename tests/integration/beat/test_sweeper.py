@@ -19,7 +19,7 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, decode_order, encode
-from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
+from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
 from cloud_assistant.broker_config.signing import MasterKeys, digest
@@ -155,7 +155,14 @@ def test_a_foreign_message_in_a_queue_is_left_alone(timing: Timing) -> None:
 # Dispatches that were cut off
 
 
-def cut_off(timing: Timing, *, age_ms: int, master: MasterKeys | None = None, with_rows: bool = True) -> Invocation:
+def cut_off(
+    timing: Timing,
+    *,
+    age_ms: int,
+    master: MasterKeys | None = None,
+    with_rows: bool = True,
+    pacing: Pacing | None = None,
+) -> Invocation:
     """Store an invocation for three instances with an execution for the first only, as a producer that was killed."""
     command = Command(
         command_id=new_id("c"), name="t", type=ScriptType.SHELL, content=b"echo 123", created_ms=1, kept=False
@@ -168,6 +175,7 @@ def cut_off(timing: Timing, *, age_ms: int, master: MasterKeys | None = None, wi
         done_channel=keys.done_channel(new_token()),
         payload_token=new_token(),
         deliver_within_seconds=60,
+        pacing=pacing,
     )
     order = WorkOrder(command_id=command.command_id, type=command.type, content=b"echo 123", timeout_seconds=60)
     targets = ["i-1", "i-2", "i-3"]
@@ -187,7 +195,7 @@ def cut_off(timing: Timing, *, age_ms: int, master: MasterKeys | None = None, wi
     run(timing.redis, create)
     if with_rows:
         Dispatcher(timing.redis, master, queue_count=100).fire(
-            invocation, order, ["i-1"], firing_ms=0, within_ms=60_000
+            invocation, order, ["i-1"], firing_ms=0, within_ms=60_000, all_targets=targets
         )
     return invocation
 

@@ -1,0 +1,44 @@
+"""An invocation that does not run everywhere at once: who waits for whom.
+
+Its targets stand in as many lines as may run at once, and each waits for the end of the one before it in its line. So
+no count has to be kept right by anybody, and what may run at once is never exceeded; an instance that takes long holds
+up its own line and no other.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .records import Invocation, Pacing
+
+#: An execution may wait no longer for its turn, nor an envelope be good for longer.
+_LONGEST_MS = 30 * 86_400_000
+#: What an execution takes beyond its own limits: to be noticed, ended, reported, and the next one let go.
+_MARGIN_MS = 60_000
+
+
+class Neighbours(NamedTuple):
+    """The instances before and after one in its line; ``""`` for none."""
+
+    before: str
+    after: str
+
+
+def lines(targets: Sequence[str], pacing: Pacing) -> dict[str, Neighbours]:
+    """Put targets into lines, in their order: the first of each line come first."""
+    width = pacing.at_once_count
+    return {
+        one: Neighbours(
+            targets[place - width] if place >= width else "",
+            targets[place + width] if place + width < len(targets) else "",
+        )
+        for place, one in enumerate(targets)
+    }
+
+
+def life_ms(invocation: Invocation, within_ms: int) -> int:
+    """The time in which every execution must have been taken, when each one before it takes as long as it may."""
+    if invocation.pacing is None:
+        return within_ms
+    turns_count = -(-invocation.target_count // invocation.pacing.at_once_count)
+    script_ms = int((invocation.timeout_seconds + invocation.grace_seconds) * 1000)
+    return max(within_ms, min(_LONGEST_MS, within_ms + (turns_count - 1) * (within_ms + script_ms + _MARGIN_MS)))

@@ -1,0 +1,21 @@
+"""Whether a beat is at work, by the marks that its turns leave."""
+
+from time import sleep
+
+from ..broker_config import keys
+from ..broker_config.redis_client import Redis
+
+#: Each leaves a mark for nine tenths of the time until its next turn, and none for long when no beat runs.
+BEAT_WORKS = ("sweep", "settle", "keep the audit")
+_LOOK_SECONDS = 0.2
+
+
+def is_beat_at_work(redis: Redis, *, looks_count: int) -> bool:
+    """Look for a mark, some times if need be: in a tenth of the time there may be none."""
+    marks = [keys.beat_turn(work) for work in BEAT_WORKS]
+    for look in range(looks_count):
+        if look:
+            sleep(_LOOK_SECONDS)
+        if redis.call("EXISTS", *marks):
+            return True
+    return False

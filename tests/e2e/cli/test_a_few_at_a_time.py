@@ -1,0 +1,76 @@
+"""``--at-once``, ``--stop-at`` and ``--failed-in`` as an operator uses them, with real agents and a real beat."""
+
+from collections.abc import Iterator
+
+import pytest
+from e2e.cli.conftest import Fleet
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer.beat_presence import BEAT_WORKS
+from harness.processes import Program
+
+
+@pytest.fixture
+def beat(fleet: Fleet) -> Iterator[Program]:
+    program = fleet.system.start_beat("beat", environment={})
+    yield program
+    program.stop()
+
+
+def test_one_runs_after_the_other_and_the_answer_is_that_of_all(fleet: Fleet, beat: Program) -> None:
+    log = fleet.folder / "turns"
+    script = f'echo "begin $CA_INSTANCE_ID" >> {log}; sleep 0.7; echo "end $CA_INSTANCE_ID" >> {log}; echo done'
+    outcome = fleet.assist("run", script, "--all", "--at-once", "1").must_succeed()
+    assert log.read_text().splitlines() == ["begin i-web1", "end i-web1", "begin i-web2", "end i-web2"]
+    assert "2 instances: Success exit 0\n  i-web1, i-web2\n    done\n" in outcome.stdout
+    assert "no beat" not in outcome.stderr
+
+
+def test_what_was_called_off_is_shown_with_its_reason_and_can_be_run_again(fleet: Fleet, beat: Program) -> None:
+    outcome = fleet.assist("run", "exit 3", "--all", "--at-once", "50%", "--stop-at", "1")
+    assert outcome.exit_code == 1
+    reason = "not started: 1 of the others failed, and the limit was 1"
+    assert f"1 instance: Cancelled ({reason})" in outcome.stdout
+    invoke_id = outcome.stderr.split()[0]
+    shown = fleet.assist("invocation", "show", invoke_id).must_succeed().stdout
+    assert "At once     1, none after 1 failure" in shown
+    assert reason in shown
+    again = fleet.assist("run", "echo again", "--failed-in", invoke_id).must_succeed()
+    assert "2 instances: Success exit 0" in again.stdout
+    nothing = fleet.assist("run", "echo again", "--failed-in", again.stderr.split()[0])
+    assert nothing.exit_code == 5
+    assert "2 of 2 succeeded" in nothing.stderr
+
+
+def test_only_those_that_failed_are_chosen(fleet: Fleet) -> None:
+    invoke_id = fleet.assist("run", "test $CA_INSTANCE_ID = i-web1", "--all").stderr.split()[0]
+    outcome = fleet.assist("run", "echo $CA_INSTANCE_ID", "--failed-in", invoke_id).must_succeed()
+    assert outcome.stdout == "i-web2\n"
+
+
+def test_it_is_told_when_nobody_lets_the_next_ones_go(fleet: Fleet) -> None:
+    # The last marks of the other tests' beats outlive these for a while.
+    redis = Redis(fleet.system.redis_url)
+    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.close()
+    outcome = fleet.assist("run", "true", "--all", "--at-once", "1", "--wait-timeout", "1")
+    assert outcome.exit_code == 6
+    assert "no beat is at work: nothing runs beyond the first ones until assist-beat is started" in outcome.stderr
+    fleet.assist("invocation", "stop", outcome.stderr.split()[-2]).must_succeed()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--at-once", "0"], "--at-once '0' is no amount"),
+        (["--at-once", ""], "it is empty"),
+        (["--stop-at", "1"], "--stop-at needs --at-once"),
+        (["--at-once", "1", "--frequency", "rate(1 h)"], "for what runs once"),
+        (["--failed-in", "t-0123456789"], "--failed-in names the instances by itself"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(fleet: Fleet, options: list[str], said: str) -> None:
+    outcome = fleet.assist("run", "true", "--all", *options)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert said in outcome.stderr
