@@ -33,6 +33,7 @@ class Line(StrEnum):
     STOPPED = "only what was to be stopped was, and nothing of it survives"
     DUE_ONCE = "each due time has one row"
     DUE_ONLY = "there is no row for a moment that is no due time"
+    PACED = "no more of an invocation run at once than was asked for"
     NO_PROCESS = "no process of a script is left"
     NO_SPOOL = "nothing is left in a spool"
     NO_KEY = "no key is left"
@@ -72,6 +73,14 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Turns:
+    """What the scripts of one invocation have written into one file: ``begin`` and ``end``, each with its execution."""
+
+    at_once_count: int
+    lines: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Everything that the checker looks at."""
 
@@ -81,6 +90,8 @@ class Evidence:
     now_ms: int
     planned: Sequence[Planned] = ()
     firings: Mapping[str, Sequence[Firing]] = field(default_factory=dict)
+    #: Of invocations that do not run everywhere at once.
+    turns: Sequence[Turns] = ()
     #: Executions whose supervisor was killed, or whose machine was restarted: nobody can know how they ended.
     broken_on_purpose: frozenset[str] = frozenset()
     #: Executions whose end an agent wrote without the signature of its instance.
@@ -105,6 +116,7 @@ def check(evidence: Evidence) -> list[Violation]:
         *_checked_traces(evidence),
         *(violation for request in evidence.requests for violation in _checked_request(request, evidence)),
         *_checked_firings(evidence),
+        *(violation for turns in evidence.turns for violation in _checked_turns(turns)),
         *_checked_leftovers(evidence),
     ]
 
@@ -220,6 +232,19 @@ def _checked_firings(evidence: Evidence) -> Iterator[Violation]:
         for row in rows:
             if first <= row.due_ms <= last and row.due_ms not in known:
                 yield Violation(Line.DUE_ONLY, f"{planned.invoke_id} has a row for {row.due_ms}")
+
+
+def _checked_turns(turns: Turns) -> Iterator[Violation]:
+    """Whoever has written no end was killed, nobody knows when."""
+    ends = {execution: place for place, (word, execution) in enumerate(turns.lines) if word == "end"}
+    running: list[str] = []
+    for place, (word, execution) in enumerate(turns.lines):
+        if word != "begin":
+            continue
+        running = [one for one in running if ends.get(one, 0) > place]
+        if len(running) >= turns.at_once_count:
+            yield Violation(Line.PACED, f"{execution} began while {', '.join(running)} ran")
+        running.append(execution)
 
 
 def _checked_leftovers(evidence: Evidence) -> Iterator[Violation]:

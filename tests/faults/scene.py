@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.checker import Evidence, Planned, Request, Traces, Violation, check
+from faults.checker import Evidence, Planned, Request, Traces, Turns, Violation, check
 from faults.leftovers import keys_left, messages_left, processes_left, spool_entries
 from faults.scripts import Script, TraceFolder
 
@@ -17,7 +17,7 @@ from cloud_assistant.broker_config.functions.executions import request_stop_comm
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.messages import WorkOrder
-from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
+from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.result_signing import is_signed_result, signature_of, signing_key_id
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
@@ -86,6 +86,8 @@ class Scene:
         self.traces = TraceFolder(folder)
         self.requests: dict[str, Request] = {}
         self.timed: list[TimedAsked] = []
+        #: How many at once, by invocation.
+        self.paced: dict[str, int] = {}
         self.broken_on_purpose: set[str] = set()
         self._homes = homes
 
@@ -118,10 +120,15 @@ class Scene:
 
         return eventually(taken, within_seconds, "Redis takes a request", every_seconds=0.1)
 
-    def ask_many(self, script: Script, instance_ids: Sequence[str], *, deliver_within_seconds: int = 60) -> list[str]:
-        """Ask for one execution on each instance, as one invocation."""
+    def ask_many(
+        self, script: Script, instance_ids: Sequence[str], *, deliver_within_seconds: int = 60, at_once_count: int = 0
+    ) -> list[str]:
+        """Ask for one execution on each instance, as one invocation; on so many at once, 0: on all."""
         invoke_id = ids.new_id("t")
-        invocation, order = self._invocation(invoke_id, script, len(instance_ids), deliver_within_seconds)
+        pacing = Pacing(at_once_count=at_once_count) if at_once_count else None
+        invocation, order = self._invocation(invoke_id, script, len(instance_ids), deliver_within_seconds, pacing)
+        if pacing:
+            self.paced[invoke_id] = at_once_count
         names = [ids.execution_id(invoke_id, 0, one) for one in instance_ids]
         # Remembered first: an error of the call does not mean that nothing has happened.
         for name in names:
@@ -169,9 +176,14 @@ class Scene:
         )
 
     def _invocation(
-        self, invoke_id: str, script: Script, target_count: int, deliver_within_seconds: int
+        self,
+        invoke_id: str,
+        script: Script,
+        target_count: int,
+        deliver_within_seconds: int,
+        pacing: Pacing | None = None,
     ) -> tuple[Invocation, WorkOrder]:
-        content = self.traces.text(script).encode()
+        content = self.traces.text(script, takes_turns=pacing is not None).encode()
         command = Command(
             command_id=ids.new_id("c"),
             name=script.name,
@@ -189,6 +201,7 @@ class Scene:
             payload_token=ids.new_token(),
             timeout_seconds=script.timeout_seconds,
             deliver_within_seconds=deliver_within_seconds,
+            pacing=pacing,
         )
         order = WorkOrder(
             command_id=command.command_id,
@@ -290,6 +303,10 @@ class Scene:
             now_ms=now,
             planned=[one.planned(now) for one in self.timed],
             firings=firings,
+            turns=[
+                Turns(at_once_count=count, lines=self.traces.turns(invoke_id))
+                for invoke_id, count in self.paced.items()
+            ],
             broken_on_purpose=frozenset(self.broken_on_purpose),
             unsigned=unsigned,
             processes=processes_left(wanted),

@@ -25,6 +25,8 @@ BINARY = Script("binary", 'head -c 5000 /dev/urandom >> "$W"; cat "$W"')
 LONG = Script(
     "long", 'for n in 1 2 3 4 5 6 7 8; do echo "line $n" >> "$W"; echo "line $n"; sleep 0.25; done', exit_code=5
 )
+#: Long enough to be seen to run beside another.
+SLOW = Script("slow", 'echo "slow" >> "$W"; cat "$W"; sleep 0.4')
 #: Ends by itself, so that a defect leaves nothing behind for ever.
 ENDLESS = Script("endless", 'for n in $(seq 1 200); do echo "line $n" >> "$W"; echo "line $n"; sleep 0.2; done')
 TIMED_OUT = Script("timed out", ENDLESS.body, timeout_seconds=1, is_to_time_out=True)
@@ -43,22 +45,34 @@ class TraceFolder:
     def __init__(self, folder: Path) -> None:
         self._effects = folder / "effects"
         self._written = folder / "written"
+        self._turns = folder / "turns"
         #: Its existence lets ``GATED`` scripts go on.
         self.go = folder / "go"
-        for one in (self._effects, self._written):
+        for one in (self._effects, self._written, self._turns):
             one.mkdir(parents=True, exist_ok=True)
 
-    def text(self, script: Script) -> str:
-        """The script as it is sent."""
+    def text(self, script: Script, *, takes_turns: bool = False) -> str:
+        """The script as it is sent; with ``takes_turns`` those of one invocation write down in which order they ran."""
+        begin, end = (
+            [f'echo "{word} $CA_EXECUTION_ID" >> "{self._turns}/$CA_INVOKE_ID"'] if takes_turns else []
+            for word in ("begin", "end")
+        )
         return "\n".join(
             [
                 f'E="{self._effects}/$CA_EXECUTION_ID" W="{self._written}/$CA_EXECUTION_ID" GO="{self.go}"',
+                *begin,
                 'echo start >> "$E"',
                 script.body,
                 'echo end >> "$E"',
+                *end,
                 f"exit {script.exit_code}",
             ]
         )
+
+    def turns(self, invoke_id: str) -> list[tuple[str, str]]:
+        """In which order the executions of an invocation have begun and ended."""
+        lines = _content(self._turns / invoke_id).decode().splitlines()
+        return [(word, execution) for word, _, execution in (line.partition(" ") for line in lines)]
 
     def of(self, execution_id: str) -> Traces:
         """What one execution has left so far."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from faults.checker import Evidence, Line, Planned, Request, Traces, Violation, check, counts
+from faults.checker import Evidence, Line, Planned, Request, Traces, Turns, Violation, check, counts
 from faults.scene import TimedAsked
 from faults.scripts import QUICK
 
@@ -233,6 +233,24 @@ def test_a_firing_that_names_nobody_as_left_out_promises_an_execution_to_each_ta
     asked = TimedAsked("t-2", QUICK, ["i-one", "i-two"], period_ms=10, from_ms=0)
     requests = list(asked.requests([replace(firing(10), **fields)]))
     assert sum(one.is_accepted for one in requests) == accepted_count
+
+
+@pytest.mark.parametrize(
+    ("order", "at_once_count", "is_right"),
+    [
+        ("+a -a +b -b", 1, True),
+        ("+a +b -a -b", 1, False),
+        ("+a +b -a +c -b -c", 2, True),
+        ("+a +b +c -a -b -c", 2, False),
+        # It was killed before the next one began, or after that: nobody knows.
+        ("+a +b -b", 1, True),
+        ("", 1, True),
+    ],
+)
+def test_no_more_run_at_once_than_was_asked_for(order: str, at_once_count: int, is_right: bool) -> None:
+    turns = [("begin" if one[0] == "+" else "end", one[1:]) for one in order.split()]
+    found = lines(replace(evidence(), turns=[Turns(at_once_count=at_once_count, lines=turns)]))
+    assert found == (set() if is_right else {Line.PACED})
 
 
 @pytest.mark.parametrize(

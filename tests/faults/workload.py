@@ -6,7 +6,7 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 
 from faults.scene import REDIS_TROUBLE, Scene
-from faults.scripts import BINARY, CHATTY, ENDLESS, FAILING, LONG, QUICK, TIMED_OUT, Script
+from faults.scripts import BINARY, CHATTY, ENDLESS, FAILING, LONG, QUICK, SLOW, TIMED_OUT, Script
 
 from cloud_assistant.broker_config.clock import monotonic_seconds
 
@@ -14,6 +14,9 @@ _KINDS: dict[Script, int] = {QUICK: 60, FAILING: 10, CHATTY: 8, BINARY: 6, LONG:
 #: An instance that is known and never comes.
 OFFLINE = "i-offline"
 _OFFLINE_SHARE = 0.02
+#: Requests for several instances, one after the other; each is so many executions.
+_PACED_SHARE = 0.02
+_PACED_TARGETS_COUNT = 3
 _OFFLINE_WITHIN_SECONDS = 2
 #: Long enough for every fault; what an agent cannot take by then would be the product's fault.
 _WITHIN_SECONDS = 300
@@ -64,6 +67,9 @@ class Workload:
             self._stop_once(name)
 
     def _ask_once(self) -> None:
+        if self._dice.random() < _PACED_SHARE:
+            self._ask_paced()
+            return
         is_offline = self._dice.random() < _OFFLINE_SHARE
         script = QUICK if is_offline else self._dice.choices(list(_KINDS), list(_KINDS.values()))[0]
         instance_id = OFFLINE if is_offline else self._dice.choice(self._instance_ids)
@@ -78,6 +84,15 @@ class Workload:
         self.counts["offline target" if is_offline else script.name] += 1
         if script is ENDLESS:
             self._to_stop.put((monotonic_seconds() + delay_seconds, name))
+
+    def _ask_paced(self) -> None:
+        targets = self._dice.sample(self._instance_ids, min(_PACED_TARGETS_COUNT, len(self._instance_ids)))
+        try:
+            names = self._scene.ask_many(SLOW, targets, deliver_within_seconds=_WITHIN_SECONDS, at_once_count=1)
+        except REDIS_TROUBLE:
+            self.refused_count += 1
+            return
+        self.counts["one after the other"] += len(names)
 
     def _stop_once(self, name: str) -> None:
         try:
