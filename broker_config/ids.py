@@ -15,8 +15,9 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [first + second for first in _BASE36 for second in _BASE36]
 _INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _MADE = re.compile(r"[ctfs]-[0-9a-z]{8,40}")
+#: One way to write each firing: an instance remembers by name what it ran, and ``00`` would be another name of ``0``.
 _EXECUTION = re.compile(
-    r"(?P<invoke>[tf]-[0-9a-z]{8,40})\.(?P<firing>\d{1,15})@(?P<instance>(?:i|mi)-[A-Za-z0-9._-]{1,63})"
+    r"(?P<invoke>[tf]-[0-9a-z]{8,40})\.(?P<firing>0|[1-9][0-9]{0,14})@(?P<instance>(?:i|mi)-[A-Za-z0-9._-]{1,63})"
 )
 
 
@@ -54,7 +55,10 @@ def execution_id(invoke_id: str, firing_ms: int, instance_id: str) -> str:
 
 
 def split_execution_id(text: str) -> tuple[str, int, str] | None:
-    """Take an execution id apart into (invoke id, firing ms, instance id); ``None`` if it is not one."""
+    """Take an execution id apart into (invoke id, firing ms, instance id); ``None`` if it is not one.
+
+    Whatever comes apart is, letter for letter, what ``execution_id`` makes of its parts.
+    """
     found = _EXECUTION.fullmatch(text)
     return (found["invoke"], int(found["firing"]), found["instance"]) if found else None
 

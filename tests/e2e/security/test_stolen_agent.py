@@ -46,7 +46,8 @@ def test_an_old_message_of_its_own_runs_nothing_again_under_any_name(
     eventually(ran.exists, 10, "it runs once")
     secure.assist("run", "true", "--instance", "i-one").must_succeed()
 
-    for name in (old, execution_id("t-other000000000000000000000", 0, "i-one"), execution_id(started, 5, "i-one")):
+    others = (execution_id("t-other000000000000000000000", 0, "i-one"), execution_id(started, 5, "i-one"))
+    for name in (old, *others, old.replace(".0@", ".00@")):
         thief.call("HSET", keys.execution("i-one", name), *fields)
         thief.call("HSET", keys.execution("i-one", name), "state", "Pending", "deadline_ms", "99999999999999")
         thief.call("ZADD", keys.open_executions("i-one"), "99999999999999", name)

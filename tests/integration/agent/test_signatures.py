@@ -1,6 +1,7 @@
 """Promise 7: an instance that has a key runs only what a producer signed, for it, in time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,23 @@ def test_an_old_row_played_back_does_not_run_again(quick_system: System, signer:
 
     signer.redis.call("RESTORE", signer.row_key(execution), 0, row_before, "REPLACE")
     signer.push_again(execution, 3)
+
+    assert signer.run("true").state == "Success"
+    assert side_effects(tmp_path / "ran") == ["ran"]
+
+
+def test_an_old_row_under_another_spelling_of_its_name_does_not_run_again(
+    quick_system: System, signer: Operator, tmp_path: Path
+) -> None:
+    give_key(quick_system)
+    execution = signer.invoke_one(f"echo ran >> {tmp_path}/ran")
+    row_before = signer.redis.call("DUMP", signer.row_key(execution))
+    quick_system.start_agent()
+    signer.wait(execution)
+
+    again = replace(execution, id=execution.id.replace(".0@", ".00@"))
+    signer.redis.call("RESTORE", signer.row_key(again), 0, row_before)
+    signer.push_again(again)
 
     assert signer.run("true").state == "Success"
     assert side_effects(tmp_path / "ran") == ["ran"]

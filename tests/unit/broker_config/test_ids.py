@@ -39,6 +39,12 @@ def test_other_texts_are_no_execution_ids(text: str) -> None:
     assert ids.split_execution_id(text) is None
 
 
+@pytest.mark.parametrize("firing", ["00", "000000000000000", "07", "٠", "𝟎", "²", "+0", "-1", "0_0", " 0", ""])
+def test_an_execution_has_one_name_only(firing: str) -> None:
+    # What an instance ran is remembered by its name: another way of writing the same number would run it again.
+    assert ids.split_execution_id(f"t-0000000000.{firing}@i-1") is None
+
+
 def test_only_an_execution_of_that_instance_is_one_of_its_own() -> None:
     own = ids.execution_id(ids.new_id("t"), 0, "i-1")
     assert ids.is_execution_of(own, "i-1")
