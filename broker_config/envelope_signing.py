@@ -10,11 +10,12 @@ from .errors import Refused
 from .redis_client import Redis
 from .sealing import seal, unseal
 from .signing import MasterKeys, subkey
+from .untrusted_input import UntrustedDecoder
 
 _SECRETS = "secret parameters"
 #: Instances whose key ids a signer remembers; beyond that it starts anew.
 _REMEMBERED_COUNT = 20_000
-_decoder = msgspec.json.Decoder(dict[str, str])
+_decoder = UntrustedDecoder(msgspec.json.Decoder(dict[str, str]))
 
 
 class EnvelopeSigner:
@@ -103,10 +104,14 @@ def open_secrets(instance_key: bytes, instance_id: str, envelope: bytes, sealed:
     """Decrypt secret parameters.
 
     Raises:
-        Refused: they were made for another instance or another envelope, or were changed.
+        Refused: they were made for another instance or another envelope, were changed, or make no sense.
     """
     opened = unseal(subkey(instance_key, _SECRETS), sealed, _context(instance_id, envelope))
-    return _decoder.decode(opened)
+    try:
+        return _decoder.decode(opened)
+    except msgspec.MsgspecError as exc:
+        # Whoever has stolen the instance's key can encrypt anything; what it says is not repeated.
+        raise Refused("what was encrypted to this instance is no secret parameters", code="SealBroken") from exc
 
 
 def _context(instance_id: str, envelope: bytes) -> bytes:

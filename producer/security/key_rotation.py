@@ -120,7 +120,7 @@ class Rotation:
         if seen is None or decode_credentials(seen).next_key_id != one.next_key_id:
             return
         # The next rotation takes away the key that orders for the next boot were signed with.
-        resign(self._redis, one.instance_id, self._master, one.next_key_id)
+        resign(self._redis, one.instance_id, self._master, one.next_key_id, held=one.key_id)
         replace_credentials(self._redis, one.instance_id, seen, with_next_key(seen, ""), signs_with=one.next_key_id)
 
     def status(self) -> RotationStatus:

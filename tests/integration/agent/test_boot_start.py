@@ -17,8 +17,9 @@ from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_connection import Argument
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
+from cloud_assistant.broker_config.sealing import seal
 from cloud_assistant.broker_config.settings import load
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys, write_master_keys
+from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys, subkey, write_master_keys
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from cloud_assistant.producer import Assistant, RunOptions, Targets
@@ -29,6 +30,9 @@ from harness.system import System
 
 MASTER = new_master_keys()
 INSTANCE = "i-one"
+#: What an envelope ``{}`` of that instance has its secrets bound to, and its key.
+CONTEXT = b"i-one\n{}"
+KEY = MASTER.instance_key(INSTANCE)
 
 
 @dataclass
@@ -61,13 +65,18 @@ class Machine:
         self.go_down()
         return self.start_agent()
 
-    def bind(self, mode: RepeatMode, script: str = "") -> str:
+    def bind(self, mode: RepeatMode, script: str = "", **secrets: str) -> str:
         """Ask for a run at the start of the machine; it leaves a line with the mode."""
         return self.assistant.run_command(
             script or f"echo {mode} >> {self.traces}",
             Targets(instance_ids=[INSTANCE]),
-            RunOptions(timeout_seconds=20, schedule=Schedule(repeat_mode=mode)),
+            RunOptions(timeout_seconds=20, schedule=Schedule(repeat_mode=mode), secret_parameters=secrets),
         ).invoke_id
+
+    def hold_key(self, master: MasterKeys, key_id: str) -> None:
+        """Give the agent, at its next start, this key of its instance and no other."""
+        held = MasterKeys(key_id, {key_id: master.instance_key(INSTANCE, key_id)})
+        write_master_keys(self.system.folder / INSTANCE / "instance-key.json", held)
 
     def traced(self) -> list[str]:
         return sorted(side_effects(self.traces))
@@ -272,13 +281,55 @@ def test_what_waits_for_a_boot_is_signed_anew_when_the_keys_change(machine: Mach
     redis.call("HSET", branch, "t-forged", forged)
     both = new_master_keys(MASTER)
 
-    assert resign(redis, INSTANCE, both, "k2.7") == 1
-    assert resign(redis, INSTANCE, both, "k2.7") == 0
+    assert resign(redis, INSTANCE, both, "k2.7", held="k1") == 1
+    assert resign(redis, INSTANCE, both, "k2.7", held="k1") == 0
     assert redis.call("HGET", branch, "t-forged") == forged, "what nobody signed is not signed now"
     redis.call("HDEL", branch, "t-forged")
 
-    held = MasterKeys("k2.7", {"k2.7": both.instance_key(INSTANCE, "k2.7")})
-    write_master_keys(machine.system.folder / INSTANCE / "instance-key.json", held)
+    machine.hold_key(both, "k2.7")
     redis.call("HSET", branch, f"{every}:boot", "the boot before")
     machine.start_agent()
     assert machine.wait_for_ends(every, 1)[0].state == "Success"
+
+
+def test_secret_parameters_come_along_when_what_waits_for_a_boot_is_signed_anew(machine: Machine) -> None:
+    script = f'echo "$CA_PARAM_TOKEN" >> {machine.traces}'
+    every = machine.bind(RepeatMode.EVERY_REBOOT, script, TOKEN="of the first key")
+    both = new_master_keys(MASTER)
+    assert resign(machine.assistant.redis, INSTANCE, both, "k2.7", held="k1") == 1
+
+    machine.hold_key(both, "k2.7")
+    machine.assistant.redis.call("HSET", keys.boot_bound(INSTANCE), f"{every}:boot", "the boot before")
+    machine.start_agent()
+    assert machine.wait_for_ends(every, 1)[0].state == "Success"
+    assert machine.traced() == ["of the first key"]
+
+
+def test_what_a_key_signed_that_was_replaced_after_a_theft_is_not_signed_anew(machine: Machine) -> None:
+    redis, branch = machine.assistant.redis, keys.boot_bound(INSTANCE)
+    every = machine.bind(RepeatMode.EVERY_REBOOT)
+    entry = msgspec.json.decode(redis.call("HGET", branch, every), type=BootEntry)
+    stolen = MASTER.sign(INSTANCE, entry.envelope.encode(), "k1.5").decode()
+    redis.call("HSET", branch, every, msgspec.json.encode(msgspec.structs.replace(entry, mac=stolen)))
+    before = redis.call("HGETALL", branch)
+
+    assert resign(redis, INSTANCE, new_master_keys(MASTER), "k2.7", held="k1.6") == 0
+    # Nor does it keep the others from being signed: not even a key that nobody can have.
+    assert resign(redis, INSTANCE, MASTER, "k1.7", held="k9.5") == 0
+    assert redis.call("HGETALL", branch) == before
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk", seal(subkey(KEY, "secret parameters"), b"[1]", CONTEXT)], ids=["no seal", "no secrets"]
+)
+def test_secrets_that_a_thief_has_made_up_keep_no_other_order_from_being_signed_anew(
+    machine: Machine, junk: bytes
+) -> None:
+    redis, branch = machine.assistant.redis, keys.boot_bound(INSTANCE)
+    every = machine.bind(RepeatMode.EVERY_REBOOT)
+    entry = msgspec.json.decode(redis.call("HGET", branch, every), type=BootEntry)
+    forged = msgspec.structs.replace(entry, envelope="{}", mac=MASTER.sign(INSTANCE, b"{}", sealed=junk).decode())
+    redis.call("HSET", branch, "t-forged", msgspec.json.encode(forged))
+
+    assert resign(redis, INSTANCE, new_master_keys(MASTER), "k2.7", held="k1") == 1
+    assert redis.call("HGET", branch, "t-forged") == msgspec.json.encode(forged)
