@@ -99,30 +99,31 @@ def register(
         )
     try:
         instance_id = new_id(INSTANCE_ID_PREFIX)
+        proof = _digest("proof", request.client_token)
         taken = take_activation(
             redis,
             activation.activation_id,
             machine=machine,
-            proof=_digest("proof", request.client_token),
+            proof=proof,
             instance_id=instance_id,
             uses_count=activation.instance_count,
             ends_ms=activation.ends_ms,
             another=request.force_new,
-            seal=master.seal(_PURPOSE, _use(activation, machine, instance_id)),
+            seal=master.seal(_PURPOSE, _use(activation, machine, proof, instance_id)),
         )
         if taken.word in _REFUSALS:
             code, text = _REFUSALS[taken.word]
             raise Refused(text, code=code)
-        if not master.is_sealed(_PURPOSE, _use(activation, machine, taken.instance_id), taken.seal):
+        if not master.is_sealed(_PURPOSE, _use(activation, machine, proof, taken.instance_id), taken.seal):
             raise _untrusted("which instance this machine has was changed in Redis")
         return _completed(redis, trust, request, activation, taken, machine)
     finally:
         redis.call("DEL", turn)
 
 
-def _use(activation: Activation, machine: str, instance_id: str) -> bytes:
+def _use(activation: Activation, machine: str, proof: str, instance_id: str) -> bytes:
     """What a use binds together: nobody without the master key can have it lead to another machine's instance."""
-    return f"{activation.activation_id} {machine} {instance_id}".encode()
+    return f"{activation.activation_id} {machine} {proof} {instance_id}".encode()
 
 
 def _untrusted(what: str) -> Refused:

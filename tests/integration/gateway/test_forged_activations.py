@@ -25,20 +25,22 @@ def assistant(redis_server: RedisServer, tmp_path: Path) -> Iterator[Assistant]:
         yield gateway.assistant
 
 
-def come(assistant: Assistant, activation_id: str, code: str) -> Registered:
+def come(
+    assistant: Assistant, activation_id: str, code: str, client_token: str = "secret-of-machine-one"
+) -> Registered:
     request = RegistrationRequest(
         activation_id=activation_id,
         activation_code=code,
         machine_id="machine-one-0001",
-        client_token="secret-of-machine-one",
+        client_token=client_token,
     )
     return register(assistant.redis, assistant.trust, request, address="192.0.2.1", before_use=lambda: None)
 
 
-def must_be_refused(assistant: Assistant, activation_id: str, code: str) -> None:
+def must_be_refused(assistant: Assistant, activation_id: str, code: str, *client_token: str) -> None:
     before = assistant.redis.call("HGETALL", keys.CREDENTIALS)
     with pytest.raises(Refused) as refused:
-        come(assistant, activation_id, code)
+        come(assistant, activation_id, code, *client_token)
     assert refused.value.code == "Activation.NotTrusted"
     assert assistant.redis.call("HGETALL", keys.CREDENTIALS) == before
 
@@ -89,6 +91,20 @@ def test_a_use_leads_to_no_instance_but_the_one_that_it_was_given_for(assistant:
     must_be_refused(assistant, activation_id, code)
     assistant.redis.call("HSET", machines, machine, b" ".join(use.replace(own.encode(), b"i-prod").split()[:3]))
     must_be_refused(assistant, activation_id, code)
+
+
+def test_a_use_is_proved_by_the_machine_that_it_was_given_to_alone(assistant: Assistant) -> None:
+    activation_id, code = activations.create(assistant.redis, assistant.trust.master)
+    come(assistant, activation_id, code)
+    machines = keys.activation_machines(activation_id)
+    [(machine, use)] = zip(*[iter(assistant.redis.call("HGETALL", machines))] * 2, strict=True)
+    # The thief knows the code, and every machine-id from the heartbeats.
+    other_id, other_code = activations.create(assistant.redis, assistant.trust.master)
+    come(assistant, other_id, other_code, "secret-of-the-thief")
+    [thiefs_use] = assistant.redis.call("HVALS", keys.activation_machines(other_id))
+    forged = b" ".join([thiefs_use.split()[0], *use.split()[1:]])
+    assistant.redis.call("HSET", machines, machine, forged)
+    must_be_refused(assistant, activation_id, code, "secret-of-the-thief")
 
 
 def test_tags_of_an_activation_may_change_later(assistant: Assistant) -> None:
