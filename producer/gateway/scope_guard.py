@@ -120,8 +120,9 @@ class ScopeGuard:
         if call.parameters.text("CommandContent"):
             self._no_unstored(call)
         record = load_invocation(self._redis, call.parameters.required("InvokeId")).record
-        if call.parameters.boolean("EnableParameter", False) and not record.command.enable_parameter:
-            # Values would become part of a text that was stored to be run as it stands.
+        stored = record.command.enable_parameter
+        if call.parameters.boolean("EnableParameter", stored) != stored:
+            # Values become part of the text or not as it was stored; read in the other way it is another command.
             self._no_unstored(call)
         self._invocation(call, ())
         self._require_instances(call, instance_ids_of(call.parameters))

@@ -271,6 +271,20 @@ def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> 
     assert refused(as_user("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "user-name=")
 
 
+def test_a_key_limited_to_commands_stores_no_other_reading_of_their_text(scene: Scene) -> None:
+    command_id = scene.assistant.create_command(
+        name="p", type="RunShellScript", content="rm -r {{x}}", enable_parameter=True
+    )
+    target = {"InstanceId__1": "mi-test", "Frequency": "0 0 3 * * *"}
+    started = scene.key(Scope())("InvokeCommand", CommandId=command_id, Parameters='{"x": "a"}', **target)
+    timed = started[1]["InvokeId"]
+    call = scene.key(Scope(command_ids=[command_id]))
+    assert refused(call("ModifyInvocationAttribute", InvokeId=timed, EnableParameter="false"), "command=")
+    same = call("ModifyInvocationAttribute", InvokeId=timed, EnableParameter="true", Parameters='{"x": "b"}')
+    assert same[0] == 200
+    assert same[1]["CommandId"] == command_id
+
+
 def test_a_key_limited_to_actions_has_no_others_and_no_more_than_its_role(scene: Scene) -> None:
     call = scene.key(Scope(actions=["Describe*", "DeleteCommand"]), "viewer")
     assert call("DescribeCommands")[0] == 200
