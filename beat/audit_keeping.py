@@ -90,7 +90,8 @@ class AuditKeeper:
             who=Who(kind="beat"),
             action="AuditTrimmed",
             outcome=Outcome.DONE,
-            facts={"Through": through, "Mac": mac},
+            # The number of this entry is under its seal: whoever filled the stream with junk cannot make it greater.
+            facts={"Through": through, "Mac": mac, "Kept": str(self._keep_count)},
         )
         self._chain.append([statement])
         # The statement at least comes after them.

@@ -179,11 +179,18 @@ class _Walk:
             return
         try:
             entry = stored.entry
-            if entry.action == TRIMMED and entry.who.kind == "beat":
-                through = int(entry.facts["Through"])
-                self._trimmed = max(self._trimmed, (through, entry.facts["Mac"]))
+            if entry.action != TRIMMED or entry.who.kind != "beat":
+                return
+            through, kept_count = int(entry.facts["Through"]), int(entry.facts["Kept"])
+            self._trimmed = max(self._trimmed, (through, entry.facts["Mac"]))
         except (msgspec.MsgspecError, KeyError, ValueError) as exc:
             raise _Problem(stored.number, f"entry {stored.number} cannot be read") from exc
+        # A beat counts what lies in Redis, where anybody may have put more; how many there truly were its number says.
+        if stored.number - 1 - through < kept_count:
+            raise _Problem(
+                stored.number,
+                f"entry {stored.number} states that entries up to {through} were removed, and they were not old enough",
+            )
 
 
 def read_export(lines: Iterable[bytes], source: str) -> Iterator[Known]:

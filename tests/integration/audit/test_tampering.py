@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 from integration.audit.conftest import Entry
 
+from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit_chain import AuditChain
 from cloud_assistant.broker_config.audit_entry import entry_mac
 from cloud_assistant.broker_config.errors import RedisRefused, Refused
 from cloud_assistant.broker_config.master_key import find_master_keys
@@ -137,6 +139,33 @@ def test_an_end_written_anew_after_a_cut_is_found_by_an_export(
         later.add_instance("i-later")
     found = verify(exported)
     assert (found.bad_number, "is not the one" in found.problem) == (9, True)
+
+
+def test_a_beat_that_is_led_to_remove_what_is_not_old_is_found(
+    assistant: Assistant,
+    redis: Redis,
+    settings: Settings,
+    verify: Verify,
+    entries: Callable[[], list[Entry]],
+    rewrite: Callable[[Sequence[Entry]], None],
+) -> None:
+    for number in range(20):
+        assistant.add_instance(f"i-{number}")
+    keeper = AuditKeeper(
+        redis,
+        AuditChain(redis, lambda: find_master_keys(settings)),
+        replace(settings, limits=replace(settings.limits, audit_count=30)),
+    )
+    # Junk behind the end makes all but five of the true entries seem too many.
+    redis.pipeline_or_raise([("XADD", keys.AUDIT, "*", "number", 1, "body", "junk", "mac", "junk")] * 25)
+    keeper.work()
+    [statement] = [one for one in entries() if b"AuditTrimmed" in one[1][3]]
+    true = [one for one in entries() if one[1][3] != b"junk"]
+    assert [one[1][1] for one in true] == [b"36", b"37", b"38", b"39", b"40", b"41"]
+    rewrite(true)
+    found = verify()
+    assert (found.bad_number, statement[1][1]) == (41, b"41")
+    assert "not old enough" in found.problem
 
 
 @pytest.mark.usefixtures("ten")
