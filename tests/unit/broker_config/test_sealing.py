@@ -7,6 +7,7 @@ import pytest
 from cloud_assistant.broker_config import sealing
 from cloud_assistant.broker_config.envelope_signing import open_secrets, seal_secrets
 from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.signing import subkey
 
 KEY = b"k" * 32
 
@@ -43,3 +44,11 @@ def test_secret_parameters_open_for_their_instance_and_envelope_only() -> None:
     for instance_id, envelope in (("i-2", b"envelope"), ("i-1", b"another envelope")):
         with pytest.raises(Refused):
             open_secrets(KEY, instance_id, envelope, sealed)
+
+
+@pytest.mark.parametrize("junk", [b"", b"[1]", b'{"token": 1}', b'{"token": "\xff"}'])
+def test_what_was_encrypted_and_is_no_secret_parameters_is_refused(junk: bytes) -> None:
+    sealed = sealing.seal(subkey(KEY, "secret parameters"), junk, b"i-1\nenvelope")
+    with pytest.raises(Refused) as refused:
+        open_secrets(KEY, "i-1", b"envelope", sealed)
+    assert refused.value.code == "SealBroken"

@@ -154,3 +154,20 @@ def test_what_names_no_key_of_ours_is_a_refusal_and_no_failure() -> None:
 def test_a_key_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="No such file"):
         signing.read_master_keys(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"current": "k2", "keys": {"k1": "%s"}}' % ("00" * 32),
+        '{"current": "k1", "keys": {"k1": "%s", "k2": "00"}}' % ("00" * 32),
+        '{"current": "k1", "keys": {}}',
+    ],
+    ids=["current is not there", "one too short", "none"],
+)
+def test_a_key_file_without_a_current_key_or_with_a_short_one_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "master-key.json"
+    path.touch(0o600)
+    path.write_text(text)
+    with pytest.raises(SettingsInvalid, match="'current' must name one of 'keys', each of 32 bytes or more"):
+        signing.read_master_keys(path)
