@@ -241,6 +241,15 @@ def test_what_is_removed_for_its_age_is_stated_and_the_rest_stays_verifiable(
         assistant.add_instance(f"i-{number}")
     AuditKeeper(redis, chain_of(redis, settings), small).work()
     assert verify_audit(redis, find_master_keys(settings)).problem == ""
+    # The first that stays was changed: the statement says what it follows.
+    [(place, fields), *others] = redis.call("XRANGE", keys.AUDIT, "-", "+")
+    first_number = int(fields[1])
+    for changed in (fields[3] + b" ", fields[3]):
+        redis.call("DEL", keys.AUDIT)
+        for one, words in [(place, [*fields[:3], changed, *fields[4:]]), *others]:
+            redis.call("XADD", keys.AUDIT, one, *words)
+        found = verify_audit(redis, find_master_keys(settings))
+        assert found.bad_number == (0 if changed == fields[3] else first_number)
     # One entry more than was stated.
     first = redis.call("XRANGE", keys.AUDIT, "-", "+", "COUNT", 1)[0][0]
     redis.call("XDEL", keys.AUDIT, first)

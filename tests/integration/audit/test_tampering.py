@@ -187,6 +187,25 @@ def test_a_removed_head_does_not_let_the_chain_begin_anew_unseen(
 
 
 @pytest.mark.usefixtures("ten")
+def test_a_head_that_names_another_end_is_found_and_one_that_others_have_passed_is_not(
+    redis: Redis, verify: Verify, entries: Callable[[], list[Entry]]
+) -> None:
+    stored = entries()
+    # As a reader sees it who reads the head before two more are written.
+    redis.call("HSET", keys.AUDIT_HEAD, "number", 8, "mac", stored[7][1][5])
+    assert verify().problem == ""
+    redis.call("HSET", keys.AUDIT_HEAD, "number", 10, "mac", stored[7][1][5])
+    assert "does not name entry 10" in verify().problem
+
+
+def test_without_the_master_key_sealed_entries_are_not_taken_for_right(redis: Redis, assistant: Assistant) -> None:
+    assert verify_audit(redis, None).count == 0
+    assistant.add_instance("i-1")
+    found = verify_audit(redis, None)
+    assert (found.bad_number, "'k1', which is not here" in found.problem) == (1, True)
+
+
+@pytest.mark.usefixtures("ten")
 def test_all_gone_is_found_by_the_head(redis: Redis, verify: Verify) -> None:
     redis.call("DEL", keys.AUDIT)
     assert verify().bad_number == 1

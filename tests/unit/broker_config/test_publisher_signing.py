@@ -1,11 +1,14 @@
 """A publisher's signature says who made an archive, whoever hands it over."""
 
 import io
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid, SettingsInvalid
 from cloud_assistant.broker_config.publisher_keys import (
@@ -23,6 +26,7 @@ from cloud_assistant.broker_config.publisher_signing import (
     system_of,
     verify,
 )
+from harness.needs import skip_without
 
 CONTENT = b"archive"
 STATEMENT = Statement(
@@ -76,7 +80,18 @@ def test_what_is_no_signature_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [{"name": "../x"}, {"version": "1/2"}, {"os": "plan9"}, {"arch": "a b"}, {"sha256": "0"}, {"size": -1}]
+    "words",
+    [
+        *(
+            {"name": "../x"},
+            {"name": "a..b"},
+            {"version": "1/2"},
+            {"version": "1..2"},
+            {"os": "plan9"},
+            {"arch": "a b"},
+        ),
+        *({"sha256": "0"}, {"size": -1}, {"v": 2}, {"v": 0}),
+    ],
 )
 def test_words_that_could_lead_out_of_a_folder_are_not_signed(key: Ed25519PrivateKey, words: dict[str, object]) -> None:
     changed = Statement(**{**{name: getattr(STATEMENT, name) for name in STATEMENT.__struct_fields__}, **words})
@@ -111,6 +126,48 @@ def test_publishers_are_read_from_a_folder_that_nobody_else_can_change(tmp_path:
     (folder / "us.pub").chmod(0o666)
     with pytest.raises(SettingsInvalid, match="may be changed by others"):
         read_publishers(folder)
+
+
+def test_a_folder_of_publishers_in_which_others_may_put_keys_is_not_trusted(
+    tmp_path: Path, key: Ed25519PrivateKey
+) -> None:
+    (tmp_path / "us.pub").write_text(public_text(key.public_key()))
+    tmp_path.chmod(0o775)
+    with pytest.raises(SettingsInvalid, match="may be changed by others"):
+        read_publishers(tmp_path)
+
+
+@pytest.mark.parametrize("is_folder", [True, False], ids=["folder", "key"])
+def test_publishers_that_belong_to_somebody_else_are_not_trusted(
+    tmp_path: Path, key: Ed25519PrivateKey, is_folder: bool
+) -> None:
+    if os.geteuid() != 0:
+        skip_without("root", "run the tests as root: only root can give a file to somebody else")
+    path = tmp_path / "us.pub"
+    path.write_text(public_text(key.public_key()))
+    os.chown(tmp_path if is_folder else path, 65534, -1)
+    with pytest.raises(SettingsInvalid, match="may be changed by others"):
+        read_publishers(tmp_path)
+
+
+def test_keys_of_another_kind_are_refused(tmp_path: Path) -> None:
+    other = X25519PrivateKey.generate()
+    (tmp_path / "us.pub").write_bytes(other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(SettingsInvalid, match="not a public key of Ed25519"):
+        read_publishers(tmp_path)
+    path = tmp_path / "key.pem"
+    path.touch(0o600)
+    path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(SettingsInvalid, match="not one of Ed25519"):
+        read_private_key(path)
+
+
+def test_a_signature_whose_statement_cannot_be_read_is_refused(key: Ed25519PrivateKey) -> None:
+    text = sign(key, STATEMENT)
+    for bad in (text.replace('"v":1', '"v":"1"'), text.replace('"size"', '"weight"'), text.replace("=\n", "\n")):
+        with pytest.raises(RequestInvalid) as refused:
+            parse(bad)
+        assert refused.value.code == "InvalidSignatureFile"
 
 
 def test_openssl_verifies_the_same_bytes(tmp_path: Path, key: Ed25519PrivateKey) -> None:

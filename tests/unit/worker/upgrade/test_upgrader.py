@@ -83,6 +83,7 @@ def test_an_order_of_somebody_else_is_not_even_noted(scene: Scene) -> None:
     assert scene.tell(scene.order(), new_master_keys()).serial == 0
     assert scene.tell(scene.order(instance_id="i-two")).serial == 0
     assert scene.tell(scene.order(expires_ms=now_ms() - 3_600_000)).serial == 0
+    assert scene.tell(scene.order(v=2)).serial == 0
     assert scene.handed_over == []
 
 
