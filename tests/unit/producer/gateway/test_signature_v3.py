@@ -20,7 +20,7 @@ from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.http_messages import HttpRequest
 from cloud_assistant.producer.gateway.percent_encoding import canonical_query, decoded_pairs
 from cloud_assistant.producer.gateway.request_parameters import assembled
-from cloud_assistant.producer.gateway.signature_v3 import SignatureV3, is_v3, read_v3
+from cloud_assistant.producer.gateway.signature_v3 import MANDATORY_HEADERS, SignatureV3, is_v3, read_v3
 
 
 def read(request: HttpRequest) -> SignatureV3:
@@ -135,6 +135,14 @@ def test_a_mandatory_header_that_is_not_signed_is_refused(name: str) -> None:
 def test_a_signed_header_that_is_missing_is_refused(name: str) -> None:
     with pytest.raises(ApiError, match="IncompleteSignature"):
         read(with_headers(V3_CAPTURES[0], **{name: None}))
+
+
+@pytest.mark.parametrize("name", MANDATORY_HEADERS)
+def test_a_mandatory_header_that_is_neither_there_nor_signed_is_refused(name: str) -> None:
+    names = ";".join(one for one in V3_VECTOR.headers if one != name)
+    authorization = f"ACS3-HMAC-SHA256 Credential=k,SignedHeaders={names},Signature=0"
+    with pytest.raises(ApiError, match=f"The header {name} belongs to the signature and is missing"):
+        read(with_headers(V3_VECTOR, authorization=authorization, **{name.replace("-", "_"): None}))
 
 
 def test_any_further_acs_header_must_be_signed() -> None:
