@@ -221,6 +221,7 @@ def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
     file = {"Name": "a", "TargetDir": "/etc", "Content": "x", "InstanceId__1": "mi-prod"}
     assert refused(call("SendFile", **file), rule)
     assert refused(call("SendFile", **file, FileOwner="root"), rule)
+    assert call("DescribeActivations")[0] == 200, "whoever registers machines runs nothing on them"
     as_root = Scope(user_names=["root"])
     assert scene.key(as_root)("RunCommand", **RUN, InstanceId__1="mi-prod")[0] == 200
 
@@ -247,11 +248,18 @@ def test_a_key_limited_to_instances_changes_no_account_of_what_others_run_too(sc
     assert call("ModifyCommand", CommandId=scene.command_id, Username="deploy", Name="renamed")[0] == 200
 
 
+def test_a_key_limited_to_instances_changes_no_command_that_is_not_named(scene: Scene) -> None:
+    call = scene.key(TEST)
+    for action in ("ModifyCommand", "DeleteCommand"):
+        assert refused(call(action, CommandId=scene.command_id, Name="renamed"), "stored commands run on other")
+
+
 def test_a_key_limited_to_an_account_sends_no_files_that_the_agent_writes_as_root(scene: Scene) -> None:
     file = {"Name": "ld.so.preload", "TargetDir": "/etc", "Content": "x", "InstanceId__1": "mi-prod"}
     own = {"FileOwner": "deploy", "FileGroup": "root", "FileMode": "6755"}
     assert refused(scene.key(Scope(user_names=["deploy"]))("SendFile", **file, **own), "user-name=deploy")
     assert scene.key(Scope(user_names=["deploy", "root"]))("SendFile", **file, **own)[0] == 200
+    assert refused(scene.key(Scope(user_names=["root"]))("SendFile", **file, **own), "does not include deploy")
 
 
 def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> None:
@@ -269,6 +277,26 @@ def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> 
     assert refused(other("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "command=")
     as_user = scene.key(Scope(user_names=["deploy"]))
     assert refused(as_user("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 5 * * *"), "user-name=")
+
+
+def test_a_key_limited_to_commands_tags_these_and_sees_no_tags_of_others(scene: Scene) -> None:
+    call = scene.key(Scope(command_ids=[scene.command_id]))
+    tag = {"Tag__1__Key": "a", "Tag__1__Value": "b"}
+    own = {"ResourceType": "command", "ResourceId__1": scene.command_id}
+    other = {"ResourceType": "command", "ResourceId__1": scene.other_command_id}
+    assert call("TagResources", **own, **tag)[0] == 200
+    assert refused(call("TagResources", **other, **tag), "command=")
+    assert refused(call("TagResources", **own, ResourceId__2=scene.other_command_id, **tag), "command=")
+    assert refused(call("UntagResources", **other, All="true"), "command=")
+    for kind, one in (("instance", "mi-prod"), ("invocation", scene.on_test)):
+        assert refused(call("TagResources", ResourceType=kind, ResourceId__1=one, **tag), f"no tags of {kind}")
+    assert call("ListTagResources", **own)[0] == 200
+    assert refused(call("ListTagResources", **other), "command=")
+    assert refused(call("ListTagResources", ResourceType="command", **tag), "name the resources")
+    of_invocation = {"ResourceType": "invocation", "ResourceId__1": scene.on_prod}
+    assert refused(call("ListTagResources", **of_invocation), "name the resources")
+    # It is not limited to instances.
+    assert call("ListTagResources", ResourceType="instance", **tag)[0] == 200
 
 
 def test_a_key_limited_to_commands_stores_no_other_reading_of_their_text(scene: Scene) -> None:
