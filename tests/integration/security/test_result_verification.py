@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import claim_command, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
@@ -17,7 +18,7 @@ from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.invoking import RunOptions
-from cloud_assistant.producer.security.result_verification import Verdict
+from cloud_assistant.producer.security.result_verification import BAD, Verdict
 from cloud_assistant.worker.key_ring import KeyRing
 
 OUTPUT = KeptStreams(data=b"one\ntwo\n", runs=((1, 4), (2, 4)), dropped_bytes=7, gap_at=4)
@@ -130,6 +131,34 @@ def test_a_result_signed_by_nobody_is_found_even_when_the_signature_was_taken_aw
     invoke_id = scene.executed(OUTCOMES[0])
     scene.change(invoke_id, "HDEL", "result_mac")
     assert scene.verdict(invoke_id) is Verdict.UNSIGNED
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "verdict"),
+    [
+        (ExecutionState.ABORTED, "ClientNotRunning", Verdict.NO_RESULT),
+        (ExecutionState.CANCELLED, "", Verdict.NO_RESULT),
+        (ExecutionState.INVALID, ErrorCode.INSTANCE_QUARANTINED, Verdict.NO_RESULT),
+        (ExecutionState.ERROR, ErrorCode.INSTANCE_RELEASED, Verdict.NO_RESULT),
+        (ExecutionState.INVALID, "AccountNotExists", Verdict.UNSIGNED),
+        (ExecutionState.ERROR, "", Verdict.UNSIGNED),
+        (ExecutionState.FAILED, ErrorCode.INSTANCE_RELEASED, Verdict.UNSIGNED),
+        (ExecutionState.SUCCESS, "", Verdict.UNSIGNED),
+    ],
+)
+def test_without_a_signature_only_ends_that_the_control_side_writes_are_none_of_an_agent(
+    scene: Scene, state: str, code: str, verdict: Verdict
+) -> None:
+    invoke_id = scene.executed(OUTCOMES[0], signed=False)
+    scene.change(invoke_id, "HSET", "state", state, "error_code", code)
+    assert scene.verdict(invoke_id) is verdict
+
+
+def test_what_a_key_signed_that_nobody_knows_is_as_bad_as_a_change(scene: Scene) -> None:
+    invoke_id = scene.executed(OUTCOMES[0])
+    scene.change(invoke_id, "HSET", "result_mac", "k9:00")
+    assert scene.verdict(invoke_id) is Verdict.KEY_UNKNOWN
+    assert {Verdict.KEY_UNKNOWN, Verdict.CHANGED, Verdict.UNSIGNED} == BAD
 
 
 def test_another_instance_cannot_sign_for_this_one(

@@ -40,6 +40,7 @@ def test_during_the_overlap_both_keys_are_accepted_and_the_new_one_signs(ring: K
     assert ring.key_ids == f"{NEW},{OLD}"
     fields = ring.signed("t-1", "Success", {"finished_ms": 1})
     row = {name.encode(): one if isinstance(one, bytes) else str(one).encode() for name, one in fields.items()}
+    assert (fields["started_ms"], fields["finished_ms"]) == (0, 1)
     assert signing_key_id(signature_of(row)) == NEW
     assert is_signed_result(NEWER.instance_key("i-1", NEW), "t-1", {**row, b"state": b"Success"})
 
@@ -48,6 +49,16 @@ def test_a_key_that_was_withdrawn_is_accepted_no_more(ring: KeyRing) -> None:
     ring.take_up(bundle(OLD, NEW))
     ring.take_up(bundle(NEW, serial=2, wrapped_with=NEW))
     assert (accepts(ring, OLD), accepts(ring, NEW)) == (False, True)
+
+
+@pytest.mark.parametrize("serial", [1, 2])
+def test_a_bundle_that_is_not_later_is_refused_though_the_key_around_it_is_still_held(
+    ring: KeyRing, tmp_path: Path, serial: int
+) -> None:
+    ring.take_up(bundle(OLD, NEW, serial=2))
+    for anew in (ring, KeyRing(tmp_path, "i-1", CONFIGURED)):
+        anew.take_up(bundle(OLD, serial=serial))
+        assert accepts(anew, NEW)
 
 
 def test_an_earlier_bundle_cannot_be_brought_back(ring: KeyRing, tmp_path: Path) -> None:
