@@ -48,6 +48,8 @@ def interpreter_arguments(content: bytes, *, search_path: str) -> list[str]:
         NotStarted: the interpreter is not on this instance; the text names it.
     """
     words = shebang_words(content) or [DEFAULT_INTERPRETER]
+    if any("\0" in word for word in words):
+        raise NotStarted(EXECUTION_EXCEPTION, "the script's first line names its interpreter with a NUL byte in it")
     return [find_program(words[0], search_path, said_by="the script's first line"), *words[1:]]
 
 

@@ -150,7 +150,7 @@ def start_in_session(plan: Plan) -> GroupedProcess:
             extra_groups=user.group_ids if user else None,
             umask=0o022,
         )
-    except OSError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
         raise could_not_start(plan, exc) from exc
     return GroupedProcess(process, SessionGroup(process.pid))
 

@@ -56,7 +56,7 @@ class ProcessSystem(Protocol):
         """
 
 
-def could_not_start(plan: Plan, problem: OSError) -> NotStarted:
+def could_not_start(plan: Plan, problem: Exception) -> NotStarted:
     """Say why the plan's program was not started: a folder that is gone has a code of its own."""
     code = EXECUTION_EXCEPTION if os.path.isdir(plan.working_directory) else DIRECTORY_NOT_EXISTS  # noqa: PTH112
     return NotStarted(code, f"{plan.arguments[0]!r} could not be started: {problem}")

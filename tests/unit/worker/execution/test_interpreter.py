@@ -105,6 +105,12 @@ def test_a_useless_launcher_is_refused(launcher: str, why: str) -> None:
         launcher_arguments(launcher, "/s/x.sh", search_path=PATH)
 
 
+@pytest.mark.parametrize("first_line", [b"#!/bin/sh -\0e", b"#!/bin/\0sh", b"#!/usr/bin/env s\0h"])
+def test_a_first_line_with_a_nul_byte_is_refused(first_line: bytes) -> None:
+    with pytest.raises(NotStarted, match="NUL"):
+        interpreter_arguments(first_line + b"\necho\n", search_path=PATH)
+
+
 @pytest.mark.parametrize(
     ("launcher", "extension"),
     [

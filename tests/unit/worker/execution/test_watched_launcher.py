@@ -181,9 +181,10 @@ def test_an_execution_that_was_claimed_is_not_started_again(tmp_path: Path) -> N
         launch(tmp_path / "x", "echo never")
 
 
-def test_a_program_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["missing", "with a \0"])
+def test_a_program_that_cannot_be_started_is_told(tmp_path: Path, program: str) -> None:
     plan = prepare(script_of("echo"), tmp_path / "x")
-    plan.arguments[0] = str(tmp_path / "missing")
+    plan.arguments[0] = str(tmp_path / program)
     with pytest.raises(NotStarted, match="could not be started") as refused:
         WatchedLauncher(SessionSystem()).launch(plan)
     assert refused.value.error_code == "ExecutionException"
