@@ -97,6 +97,13 @@ def test_nul_and_invalid_utf8_survive_to_the_byte(runner: Runner) -> None:
     assert outcome.stderr == b"\x80\x81"
 
 
+def test_output_is_read_to_its_end_though_nobody_waits_for_background_processes(runner: Runner) -> None:
+    """A supervisor that comes to look when that time is up is no different: on a busy machine, after a sleep of it."""
+    outcome = runner.run("sleep 5 & echo out; seq 20000 >&2; kill $!", drain_seconds=0, output_limit_bytes=1 << 20)
+    assert outcome.stdout == b"out\n"
+    assert outcome.stderr.endswith(b"\n20000\n")
+
+
 def test_reading_standard_input_finds_its_end(runner: Runner) -> None:
     assert runner.run("cat; read x; echo read said $?").stdout == b"read said 1\n"
 

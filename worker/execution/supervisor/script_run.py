@@ -87,6 +87,7 @@ class ScriptRun:
                 self._announce()
             self._end_when_due(now)
             self._outlets.serve(now, self._channel)
+        self._take_rest(buffer)
         for stream, mask in self._masks.items():
             self._kept.feed(stream, mask.finish())
         self._kept.finish()
@@ -155,6 +156,18 @@ class ScriptRun:
             self._poll.unregister(fd)
             del self._streams[fd]
             os.close(fd)
+
+    def _take_rest(self, buffer: memoryview) -> None:
+        """Read what lies in pipes that something holds open: it was written in time, however late we came to look.
+
+        No more than a pipe holds, since whoever was left behind may write on.
+        """
+        for _ in range(_LARGE_PIPE_BYTES // len(buffer)):
+            ready = [(fd, event) for fd, event in self._poll.poll(0) if fd in self._streams] if self._streams else []
+            if not ready:
+                return
+            for fd, event in ready:
+                self._read(fd, self._streams[fd], event, buffer)
 
     def _hear_agent(self) -> None:
         channel = self._channel
