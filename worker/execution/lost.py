@@ -78,11 +78,12 @@ def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = Non
     try:
         replace_file(str(folder / EXIT_FILE), record.to_bytes())
     except OSError as exc:
+        # Its output stays beside it, for an agent that comes after this one.
         record.notes.append(f"the result could not be written to {folder / EXIT_FILE}: {exc.strerror}")
-    with contextlib.suppress(OSError):
-        (folder / OUTPUT_FILE).unlink()
-    for script in folder.glob("script.*"):
-        script.unlink(missing_ok=True)
+        return record
+    for path in (folder / OUTPUT_FILE, *folder.glob("script.*")):
+        with contextlib.suppress(OSError):
+            path.unlink()
     return record
 
 

@@ -1,0 +1,54 @@
+"""What is settled for a supervisor that is gone, where the disk does not take it."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.worker.execution import lost
+from cloud_assistant.worker.execution.frame_log import STDOUT
+from cloud_assistant.worker.execution.lost import settle_lost
+from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.proc_table import boot_id
+from cloud_assistant.worker.execution.record import OUTPUT_FILE, STARTED_FILE, StartRecord, load_exit
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of an execution whose supervisor was killed: nobody has this number."""
+    start = StartRecord(
+        execution_id="x-1",
+        boot_id=boot_id(),
+        supervisor_pid=2**22 + 1,
+        supervisor_start_ticks=1 << 60,
+        cgroup="",
+        started_ms=1,
+    )
+    kept = KeptOutput(1000)
+    kept.feed(STDOUT, b"before\n")
+    (tmp_path / STARTED_FILE).write_bytes(start.to_bytes())
+    (tmp_path / OUTPUT_FILE).write_bytes(kept.to_bytes())
+    (tmp_path / "script.sh").touch()
+    return tmp_path
+
+
+def test_a_record_replaces_what_was_saved_of_the_output(folder: Path) -> None:
+    assert settle_lost(folder, "x-1").output.merged() == b"before\n"
+    assert [path.name for path in folder.iterdir() if path.name != STARTED_FILE] == ["exit.json"]
+    on_disk = load_exit(str(folder))
+    assert on_disk is not None
+    assert on_disk.output.merged() == b"before\n"
+
+
+def test_a_full_disk_costs_no_output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lost, "replace_file", refuse)
+    told = [settle_lost(folder, "x-1") for _ in range(2)]
+    assert [one.output.merged() for one in told] == [b"before\n", b"before\n"]
+    assert all("No space left" in one.notes[-1] for one in told)
+
+
+def test_what_cannot_be_removed_costs_no_result(folder: Path) -> None:
+    (folder / "script.d").mkdir()
+    assert settle_lost(folder, "x-1").error_code == "ExecutionInterrupted"
