@@ -11,13 +11,17 @@ from .outcomes import interrupted, outcome_of
 
 
 def follow(script: RunningScript, live: LiveOutput) -> Outcome:
-    """Publish live output until the script ends, and return how it did."""
-    for event in script.events():
-        match event:
-            case OutputChunk():
-                live.publish(event)
-            case Ended(record):
-                return outcome_of(record)
+    """Publish live output until the script ends, and return how it did; let go of the script where that fails."""
+    try:
+        for event in script.events():
+            match event:
+                case OutputChunk():
+                    live.publish(event)
+                case Ended(record):
+                    return outcome_of(record)
+    except BaseException:
+        script.close()
+        raise
     return interrupted("the script's events broke off; its supervisor is gone")
 
 
