@@ -19,6 +19,7 @@ from ..broker_config.ids import split_execution_id
 from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
+from .execution.folder_removal import remove_folder
 from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
 from .journal import sync_folder
 
@@ -116,8 +117,7 @@ class Spool:
         folder = self.folder(execution_id)
         kept = self._kept_scripts(folder) if self.keeps_scripts else []
         if not kept:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
+            remove_folder(folder)
             return
         (folder / _DELIVERED).touch(mode=0o600)
         for path in folder.iterdir():
@@ -175,9 +175,9 @@ def _modified_ns(path: Path) -> int:
 
 
 def _size_bytes(folder: Path) -> int:
-    """What is in a folder; one that is cleared away meanwhile by the thread of its execution holds nothing more."""
+    """What is in a folder; one that is cleared away meanwhile, or that its script has closed to us, holds no more."""
     total = 0
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         for path in folder.rglob("*"):
             total += path.lstat().st_size
     return total

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.spool import Spool
 
+_NOBODY = 65534
 A, B = "t-aaaaaaaa.0@i-one", "t-bbbbbbbb.0@i-one"
 OUTCOME = Outcome(
     state=ExecutionState.FAILED,
@@ -158,6 +160,41 @@ def test_an_execution_that_ends_while_the_spool_is_measured_disturbs_nothing(
     monkeypatch.setattr(Path, "rglob", clear_when_found)
 
     assert made.trim() == 0
+
+
+@contextmanager
+def ordinary_user(*folders: Path) -> Iterator[None]:
+    """Be one who owns these folders; whoever is one already stays it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in folders:
+        os.chown(folder, _NOBODY, _NOBODY)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_a_script_has_closed_hinders_nobody_and_goes(tmp_path: Path) -> None:
+    """A script that runs as the agent's own ordinary user can close what both of them own."""
+    made = spool(tmp_path)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    with ordinary_user(made.root):
+        for closed_mode in (0o400, 0o000):
+            inner = made.folder(A) / "inner"
+            inner.mkdir(parents=True)
+            (inner / "file").write_bytes(b"x")
+            (inner / "elsewhere").symlink_to(tmp_path)
+            inner.chmod(closed_mode)
+
+            made.trim()
+            made.delivered(A)
+
+            assert list(made.root.iterdir()) == []
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("name", ["/etc", "../a", "a/../../b", "..", ".", "", "a\\b"])

@@ -2,6 +2,7 @@
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH120, PTH200, PTH208
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -152,9 +153,12 @@ class ScriptFolder:
                 os.unlink(f"{path}/{name}")
             os.rmdir(path)
         except OSError:
-            import shutil  # lazy: only a script that made folders beside itself needs it
+            from pathlib import Path  # lazy: only a script that made folders beside itself needs them
 
-            shutil.rmtree(path, ignore_errors=True)
+            from ..folder_removal import remove_folder  # lazy: as before
+
+            with contextlib.suppress(OSError):  # the agent finds it later, and says why it cannot be removed
+                remove_folder(Path(path))
 
     def _forget_files(self) -> None:
         self._script_name = ""
