@@ -210,7 +210,8 @@ class WatchedScript(RunningScript):
         while not self._has_ended() and time.monotonic() < give_up_at:
             self._kill()
             self._wait_for_end(_LOOK_SECONDS)
-        ending.survivors = self._process_count()
+        # Whoever was not to end has not survived anything.
+        ending.survivors = self._process_count() if self._plan.kills_tree else int(self._process.poll() is None)
         self._note(ending, "verified")
 
     def _kill(self) -> None:

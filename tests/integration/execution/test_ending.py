@@ -139,7 +139,8 @@ def test_only_the_main_process_ends_when_asked_for(runner: Runner) -> None:
     outcome = to_the_end(running)
     assert outcome.record.reason == "stopped"
     assert outcome.record.signal == signal.SIGTERM
-    assert (outcome.record.survivors, outcome.record.left_running) == (1, 1)
+    assert (outcome.record.survivors, outcome.record.left_running) == (0, 1)
+    assert outcome.record.error_info == "the script was stopped on request"
     assert is_alive(int(outcome.stdout))
     kill_all_of(script)
 

@@ -67,8 +67,10 @@ class Termination:
 
     def _finish(self) -> None:
         self.is_done = True
-        self.survivors = len(self._tree.members())
-        self._note("verified", self.survivors)
+        left_count = len(self._tree.members())
+        # Whoever was not to end has not survived anything.
+        self.survivors = left_count if self._kills_tree else int(self._tree.main_status is None)
+        self._note("verified", left_count)
         _lower_priority()
 
     @property

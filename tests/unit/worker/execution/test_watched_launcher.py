@@ -123,7 +123,8 @@ def test_a_stop_ends_the_main_process_alone_when_asked_for(tmp_path: Path) -> No
     try:
         ended = events[-1]
         assert isinstance(ended, Ended)
-        assert (ended.record.reason, ended.record.left_running) == ("stopped", 2)
+        assert (ended.record.reason, ended.record.left_running, ended.record.survivors) == ("stopped", 2, 0)
+        assert ended.record.error_info == "the script was stopped on request"
         assert alive(tmp_path / "left")
     finally:
         os.killpg(events[0].pid, signal.SIGKILL)  # type: ignore[union-attr]  # Started comes first
