@@ -8,12 +8,15 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .invocation_facts import EXECUTION_MARKER
 from .machine_clock import uptime_ms
 from .plan import Plan
+from .proc_table import boot_id, carries_variable, living, start_ticks_of
 from .process_group import GroupedProcess, could_not_start
 from .record import StartRecord
 
@@ -21,6 +24,12 @@ from .record import StartRecord
 _LIST_PROCESSES = ("ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=")
 #: The same in a form that is the same everywhere, in the C locale.
 _TELL_START = ("ps", "-o", "lstart=", "-p")
+#: Its lines as long as they are, whatever the width of no terminal.
+_LIST_COMMANDS = ("ps", "-A", "-ww", "-o", "pid=", "-o", "pgid=", "-o", "tty=", "-o", "args=")
+#: How ``ps`` says that a process has no terminal.
+_NO_TERMINAL = frozenset({b"?", b"??", b"-"})
+#: There the kernel tells all of these, and ``ps`` works a start out from a clock that may have been set since.
+_HAS_PROC = sys.platform.startswith("linux")
 _LIST_ENVIRONMENT = {"PATH": "/bin:/usr/bin:/sbin:/usr/sbin", "LC_ALL": "C"}
 _LIST_SECONDS = 10.0
 #: A process that cannot be killed is reported as a survivor after this long.
@@ -99,33 +108,50 @@ class SessionSystem:
         return start_in_session(plan)
 
     def started_at(self, pid: int) -> int:
-        """The second of the epoch in which a process started; 0 when it is gone."""
+        """When a process started: in ticks since boot on Linux, else the second of the epoch; 0 when it is gone."""
+        if _HAS_PROC:
+            return start_ticks_of(pid)
         try:
             told = _listed((*_TELL_START, str(pid))).decode("ascii").strip()
             return int(time.mktime(time.strptime(told, "%a %b %d %H:%M:%S %Y")))
         except (OSError, subprocess.SubprocessError, ValueError):
             return 0
 
+    def boot_name(self) -> str:
+        """The kernel's name for this run of the machine; blank where it has none."""
+        with contextlib.suppress(OSError):
+            return boot_id() if _HAS_PROC else ""
+        return ""
+
     def end_remains(self, start: StartRecord) -> int:
         """Kill what lives of a script whose agent was killed; return how many processes withstood that.
 
         A group outlives its leader and keeps its number. A leader that started at another moment, or a machine that
-        has started since, gives the number to strangers.
+        has started since, gives the number to strangers. An agent that was killed before it could note the first
+        process has left one that runs the script's file.
 
         Raises:
-            OSError, SubprocessError: the system does not list its processes, or nobody noted which was the first.
+            OSError, SubprocessError: the system does not list its processes, or nobody noted when the first started.
         """
-        is_older_than_boot = start.started_ms < time.time_ns() // 1_000_000 - uptime_ms()
-        if is_older_than_boot:
+        if self._is_of_another_boot(start):
             return 0
-        if not start.pid:
-            raise OSError("its first process was not noted")
-        if self.started_at(start.pid) not in (0, start.start_ticks):
+        leader_at = self.started_at(start.pid) if start.pid else 0
+        if leader_at and not start.start_ticks:
+            raise OSError(f"when its first process, {start.pid}, started was not noted")
+        if leader_at not in (0, start.start_ticks):
             return 0
-        group, give_up_at = SessionGroup(start.pid), time.monotonic() + _GIVE_UP_SECONDS
+        leader_pid = start.pid or _leader_of(start.execution_id)
+        if not leader_pid:
+            return 0
+        group, give_up_at = SessionGroup(leader_pid), time.monotonic() + _GIVE_UP_SECONDS
         while (count := group.process_count()) and time.monotonic() < give_up_at:
             group.kill()
         return count
+
+    def _is_of_another_boot(self, start: StartRecord) -> bool:
+        if start.boot_id:
+            return start.boot_id != self.boot_name()
+        return start.started_ms < time.time_ns() // 1_000_000 - uptime_ms()
 
 
 def start_in_session(plan: Plan) -> GroupedProcess:
@@ -153,6 +179,24 @@ def start_in_session(plan: Plan) -> GroupedProcess:
     except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
         raise could_not_start(plan, exc) from exc
     return GroupedProcess(process, SessionGroup(process.pid))
+
+
+def _leader_of(execution_id: str) -> int:
+    """Find the first process of a script by the execution's id; 0 when nothing of it lives.
+
+    On Linux all that it started carry that; elsewhere the file that it runs tells. It leads its session, so it has a
+    group of its own and no terminal, unlike somebody who reads the file.
+    """
+    if _HAS_PROC:
+        marker = f"{EXECUTION_MARKER}={execution_id}".encode()
+        found = [one for one in living() if carries_variable(one.pid, marker)]
+        return min(found, key=lambda one: one.start_ticks).session_id if found else 0
+    part = f"/{execution_id}/script".encode()
+    for line in _listed(_LIST_COMMANDS).splitlines():
+        fields = line.split(None, 3)
+        if len(fields) == 4 and part in fields[3] and fields[0] == fields[1] and fields[2] in _NO_TERMINAL:
+            return int(fields[0])
+    return 0
 
 
 def _living() -> list[_Entry]:

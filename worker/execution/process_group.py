@@ -48,6 +48,9 @@ class ProcessSystem(Protocol):
     def started_at(self, pid: int) -> int:
         """When a process started, in the system's own measure; 0 where it does not tell."""
 
+    def boot_name(self) -> str:
+        """What this run of the machine is called; blank where nobody tells."""
+
     def end_remains(self, start: StartRecord) -> int:
         """End what lives of a script whose agent is gone; return how many processes could not be ended.
 

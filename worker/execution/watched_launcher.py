@@ -55,6 +55,7 @@ class WatchedLauncher:
             NotStarted: it does not run and never will.
         """
         start = _start_of(plan.execution_id, _now_ms())
+        start.boot_id = self._system.boot_name()
         try:
             _claim(plan, start)
             _write_script(plan)

@@ -28,6 +28,10 @@ class WindowsSystem:
         """Return 0: nobody will ask."""
         return 0
 
+    def boot_name(self) -> str:
+        """Return nothing: nobody will ask."""
+        return ""
+
     def end_remains(self, start: StartRecord) -> int:
         """Return 0: nothing is left."""
         return 0

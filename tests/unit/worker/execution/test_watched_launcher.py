@@ -2,56 +2,26 @@
 
 import os
 import signal
-import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.worker.execution.watching import adopted_record, alive, launch, run, script_of
 
 from cloud_assistant.worker.execution import posix_process, watched_launcher, watched_script
-from cloud_assistant.worker.execution.events import Ended, Event, Started
+from cloud_assistant.worker.execution.events import Ended, Started
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.posix_process import SessionSystem
 from cloud_assistant.worker.execution.prepare import prepare
-from cloud_assistant.worker.execution.record import OUTPUT_FILE, ExitRecord, StartRecord, load_exit
-from cloud_assistant.worker.execution.running_script import RunningScript
-from cloud_assistant.worker.execution.script import Script
+from cloud_assistant.worker.execution.record import (
+    OUTPUT_FILE,
+    load_exit,
+)
 from cloud_assistant.worker.execution.watched_launcher import WatchedLauncher
 from harness import proc
 from harness.eventually import eventually
-
-
-def script_of(content: str, **changes: Any) -> Script:
-    values: dict[str, Any] = {
-        "execution_id": "x-1",
-        "instance_id": "i-1",
-        "invoke_id": "t-1",
-        "command_id": "c-1",
-        "command_name": "n",
-        "script_type": "RunShellScript",
-        "content": content.encode(),
-        "working_directory": "/tmp",
-        **changes,
-    }
-    return Script(**values)
-
-
-def launch(folder: Path, content: str, **changes: Any) -> RunningScript:
-    return WatchedLauncher(SessionSystem()).launch(prepare(script_of(content, **changes), folder))
-
-
-def run(folder: Path, content: str, **changes: Any) -> tuple[list[Event], ExitRecord]:
-    events = list(launch(folder, content, **changes).events(timeout=20))
-    assert isinstance(events[-1], Ended)
-    return events, events[-1].record
-
-
-def alive(pid_file: Path) -> bool:
-    found = proc.process(int(pid_file.read_text(encoding="ascii")))
-    return found is not None and not found.is_zombie
 
 
 def test_a_script_runs_and_its_record_is_written(tmp_path: Path) -> None:
@@ -202,14 +172,6 @@ def test_another_user_can_read_its_script_and_nobody_elses(tmp_path: Path) -> No
     assert "Permission denied" in lines[-1]
 
 
-def test_every_process_is_listed(tmp_path: Path) -> None:
-    """The list is that of ``ps``, which every system of the family has."""
-    with subprocess.Popen(["sleep", "100"], start_new_session=True) as sleeper:
-        assert posix_process.SessionGroup(sleeper.pid).process_count() == 1
-        sleeper.kill()
-    assert posix_process.SessionGroup(sleeper.pid).process_count() == 0
-
-
 def test_what_a_killed_agent_left_of_a_script_is_ended(tmp_path: Path) -> None:
     """Nobody watches it any more, and a result that says it was interrupted must be true."""
     launcher = WatchedLauncher(SessionSystem())
@@ -225,22 +187,6 @@ def test_what_a_killed_agent_left_of_a_script_is_ended(tmp_path: Path) -> None:
     assert not alive(tmp_path / "child")
     launcher.close()
     list(running.events(timeout=20))
-
-
-def test_a_stranger_with_the_number_of_an_old_script_is_left_alone(tmp_path: Path) -> None:
-    system = SessionSystem()
-    with subprocess.Popen(["sleep", "100"], start_new_session=True) as stranger:
-        started_at = system.started_at(stranger.pid)
-        for changes in ({"start_ticks": started_at - 5}, {"started_ms": 1}, {"pid": 0, "started_ms": 1}):
-            given: dict[str, Any] = {"started_ms": time.time_ns() // 1_000_000, "pid": stranger.pid, **changes}
-            given.setdefault("start_ticks", started_at)
-            start = StartRecord(
-                execution_id="x", boot_id="", supervisor_pid=0, supervisor_start_ticks=0, cgroup="", **given
-            )
-            assert system.end_remains(start) == 0
-        assert stranger.poll() is None
-        stranger.kill()
-    assert system.started_at(stranger.pid) == 0
 
 
 def test_an_agent_that_ends_takes_its_scripts_along_and_reports_nothing(tmp_path: Path) -> None:
@@ -350,14 +296,6 @@ def refuse_to_write(path: str, data: bytes) -> None:
     raise OSError(28, "No space left on device")
 
 
-def adopted_record(folder: Path) -> ExitRecord:
-    adopted = WatchedLauncher(SessionSystem()).adopt(folder)
-    assert adopted is not None
-    [ended] = list(adopted.events())
-    assert isinstance(ended, Ended)
-    return ended.record
-
-
 def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -369,24 +307,3 @@ def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: py
             WatchedLauncher(SessionSystem()).launch(plan)
     assert refused.value.error_code == "ExecutionInterrupted"
     assert not (tmp_path / "pid").exists() or not alive(tmp_path / "pid")
-
-
-def test_what_nobody_can_find_is_not_told_as_ended(tmp_path: Path) -> None:
-    """The agent was killed between the start of a script and the note of its first process."""
-    folder = tmp_path / "x"
-    folder.mkdir()
-    (folder / "started.json").write_bytes(
-        StartRecord(
-            execution_id="x-1",
-            boot_id="",
-            supervisor_pid=0,
-            supervisor_start_ticks=0,
-            cgroup="",
-            started_ms=time.time_ns() // 1_000_000,
-        ).to_bytes()
-    )
-    adopted = WatchedLauncher(SessionSystem()).adopt(folder)
-    assert adopted is not None
-    [ended] = list(adopted.events())
-    assert isinstance(ended, Ended)
-    assert any("which may still run" in note for note in ended.record.notes)
