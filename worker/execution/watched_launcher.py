@@ -75,7 +75,8 @@ class WatchedLauncher:
         try:
             running = WatchedScript(plan, started, start.started_ms)
         except RuntimeError as exc:
-            with started.process:
+            # Where no thread can be started, ``ps`` often cannot either; its group is killed all the same.
+            with started.process, contextlib.suppress(OSError, subprocess.SubprocessError):
                 started.group.kill()
             raise NotStarted(
                 EXECUTION_INTERRUPTED, f"the script was ended, for no thread could be started to watch it ({exc})"

@@ -303,6 +303,8 @@ def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: py
     plan = prepare(script_of(f"echo $$ > {tmp_path}/pid; sleep 100"), tmp_path / "x")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
+        # Short of threads is short of processes.
+        patch.setattr(posix_process, "_LIST_PROCESSES", (str(tmp_path / "no-ps"),))
         with pytest.raises(NotStarted, match="no thread") as refused:
             WatchedLauncher(SessionSystem()).launch(plan)
     assert refused.value.error_code == "ExecutionInterrupted"
