@@ -182,6 +182,8 @@ class WatchedScript(RunningScript):
         return None
 
     def _show_newest(self) -> None:
+        if not self._events.empty():
+            return  # whoever shows it is slow: it gets the newest later, and the gap is counted in that event
         with self._kept_lock:
             chunk = self._kept.newest_after(self._shown_bytes, _LIVE_BYTES)
         if chunk.frames:
