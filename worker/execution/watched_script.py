@@ -61,7 +61,7 @@ class WatchedScript(RunningScript):
         #: Nothing is kept any more of what a process that was left behind writes.
         self._is_complete = False
         self._shown_bytes = self._saved_bytes = 0
-        self._stop_asked = self._is_abandoned = self._is_hurried = False
+        self._stop_asked = self._is_ending = self._is_abandoned = self._is_hurried = False
         #: Set when the main process has ended or a stop was asked for.
         self._changed = threading.Event()
         self._readers = [
@@ -87,10 +87,12 @@ class WatchedScript(RunningScript):
         """End the script without a result: its agent ends, and the next one tells that.
 
         One that has ended already keeps its result, for which ``wait_until_kept`` waits, and what it left in the
-        background goes on.
+        background goes on. One that is being ended is killed at once, and keeps its result too.
         """
         self._is_hurried = True
-        if not self._is_main_gone():
+        if self._is_ending:
+            self._kill()
+        elif not self._is_main_gone():
             self._is_abandoned = True
             self._kill()
 
@@ -129,6 +131,7 @@ class WatchedScript(RunningScript):
         try:
             ending = self._wait_for_reason_to_end()
             if ending is not None:
+                self._is_ending = True
                 self._end(ending)
             self._drain()
             if not self._is_abandoned or self._was_faster_than_kill():
@@ -205,7 +208,7 @@ class WatchedScript(RunningScript):
         self._note(ending, "timeout" if ending.reason == "timeout" else "stop requested")
         if self._ask_to_end():
             self._note(ending, "asked to end")
-            self._wait_for_end(self._plan.grace_seconds)
+            self._wait_for_end(self._plan.grace_seconds, may_be_hurried=True)
         if not self._has_ended():
             self._note(ending, f"killed the {'group' if self._plan.kills_tree else 'main process'}")
         give_up_at = time.monotonic() + _GIVE_UP_SECONDS
@@ -240,9 +243,9 @@ class WatchedScript(RunningScript):
             return self._process_count() == 0 and self._process.poll() is not None
         return self._process.poll() is not None
 
-    def _wait_for_end(self, seconds: float) -> None:
+    def _wait_for_end(self, seconds: float, *, may_be_hurried: bool = False) -> None:
         until = time.monotonic() + seconds
-        while not self._has_ended() and time.monotonic() < until:
+        while not self._has_ended() and time.monotonic() < until and not (may_be_hurried and self._is_hurried):
             time.sleep(_LOOK_SECONDS)
 
     def _note(self, ending: ForcedEnd, what: str) -> None:
