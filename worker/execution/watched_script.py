@@ -7,26 +7,30 @@ import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
 from .masking import Mask
 from .not_started import EXECUTION_INTERRUPTED
 from .output import KeptOutput
+from .output_reader import OutputReader
 from .plan import Plan
 from .process_group import GroupedProcess
 from .record import EXIT_FILE, OUTPUT_FILE, ExitRecord, Step, replace_file
 from .running_script import RunningScript
 from .verdict import EndReason, judge
 
-_READ_BYTES = 64 * 1024
+#: What two pipes hold.
+_PIPES_BYTES = 2 * 64 * 1024
 #: Live output comes at most so often, so much at a time.
 _LIVE_SECONDS = 0.1
 _LIVE_BYTES = 8 * 1024
 #: What is kept of the output goes to disk so often, for the case that this agent is killed.
 _SAVE_SECONDS = 0.5
+#: Enough for another thread to be given the interpreter.
+_WAKE_SECONDS = 0.005
 #: Between two looks whether a group that is ending has ended.
 _LOOK_SECONDS = 0.02
 #: A process that cannot be killed is reported as a survivor after this long.
@@ -57,6 +61,7 @@ class WatchedScript(RunningScript):
         self._events: queue.Queue[Event] = queue.Queue()
         self._events.put(Started(self._process.pid))
         self._kept = KeptOutput(plan.output_limit_bytes)
+        self._masks = {stream: Mask(plan.masked) for stream in (STDOUT, STDERR)} if plan.masked else {}
         self._kept_lock = threading.Lock()
         #: Nothing is kept any more of what a process that was left behind writes.
         self._is_complete = False
@@ -65,11 +70,12 @@ class WatchedScript(RunningScript):
         #: Set when the main process has ended or a stop was asked for.
         self._changed = threading.Event()
         self._readers = [
-            threading.Thread(target=self._read, args=(stream, pipe), name="script-output", daemon=True)
+            OutputReader(pipe, partial(self._keep, stream))
             for stream, pipe in ((STDOUT, self._process.stdout), (STDERR, self._process.stderr))
+            if pipe is not None
         ]
-        for thread in self._readers:
-            thread.start()
+        for reader in self._readers:
+            reader.start()
         self._watcher = threading.Thread(target=self._watch, name="script", daemon=True)
         for thread in (threading.Thread(target=self._wait_for_main, name="script-end", daemon=True), self._watcher):
             thread.start()
@@ -109,18 +115,19 @@ class WatchedScript(RunningScript):
         except queue.Empty:
             return None
 
-    def _read(self, stream: int, pipe: IO[bytes]) -> None:
-        mask = Mask(self._plan.masked) if self._plan.masked else None
-        with pipe:
-            while data := pipe.read(_READ_BYTES):
-                self._keep(stream, mask.feed(data) if mask else data)
-            if mask:
-                self._keep(stream, mask.finish())
-
     def _keep(self, stream: int, data: bytes) -> None:
         with self._kept_lock:
             if not self._is_complete:
-                self._kept.feed(stream, data)
+                mask = self._masks.get(stream)
+                self._kept.feed(stream, data if mask is None else mask.feed(data))
+
+    def _complete(self) -> None:
+        """Keep what was held back, and nothing more from now on."""
+        with self._kept_lock:
+            self._is_complete = True
+            for stream, mask in self._masks.items():
+                self._kept.feed(stream, mask.finish())
+            self._kept.finish()
 
     def _wait_for_main(self) -> None:
         self._process.wait()
@@ -157,15 +164,20 @@ class WatchedScript(RunningScript):
         return os.name == "posix" and self._process.returncode not in (None, -signal.SIGKILL)
 
     def _drain(self) -> None:
-        """Wait for what is still to be read, but not for ever: what was left behind may hold the streams open."""
+        """Wait for what is still to be read, but not for ever: what was left behind may hold the streams open.
+
+        What lies in a pipe when that time is up was written before; no more of it is waited for than pipes hold.
+        """
         ended_at = time.monotonic()
-        for reader in self._readers:
-            while reader.is_alive():
-                seconds = min(self._plan.drain_seconds, _ENDING_SECONDS if self._is_hurried else float("inf"))
-                rest_seconds = ended_at + seconds - time.monotonic()
-                if rest_seconds <= 0:
+        most_bytes = 0
+        while alive := [reader for reader in self._readers if reader.is_alive()]:
+            seconds = min(self._plan.drain_seconds, _ENDING_SECONDS if self._is_hurried else float("inf"))
+            rest_seconds = ended_at + seconds - time.monotonic()
+            if rest_seconds <= 0:
+                most_bytes = most_bytes or self._kept.total_bytes + _PIPES_BYTES
+                if self._kept.total_bytes >= most_bytes or not any(reader.is_behind() for reader in alive):
                     return
-                reader.join(min(_LOOK_SECONDS, rest_seconds))
+            alive[0].join(min(_LOOK_SECONDS, max(rest_seconds, _WAKE_SECONDS)))
 
     def _wait_for_reason_to_end(self) -> ForcedEnd | None:
         """Wait until the main process has ended, or has to; show and save its output meanwhile."""
@@ -263,8 +275,7 @@ class WatchedScript(RunningScript):
 
     def _unwatched(self, exc: Exception) -> ExitRecord:
         """The record of a script that could not be watched to its end, by a defect of ours."""
-        with self._kept_lock:
-            self._is_complete = True
+        self._complete()
         return ExitRecord(
             execution_id=self._plan.execution_id,
             reason="supervisor_lost",
@@ -285,9 +296,7 @@ class WatchedScript(RunningScript):
         left_running = self._process_count()
         self._group.release()
         self._group.close()
-        with self._kept_lock:
-            self._is_complete = True
-            self._kept.finish()
+        self._complete()
         record = judge(
             self._plan,
             ending=ending,

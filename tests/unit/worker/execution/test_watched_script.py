@@ -1,13 +1,20 @@
 """One script that threads of the agent watch: its events, and its end as the agent ends."""
 
+import io
+import os
+import signal
+import threading
 from pathlib import Path
+from typing import IO
 
-from unit.worker.execution.watching import alive, launch, script_of
+from unit.worker.execution.watching import alive, launch, run, script_of
 
-from cloud_assistant.worker.execution.events import Started
+from cloud_assistant.worker.execution.events import Ended, Started
 from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.posix_process import SessionSystem
 from cloud_assistant.worker.execution.prepare import prepare
+from cloud_assistant.worker.execution.process_group import GroupedProcess
 from cloud_assistant.worker.execution.record import (
     load_exit,
     load_output,
@@ -20,6 +27,47 @@ from harness.eventually import eventually
 def saved_bytes(folder: Path) -> int:
     found = load_output(str(folder))
     return found.total_bytes if found else 0
+
+
+class SlowPipe(io.FileIO):
+    """Of an agent that has much else to do."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        threading.Event().wait(0.1)
+        return data
+
+
+def slow(pipe: IO[bytes] | None) -> SlowPipe:
+    assert pipe is not None
+    with pipe:
+        return SlowPipe(os.dup(pipe.fileno()))
+
+
+class BusySystem(SessionSystem):
+    """A system whose agents come to read late."""
+
+    def start(self, plan: Plan) -> GroupedProcess:
+        process, group = super().start(plan)
+        process.stdout, process.stderr = slow(process.stdout), slow(process.stderr)
+        return GroupedProcess(process, group)
+
+
+def test_output_is_read_to_its_end_though_background_processes_are_not_waited_for(tmp_path: Path) -> None:
+    content = f"sleep 100 & echo $! > {tmp_path}/left; echo out; seq 20000 >&2"
+    plan = prepare(script_of(content, drain_seconds=0, output_limit_bytes=1 << 20), tmp_path / "x")
+    *_, ended = WatchedLauncher(BusySystem()).launch(plan).events(timeout=20)
+    os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+    assert isinstance(ended, Ended)
+    assert ended.record.output.of_stream(1) == b"out\n"
+    assert ended.record.output.of_stream(2).endswith(b"\n20000\n")
+
+
+def test_what_could_have_become_a_secret_is_kept_though_its_stream_stays_open(tmp_path: Path) -> None:
+    content = f"sleep 100 & echo $! > {tmp_path}/left; printf 'a hun'"
+    _, record = run(tmp_path / "x", content, secrets={"S": "hunter2"})
+    os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
+    assert record.output.merged() == b"a hun"
 
 
 def test_a_script_that_is_being_ended_as_its_agent_ends_is_ended_at_once_and_told(tmp_path: Path) -> None:
