@@ -57,6 +57,8 @@ class WatchedScript(RunningScript):
         self._process, self._group = started
         self._started_ms = started_ms
         self._begun_at = time.monotonic()
+        #: What the clock says is asked once: it may be set while the script runs.
+        self._begun_ms = max(started_ms, time.time_ns() // 1_000_000)
         self._main_ended_ms = 0
         self._events: queue.Queue[Event] = queue.Queue()
         self._events.put(Started(self._process.pid))
@@ -131,7 +133,7 @@ class WatchedScript(RunningScript):
 
     def _wait_for_main(self) -> None:
         self._process.wait()
-        self._main_ended_ms = _now_ms()
+        self._main_ended_ms = self._now_ms()
         self._changed.set()
 
     def _watch(self) -> None:
@@ -146,6 +148,9 @@ class WatchedScript(RunningScript):
         except Exception as exc:  # noqa: BLE001  # outermost: of this thread; nobody else would ever tell of an end
             self._kill()
             self._events.put(Ended(self._unwatched(exc)))
+
+    def _now_ms(self) -> int:
+        return self._begun_ms + int((time.monotonic() - self._begun_at) * 1000)
 
     def _is_main_gone(self) -> bool:
         """Tell whether the main process has ended, also when the thread that waits for that has not come to say so."""
@@ -261,7 +266,7 @@ class WatchedScript(RunningScript):
             time.sleep(_LOOK_SECONDS)
 
     def _note(self, ending: ForcedEnd, what: str) -> None:
-        ending.steps.append(Step(what, _now_ms(), self._process_count()))
+        ending.steps.append(Step(what, self._now_ms(), self._process_count()))
 
     def _process_count(self) -> int:
         """How many processes of the script live; what cannot be counted counts as none, with a note in the result."""
@@ -280,7 +285,7 @@ class WatchedScript(RunningScript):
             execution_id=self._plan.execution_id,
             reason="supervisor_lost",
             started_ms=self._started_ms,
-            finished_ms=_now_ms(),
+            finished_ms=self._now_ms(),
             pid=self._process.pid,
             error_code=EXECUTION_INTERRUPTED,
             error_info=f"the script was ended, for it could not be watched any more: {type(exc).__name__}: {exc}",
@@ -304,7 +309,7 @@ class WatchedScript(RunningScript):
             exit_code=None if ending else self._process.returncode,
             left_running=left_running,
             started_ms=self._started_ms,
-            finished_ms=_now_ms() if ending else self._main_ended_ms,
+            finished_ms=self._now_ms() if ending else self._main_ended_ms,
             output=self._kept,
         )
         if not self._plan.keep_script:
@@ -315,7 +320,3 @@ class WatchedScript(RunningScript):
         except OSError as exc:
             record.notes.append(f"the result could not be written to {self._plan.folder}: {exc}")
         self._events.put(Ended(record))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -4,9 +4,11 @@ import io
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
+import pytest
 from unit.worker.execution.watching import alive, launch, run, script_of
 
 from cloud_assistant.worker.execution.events import Ended, Started
@@ -68,6 +70,19 @@ def test_what_could_have_become_a_secret_is_kept_though_its_stream_stays_open(tm
     _, record = run(tmp_path / "x", content, secrets={"S": "hunter2"})
     os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
     assert record.output.merged() == b"a hun"
+
+
+def test_times_stay_in_order_when_the_clock_is_set_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = launch(tmp_path / "x", "trap '' TERM; echo ready; while :; do sleep 0.02; done", grace_seconds=0.1)
+    now_ns = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns - 3600 * 1_000_000_000)
+    for event in running.events(timeout=20):
+        if isinstance(event, OutputChunk):
+            running.stop()
+    assert isinstance(event, Ended)
+    times = [event.record.started_ms, *(step.at_ms for step in event.record.steps), event.record.finished_ms]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < 20_000
 
 
 def test_a_script_that_is_being_ended_as_its_agent_ends_is_ended_at_once_and_told(tmp_path: Path) -> None:
