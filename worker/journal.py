@@ -86,9 +86,15 @@ class Journal:
             if self._fd < 0 or len(line) > self._room_bytes:
                 with self._sync_lock:
                     self._rewrite()
-            os.write(self._fd, line)
+            offset_bytes = self._size_bytes - self._room_bytes
+            try:
+                _write_whole(self._fd, line)
+            except OSError:
+                # The beginning of a line that found no room must not spoil the next one.
+                os.lseek(self._fd, offset_bytes, os.SEEK_SET)
+                raise
             if self._fsync:
-                _send_to_disk(self._fd, self._size_bytes - self._room_bytes, len(line))
+                _send_to_disk(self._fd, offset_bytes, len(line))
             self._room_bytes -= len(line)
             self._until_ms[execution_id] = remember_until_ms
             self._written_count += 1
@@ -208,13 +214,17 @@ def _datasync(fd: int) -> None:
 def _write_file(path: Path, content: bytes, *, forces: bool) -> None:
     fd = os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        _write_whole(fd, content)
         if forces:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _write_whole(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _line(text: str) -> bytes:

@@ -152,6 +152,30 @@ def test_a_start_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch:
     assert journal.record_start(A, LATER_MS)
 
 
+def test_a_line_for_which_there_was_room_in_part_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that writes elsewhere what it is to overwrite, where the line lies across two blocks."""
+    journal = Journal(tmp_path / "journal", fsync=False)
+    write, answers = os.write, [10]
+
+    def write_in_part(fd: int, data: memoryview) -> int:
+        if not answers:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data[: answers.pop()])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write_in_part)
+        with pytest.raises(OSError, match="No space"):
+            journal.record_start(A, LATER_MS)
+    assert not journal.knows(A)
+    assert journal.record_start(B, LATER_MS)
+    journal.close()
+
+    again = Journal(tmp_path / "journal", fsync=False)
+    assert (again.knows(A), again.knows(B)) == (False, True)
+
+
 def test_a_journal_that_could_not_be_opened_again_is_written_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
