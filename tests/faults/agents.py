@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cloud_assistant.worker.execution.proc_table import carries_variable, is_same_process
@@ -39,10 +39,19 @@ def start_crashing_agent(
     boot_file: Path | None = None,
     ready: str | None = READY,
     credentials: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Program:
     """Start an agent that kills itself when it comes to this point; wait until it takes work, unless told not to."""
     argv = in_boot(boot_file, [sys.executable, _CRASHING_AGENT, point, "run"])
-    return start(system, argv, instance_id, redis_url=redis_url, ready=ready, credentials=credentials)
+    return start(
+        system,
+        argv,
+        instance_id,
+        redis_url=redis_url,
+        ready=ready,
+        credentials=credentials,
+        environment=environment,
+    )
 
 
 def start_crashing_beat(system: System, point: str) -> Program:
@@ -127,13 +136,14 @@ def start(
     redis_url: str = "",
     ready: str | None = READY,
     credentials: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Program:
     """Start a program as the agent of an instance, and wait until it takes work, unless told not to.
 
     With a file of credentials it has nothing else to know who it is and where Redis is.
     """
     home = system.folder / instance_id
-    known = {"CLOUD_ASSISTANT_HOME": str(home), **system.environment}
+    known = {"CLOUD_ASSISTANT_HOME": str(home), **system.environment, **(environment or {})}
     if credentials is None:
         known["CLOUD_ASSISTANT_REDIS_URL"] = redis_url or system.redis_url
         known["CLOUD_ASSISTANT_INSTANCE_ID"] = instance_id

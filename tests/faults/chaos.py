@@ -46,14 +46,21 @@ def main() -> int:
     asked = _arguments()
     instance_ids = [f"i-chaos{number}" for number in range(1, asked.agents + 1)]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    print(f"chaos: seed {asked.seed}, {asked.agents} agents, in {folder}", file=sys.stderr)
-    with Rig(folder, instance_ids, beat_count=asked.beats, settings=_settings(asked.agents)) as rig:
+    kind = "watched agents" if asked.without_supervisors else "agents"
+    print(f"chaos: seed {asked.seed}, {asked.agents} {kind}, in {folder}", file=sys.stderr)
+    with Rig(
+        folder,
+        instance_ids,
+        beat_count=asked.beats,
+        settings=_settings(asked.agents),
+        has_supervisors=not asked.without_supervisors,
+    ) as rig:
         rig.scene.register(*instance_ids, OFFLINE)
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         injector = Injector(rig)
         timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS, master_file=rig.master_file)
         seconds = _seconds(asked)
-        lanes = plan(asked.seed, seconds, instance_ids)
+        lanes = plan(asked.seed, seconds, instance_ids, has_supervisors=rig.has_supervisors)
         watch = Watch(lambda: usage(rig))
         watch.start()
         ended_early = _run(seconds, asked.executions, workload, injector, lanes)
@@ -62,7 +69,7 @@ def main() -> int:
         timed_load.end(rig.scene, master_file=rig.master_file)
         took_seconds = _recover(rig)
         violations = rig.scene.violations()
-        print(f"seed {asked.seed}, {seconds / 60:.0f} minutes, {asked.agents} agents, {asked.beats} beats:")
+        print(f"seed {asked.seed}, {seconds / 60:.0f} minutes, {asked.agents} {kind}, {asked.beats} beats:")
         print(f"{len(rig.scene.requests):,} requests, {workload.refused_count:,} of them not confirmed by Redis;")
         print(f"{injector.counts.total():,} faults; all settled {took_seconds:.0f} s after the last one")
         growths = [one for one in watch.growths() if one.name in _FLAT]
@@ -84,6 +91,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--beats", type=int, default=2, help="beats: they sweep what is overdue")
     parser.add_argument("--rate", type=float, default=11, help="requests per second")
     parser.add_argument("--executions", type=int, default=0, help="end after so many requests instead of --minutes")
+    parser.add_argument(
+        "--without-supervisors",
+        action="store_true",
+        help="agents as on macOS, FreeBSD and Linux before 5.3, which watch scripts themselves: those end with them",
+    )
     return parser.parse_args()
 
 

@@ -15,6 +15,9 @@ from cloud_assistant.broker_config.results import ExecutionRow, Outcome
 from cloud_assistant.broker_config.states import ExecutionState as S
 from cloud_assistant.broker_config.states import is_final
 
+#: Of what is ended by force the moment is noted first, and is that of another process' clock.
+_MAY_END_MS = 2_000
+
 
 class Line(StrEnum):
     """The lines of the checker; each is one sentence that must hold."""
@@ -31,6 +34,7 @@ class Line(StrEnum):
     OUTPUT = "the output is what the script wrote"
     SIGNED = "an agent's word carries the signature of its instance"
     STOPPED = "only what was to be stopped was, and nothing of it survives"
+    ENDED = "a script does nothing after its end was told"
     DUE_ONCE = "each due time has one row"
     DUE_ONLY = "there is no row for a moment that is no due time"
     PACED = "no more of an invocation run at once than was asked for"
@@ -62,6 +66,8 @@ class Traces:
     end_count: int = 0
     #: All that it printed, as far as it came.
     written: bytes = b""
+    #: When it last left anything.
+    last_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +178,9 @@ def _checked_end(request: Request, end: Outcome, traces: Traces, *, is_broken: b
     if not _is_written(end, traces.written):
         yield Violation(Line.OUTPUT, f"{shown}: {len(end.output.data)} bytes, written {len(traces.written)}")
     yield from _checked_stop(request, end, shown)
+    # Who was given up without a word from its agent may still be at work.
+    if end.state != S.ABORTED and end.finished_ms and traces.last_ms > end.finished_ms + _MAY_END_MS:
+        yield Violation(Line.ENDED, f"{shown}: {traces.last_ms - end.finished_ms} ms after that it was at work")
 
 
 def _checked_broken_off(request: Request, end: Outcome, traces: Traces, shown: str) -> Iterator[Violation]:

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from faults.crashing_agent import POINTS
+from faults.crashing_agent import SUPERVISED_POINTS, WATCHED_POINTS
 from faults.plan import Fault, PlannedFault
 from faults.rig import Rig
 from faults.scene import REDIS_TROUBLE
@@ -94,7 +94,8 @@ class Injector:
 
     def _crash_agent(self, one: PlannedFault) -> None:
         self._rig.agent(one.instance_id).sigkill()
-        agent = self._rig.start_agent(one.instance_id, crash_point=random.Random(one.seed).choice(list(POINTS)))
+        points = SUPERVISED_POINTS if self._rig.has_supervisors else WATCHED_POINTS
+        agent = self._rig.start_agent(one.instance_id, crash_point=random.Random(one.seed).choice(list(points)))
         with contextlib.suppress(AssertionError):
             agent.wait(_CRASH_WITHIN_SECONDS)
         if agent.is_running:
@@ -120,9 +121,7 @@ class Injector:
 
     def _restart_machine(self, one: PlannedFault) -> None:
         self._rig.kill_machine(one.instance_id)
-        for folder in self._rig.spool(one.instance_id).iterdir():
-            if (folder / "started.json").exists() and load_exit(str(folder)) is None:
-                self._rig.scene.broken_on_purpose.add(folder.name)
+        self._rig.note_broken(one.instance_id)
         self._hold(one)
         self._rig.start_agent(one.instance_id, new_boot=True)
 

@@ -43,6 +43,7 @@ _OF_INSTANCES = {
     Fault.LINE_SILENT: 4,
     Fault.LINE_SLOW: 3,
 }
+_OF_SUPERVISORS = frozenset({Fault.SUPERVISOR_KILLED})
 #: Faults of what all share; these come at the same time, in the second lane.
 _OF_ALL = {
     Fault.REDIS_KILLED: 5,
@@ -74,10 +75,15 @@ class PlannedFault:
     seed: int
 
 
-def plan(seed: int, seconds: float, instance_ids: Sequence[str]) -> tuple[list[PlannedFault], list[PlannedFault]]:
+def plan(
+    seed: int, seconds: float, instance_ids: Sequence[str], *, has_supervisors: bool = True
+) -> tuple[list[PlannedFault], list[PlannedFault]]:
     """Draw the faults of a run: one lane for single instances, one for what they share."""
+    of_instances = {
+        one: weight for one, weight in _OF_INSTANCES.items() if has_supervisors or one not in _OF_SUPERVISORS
+    }
     lanes = []
-    for number, weights in enumerate((_OF_INSTANCES, _OF_ALL)):
+    for number, weights in enumerate((of_instances, _OF_ALL)):
         dice = random.Random(f"{seed}/{number}")
         lane: list[PlannedFault] = []
         at_seconds = 0.0

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 from faults.agents import QUICK, in_boot, kill_machine, make_boot, start, start_crashing_agent
@@ -12,7 +12,9 @@ from faults.scene import Scene
 
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer.security.identities import issue
+from cloud_assistant.worker.execution.record import STARTED_FILE, load_exit
 from harness.eventually import eventually
+from harness.old_system import environment_of_old_system
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -35,8 +37,10 @@ class Rig:
         *,
         beat_count: int,
         settings: Mapping[str, str] | None = None,
+        has_supervisors: bool = True,
     ) -> None:
         self.instance_ids = instance_ids
+        self.has_supervisors = has_supervisors
         # "always": what Redis has confirmed is on its disk, which the checker relies on.
         self.server = RedisServer(folder / "redis", config={"appendfsync": "always"}, keeps_users=True)
         self.system = System.on(self.server, folder / "system")
@@ -46,6 +50,7 @@ class Rig:
         self.system.environment.update({**_SETTINGS, **(settings or {})})
         self.lines = {one: TcpProxy(self.server.port) for one in instance_ids}
         self.scene = Scene(folder / "traces", self.server.url(), self.system.folder, self.master)
+        self._of_agents = {} if has_supervisors else environment_of_old_system(folder / "old-system")
         self._credentials: dict[str, Path] = {}
         self._agents: dict[str, Program] = {}
         self._boot_files: dict[str, Path] = {}
@@ -89,16 +94,29 @@ class Rig:
         if new_boot:
             self._boot_files[instance_id] = make_boot(self.system.folder)
         boot_file = self._boot_files.get(instance_id)
-        file = self._credentials[instance_id]
+        if not self.has_supervisors:
+            self.note_broken(instance_id)
+        rest: dict[str, Any] = {
+            "ready": None,
+            "credentials": self._credentials[instance_id],
+            "environment": self._of_agents,
+        }
         if crash_point:
-            agent = start_crashing_agent(
-                self.system, crash_point, instance_id, boot_file=boot_file, ready=None, credentials=file
-            )
+            agent = start_crashing_agent(self.system, crash_point, instance_id, boot_file=boot_file, **rest)
         else:
             argv = in_boot(boot_file, [installed_program("assist-agent"), "run"])
-            agent = start(self.system, argv, instance_id, ready=None, credentials=file)
+            agent = start(self.system, argv, instance_id, **rest)
         self._agents[instance_id] = agent
         return agent
+
+    def note_broken(self, instance_id: str) -> None:
+        """Remember what ended, or ends, with the programs of an instance: nobody can know how it would have ended.
+
+        What has its record on disk has ended by itself.
+        """
+        for folder in self.spool(instance_id).iterdir():
+            if (folder / STARTED_FILE).exists() and load_exit(str(folder)) is None:
+                self.scene.broken_on_purpose.add(folder.name)
 
     def kill_machine(self, instance_id: str) -> None:
         """SIGKILL everything on one instance."""

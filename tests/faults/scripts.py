@@ -30,6 +30,8 @@ SLOW = Script("slow", 'echo "slow" >> "$W"; cat "$W"; sleep 0.4')
 #: Ends by itself, so that a defect leaves nothing behind for ever.
 ENDLESS = Script("endless", 'for n in $(seq 1 200); do echo "line $n" >> "$W"; echo "line $n"; sleep 0.2; done')
 TIMED_OUT = Script("timed out", ENDLESS.body, timeout_seconds=1, is_to_time_out=True)
+#: Prints nothing, so that it outlives whoever would read it, if nobody ends it.
+SILENT = Script("silent", 'for n in $(seq 1 100); do touch "$E"; sleep 0.05; done')
 #: Prints two lines with a wait for the file ``go`` between them.
 GATED = Script(
     "gated",
@@ -81,6 +83,7 @@ class TraceFolder:
             start_count=lines.count(b"start"),
             end_count=lines.count(b"end"),
             written=_content(self._written / execution_id),
+            last_ms=max(_changed_ms(folder / execution_id) for folder in (self._effects, self._written)),
         )
 
     def remove(self, execution_id: str) -> None:
@@ -95,3 +98,7 @@ class TraceFolder:
 
 def _content(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
+
+
+def _changed_ms(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1_000_000 if path.exists() else 0

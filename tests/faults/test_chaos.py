@@ -24,8 +24,10 @@ def run_chaos(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
-    outcome = run_chaos(tmp_path, "--minutes", "0.15", "--seed", "6", "--agents", "2", "--beats", "1", "--rate", "6")
+@pytest.mark.parametrize("options", [[], ["--without-supervisors"]], ids=["supervised", "watched"])
+def test_a_short_run_keeps_every_promise(tmp_path: Path, options: list[str]) -> None:
+    asked = ["--minutes", "0.15", "--seed", "6", "--agents", "2", "--beats", "1", "--rate", "6"]
+    outcome = run_chaos(tmp_path, *asked, *options)
 
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "| a script starts at most once | 0 |" in outcome.stdout

@@ -195,6 +195,27 @@ def test_a_stop_that_nobody_asked_for_or_that_left_something_alive_is_seen() -> 
 
 
 @pytest.mark.parametrize(
+    ("state", "last_ms", "is_right"),
+    [
+        (S.TERMINATED, 5_000, True),
+        (S.TERMINATED, 7_001, False),
+        (S.ERROR, 7_001, False),
+        # Nobody has heard of it, so it may well go on.
+        (S.ABORTED, 7_001, True),
+    ],
+)
+def test_what_goes_on_after_its_end_was_told_is_seen(state: S, last_ms: int, is_right: bool) -> None:
+    end = outcome(state, error_code="ExecutionInterrupted", finished_ms=5_000)
+    found = evidence(
+        end,
+        request=Request(execution_id=ID, is_stop_asked=True),
+        traces=Traces(start_count=1, last_ms=last_ms),
+        broken_on_purpose=frozenset({ID}),
+    )
+    assert lines(found) == (set() if is_right else {Line.ENDED})
+
+
+@pytest.mark.parametrize(
     ("rows", "is_right"),
     [
         ([firing(10), firing(20)], True),

@@ -6,11 +6,20 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 
 from faults.scene import REDIS_TROUBLE, Scene
-from faults.scripts import BINARY, CHATTY, ENDLESS, FAILING, LONG, QUICK, SLOW, TIMED_OUT, Script
+from faults.scripts import BINARY, CHATTY, ENDLESS, FAILING, LONG, QUICK, SILENT, SLOW, TIMED_OUT, Script
 
 from cloud_assistant.broker_config.clock import monotonic_seconds
 
-_KINDS: dict[Script, int] = {QUICK: 60, FAILING: 10, CHATTY: 8, BINARY: 6, LONG: 6, TIMED_OUT: 2, ENDLESS: 3}
+_KINDS: dict[Script, int] = {
+    QUICK: 60,
+    FAILING: 10,
+    CHATTY: 8,
+    BINARY: 6,
+    LONG: 6,
+    SILENT: 3,
+    TIMED_OUT: 2,
+    ENDLESS: 3,
+}
 #: An instance that is known and never comes.
 OFFLINE = "i-offline"
 _OFFLINE_SHARE = 0.02

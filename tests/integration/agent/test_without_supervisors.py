@@ -7,20 +7,15 @@ from integration.agent.gated_script import started
 from integration.agent.operator_side import Operator, side_effects
 
 from harness.eventually import eventually
+from harness.old_system import environment_of_old_system
 from harness.proc import process
 from harness.system import System
-
-#: What an agent finds on FreeBSD, macOS, and on Linux before 5.3.
-_OLD_SYSTEM = "import os\ndel os.pidfd_open\n"
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Of programs for which this system is such a one."""
-    folder = tmp_path / "old-system"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(_OLD_SYSTEM, encoding="utf-8")
-    return {"PYTHONPATH": str(folder)}
+    return environment_of_old_system(tmp_path / "old-system")
 
 
 def test_scripts_run_and_are_stopped_with_all_they_started(
