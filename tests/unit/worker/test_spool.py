@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,33 @@ def test_of_a_result_that_the_disk_does_not_take_nothing_is_left(
     assert [path.relative_to(made.root) for path in made.root.rglob("*")] == [Path(B), Path(B) / "script.sh"]
 
 
+def test_a_result_is_on_disk_whole_before_its_name_is_and_both_before_it_is_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, forced = spool(tmp_path), []
+
+    def note(fd: int) -> None:
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        forced.append((path.name, os.fstat(fd).st_size > 0, (made.folder(A) / "outcome.json").exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    made.save(A, OUTCOME)
+
+    assert forced == [("outcome.json.new", True, False), (A, True, True), ("spool", True, True)]
+
+
+def test_a_folder_is_forgotten_when_nothing_was_done_in_it_for_long(tmp_path: Path) -> None:
+    made = spool(tmp_path)
+    for number, age_seconds in enumerate((100, 70, 0, -100)):
+        folder = made.folder(f"t-{number:08d}.0@i-one")
+        folder.mkdir()
+        changed_at = time.time() - age_seconds
+        os.utime(folder, (changed_at, changed_at))
+
+    assert made.executions(untouched_seconds=60) == ["t-00000000.0@i-one", "t-00000001.0@i-one"]
+    assert len(made.executions()) == 4
+
+
 def test_a_damaged_result_counts_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = spool(tmp_path)
     made.save(A, OUTCOME)
@@ -119,6 +147,7 @@ def test_only_kept_scripts_make_room_and_the_oldest_first(tmp_path: Path, caplog
 
     assert [name for name in names if made.folder(name).exists()] == [names[0], names[3]]
     assert used_bytes <= 900
+    assert caplog.text == ""
     (made.folder(names[0]) / "script.sh").write_bytes(b"x" * 2000)
     made.trim()
     assert made.folder(names[0]).exists()

@@ -76,6 +76,7 @@ def test_two_streams_do_not_disturb_each_other() -> None:
         ("line\n", {b"line\n", b"line"}),
         ("-----BEGIN\nAAAABBBBCCCC\n}\n", {b"-----BEGIN\nAAAABBBBCCCC\n}\n", b"-----BEGIN\nAAAABBBBCCCC\n}",
                                             b"-----BEGIN", b"AAAABBBBCCCC"}),
+        ("12345678\n1234567", {b"12345678\n1234567", b"12345678"}),
         ("pässwörd", {"pässwörd".encode()}),
     ],
 )  # fmt: skip

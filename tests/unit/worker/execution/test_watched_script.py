@@ -85,6 +85,49 @@ def test_times_stay_in_order_when_the_clock_is_set_meanwhile(tmp_path: Path, mon
     assert times[-1] - times[0] < 20_000
 
 
+@pytest.mark.parametrize(
+    ("trap", "steps"),
+    [
+        ("", ["stop requested", "asked to end", "verified"]),
+        ("trap '' TERM; ", ["stop requested", "asked to end", "killed the main process", "verified"]),
+    ],
+)
+def test_the_main_process_alone_is_asked_and_then_killed(tmp_path: Path, trap: str, steps: list[str]) -> None:
+    content = f"{trap}echo ready; while :; do sleep 0.02; done"
+    running = launch(tmp_path / "x", content, termination_mode="Process", grace_seconds=0.5)
+    for event in running.events(timeout=20):
+        if isinstance(event, OutputChunk):
+            running.stop()
+    assert isinstance(event, Ended)
+    assert [step.what for step in event.record.steps] == steps
+    assert event.record.survivors == 0
+
+
+def test_what_is_written_after_the_end_is_not_in_the_result(tmp_path: Path) -> None:
+    later = f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo later; touch {tmp_path}/written"
+    _, record = run(tmp_path / "x", f"echo done; ({later}) &")
+    (tmp_path / "go").touch()
+    eventually((tmp_path / "written").exists)
+    eventually(lambda: not any(one.name == "script-output" for one in threading.enumerate()), 10, "all is read")
+    assert record.output.merged() == b"done\n"
+
+
+def test_nothing_is_left_in_the_agent_however_many_scripts_it_watches(tmp_path: Path) -> None:
+    def held() -> tuple[int, int, int]:
+        return (
+            len(list(Path("/proc/self/fd").iterdir())),
+            threading.active_count(),
+            len(proc.descendants_of(os.getpid())),
+        )
+
+    run(tmp_path / "first", "echo")
+    before = held()
+    for number in range(5):
+        run(tmp_path / str(number), "echo; exit 3")
+        list(launch(tmp_path / f"late-{number}", "sleep 100", timeout_seconds=0.1).events(timeout=20))
+    eventually(lambda: held() == before, 10, f"{before} again")
+
+
 def test_a_script_that_is_being_ended_as_its_agent_ends_is_ended_at_once_and_told(tmp_path: Path) -> None:
     launcher = WatchedLauncher(SessionSystem())
     content = f"(trap '' TERM; echo ready; while :; do sleep 0.05; done) & echo $! > {tmp_path}/child; wait"

@@ -69,6 +69,10 @@ def test_reaping_never_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     assert tree.may_have_more_to_reap
     assert tree.main_status is None
 
+    monkeypatch.setattr(os, "waitpid", lambda pid, options: (0, 0))
+    tree.reap()
+    assert not tree.may_have_more_to_reap, "whoever lives is waited for in peace"
+
 
 def test_no_child_left_proves_that_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = iter([(42, 256), (43, 0)])
