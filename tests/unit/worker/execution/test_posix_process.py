@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,12 @@ def test_a_script_whose_agent_died_before_it_noted_the_first_process_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, is_linux: bool
 ) -> None:
     monkeypatch.setattr(posix_process, "_HAS_PROC", is_linux)
-    folder = tmp_path / "x-1"
-    plan = prepare(script_of(content.replace("CHILD", str(tmp_path / "child"))), folder)
+    # Nobody else's on this machine, as in the ledger.
+    execution_id = f"x-{uuid.uuid4()}"
+    folder = tmp_path / execution_id
+    plan = prepare(script_of(content.replace("CHILD", str(tmp_path / "child")), execution_id=execution_id), folder)
     folder.mkdir()
-    (folder / "started.json").write_bytes(start_record().to_bytes())
+    (folder / "started.json").write_bytes(start_record(execution_id=execution_id).to_bytes())
     Path(plan.script_path).write_bytes(plan.content)
     process, _ = SessionSystem().start(plan)
     with process:
