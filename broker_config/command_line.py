@@ -12,8 +12,11 @@ from .output_end import NO_ROOM, forget_outputs
 from .standard_streams import prepare_streams
 
 #: As `assist` ends in these cases (deploy/SCRIPTS.md).
+_WRONG_USAGE = 2
 _NOT_WRITTEN = 4
 _INTERRUPTED = 130
+#: By this later clicks show the help where no word is given; earlier ones just do.
+_HELP_INSTEAD: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Program(click.Command):
@@ -34,13 +37,13 @@ class Program(click.Command):
             sys.exit(_NOT_WRITTEN)
 
     def make_context(self, info_name: str | None, args: list[str], *arguments: Any, **named: Any) -> click.Context:
-        """Read the words; Ctrl-C meanwhile is told as `assist` tells it."""
-        with _interrupts_told(info_name):
+        """Read the words; what is wrong with them, and Ctrl-C meanwhile, is told as `assist` tells it."""
+        with _interrupts_told(info_name), _wrong_usage_told(info_name):
             return super().make_context(info_name, args, *arguments, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call what was asked for; Ctrl-C before anything else takes it is told as `assist` tells it."""
-        with _interrupts_told(ctx.info_name):
+        """Call what was asked for; wrong words, and Ctrl-C before anything else takes it, are told as `assist` does."""
+        with _interrupts_told(ctx.info_name), _wrong_usage_told(ctx.info_name):
             return super().invoke(ctx)
 
 
@@ -54,3 +57,16 @@ def _interrupts_told(program: str | None) -> Iterator[None]:
             raise
         click.echo(f"{program}: interrupted (Interrupted)", err=True)
         sys.exit(_INTERRUPTED)
+
+
+@contextmanager
+def _wrong_usage_told(program: str | None) -> Iterator[None]:
+    try:
+        yield
+    except _HELP_INSTEAD:
+        raise
+    except click.ClickException as error:
+        from .usage_line import usage_line  # lazy: a call that goes well needs it not
+
+        click.echo(f"{program}: {usage_line(error, program or '')}", err=True)
+        sys.exit(_WRONG_USAGE)

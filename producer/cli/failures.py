@@ -8,14 +8,10 @@ import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
 from ...broker_config.output_end import NO_ROOM, forget
-from ...broker_config.printable import clean
+from ...broker_config.usage_line import one_line, usage_line
 from ..redis_remedies import with_remedy
 from . import exit_codes
 from .call import Call
-
-#: What is wrong may be a value of a megabyte. What it is for stands before it, what to do about it behind.
-_LONGEST_LENGTH = 1500
-_HEAD_LENGTH = 500
 
 #: What Python makes of a byte of the command line that is no UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -43,10 +39,10 @@ def report(error: Exception, call: Call) -> int:
         _say(f"{_text_of(error, call)} ({error.code})")
         return exit_codes.code_of(error)
     if isinstance(error, click.ClickException):
-        _say(f"{_usage_text(error)} (InvalidUsage)")
+        _say(usage_line(error, "assist"))
         return exit_codes.WRONG_USAGE
     if isinstance(error, OSError) and error.filename is not None:
-        named = _one_line(str(error.filename))
+        named = one_line(str(error.filename))
         _say(f"cannot use {named}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
         return exit_codes.REFUSED
     if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -55,12 +51,12 @@ def report(error: Exception, call: Call) -> int:
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
         _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")
         return exit_codes.WRONG_USAGE
-    _say(f"a defect in assist: {type(error).__name__}: {_one_line(str(error))}; --debug shows where (InternalError)")
+    _say(f"a defect in assist: {type(error).__name__}: {one_line(str(error))}; --debug shows where (InternalError)")
     return exit_codes.DEFECT
 
 
 def _text_of(error: CloudAssistantError, call: Call) -> str:
-    text = _one_line(str(error))
+    text = one_line(str(error))
     shown = call.redis_shown()
     if isinstance(error, RedisNotTrusted):
         return text
@@ -68,21 +64,8 @@ def _text_of(error: CloudAssistantError, call: Call) -> str:
         where = f" ({shown})" if shown and shown not in text else ""
         return f"{text}{where}; start a local system with `assist up`, or name the Redis to use with --redis-url"
     if isinstance(error, RedisRefused):
-        return f"Redis at {shown} refuses: {_one_line(with_remedy(error))}"
+        return f"Redis at {shown} refuses: {one_line(with_remedy(error))}"
     return text
-
-
-def _usage_text(error: click.ClickException) -> str:
-    text = _one_line(error.format_message()).rstrip(".")
-    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "assist"
-    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
-    return text if "--help" in text else f"{text}; see `{where} --help`"
-
-
-def _one_line(text: str) -> str:
-    # It may be the words of a server, of Redis, or of a machine that was broken into.
-    line = clean(" ".join(text.split()))
-    return line if len(line) <= _LONGEST_LENGTH else f"{line[:_HEAD_LENGTH]}…{line[_HEAD_LENGTH - _LONGEST_LENGTH :]}"
 
 
 def _say(text: str) -> None:

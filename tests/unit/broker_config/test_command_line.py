@@ -48,3 +48,29 @@ def test_an_error_of_another_kind_is_not_taken_for_a_full_disk() -> None:
 
     with pytest.raises(FileNotFoundError):
         CliRunner().invoke(reads, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--nope"], "no such option '--nope'; see `agent --help`"),
+        (["walk"], "no such command 'walk'; see `agent --help`"),
+        (["run", "--slots", "x"], "invalid value for '--slots': 'x' is not a valid integer; see `agent run --help`"),
+        (["run", "a\nb"], "got unexpected extra argument (a b); see `agent run --help`"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line_as_assist_tells_it(words: list[str], text: str) -> None:
+    class Group(Program, click.Group):
+        """As the agent's."""
+
+    agent = Group("agent", commands=[click.Command("run", params=[click.Option(["--slots"], type=int)])])
+    outcome = CliRunner().invoke(agent, words)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (2, "", f"agent: {text} (InvalidUsage)\n")
+
+
+def test_a_group_without_a_verb_shows_its_help() -> None:
+    class Group(Program, click.Group):
+        """As the agent's."""
+
+    outcome = CliRunner().invoke(Group("agent", help="Run commands."), [])
+    assert "Run commands." in outcome.output
