@@ -30,8 +30,9 @@ INTERRUPTED = 130
 #: Whoever read our output has gone, as shells say it.
 PIPE_CLOSED = 141
 
-#: The API calls these 403; what is wrong all the same is what was typed.
+#: The API calls these 403, and some that are missing 404; what is wrong all the same is what was typed.
 _TYPED_WRONG = ("Parameter.", "ParameterType.", "ParameterKey.Duplicate", "InvalidParameter")
+_MISSING = ("MissingParameter", "BothEmpty.")
 
 
 def code_of(error: CloudAssistantError) -> int:
@@ -43,6 +44,8 @@ def code_of(error: CloudAssistantError) -> int:
         return UNREACHABLE if error.is_passing else REFUSED
     if isinstance(error, WaitTimedOut):
         return TIMED_OUT
+    if error.code.startswith(_MISSING):
+        return WRONG_USAGE
     # A tag that nothing carries is a malformed request to the API; to a person it was not found.
     if isinstance(error, NotFound) or error.code.endswith("NotFound"):
         return NOT_FOUND

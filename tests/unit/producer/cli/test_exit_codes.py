@@ -50,3 +50,16 @@ def test_a_parameter_typed_wrong_is_wrong_usage_although_the_api_forbids_it(code
 
 def test_too_many_parameters_are_refused() -> None:
     assert code_of(Refused("11 given", code="ParameterCount.ExceedLimit")) == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound("no type", code="MissingParameter.ResourceType"),
+        Refused("neither ids nor tags", code="BothEmpty.TagsAndResources"),
+    ],
+)
+def test_a_parameter_that_is_missing_is_wrong_usage_whatever_status_the_api_gives_it(
+    error: CloudAssistantError,
+) -> None:
+    assert code_of(error) == 2
