@@ -22,6 +22,9 @@ UNREAD_BODY_SECONDS = 30.0
 #: How long the remaining bytes of a client that was refused, or too slow, are read and dropped. Closing at once while
 #: it still sends would reset the connection, and the client would never see the reply.
 LINGER_SECONDS = 2.0
+#: How long a reply may still take once its client has said that it sends no more. Some clients end their side that way
+#: and read on; of one that has gone nothing else is seen.
+HALF_CLOSED_SECONDS = 5.0
 #: When whoever was turned away for want of room may come again.
 _SOON_SECONDS = 1
 _TOO_MANY_CONNECTIONS = "The gateway has as many connections as it may."
@@ -68,6 +71,8 @@ class GatewayProtocol(H11Protocol):
         self._owes = Owed.NOTHING
         self._deadline: asyncio.TimerHandle | None = None
         self._linger_end: asyncio.TimerHandle | None = None
+        self._is_half_closed = False
+        self._half_closed_end: asyncio.TimerHandle | None = None
         self._patience = ClientPatience()
         self._patience_end: asyncio.TimerHandle | None = None
 
@@ -87,6 +92,7 @@ class GatewayProtocol(H11Protocol):
         self._held.release()
         self._stop(self._deadline)
         self._stop(self._linger_end)
+        self._stop(self._half_closed_end)
         self._stop(self._patience_end)
         super().connection_lost(exc)
 
@@ -99,9 +105,20 @@ class GatewayProtocol(H11Protocol):
         if self._linger_end is None:
             self._held.hold(self.conn.received_bytes, is_coming=self._owes is Owed.HEAD)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection for replies under way, for a while; TLS cannot end one side alone."""
+        is_whole = self.conn.their_state is not h11.SEND_BODY
+        self._is_half_closed = self._is_answering and is_whole and self.transport.get_extra_info("ssl_object") is None
+        if self._is_half_closed:
+            self._half_closed_end = self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return self._is_half_closed
+
     def on_response_complete(self) -> None:
         """Give what may still come of the request's body a deadline: nobody reads it any more."""
         super().on_response_complete()
+        if self._is_half_closed and not self._is_answering:
+            self.transport.close()
+            return
         self._set_deadline()
         self._held.hold(self.conn.received_bytes, is_coming=self._owes is Owed.HEAD)
 

@@ -1,5 +1,6 @@
 """The odd requests of real clients, replayed byte for byte over a socket with fresh signatures."""
 
+import socket
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import quote, urlencode
 
@@ -155,3 +156,19 @@ def test_head_gets_no_body(port: int) -> None:
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 403")
     assert received.endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_ends_its_side_after_the_request_gets_its_reply(port: int) -> None:
+    with connection_to(port) as connection:
+        head = f"GET /?{v1_query('InvokeCommand', INVOKE, method='GET', Format='json')} HTTP/1.1\r\nHost: g\r\n\r\n"
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert read_reply(connection).fields["InvokeId"] == "t-test"
+        assert connection.recv(1) == b"", "and the gateway ends the connection"
+
+
+def test_of_a_request_that_its_client_did_not_end_nothing_is_kept(port: int) -> None:
+    with connection_to(port) as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: g\r\n{FORM}\r\nContent-Length: 10\r\n\r\nabc".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
