@@ -105,13 +105,20 @@ class Rotation:
             self._redis.call("DEL", *map(keys.key_bundle, late))
         return late
 
-    def settle(self) -> RotationStatus:
-        """Sign with the new key for every instance that says it holds it; answers where the fleet stands."""
-        for chunk in _chunks(self.status().waiting):
+    def ready(self, waiting: Sequence[InstanceKeyStatus]) -> list[InstanceKeyStatus]:
+        """Those of the instances that say they hold the new key, without changing anything."""
+        found = []
+        for chunk in _chunks(waiting):
             held = self._redis.pipeline_or_raise([("HGET", keys.info(one.instance_id), "key_ids") for one in chunk])
             for one, names in zip(chunk, held, strict=True):
                 if one.next_key_id.encode() in (names or b"").split(b","):
-                    self._settle_of(one)
+                    found.append(one)
+        return found
+
+    def settle(self, ready: Sequence[InstanceKeyStatus]) -> RotationStatus:
+        """Sign with the new key for these instances; answers where the fleet stands."""
+        for one in ready:
+            self._settle_of(one)
         return self.status()
 
     def _settle_of(self, one: InstanceKeyStatus) -> None:

@@ -85,10 +85,12 @@ class Trust:
         """Sign with the new key for every instance that has it by now; answers where the fleet stands."""
         rotation = self._rotation()
         status = rotation.status()
-        if not status.waiting:
+        ready = rotation.ready(status.waiting)
+        if not ready:
+            # Whoever waits looks again and again, and looking is not entered in the audit.
             return status
         with self.auditing.change("SettleKeyRotation", what=status.current):
-            return rotation.settle()
+            return rotation.settle(ready)
 
     def _rotation(self) -> Rotation:
         return Rotation(self._redis, self.master, master_key_path(self._settings))

@@ -117,6 +117,19 @@ def test_a_key_that_was_sent_to_who_had_the_credentials_before_is_never_signed_w
     [waiting] = rotation.status().waiting
     held = {"key_ids": f"{waiting.key_id},{waiting.next_key_id}"}
     heartbeat(redis, "i-one", "epoch", held, ttl_ms=60_000, take_over=True)
-    rotation.settle()
+    rotation.settle(rotation.ready([waiting]))
     assert redis.call("HGET", keys.KEY_IDS, "i-one") == issued[0].key_id.encode()
     assert load_credentials(redis)["i-one"].next_key_id == ""
+
+
+def test_looking_at_a_rotation_that_waits_for_an_agent_is_not_entered_in_the_audit(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    assistant.trust.rotate_master_key()
+    before = redis.call("XLEN", keys.AUDIT)
+    [waiting] = assistant.trust.settle_rotation().waiting
+    assert redis.call("XLEN", keys.AUDIT) == before
+    held = {"key_ids": f"{waiting.key_id},{waiting.next_key_id}"}
+    heartbeat(redis, "i-one", "epoch", held, ttl_ms=60_000, take_over=True)
+    assert assistant.trust.settle_rotation().waiting == []
+    assert redis.call("XLEN", keys.AUDIT) == before + 2, "begun and done"
