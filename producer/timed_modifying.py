@@ -7,6 +7,7 @@ The grid of a rate still starts where the invocation began.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import sleep
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
@@ -21,7 +22,7 @@ from ..broker_config.messages import WorkOrder, encode
 from ..broker_config.records import Command, Invocation, Schedule
 from ..broker_config.records import encode as encode_record
 from ..broker_config.redis_client import Redis
-from ..broker_config.schedule import DueTime
+from ..broker_config.schedule import DueTime, InvalidFrequency
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys, digest
 from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, server_ms, timed_fields
@@ -54,6 +55,8 @@ class TimedModification:
     parameters: Mapping[str, str] | None = None
     frequency: str = ""
     timezone: str = ""
+    #: A new frequency that names no zone is read in the default zone instead of that of the old one, as by the service.
+    resets_timezone: bool = False
     #: Not due after this moment, ISO 8601; without an offset it is in the zone of the changed schedule.
     end_time: str = ""
     #: Instances to add.
@@ -215,15 +218,15 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         raise RequestInvalid(
             f"{timed.invoke_id} runs when machines start and has no frequency", code="InvalidParameter.Frequency"
         )
-    # A new frequency without a zone is read in the default zone, not in that of the old one.
-    fresh_zone = "" if change.frequency else timed.schedule.timezone
     asked = msgspec.structs.replace(
         timed.schedule,
         frequency=change.frequency or timed.schedule.frequency,
-        timezone=change.timezone or fresh_zone,
+        timezone=change.timezone or timed.schedule.timezone,
         **change.policies,
     )
     try:
+        if change.frequency and not change.timezone:
+            asked = _in_its_own_zone(asked, timed.anchor_ms, settings.beat.timezone if change.resets_timezone else "")
         if change.end_time:
             end_ms = moment_ms(change.end_time, asked, settings.beat.timezone)
             asked = msgspec.structs.replace(asked, end_ms=end_ms)
@@ -238,6 +241,19 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         if exc.code == "InvalidParam.Frequency":
             raise RequestInvalid(str(exc), code="InvalidParameter.Frequency") from exc
         raise
+
+
+def _in_its_own_zone(asked: Schedule, anchor_ms: int, default_zone: str) -> Schedule:
+    """Have a new frequency read in the zone that it names, else in the default zone if there is one, else in the old.
+
+    Raises:
+        RequestInvalid: it cannot be read.
+    """
+    asked = msgspec.structs.replace(asked, frequency=asked.frequency.strip(), timezone=default_zone or asked.timezone)
+    try:
+        return msgspec.structs.replace(asked, timezone=calendar_of(asked, anchor_ms).zone)
+    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
+        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
 def _let_settle(redis: Redis, timed: Timed) -> None:

@@ -76,5 +76,6 @@ def _change_of(given: Parameters) -> TimedModification:
         enable_parameter=given.boolean("EnableParameter", None),
         parameters=parameters,
         frequency=given.text("Frequency").strip(),
+        resets_timezone=True,
         instance_ids=instance_ids_of(given),
     )

@@ -271,3 +271,21 @@ def test_a_new_schedule_does_not_take_back_what_somebody_else_changes_meanwhile(
     assert timed.target_count == 2
     digests = timing.redis.call("HGET", keys.timed(invoke_id), "target_digests").decode()
     assert digests.split(",") == target_digests(["i-1", "i-2"])
+
+
+@pytest.mark.parametrize(
+    ("change", "zone"),
+    [
+        (TimedModification(frequency="0 0 4 * * *"), "Europe/Berlin"),
+        (TimedModification(frequency="0 0 4 * * * Asia/Tokyo"), "Asia/Tokyo"),
+        (TimedModification(frequency="at(2090-01-01 00:00:00)"), "UTC"),
+        (TimedModification(frequency="0 0 4 * * *", timezone="Asia/Tokyo"), "Asia/Tokyo"),
+        (TimedModification(frequency="0 0 4 * * *", resets_timezone=True), "UTC"),
+    ],
+)
+def test_a_new_frequency_keeps_the_zone_that_it_does_not_name(
+    timing: Timing, change: TimedModification, zone: str
+) -> None:
+    invoke_id = timing.invoke(frequency="0 30 2 * * *", timezone="Europe/Berlin")
+    timing.assistant.timed.modify(invoke_id, change)
+    assert timing.timed(invoke_id).schedule.timezone == zone
