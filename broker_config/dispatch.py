@@ -231,8 +231,7 @@ class Dispatcher:
             template(token, self._origin),
             PLACEHOLDER,
             self._master.current if self._master else "",
-            last_ms if pacing else "",
-            pacing.failures_count if pacing else 0,
+            *((last_ms, pacing.failures_count) if pacing else ()),
         ]
         remaining = iter(targets)
         while some := list(islice(remaining, _LOOK_UP_COUNT)):

@@ -1,25 +1,27 @@
--- Write the ledger rows of some targets and push one Celery message for each.
+-- Write the ledger rows of some targets and push one Celery message for each; ca_create_lines: for those of them that
+-- wait for nobody.
 --
--- KEYS  1 invocation (hash)   2 deadlines (zset)   3 waiting (zset)
---       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash), and where not all run
---       at once the row of the execution whose end it waits for (= its row when there is none)
+-- KEYS  1 invocation (hash)   2 deadlines (zset)
+--       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash)
 -- ARGV  1 invocation id   2 command id   3 firing ms   4 created ms   5 deliver within ms   6 timeout seconds
 --       7 envelope   8 payload, '' when it has a key of its own   9 done channel   10 queue limit
 --       11 message template   12 placeholder of the execution id in it   13 key id
---       14 '' or, where not all run at once, the ms in which the last of them must have been taken
---       15 how many failures end it, 0 = none
---       then per target: execution id, signature, and where not all run at once the execution whose end it waits for and the one
---       that waits for its own end ('' = none); that which is waited for comes first, here or in an earlier call
+--       then per target: execution id, signature
+-- ca_create_lines has more of both, for an invocation that does not run everywhere at once:
+-- KEYS  3 waiting (zset), and per target a sixth: the row of the execution whose end it waits for (= its row: of none)
+-- ARGV  14 the ms in which the last of them must have been taken   15 how many failures end it, 0 = none
+--       and per target: the execution that it waits for, and the one that waits for it ('' = none)
+--       What is waited for comes first, here or in an earlier call.
 -- Returns {created, refused for a full queue or a quarantine}; a row that exists is left alone, so a repeated call completes the first.
-local function create_executions(keys, args)
+local function create_executions(keys, args, is_paced)
   if redis.call('EXISTS', keys[1]) == 0 then return { 0, 0 } end
   local created, refused = 0, 0
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local deadline = string.format('%.0f', now + tonumber(args[5]))
   local deadlines = {}
-  local is_paced = args[14] ~= ''
-  local key_count, argument_count = is_paced and 6 or 5, is_paced and 4 or 2
+  local first_key, key_count = is_paced and 4 or 3, is_paced and 6 or 5
+  local first_argument, argument_count = is_paced and 16 or 14, is_paced and 4 or 2
   local last_deadline = is_paced and string.format('%.0f', now + tonumber(args[14]))
   -- The message between the places where the id goes: cut once, joined for each target.
   local pieces = {}
@@ -32,9 +34,9 @@ local function create_executions(keys, args)
     fields[#fields + 1] = 'payload'
     fields[#fields + 1] = args[8]
   end
-  for target = 1, (#keys - 3) / key_count do
-    local key = 4 + (target - 1) * key_count
-    local place = 16 + (target - 1) * argument_count
+  for target = 1, (#keys - first_key + 1) / key_count do
+    local key = first_key + (target - 1) * key_count
+    local place = first_argument + (target - 1) * argument_count
     local id, mac = args[place], args[place + 1]
     local waits_for = is_paced and args[place + 2] or ''
     local quarantined = false
@@ -84,4 +86,5 @@ local function create_executions(keys, args)
   if #deadlines > 0 then redis.call('ZADD', keys[2], unpack(deadlines)) end
   return { created, refused }
 end
-redis.register_function('ca_create_executions', create_executions)
+redis.register_function('ca_create_executions', function(keys, args) return create_executions(keys, args, false) end)
+redis.register_function('ca_create_lines', function(keys, args) return create_executions(keys, args, true) end)

@@ -68,10 +68,12 @@ def create_executions_command(
 ) -> Command:
     """Build the writing of ledger rows and messages for (instance id, execution id, signature) targets.
 
-    ``common`` are the arguments 1 to 15 of ``create_executions.lua``; ``neighbours``, by instance, say who waits for
-    whom where not all run at once. Answers ``[created, refused]``: a queue was full, or the instance is in quarantine.
+    ``common`` are the arguments 1 to 13 of ``create_executions.lua``; 1 to 15 with ``neighbours``, which say who waits
+    for whom, by instance. Answers ``[created, refused]``: a queue was full, or the instance is in quarantine.
     """
-    touched = [keys.invocation(invoke_id), keys.DEADLINES, keys.TIMED_WAITING]
+    touched = [keys.invocation(invoke_id), keys.DEADLINES]
+    if neighbours is not None:
+        touched.append(keys.TIMED_WAITING)
     arguments = list(common)
     for instance_id, execution_id, signature in targets:
         branch = keys.instance_branch(instance_id)
@@ -89,7 +91,7 @@ def create_executions_command(
             waits_for, followed_by = (one and f"{execution_id.partition('@')[0]}@{one}" for one in (before, after))
             touched.append(keys.execution(before or instance_id, waits_for or execution_id))
             arguments += (waits_for, followed_by)
-    return fcall("ca_create_executions", touched, arguments)
+    return fcall("ca_create_executions" if neighbours is None else "ca_create_lines", touched, arguments)
 
 
 def settle_invocation_command(

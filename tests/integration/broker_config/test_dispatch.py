@@ -9,8 +9,11 @@ from cloud_assistant.broker_config import keys, messages, signing
 from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
 from cloud_assistant.broker_config.errors import NotFound, Refused
 from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
 from cloud_assistant.broker_config.records import Invocation
+from cloud_assistant.broker_config.redis_connection import Argument, Command
 
 from .conftest import MASTER, Ledger
 
@@ -169,3 +172,36 @@ def test_a_deadline_is_judged_by_the_servers_clock_alone(ledger: Ledger) -> None
     seconds, microseconds = ledger.redis.call("TIME")
     server_ms = int(seconds) * 1000 + int(microseconds) // 1000
     assert 25_000 < ledger.row(invocation, "i-1").deadline_ms - server_ms <= 30_000
+
+
+def test_a_producer_of_an_earlier_version_writes_the_rows_that_it_means(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    execution = execution_id(invocation.invoke_id, 0, "i-2")
+    branch = keys.instance_branch("i-2")
+    touched = [
+        keys.invocation(invocation.invoke_id),
+        keys.DEADLINES,
+        *(f"{branch}{part}" for part in (f"exec:{execution}", "open", "queue", "history", "quarantine")),
+    ]
+    common: list[Argument] = [
+        invocation.invoke_id,
+        "c-1",
+        0,
+        1,
+        60_000,
+        10,
+        b"envelope",
+        b"payload",
+        "done",
+        10,
+        "<ID>",
+        "ID",
+        "key",
+    ]
+    ledger.redis.call("DEL", keys.queue("i-2"))
+    call: Command = ("FCALL", "ca_create_executions_5", len(touched), *touched, *common, execution, b"signature")
+    assert run(ledger.redis, call) == [1, 0]
+    row = ledger.redis.call("HMGET", touched[2], "state", "mac", "envelope", "payload", "key_id", "waits_for")
+    assert row == [b"Pending", b"signature", b"envelope", b"payload", b"key", None]
+    assert ledger.redis.call("LRANGE", keys.queue("i-2"), 0, -1) == [f"<{execution}>".encode()]
+    assert ledger.redis.call("ZCARD", keys.TIMED_WAITING) == 0
