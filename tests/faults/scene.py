@@ -1,7 +1,7 @@
 """One run of the product under faults: what was asked for, and the evidence of what came of it."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faults.checker import Evidence, Planned, Request, Traces, Turns, Violation, check
@@ -89,6 +89,8 @@ class Scene:
         #: How many at once, by invocation.
         self.paced: dict[str, int] = {}
         self.broken_on_purpose: set[str] = set()
+        #: Whether the instances have this machine's time.
+        self.clocks_agree = True
         self._homes = homes
 
     def close(self) -> None:
@@ -299,7 +301,7 @@ class Scene:
         return Evidence(
             requests=requests,
             rows=rows,
-            traces=self.traces.all(),
+            traces=self._traces(),
             now_ms=now,
             planned=[one.planned(now) for one in self.timed],
             firings=firings,
@@ -314,6 +316,13 @@ class Scene:
             keys=keys_left(self.redis, [one.invoke_id for one in self.timed]),
             messages=messages_left(self.redis, instances),
         )
+
+    def _traces(self) -> dict[str, Traces]:
+        found = self.traces.all()
+        if self.clocks_agree:
+            return found
+        # When a script was at work cannot be compared with when its agent says that it ended.
+        return {one: replace(traces, last_ms=0) for one, traces in found.items()}
 
     def check_and_forget(self, execution_ids: Collection[str]) -> list[Violation]:
         """Check some executions that should be over, and forget those that are, with their traces.

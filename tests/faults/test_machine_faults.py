@@ -43,6 +43,7 @@ def test_a_clock_that_steps_moves_no_deadline_and_starts_nothing_twice(
     quick_system: System, scene: Scene, tmp_path: Path, step_seconds: int
 ) -> None:
     clock = SteppedClock(tmp_path / "clock")
+    scene.clocks_agree = False
     quick_system.environment.update(clock.environment)
     start(quick_system, [sys.executable, _CLOCKED_AGENT, "run"], "i-one")
     running = scene.ask(GATED)

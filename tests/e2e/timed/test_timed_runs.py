@@ -39,7 +39,11 @@ def test_each_due_time_runs_the_script_once_on_each_instance_as_the_preview_said
     operator.run("timed", "stop", invoke_id).must_succeed()
     rows = operator.history(invoke_id)
     happened = [row["DueTime"] for row in rows]
-    assert happened == foreseen[: len(happened)] == expected[: len(happened)]
+    # Made in one second, it may have begun in the next one, which was due.
+    assert foreseen == expected
+    first = foreseen.index(happened[0])
+    assert first <= 1
+    assert happened == foreseen[first : first + len(happened)]
     assert {row["Status"] for row in rows[:3]} == {"fired"}
     eventually(lambda: not unfinished(operator, invoke_id), 20)
     succeeded = sum(row["Counts"].get("Success", 0) for row in operator.history(invoke_id))
@@ -115,7 +119,8 @@ def test_an_end_time_without_an_offset_is_in_the_zone_of_the_schedule(operator: 
     assert end_after("--timezone", "Asia/Tokyo") == "2089-12-31T15:00:00Z"
     assert end_after() == "2089-12-31T15:00:00Z"
     assert end_after("--frequency", "0 0 9 * * * Europe/Berlin") == "2089-12-31T23:00:00Z"
-    assert end_after("--frequency", "0 0 9 * * *") == "2090-01-01T00:00:00Z"
+    assert end_after("--frequency", "0 0 9 * * *") == "2089-12-31T23:00:00Z"
+    assert end_after("--frequency", "0 0 9 * * *", "--timezone", "UTC") == "2090-01-01T00:00:00Z"
     assert end_after("--end-time", "2089-06-01T00:00:00+05:00") == "2089-05-31T19:00:00Z"
     assert operator.due_times(invoke_id, "--from", "2089-05-30", "--count", "1") == ["2089-05-30T09:00:00Z"]
     operator.json("timed", "modify", invoke_id, "--frequency", in_shanghai)

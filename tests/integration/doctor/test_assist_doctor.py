@@ -18,9 +18,9 @@ from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
-from cloud_assistant.producer import Assistant
+from cloud_assistant.producer import Assistant, beat_presence
 from cloud_assistant.producer.cli import main
-from cloud_assistant.producer.doctor import fleet_checks, local_checks, server_checks
+from cloud_assistant.producer.doctor import local_checks, server_checks
 from cloud_assistant.producer.doctor.examination import examine
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
@@ -179,7 +179,7 @@ def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assista
 
 
 def test_no_beat_at_work_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_checks, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(beat_presence, "_LOOK_SECONDS", 0.01)
     redis = Redis(settings.redis_url)
     findings = {one.check: one for one in examine(redis, settings)}
     redis.close()
