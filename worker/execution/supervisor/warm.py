@@ -56,8 +56,9 @@ class WarmSupervisor:
     def _handle(self, plan: Plan, performance: Performance) -> None:
         record = performance.record
         delivery = Delivery(record, plan, has_saved_output=performance.has_saved_output)
-        self._is_last = self._is_last or record.left_running > 0 or record.survivors > 0
         streams = performance.open_streams
+        # Who holds a stream may have ended before they were counted; the connection is given up for it all the same.
+        self._is_last = self._is_last or bool(streams) or record.left_running > 0 or record.survivors > 0
         for fd in streams:
             self._poll.register(fd, select.POLLIN)
         is_heard = delivery.send(self._channel, is_retiring=self._is_last)
