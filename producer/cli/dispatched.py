@@ -1,6 +1,7 @@
 """What follows a request that was dispatched: wait for its end, or say how to."""
 
 from ...broker_config.states import InvocationState
+from .. import pacing
 from ..beat_presence import is_beat_at_work
 from ..invoked import Invoked
 from ..invoking import RunOptions
@@ -16,8 +17,8 @@ def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunO
     """Wait if that is wanted, else name the invocation; answer the exit code. What runs later is never waited for."""
     if options is not None and is_timed(options.schedule):
         return _after_timed(call, invoked)
-    if options is not None and options.at_once and not is_beat_at_work(call.assistant.redis, looks_count=3):
-        call.say("no beat is at work: nothing runs beyond the first ones until assist-beat is started")
+    if options is not None and options.at_once:
+        _say_of_pacing(call, invoked.target_count, options)
     if waiting.wait:
         return watch(call, invoked.invoke_id, invoked.target_count, waiting.timeout_seconds)
     if call.wants_json:
@@ -26,6 +27,17 @@ def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunO
         call.print(invoked.invoke_id)
         call.say(f"dispatched; watch it with: assist invocation follow {invoked.invoke_id}")
     return DONE
+
+
+def _say_of_pacing(call: Call, target_count: int, options: RunOptions) -> None:
+    if pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule) is None:
+        if options.stop_at:
+            call.say(
+                f"--stop-at ends nothing here: --at-once {options.at_once} covers all {target_count:,} chosen, "
+                "so each has started already"
+            )
+    elif not is_beat_at_work(call.assistant.redis, looks_count=3):
+        call.say("no beat is at work: nothing runs beyond the first ones until assist-beat is started")
 
 
 def _after_timed(call: Call, invoked: Invoked) -> int:

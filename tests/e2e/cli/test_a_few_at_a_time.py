@@ -60,6 +60,15 @@ def test_it_is_told_when_nobody_lets_the_next_ones_go(fleet: Fleet) -> None:
     fleet.assist("invocation", "stop", outcome.stderr.split()[-2]).must_succeed()
 
 
+def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fleet: Fleet) -> None:
+    redis = Redis(fleet.system.redis_url)
+    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.close()
+    outcome = fleet.assist("run", "true", "--all", "--at-once", "2", "--stop-at", "1").must_succeed()
+    assert "--stop-at ends nothing here: --at-once 2 covers all 2 chosen" in outcome.stderr
+    assert "no beat" not in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
