@@ -18,12 +18,13 @@ from ..broker_config.clock import now_ms
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.ids import is_instance_id
 from ..broker_config.messages import WIRE_VERSION
-from ..broker_config.private_file import put_in_place, write_private_file
+from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
 from .execution.machine_clock import uptime_ms
 from .execution.proc_table import boot_id as linux_boot_id
 from .execution.this_system import scripts_outlive_agent
 from .machine_start import remembered_boot
+from .state_file import write_state_file
 
 _EPOCHS_FILE = "epochs.json"
 _MACHINE_FILE = "machine-id"
@@ -152,9 +153,7 @@ def earlier_epochs(home: Path) -> list[str]:
 
 def remember_epoch(home: Path, epoch: str) -> None:
     """Add this run to those of its home; before the first heartbeat, so that a crash in between is no riddle."""
-    fresh = home / (_EPOCHS_FILE + ".new")
-    fresh.write_bytes(msgspec.json.encode([*earlier_epochs(home), epoch][-_EPOCHS_COUNT:]))
-    put_in_place(fresh, home / _EPOCHS_FILE)
+    write_state_file(home / _EPOCHS_FILE, msgspec.json.encode([*earlier_epochs(home), epoch][-_EPOCHS_COUNT:]))
 
 
 def refuse_second_agent(instance_id: str, *, instance_name: str, pid: str, ttl_seconds: float) -> Refused:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..broker_config.clock import now_ms
 from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
+from .execution.disk_full import is_disk_full
 
 _HEADER = "journal-1"
 #: About 2,900 starts before the file is written anew.
@@ -33,7 +34,7 @@ class Journal:
     """The journal of one agent; any thread may call it."""
 
     def __init__(self, path: Path, *, fsync: bool) -> None:
-        """Read the journal, forget what has expired, and write it anew.
+        """Read the journal, forget what has expired, and write it anew; on a full disk go on in the file that is there.
 
         Raises:
             OSError: the folder cannot be written.
@@ -49,8 +50,14 @@ class Journal:
         self._fd = -1
         self._room_bytes = 0
         self._size_bytes = 0
-        self._load()
-        self._rewrite()
+        lines_bytes = self._load()
+        try:
+            self._rewrite()
+        except OSError as exc:
+            # Who makes room comes through this agent, so it has to start without any.
+            if not is_disk_full(exc) or not lines_bytes:
+                raise
+            self._go_on(lines_bytes)
 
     def knows(self, execution_id: str) -> bool:
         """Tell whether a start of this execution was recorded, and not yet forgotten."""
@@ -139,11 +146,12 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """Read what is remembered; answers the size of all whole lines."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
-            return
+            return 0
         lines = content.partition(b"\0")[0].split(b"\n")
         damaged_count = 0
         for line in lines[:-1]:
@@ -157,6 +165,14 @@ class Journal:
         # The last line may be cut short by a power failure: its script was not started, for that comes after.
         if damaged_count:
             _log.warning("journal has damaged lines path=%s count=%d", self._path, damaged_count)
+        return sum(len(line) + 1 for line in lines[:-1])
+
+    def _go_on(self, lines_bytes: int) -> None:
+        """Open the file as it is, to write behind its lines for as long as it has room."""
+        self._fd = os.open(self._path, _OPEN_FLAGS)
+        os.lseek(self._fd, lines_bytes, os.SEEK_SET)
+        self._size_bytes = os.fstat(self._fd).st_size
+        self._room_bytes = self._size_bytes - lines_bytes
 
     def _rewrite(self) -> None:
         """Write a new file without what has expired; the caller holds the locks."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.clock import now_ms
-from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
+from .state_file import write_state_file
 
 _FILE = "boot.json"
 #: The wall clock may have been set by so much since the agent was last started.
@@ -38,9 +38,7 @@ def remembered_boot(home: Path, up_ms: int) -> str:
     found = _read(home / _FILE)
     is_same = found is not None and up_ms >= found.uptime_ms and abs(started_ms - found.started_ms) <= _TOLERANCE_MS
     name = found.name if found is not None and is_same else f"boot-{secrets.token_hex(8)}"
-    fresh = home / (_FILE + ".new")
-    fresh.write_bytes(msgspec.json.encode(_Remembered(name, started_ms, up_ms)))
-    put_in_place(fresh, home / _FILE)
+    write_state_file(home / _FILE, msgspec.json.encode(_Remembered(name, started_ms, up_ms)))
     return name
 
 

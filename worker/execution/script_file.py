@@ -2,13 +2,12 @@
 # Every script passes here: paths as strings save a tenth of a millisecond.
 # ruff: noqa: PTH108
 
-import errno
 import os
 
+from .disk_full import is_disk_full
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Credentials, Plan
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: The owner reads it, and may execute it again through ``$0``.
 SCRIPT_MODE = 0o500
 
@@ -31,7 +30,7 @@ def write_script_file(plan: Plan, *, overwrites: bool = False) -> None:
             EXECUTION_EXCEPTION, f"{path} exists: this execution was prepared before and is not started twice"
         ) from None
     except OSError as exc:
-        if exc.errno not in _DISK_FULL:
+        if not is_disk_full(exc):
             raise NotStarted(
                 EXECUTION_EXCEPTION, f"cannot write the script to {path}: {exc.strerror}; check the agent's home"
             ) from exc
@@ -49,11 +48,6 @@ def keep_in_memory(plan: Plan, problem: OSError) -> None:
         raise NotStarted(EXECUTION_EXCEPTION, f"{note}; PowerShell runs files named .ps1 only: free some space")
     plan.script_fd = _memory_file(plan.script_path.rpartition("/")[2], plan.content, plan.credentials)
     plan.notes.append(note)
-
-
-def is_full(problem: OSError) -> bool:
-    """Tell whether a disk, or a user's share of it, has no room."""
-    return problem.errno in _DISK_FULL
 
 
 def _write_file(path: str, content: bytes, owner: Credentials | None, *, overwrites: bool) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
-from ...broker_config.private_file import write_private_file
 from ...broker_config.settings_table import Settings
 from ..service.plan import started_file
+from ..state_file import write_state_file
 from ..upgrade.installation import Installation
 
 _FILE = "agent-notes.json"
@@ -34,7 +34,7 @@ def leave_notes(settings: Settings, version: str) -> None:
         gateway_ca_file=settings.gateway.ca_file,
         agent_version=version,
     )
-    write_private_file(Path(settings.home) / _FILE, msgspec.json.encode(notes))
+    write_state_file(Path(settings.home) / _FILE, msgspec.json.encode(notes))
 
 
 def read_notes(home: Path) -> AgentNotes | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.private_file import write_private_file
+from harness.disk import fill, small_disk
 
 
 def test_only_the_owner_may_read_it_whatever_the_umask_and_the_file_before(tmp_path: Path) -> None:
@@ -38,3 +39,14 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"secret\.new"):
         write_private_file(path, "new")
     assert path.read_text() == "old"
+
+
+def test_what_the_disk_has_no_room_for_leaves_nothing_else(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        kept = disk / "secret"
+        kept.write_text("old")
+        fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            write_private_file(kept, bytes(10_000))
+        assert kept.read_text() == "old"
+        assert sorted(one.name for one in disk.iterdir()) == ["ballast", "secret"]

@@ -10,7 +10,7 @@ from cloud_assistant.worker import journal as journal_module
 from cloud_assistant.worker.journal import Journal
 
 LATER_MS = now_ms() + 3_600_000
-A, B = "t-aaaaaaaa.0@i-one", "t-bbbbbbbb.0@i-one"
+A, B, C = "t-aaaaaaaa.0@i-one", "t-bbbbbbbb.0@i-one", "t-cccccccc.0@i-one"
 
 
 def test_a_start_is_recorded_once(tmp_path: Path) -> None:
@@ -209,10 +209,38 @@ def test_of_a_journal_that_the_disk_does_not_take_nothing_is_left(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
         with pytest.raises(OSError, match="No space"):
-            Journal(path, fsync=True)
+            Journal(tmp_path / "first", fsync=True)
+        goes_on = Journal(path, fsync=True)
+        assert goes_on.knows(A)
+        assert goes_on.record_start(B, LATER_MS)
+        goes_on._room_bytes = 1
+        with pytest.raises(OSError, match="No space"):
+            goes_on.record_start(C, LATER_MS)
 
     assert list(tmp_path.iterdir()) == [path]
-    assert Journal(path, fsync=True).knows(A)
+    assert goes_on.record_start(C, LATER_MS)
+    again = Journal(path, fsync=True)
+    assert all(again.knows(one) for one in (A, B, C))
+
+
+def test_on_a_full_disk_it_goes_on_behind_the_last_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal"
+    Journal(path, fsync=False).record_start(A, LATER_MS)
+    data = path.read_bytes()
+    cut_short = b"t-00000009.0@i-with-a-name-that-is-longer-than-any-of-the-others 99"
+    path.write_bytes(data.replace(bytes(len(cut_short)), cut_short, 1))
+
+    def refuse(*_: object, forces: bool) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "_write_file", refuse)
+        for one in (B, C):
+            assert Journal(path, fsync=False).record_start(one, LATER_MS)
+
+    assert len(path.read_bytes()) == len(data)
+    again = Journal(path, fsync=False)
+    assert all(again.knows(one) for one in (A, B, C))
 
 
 def test_a_start_that_was_begun_is_on_disk_once_it_is_confirmed(

@@ -7,12 +7,13 @@ import os
 from typing import NamedTuple
 
 from ..channel import Channel, Kind
+from ..disk_full import is_disk_full
 from ..not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
 from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
 from ..record import ExitRecord, StartRecord, load_start
-from ..script_file import is_full, keep_in_memory, write_script_file
+from ..script_file import keep_in_memory, write_script_file
 from .child import Child, Launchpad
 from .clocks import RunClock, wall_clock_ms
 from .script_run import ScriptRun
@@ -87,7 +88,7 @@ def _make_files(plan: Plan, workplace: Workplace, claim: "_Claim") -> None:
     try:
         workplace.folder.make(plan.folder, is_passable=plan.credentials is not None)
     except OSError as exc:
-        if not is_full(exc):
+        if not is_disk_full(exc):
             raise NotStarted(
                 EXECUTION_EXCEPTION, f"cannot make {plan.folder}: {exc.strerror}; check the agent's home"
             ) from exc
