@@ -14,8 +14,8 @@ from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
-from .request_options import takes_targets
 from .tables import table
+from .target_options import takes_targets
 from .terminal import terminal_columns
 
 group = AssistGroup("agent-version", help="Publish versions of the agent and roll them out.")

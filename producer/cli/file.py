@@ -17,7 +17,8 @@ from .call import Call
 from .dispatched import after_dispatch
 from .given_bytes import read_given
 from .page_printing import print_page
-from .request_options import Waiting, takes_page, takes_targets, takes_waiting, whole_seconds
+from .request_options import Waiting, takes_page, takes_waiting, whole_seconds
+from .target_options import takes_targets
 
 group = AssistGroup("file", help="Send small files to instances.")
 

@@ -11,9 +11,10 @@ from .call import Call
 from .command_named import command_id_of
 from .dispatched import after_dispatch
 from .pacing_options import takes_pacing
-from .request_options import Waiting, client_token_option, takes_run_options, takes_targets, takes_waiting
+from .request_options import Waiting, client_token_option, takes_run_options, takes_waiting
 from .schedule_options import schedule_options
 from .secret_values import takes_secret_values
+from .target_options import takes_targets
 
 _VERBS = ("invocation create", "invoke")
 

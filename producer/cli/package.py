@@ -17,8 +17,9 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
 from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
-from .request_options import Waiting, takes_targets, takes_waiting, whole_seconds
+from .request_options import Waiting, takes_waiting, whole_seconds
 from .tables import table
+from .target_options import takes_targets
 from .terminal import terminal_columns
 
 group = AssistGroup("package", help="Publish packages; install, update, remove and check them on instances.")

@@ -10,10 +10,7 @@ import msgspec
 from ...broker_config.records import RepeatMode, Schedule, ScriptType
 from ..invoking import RunOptions
 from ..paging import PageRequest
-from ..targets import Targets
-from ..unsuccessful import unsuccessful_in
 from .argument_types import Duration, Pair, filled, mapping
-from .call import Call
 
 Answer = TypeVar("Answer")
 
@@ -35,38 +32,6 @@ def tag_filter_option(
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Give the option --tag of what is looked for; the command gets a mapping as ``tags``, ``None`` for any value."""
     return click.option("--tag", "tags", multiple=True, type=Pair(bare_key=True), callback=mapping, help=help)
-
-
-def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Add --instance, --tag, --all and --failed-in; the command gets them as ``targets``."""
-
-    @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
-    @tag_filter_option(help="All instances with this tag (any value when none is given); repeated, they must have all.")
-    @click.option("--all", "everything", is_flag=True, help="All registered instances.")
-    @click.option(
-        "--failed-in",
-        callback=filled,
-        metavar="ID",
-        help="The instances on which this invocation did not succeed, or was not started.",
-    )
-    @functools.wraps(function)
-    def collect(
-        call: Call,
-        *arguments: Any,
-        instance_ids: tuple[str, ...],
-        tags: dict[str, str | None],
-        everything: bool,
-        failed_in: str,
-        **rest: Any,
-    ) -> Answer:
-        if failed_in:
-            if instance_ids or tags or everything:
-                raise click.UsageError("--failed-in names the instances by itself", click.get_current_context())
-            instance_ids = tuple(unsuccessful_in(call.assistant.redis, failed_in))
-        targets = Targets(instance_ids=instance_ids, tags=tags, everything=everything)
-        return function(call, *arguments, targets=targets, **rest)
-
-    return collect
 
 
 def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -16,12 +16,12 @@ from .request_options import (
     client_token_option,
     script_type_option,
     takes_run_options,
-    takes_targets,
     takes_waiting,
 )
 from .schedule_options import schedule_options
 from .script_source import takes_script
 from .secret_values import takes_secret_values
+from .target_options import takes_targets
 
 _EXAMPLES = (
     "assist run 'echo 123' --instance i-web1",

@@ -1,0 +1,78 @@
+"""Options that choose the instances of a request."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ...broker_config.errors import RequestInvalid
+from ..connected import part_by_connection
+from ..targets import Targets, resolve
+from ..unsuccessful import unsuccessful_in
+from .argument_types import filled
+from .call import Call
+from .request_options import tag_filter_option
+
+Answer = TypeVar("Answer")
+
+#: Of those that are left out so many are named.
+_NAMED_COUNT = 5
+
+
+def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add --instance, --tag, --all, --failed-in and --connected; the command gets them as ``targets``."""
+
+    @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
+    @tag_filter_option(help="All instances with this tag (any value when none is given); repeated, they must have all.")
+    @click.option("--all", "everything", is_flag=True, help="All registered instances.")
+    @click.option(
+        "--failed-in",
+        callback=filled,
+        metavar="ID",
+        help="The instances on which this invocation did not succeed, or was not started.",
+    )
+    @click.option(
+        "--connected", is_flag=True, help="Of the chosen ones only those whose agent is connected at this moment."
+    )
+    @functools.wraps(function)
+    def collect(
+        call: Call,
+        *arguments: Any,
+        instance_ids: tuple[str, ...],
+        tags: dict[str, str | None],
+        everything: bool,
+        failed_in: str,
+        connected: bool,
+        **rest: Any,
+    ) -> Answer:
+        if failed_in:
+            if instance_ids or tags or everything:
+                raise click.UsageError("--failed-in names the instances by itself", click.get_current_context())
+            instance_ids = tuple(unsuccessful_in(call.assistant.redis, failed_in))
+        targets = Targets(instance_ids=instance_ids, tags=tags, everything=everything)
+        if connected:
+            targets = _connected_of(call, targets)
+        return function(call, *arguments, targets=targets, **rest)
+
+    return collect
+
+
+def _connected_of(call: Call, targets: Targets) -> Targets:
+    """Leave out those whose agent is not there, and name them.
+
+    Raises:
+        RequestInvalid: that leaves nobody.
+    """
+    redis = call.assistant.redis
+    asked, absent = part_by_connection(redis, resolve(redis, targets, call.loaded.settings.limits))
+    if not asked:
+        raise RequestInvalid(
+            f"none of the {len(absent):,} chosen is connected; without --connected they have until --deliver-within",
+            code="InvalidInstance.NotFound",
+        )
+    if absent:
+        more_count = len(absent) - _NAMED_COUNT
+        more = f" and {more_count:,} more" if more_count > 0 else ""
+        call.say(f"left out, not connected: {', '.join(absent[:_NAMED_COUNT])}{more}")
+    return Targets(instance_ids=asked)

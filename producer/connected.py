@@ -1,0 +1,21 @@
+"""Which instances have an agent that is connected at this moment."""
+
+from collections.abc import Sequence
+
+from ..broker_config import keys
+from ..broker_config.redis_client import Redis
+
+
+def part_by_connection(redis: Redis, instance_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part instances into those to ask, and those that are registered and not connected; both in their order.
+
+    Who is not registered at all is asked: only then is it told that nobody knows that one.
+    """
+    replies = redis.pipeline_or_raise(
+        [command for one in instance_ids for command in (("EXISTS", keys.info(one)), ("EXISTS", keys.profile(one)))]
+    )
+    asked: list[str] = []
+    absent: list[str] = []
+    for one, is_connected, is_registered in zip(instance_ids, replies[::2], replies[1::2], strict=True):
+        (absent if is_registered and not is_connected else asked).append(one)
+    return asked, absent
