@@ -162,8 +162,9 @@ def test_a_script_is_alone_in_its_session_with_three_descriptors(runner: Runner)
 
 def test_no_signal_is_ignored_or_blocked_in_a_script(runner: Runner) -> None:
     outcome = runner.run("grep -E 'Sig(Blk|Ign)' /proc/self/status")
-    masks = [line.split()[1] for line in outcome.stdout.decode().splitlines()]
-    assert masks == ["0" * 16, "0" * 16]
+    masks = [int(line.split()[1], 16) for line in outcome.stdout.decode().splitlines()]
+    # 32 and 33 are the C library's own: its posix_spawn(), which Python uses since 3.13, may leave them ignored.
+    assert [mask & ~(0b11 << 31) for mask in masks] == [0, 0]
 
 
 def test_the_script_file_is_removed_and_a_record_that_nobody_takes_kept(runner: Runner) -> None:
