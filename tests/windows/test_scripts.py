@@ -44,3 +44,17 @@ print([one.poll() is None for one in made])
 """)
     assert "could not be started: access denied" in told[0]
     assert told[1] == "[False]"
+
+
+def test_a_launcher_gets_the_script_as_it_was_given(on_windows: Callable[[str], list[str]]) -> None:
+    told = on_windows(r"""
+content = b"import sys\nsys.stdout.buffer.write(b'\\0\\xff' + sys.argv[0][-9:].encode())\nsys.exit(4)\n"
+launcher_line = f'"{sys.executable}" ' + '{{ACS::ScriptFileName|Ext(".py")}}'
+script = Script(
+    execution_id="x-1", instance_id="i-1", invoke_id="t-1", command_id="c-1", command_name="n",
+    script_type="RunBatScript", content=content, launcher=launcher_line,
+)
+record = ended(launcher.launch(prepare(script, root / "x-1", os.environ)))
+print(record.exit_code, record.output.merged())
+""")
+    assert told == [r"4 b'\x00\xffscript.py'"]

@@ -12,6 +12,7 @@ from .plan import Plan
 from .script import Script
 from .windows_script import (
     EXTENSIONS,
+    shell_of,
     split_windows_command_line,
     windows_arguments,
     windows_content,
@@ -41,15 +42,16 @@ def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str
     facts = facts_of(script, now_ms=time.time_ns() // 1_000_000)
     environment = checked(windows_environment(script, inherited, facts))
     working_directory = _working_directory(script, inherited, folder)
-    extension = launcher_extension(script.launcher) or EXTENSIONS[script.script_type]
-    path = folder / f"script{extension}"
+    extension = launcher_extension(script.launcher)
+    path = folder / f"script{extension or EXTENSIONS[script.script_type]}"
     arguments = _arguments(script, str(path), environment.get("SystemRoot", _SYSTEM_ROOT))
+    shell = shell_of(script.script_type, arguments if script.launcher else (), extension)
     return Plan(
         execution_id=script.execution_id,
         folder=str(folder),
         arguments=arguments,
         script_path=str(path),
-        content=windows_content(script.script_type, script.content),
+        content=windows_content(shell, script.content),
         environment=environment,
         working_directory=working_directory,
         working_directory_is_default=not script.working_directory,

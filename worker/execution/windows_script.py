@@ -14,6 +14,8 @@ from .script import Script
 
 UTF8_MARK = b"\xef\xbb\xbf"
 EXTENSIONS = {"RunBatScript": ".bat", "RunPowerShellScript": ".ps1"}
+_SHELLS = {".cmd": "RunBatScript", **{extension: kind for kind, extension in EXTENSIONS.items()}}
+_SHELL_PROGRAMS = frozenset({"cmd", "powershell", "pwsh"})
 
 #: A script that begins so has decided itself whether its commands are printed.
 _ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\s+(?:on|off)\b", re.IGNORECASE)
@@ -29,20 +31,34 @@ _INHERITED_NAMES = (
 )
 
 
-def windows_content(script_type: str, content: bytes) -> bytes:
-    """Return the bytes to put on disk.
+def windows_content(shell: str, content: bytes) -> bytes:
+    """Return the bytes to put on disk, for the shell of this type of script; what no shell reads is left as it is.
 
     Both kinds get CR LF line ends. PowerShell 5 takes a file without byte order mark for the machine's old code
     page, so it gets one. cmd.exe cannot read past such a mark, takes the file line by line in the current code
     page, and prints every command unless told not to.
     """
-    content = _LINE_END.sub(b"\r\n", content.removeprefix(UTF8_MARK))
-    if script_type == "RunPowerShellScript":
+    content = content.removeprefix(UTF8_MARK)
+    if not shell:
+        return content
+    content = _LINE_END.sub(b"\r\n", content)
+    if shell == "RunPowerShellScript":
         return UTF8_MARK + content
     lines = b"" if _ECHO_COMMAND.match(content) else b"@echo off\r\n"
     if not content.isascii() and _is_utf8(content):
         lines += b"@chcp 65001>nul\r\n"
     return lines + content
+
+
+def shell_of(script_type: str, launcher: Sequence[str], extension: str) -> str:
+    """Return the type of the scripts that are read as this one will be; blank where its launcher is no shell.
+
+    An ``extension`` that the launcher asks for tells, else the programs that it names.
+    """
+    if extension:
+        return _SHELLS.get(extension.lower(), "")
+    names = {ntpath.splitext(ntpath.basename(word))[0].lower() for word in launcher}
+    return script_type if not launcher or names & _SHELL_PROGRAMS else ""
 
 
 def windows_arguments(script_type: str, path: str, *, system_root: str) -> list[str]:

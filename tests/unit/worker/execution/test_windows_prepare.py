@@ -51,6 +51,25 @@ def test_the_plan_of_a_batch_file(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists(), "a dry run leaves nothing"
 
 
+@pytest.mark.parametrize(
+    ("script_type", "launcher", "written"),
+    [
+        ("RunBatScript", 'python -u {{ACS::ScriptFileName|Ext(".py")}}', b"a\nb"),
+        ("RunBatScript", "python -u", b"a\nb"),
+        ("RunPowerShellScript", 'node {{ACS::ScriptFileName|Ext("js")}}', b"a\nb"),
+        ("RunBatScript", r"C:\Windows\System32\CMD.EXE /v:on /c", b"@echo off\r\na\r\nb"),
+        ("RunBatScript", 'call {{ACS::ScriptFileName|Ext(".CMD")}}', b"@echo off\r\na\r\nb"),
+        ("RunPowerShellScript", "pwsh -File", b"\xef\xbb\xbfa\r\nb"),
+        ("RunBatScript", 'pwsh -File {{ACS::ScriptFileName|Ext(".ps1")}}', b"\xef\xbb\xbfa\r\nb"),
+    ],
+)
+def test_a_script_is_made_fit_for_what_reads_it(
+    tmp_path: Path, script_type: str, launcher: str, written: bytes
+) -> None:
+    script = script_of(script_type=script_type, launcher=launcher, content=b"\xef\xbb\xbfa\nb")
+    assert prepare_on_windows(script, tmp_path / "x", {}).content == written
+
+
 def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
 
