@@ -18,7 +18,7 @@ _SHELLS = {".cmd": "RunBatScript", **{extension: kind for kind, extension in EXT
 _SHELL_PROGRAMS = frozenset({"cmd", "powershell", "pwsh"})
 
 #: A script that begins so has decided itself whether its commands are printed.
-_ECHO_COMMAND = re.compile(rb"\s*@?\s*echo\s+(?:on|off)\b", re.IGNORECASE)
+_ECHO_COMMAND = re.compile(rb"\s*@?\s*echo[ \t]+(?:on|off)[ \t]*(?:[\r\n&|<>)]|\Z)", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r?\n")
 #: No AutoRun commands of the registry; of the rest nothing but the outermost quotes is taken away.
 _BATCH_OPTIONS = ["/d", "/s", "/c"]
