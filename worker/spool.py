@@ -137,8 +137,10 @@ class Spool:
         for folder in kept:
             if used_bytes <= self._limit_bytes:
                 break
-            shutil.rmtree(folder, ignore_errors=True)
-            used_bytes -= sizes[folder]
+            # One that cannot be removed takes its room still.
+            with contextlib.suppress(OSError):
+                remove_folder(folder)
+                used_bytes -= sizes[folder]
         if used_bytes > self._limit_bytes:
             _log.warning("unreported results are over agent.spool_limit_bytes used_bytes=%d", used_bytes)
         return used_bytes

@@ -55,3 +55,39 @@ with (root / "key").open("rb"):
         print("given up")
 """)
     assert told == ["new True", "given up"]
+
+
+def test_the_folder_of_a_script_goes_although_a_file_in_it_is_read_only_or_looked_at(
+    on_windows: Callable[[str], list[str]],
+) -> None:
+    told = on_windows(r"""
+import subprocess, threading
+from cloud_assistant.worker.execution.folder_removal import remove_folder
+content = b'attrib +r "%~f0"\nmd "%~dp0\\in"\necho x>"%~dp0\\in\\a"\nattrib +r "%~dp0\\in\\a"\nattrib +r "%~dp0\\in"\n'
+ended(launch(root / "x-1", content))
+print(sorted(path.name for path in (root / "x-1").rglob("*") if not os.access(path, os.W_OK)))
+remove_folder(root / "x-1")
+print((root / "x-1").exists())
+
+ended(launch(root / "x-2", b"echo ran"))
+file = (root / "x-2" / "started.json").open("rb")
+threading.Timer(0.1, file.close).start()
+remove_folder(root / "x-2")
+print((root / "x-2").exists())
+
+ended(launch(root / "x-3", b"echo ran"))
+with (root / "x-3" / "started.json").open("rb"):
+    try:
+        remove_folder(root / "x-3")
+    except PermissionError:
+        print("given up")
+
+from cloud_assistant.worker.spool import Spool
+spool = Spool(root / "spool", limit_bytes=0, keep_scripts=True)
+spool.make()
+kept = root / "spool" / "t-12345678.0@i-1"
+ended(launch(kept, b'attrib +r "%~f0"'))
+spool.delivered(kept.name)
+print(sorted(path.name for path in kept.iterdir()), spool.trim(), kept.exists())
+""")
+    assert told == ["['a', 'script.bat']", "False", "False", "given up", "['delivered', 'script.bat'] 0 False"]

@@ -3,7 +3,13 @@
 import contextlib
 import os
 import shutil
+import stat
+import time
 from pathlib import Path
+
+#: Windows removes no file that somebody has open, as a virus scanner has for a moment.
+_PATIENCE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.02
 
 
 def remove_folder(folder: Path) -> None:
@@ -17,14 +23,37 @@ def remove_folder(folder: Path) -> None:
             shutil.rmtree(folder)
         except PermissionError:
             _open(folder)
+            _remove_opened(folder)
+
+
+def _remove_opened(folder: Path) -> None:
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
             shutil.rmtree(folder)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _open(folder: Path) -> None:
-    """Let ourselves into all folders: a script of our own user may have closed them, and they are ours."""
+    """Let ourselves into all folders: a script of our own user may have closed them, and they are ours.
+
+    Windows keeps files as well that a script has made read-only.
+    """
     folder.chmod(0o700)
-    for name, subfolders, _ in os.walk(folder):
-        for one in subfolders:
+    for name, subfolders, files in os.walk(folder):
+        subfolders[:] = [one for one in subfolders if not _leads_away(Path(name, one))]
+        for one in [*subfolders, *(files if os.name == "nt" else ())]:
             path = Path(name, one)
-            if not path.is_symlink():
+            if not _leads_away(path):
                 path.chmod(0o700)
+
+
+def _leads_away(path: Path) -> bool:
+    """Tell whether a path is a link, or a junction, which Windows does not count as one."""
+    found = path.lstat()
+    return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0))
