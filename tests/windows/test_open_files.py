@@ -32,6 +32,7 @@ def test_a_file_that_is_looked_at_for_a_moment_is_replaced_all_the_same(
     told = on_windows(r"""
 import threading
 from cloud_assistant.broker_config.private_file import write_private_file
+from cloud_assistant.worker.execution.record import replace_file
 from cloud_assistant.worker.journal import Journal
 from cloud_assistant.worker.machine_start import remembered_boot
 
@@ -46,6 +47,10 @@ looked_at(root / "key")
 write_private_file(root / "key", "new")
 looked_at(root / "boot.json")
 print((root / "key").read_text(), remembered_boot(root, 2000) == name)
+replace_file(str(root / "exit.json"), b"old")
+looked_at(root / "exit.json")
+replace_file(str(root / "exit.json"), b"new")
+print((root / "exit.json").read_bytes())
 looked_at(root / "journal")
 Journal(root / "journal", fsync=False).close()
 with (root / "key").open("rb"):
@@ -54,7 +59,7 @@ with (root / "key").open("rb"):
     except PermissionError:
         print("given up")
 """)
-    assert told == ["new True", "given up"]
+    assert told == ["new True", "b'new'", "given up"]
 
 
 def test_the_folder_of_a_script_goes_although_a_file_in_it_is_read_only_or_looked_at(
