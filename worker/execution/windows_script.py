@@ -13,6 +13,7 @@ from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .script import Script
 
 UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 EXTENSIONS = {"RunBatScript": ".bat", "RunPowerShellScript": ".ps1"}
 _SHELLS = {".cmd": "RunBatScript", **{extension: kind for kind, extension in EXTENSIONS.items()}}
 _SHELL_PROGRAMS = frozenset({"cmd", "powershell", "pwsh"})
@@ -35,15 +36,18 @@ def windows_content(shell: str, content: bytes) -> bytes:
     """Return the bytes to put on disk, for the shell of this type of script; what no shell reads is left as it is.
 
     Both kinds get CR LF line ends. PowerShell 5 takes a file without byte order mark for the machine's old code
-    page, so it gets one. cmd.exe cannot read past such a mark, takes the file line by line in the current code
-    page, and prints every command unless told not to.
+    page, so it gets one unless it can only be of that; UTF-16, as its own tools write, has its own. cmd.exe cannot
+    read past such a mark, takes the file line by line in the current code page, and prints every command unless told
+    not to.
     """
     content = content.removeprefix(UTF8_MARK)
     if not shell:
         return content
+    if shell == "RunPowerShellScript" and content.startswith(_UTF16_MARKS):
+        return content
     content = _LINE_END.sub(b"\r\n", content)
     if shell == "RunPowerShellScript":
-        return UTF8_MARK + content
+        return UTF8_MARK + content if _is_utf8(content) else content
     lines = b"" if _ECHO_COMMAND.match(content) else b"@echo off\r\n"
     if not content.isascii() and _is_utf8(content):
         lines += b"@chcp 65001>nul\r\n"

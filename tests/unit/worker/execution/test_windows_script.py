@@ -41,9 +41,11 @@ def test_a_batch_file_is_quiet_has_windows_line_ends_and_its_own_code_page(conte
         (b"Get-Date\nexit 3", b"\xef\xbb\xbfGet-Date\r\nexit 3"),
         (b"\xef\xbb\xbfGet-Date\r\n", b"\xef\xbb\xbfGet-Date\r\n"),
         ("'你'".encode(), b"\xef\xbb\xbf'\xe4\xbd\xa0'"),
+        ("'你'\n".encode("gbk"), b"'\xc4\xe3'\r\n"),
+        ("\ufeff'你'\n".encode("utf-16-le"), b"\xff\xfe'\0\x60\x4f'\0\n\0"),
     ],
 )
-def test_powershell_gets_a_mark_that_says_utf8(content: bytes, written: bytes) -> None:
+def test_powershell_gets_a_mark_that_says_utf8_where_that_is_true(content: bytes, written: bytes) -> None:
     assert windows_content("RunPowerShellScript", content) == written
 
 
