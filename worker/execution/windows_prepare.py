@@ -1,5 +1,6 @@
 """Turn a script into a plan on Windows; what can be refused without starting anything is refused here."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,6 +75,8 @@ def _arguments(script: Script, path: str, system_root: str) -> list[str]:
 
 def _working_directory(script: Script, inherited: Mapping[str, str], folder: Path) -> str:
     wanted = script.working_directory
+    if wanted and not os.path.isabs(wanted):  # noqa: PTH117 - as text, like the rest of it
+        raise NotStarted(DIRECTORY_NOT_EXISTS, f"working directory {wanted!r} is not an absolute path")
     if wanted and not Path(wanted).is_dir():
         raise NotStarted(DIRECTORY_NOT_EXISTS, f"working directory {wanted!r} does not exist; create it")
     return wanted or inherited.get("USERPROFILE") or str(folder)

@@ -32,6 +32,7 @@ def test_what_cannot_run_on_windows_is_refused(tmp_path: Path) -> None:
         ({"script_type": "RunShellScript"}, "CommandNotApplicable"),
         ({"username": "ann"}, "ExecutionException"),
         ({"working_directory": str(tmp_path / "no")}, "DirectoryNotExists"),
+        ({"working_directory": "."}, "DirectoryNotExists"),
         ({"launcher": '"open'}, "ExecutionException"),
         ({"parameters": {"a": "\0"}}, "ExecutionException"),
     ):
