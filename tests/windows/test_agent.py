@@ -43,6 +43,14 @@ def test_a_batch_file_runs_with_its_code_and_both_streams(operator: Operator, st
     assert row.outcome.output.stream(2).split() == [b"err"]
 
 
+def test_a_value_of_another_script_is_written_as_it_was_given(
+    operator: Operator, start_agent: Callable[[], Agent]
+) -> None:
+    start_agent()
+    row = operator.wait(invoke(operator, "echo [%CA_PARAM_WHO%]", parameters={"who": "用户 ü"}))
+    assert row.outcome.output.data.decode() == "[用户 ü]\r\n"
+
+
 def test_a_stop_ends_all_that_a_script_has_started(operator: Operator, start_agent: Callable[[], Agent]) -> None:
     start_agent()
     execution = invoke(operator, f"start /b {_WAIT.format(2)}\n{_WAIT.format(2)}")

@@ -52,7 +52,7 @@ def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str
         folder=str(folder),
         arguments=arguments,
         script_path=str(path),
-        content=windows_content(shell, script.content),
+        content=windows_content(shell, script.content, [*script.parameters.values(), *script.secrets.values()]),
         environment=environment,
         working_directory=working_directory,
         working_directory_is_default=not script.working_directory,

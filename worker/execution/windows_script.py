@@ -7,7 +7,7 @@ import ntpath
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .script import Script
@@ -32,13 +32,14 @@ _INHERITED_NAMES = (
 )
 
 
-def windows_content(shell: str, content: bytes) -> bytes:
+def windows_content(shell: str, content: bytes, values: Iterable[str] = ()) -> bytes:
     """Return the bytes to put on disk, for the shell of this type of script; what no shell reads is left as it is.
 
     Both kinds get CR LF line ends. PowerShell 5 takes a file without byte order mark for the machine's old code
     page, so it gets one unless it can only be of that; UTF-16, as its own tools write, has its own. cmd.exe cannot
     read past such a mark, takes the file line by line in the current code page, and prints every command unless told
-    not to.
+    not to. It writes the ``values`` of variables in that code page too: what is not in it would become question marks,
+    and a secret in other bytes than UTF-8 would not be masked.
     """
     content = content.removeprefix(UTF8_MARK)
     if not shell:
@@ -49,7 +50,8 @@ def windows_content(shell: str, content: bytes) -> bytes:
     if shell == "RunPowerShellScript":
         return UTF8_MARK + content if _is_utf8(content) else content
     lines = b"" if _ECHO_COMMAND.match(content) else b"@echo off\r\n"
-    if not content.isascii() and _is_utf8(content):
+    is_ascii = content.isascii() and all(value.isascii() for value in values)
+    if not is_ascii and _is_utf8(content):
         lines += b"@chcp 65001>nul\r\n"
     return lines + content
 

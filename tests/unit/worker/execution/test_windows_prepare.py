@@ -71,6 +71,21 @@ def test_a_script_is_made_fit_for_what_reads_it(
     assert prepare_on_windows(script, tmp_path / "x", {}).content == written
 
 
+@pytest.mark.parametrize(
+    ("content", "told", "written"),
+    [
+        (b"dir", {"parameters": {"a": "who"}}, b"@echo off\r\ndir"),
+        (b"dir", {"parameters": {"a": "你"}}, b"@echo off\r\n@chcp 65001>nul\r\ndir"),
+        (b"dir", {"secrets": {"a": "密"}}, b"@echo off\r\n@chcp 65001>nul\r\ndir"),
+        ("rem 你".encode("gbk"), {"parameters": {"a": "你"}}, b"@echo off\r\nrem \xc4\xe3"),
+    ],
+)
+def test_a_batch_file_can_write_the_values_that_it_is_told(
+    tmp_path: Path, content: bytes, told: dict[str, Any], written: bytes
+) -> None:
+    assert prepare_on_windows(script_of(content=content, **told), tmp_path / "x", {}).content == written
+
+
 def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
 
