@@ -152,7 +152,8 @@ def _read_trusted(path: str, owner_uid: int) -> str:
             _check_way(path, owner_uid)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
             raise ValueError("it is no ordinary file of less than a mebibyte")
-        return file.read().decode("utf-8")
+        # With the mark that editors of Windows put first.
+        return file.read().decode("utf-8-sig")
 
 
 def _check_owner(path: str, found: os.stat_result, owner_uid: int) -> None:

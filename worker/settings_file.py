@@ -74,7 +74,8 @@ def _range_of(lines: list[str], section: str) -> tuple[int, int]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # With the mark that editors of Windows put first.
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as exc:

@@ -59,7 +59,7 @@ def read_package_file(folder: Path, statement: Statement) -> PackageFile:
         Refused: it is missing, wrong, or of another package than was signed (``PackageBroken``).
     """
     try:
-        parsed = msgspec.convert(tomllib.loads((folder / FILE_NAME).read_text(encoding="utf-8")), PackageFile)
+        parsed = msgspec.convert(tomllib.loads((folder / FILE_NAME).read_text(encoding="utf-8-sig")), PackageFile)
         for text in (*parsed.requires.packages, *([parsed.requires.agent] if parsed.requires.agent else [])):
             Condition(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError, CloudAssistantError) as exc:

@@ -33,6 +33,10 @@ def test_a_file_that_only_its_owner_can_write_is_a_policy(tmp_path: Path) -> Non
     assert problem(written(tmp_path / "agent.toml")) == ""
 
 
+def test_a_file_may_begin_with_the_mark_that_editors_of_windows_write(tmp_path: Path) -> None:
+    assert problem(written(tmp_path / "agent.toml", "\ufeffusers = ['app']")) == ""
+
+
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
 def test_a_file_that_others_can_write_forbids_everything(tmp_path: Path, mode: int) -> None:
     path = written(tmp_path / "agent.toml")

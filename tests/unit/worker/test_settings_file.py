@@ -45,6 +45,10 @@ def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
     assert "slots = 3  # few" in path.read_text()
 
 
+def test_a_file_may_begin_with_the_mark_that_editors_of_windows_write(tmp_path: Path) -> None:
+    assert written(tmp_path / "config.toml", "\ufeffhome = '/srv'\n")["home"] == "/srv"
+
+
 def test_an_earlier_identity_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     written(path, "instance_id = 'i-old'\n[security]\ninstance_key = 'k0:00'\n")

@@ -32,6 +32,8 @@ class Machine:
     folder: Path
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     said: list[str] = field(default_factory=list)
+    #: What its file begins with.
+    mark: str = ""
 
     def __post_init__(self) -> None:
         for name in ("home", "publishers"):
@@ -43,7 +45,11 @@ class Machine:
     def install(self, version: str) -> int:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-            files = {"package.toml": _FILE.format(version=version), "install.sh": "exit 0", "health.sh": "exit 0"}
+            files = {
+                "package.toml": self.mark + _FILE.format(version=version),
+                "install.sh": "exit 0",
+                "health.sh": "exit 0",
+            }
             for name, text in files.items():
                 member = tarfile.TarInfo(name)
                 member.size = len(text.encode())
@@ -88,3 +94,8 @@ def test_a_package_whose_folder_is_gone_is_not_called_healthy(machine: Machine) 
     assert machine.work.index.all()["tools"].status is PackageStatus.CRASHED
     assert "install it again" in machine.said[-1]
     assert machine.install("1.0") == 0
+
+
+def test_the_file_of_a_package_may_begin_with_the_mark_that_editors_of_windows_write(machine: Machine) -> None:
+    machine.mark = "\ufeff"
+    assert machine.install("1.0") == 0, machine.said
