@@ -22,7 +22,7 @@ from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
 from .execution.machine_clock import uptime_ms
 from .execution.proc_table import boot_id as linux_boot_id
-from .execution.this_system import scripts_outlive_agent
+from .execution.this_system import own_user_name, scripts_outlive_agent
 from .machine_start import remembered_boot
 from .state_file import write_state_file
 
@@ -175,6 +175,8 @@ def os_name() -> str:
 
 
 def _user() -> str:
+    if os.name == "nt":
+        return own_user_name()
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -58,3 +58,16 @@ record = ended(launcher.launch(prepare(script, root / "x-1", os.environ)))
 print(record.exit_code, record.output.merged())
 """)
     assert told == [r"4 b'\x00\xffscript.py'"]
+
+
+def test_the_agent_knows_its_user_without_being_told(on_windows: Callable[[str], list[str]]) -> None:
+    """A service need not have its name in the environment."""
+    told = on_windows(r"""
+from cloud_assistant.worker.execution.this_system import own_user_name
+from cloud_assistant.worker.identity import identify
+named = os.environ["USERNAME"]
+for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+    os.environ.pop(name, None)
+print(own_user_name() == named, identify("i-win", root).fields(slots=1)["user"] == named)
+""")
+    assert told == ["True True"]

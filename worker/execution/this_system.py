@@ -13,10 +13,9 @@ from .script import Script
 from .watched_launcher import WatchedLauncher
 
 if os.name == "nt":
-    import getpass
-
     from .windows_prepare import prepare_on_windows
     from .windows_process import WindowsSystem
+    from .windows_user import user_name
 else:
     from .account import account_of
     from .fork_server import is_supported
@@ -50,4 +49,4 @@ def prepare(script: Script, folder: Path | str, inherited: Mapping[str, str]) ->
 
 def own_user_name() -> str:
     """The name of the agent's own user."""
-    return getpass.getuser() if os.name == "nt" else account_of("").name
+    return user_name() if os.name == "nt" else account_of("").name
