@@ -8,6 +8,7 @@ import click
 
 from ...broker_config.errors import CloudAssistantError, RequestInvalid
 from ...broker_config.program_log import LOGGER_NAME
+from ..api import Assistant
 from ..auditing import local_user
 from ..gateway.access_keys import AccessKey
 from ..gateway.action_table import action_registry
@@ -71,7 +72,7 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
         raise RequestInvalid(
             f"{registry.unknown(asked.action)} There are: {', '.join(registry)}", code="InvalidAction.NotFound"
         )
-    caller = AccessKey("", "", active=True, principal=local_user().name)
+    caller = AccessKey("", _own_secret(call.assistant), active=True, principal=local_user().name)
     values = with_todays_names(asked.action, asked.parameters)
     request_id = new_request_id()
     try:
@@ -85,6 +86,15 @@ def _answer(call: Call, asked: EcsCall) -> dict[str, Any]:
             raise cause from None
         raise error_of(error.http_status, error.code, error.message) from error
     return {**outcome, "RequestId": request_id}
+
+
+def _own_secret(assistant: Assistant) -> str:
+    """What an answer with a code in it is kept under, as a gateway keeps it under an access key's secret.
+
+    Without a master key there is none; an activation that is made without one lets nobody in.
+    """
+    master = assistant.trust.known_master
+    return master.purpose_key("calls of the command line").hex() if master else ""
 
 
 def _pause(outcome: NotYet) -> None:

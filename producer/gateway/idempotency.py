@@ -74,7 +74,7 @@ def _read(call: Call, token: str, stored: Mapping[str, str]) -> Shape:
         opened = unseal(_key_of(call, token), stored[_SEALED].encode(), call.action.encode())
     except Refused as exc:
         raise Refused(
-            "this client token was used with another secret of this access key; use a new one",
+            "this client token was used with another secret of this access key, or another master key; use a new one",
             code="IdempotentParameterMismatch",
         ) from exc
     return msgspec.json.decode(opened, type=Shape)

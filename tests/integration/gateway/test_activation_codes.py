@@ -1,5 +1,6 @@
 """An activation's code is in the answer that made it, again for the same client token, and nowhere in Redis."""
 
+import hmac
 import json
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.sealing import unseal
 from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.actions import Call
 from cloud_assistant.producer.gateway.idempotency import once_per_token
 from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from harness.redis_server import RedisServer
+from harness.system import System
 
 
 def test_a_repeated_request_gets_the_code_and_redis_has_it_not(redis_server: RedisServer, tmp_path: Path) -> None:
@@ -58,3 +61,20 @@ def test_a_key_whose_secret_was_replaced_does_not_get_it(redis_server: RedisServ
         ask("new")
     assert refused.value.code == "IdempotentParameterMismatch"
     redis.close()
+
+
+def test_who_reads_redis_and_knows_the_token_of_a_command_line_does_not_get_it(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    system = System.on(redis_server, tmp_path / "system")
+    system.assist("instance", "add", "i-one", "--credentials", tmp_path / "i-one.toml").must_succeed()
+    words = ("ecs", "CreateActivation", "--InstanceCount", "1", "--ClientToken", "token-1")
+    first, again = (system.assist(*words).must_succeed().json for _ in range(2))
+    assert again["ActivationCode"] == first["ActivationCode"]
+    redis = Redis(redis_server.url())
+    [name] = redis.call("KEYS", "ca:token:CreateActivation:*")
+    sealed = json.loads(redis.call("GET", name))["answer"]["sealed"]
+    redis.close()
+    made_of_the_token = hmac.digest(b"", b"answer to token-1", "sha256")
+    with pytest.raises(Refused):
+        unseal(made_of_the_token, sealed.encode(), b"CreateActivation")
