@@ -202,6 +202,27 @@ def let_go(redis: Redis, activation_id: str, machine: str) -> None:
         )
 
 
+def end_use(redis: Redis, activation_id: str, machine: str, instance_id: str) -> None:
+    """Have nobody prove any more that an instance is his: an operator has given it other credentials.
+
+    Its use stays taken. Whoever has the machine's secret and the code is told that the machine is known.
+    """
+    use = _use_of(redis, activation_id, machine)
+    if use[1:2] == [instance_id.encode()]:
+        # No digest is a dash, so no proof is this one.
+        redis.call("HSET", keys.activation_machines(activation_id), machine, b" ".join([b"-", *use[1:]]))
+
+
+def has_use(redis: Redis, activation_id: str, machine: str, proof: str, instance_id: str) -> bool:
+    """Tell whether this instance is a machine's, proved by this."""
+    return _use_of(redis, activation_id, machine)[:2] == [proof.encode(), instance_id.encode()]
+
+
+def _use_of(redis: Redis, activation_id: str, machine: str) -> list[bytes]:
+    found = redis.call("HGET", keys.activation_machines(activation_id), machine)
+    return bytes(found).split(b" ") if found else []
+
+
 def load(redis: Redis, activation_id: str) -> StoredActivation:
     """Read one activation.
 

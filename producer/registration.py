@@ -32,9 +32,10 @@ _REFUSALS = {
     "used_up": ("Activation.UsedUp", "this activation has no use left; ask for another one"),
     "known": (
         "Machine.AlreadyRegistered",
-        "this machine was registered with this activation before, and this request does not come from the same home; "
-        "run it where it was registered, or take another use on purpose with --force-new (a copied machine has the "
-        "machine-id of its original)",
+        "this machine was registered with this activation before, and this request does not come from the same home, "
+        "or its instance was given other credentials since (assist instance rotate); run it where it was registered, "
+        "use the file of those credentials, or take another use on purpose with --force-new (a copied machine has "
+        "the machine-id of its original)",
     ),
 }
 
@@ -112,11 +113,10 @@ def register(
             seal=master.seal(_PURPOSE, _use(activation, machine, proof, instance_id)),
         )
         if taken.word in _REFUSALS:
-            code, text = _REFUSALS[taken.word]
-            raise Refused(text, code=code)
+            raise _refused(taken.word)
         if not master.is_sealed(_PURPOSE, _use(activation, machine, proof, taken.instance_id), taken.seal):
             raise _untrusted("which instance this machine has was changed in Redis")
-        return _completed(redis, trust, request, activation, taken, machine)
+        return _completed(redis, trust, request, activation, taken, machine, proof)
     finally:
         redis.call("DEL", turn)
 
@@ -124,6 +124,11 @@ def register(
 def _use(activation: Activation, machine: str, proof: str, instance_id: str) -> bytes:
     """What a use binds together: nobody without the master key can have it lead to another machine's instance."""
     return f"{activation.activation_id} {machine} {proof} {instance_id}".encode()
+
+
+def _refused(word: str) -> Refused:
+    code, text = _REFUSALS[word]
+    return Refused(text, code=code)
 
 
 def _untrusted(what: str) -> Refused:
@@ -137,6 +142,7 @@ def _completed(
     activation: Activation,
     taken: Taken,
     machine: str,
+    proof: str,
 ) -> Registered:
     found = instances.load_all(redis, [taken.instance_id])[0]
     name = found.name if found is not None else request.name or _numbered(activation, taken.number)
@@ -149,7 +155,10 @@ def _completed(
                 "resource_group_id": activation.resource_group_id,
             }
             instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
-        issued = trust.issue_credentials(taken.instance_id)
+        issued = trust.issue_credentials(taken.instance_id, for_registration=True)
+        if not activations.has_use(redis, activation.activation_id, machine, proof, taken.instance_id):
+            # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
+            raise _refused("known")
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
 
 

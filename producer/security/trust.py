@@ -9,7 +9,7 @@ from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
-from .. import instances
+from .. import activations, instances
 from ..auditing import Auditing
 from . import deregistration, identities
 from .identities import Issued
@@ -55,8 +55,11 @@ class Trust:
         """The master keys where this program has them; none is made."""
         return self._master or find_master_keys(self._settings)
 
-    def issue_credentials(self, instance_id: str) -> Issued:
+    def issue_credentials(self, instance_id: str, *, for_registration: bool = False) -> Issued:
         """Give a registered instance credentials; those it had before are worthless from now on.
+
+        Unless it is a registration that gets them, the machine that once registered as this instance is given no
+        others any more: whoever has taken its files would be let in again by its activation.
 
         Raises:
             NotFound: no such instance.
@@ -64,7 +67,10 @@ class Trust:
         """
         master = self.master
         with self.auditing.change("IssueCredentials", what=instance_id):
-            instances.load(self._redis, instance_id)
+            stored = instances.load(self._redis, instance_id)
+            if stored.activation_id and not for_registration:
+                # First of all: a registration that is under way looks at it last.
+                activations.end_use(self._redis, stored.activation_id, stored.activation_machine, instance_id)
             return identities.issue(
                 self._redis, master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
             )
