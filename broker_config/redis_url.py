@@ -6,8 +6,9 @@
 """
 
 import os
+from collections.abc import Mapping
 from itertools import starmap
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
 
@@ -63,6 +64,7 @@ def parse_url(url: str) -> RedisAddress:
     except ValueError as exc:
         raise SettingsInvalid(f"Redis URL: {exc}; use {_FORMS}") from exc
     options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    _refuse_cut_password(parts, options)
     unknown = set(options) - _QUERY
     if unknown:
         raise SettingsInvalid(
@@ -105,6 +107,28 @@ def parse_url(url: str) -> RedisAddress:
         database = _database("/".join(segments[1:]) or "0")
         return msgspec.structs.replace(common, hosts=hosts, master=segments[0], db=database)
     raise SettingsInvalid(f"Redis URL: scheme {parts.scheme!r} is not known; use {_FORMS}")
+
+
+def _refuse_cut_password(parts: SplitResult, options: Mapping[str, str]) -> None:
+    """Refuse an address in which a sign of the password has ended the server's name, without showing what is cut off.
+
+    Raises:
+        SettingsInvalid: it is one.
+    """
+    is_cut = False
+    if parts.scheme == "unix":
+        is_cut = bool(parts.netloc) and not parts.netloc.endswith("@")
+        if is_cut and ":" not in parts.netloc and "@" not in parts.path:
+            raise SettingsInvalid("Redis URL: the path of a socket begins at the root, as in unix:///run/redis.sock")
+    elif parts.scheme in ("redis", "rediss", "sentinel"):
+        # Only files have names with this sign, and those are values of options.
+        is_cut = "@" in parts.path or any(
+            "@" in name or (name not in _QUERY and "@" in options[name]) for name in options
+        )
+    if is_cut or parts.fragment:
+        raise SettingsInvalid(
+            "Redis URL: user and password are written percent-encoded: %2F for /, %3F for ?, %23 for #, %40 for @"
+        )
 
 
 def format_url(address: RedisAddress) -> str:

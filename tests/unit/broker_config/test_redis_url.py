@@ -77,3 +77,34 @@ def test_what_is_said_of_a_bad_address_has_no_password(url: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         parse_url(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:geh/eim@host:6379/0",
+        "redis://:geh/eim@host/0",
+        "redis://u:geh#eim@host/0",
+        "redis://u:geh?eim@host/0",
+        "redis://u:geh@eim/eim@host/0",
+        "redis://u:geh?a=eim@host/0",
+        "redis:///u:geheim@host",
+        "sentinel://u:geh/eim@one:1/master",
+        "unix://u:geh/eim@/run/redis.sock",
+        "unix://u:geh#eim@/run/redis.sock",
+    ],
+)
+def test_a_password_that_ends_the_servers_name_is_not_shown_and_the_remedy_is(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="percent-encoded: %2F for /") as refused:
+        parse_url(url)
+    assert not any(part in str(refused.value) for part in ("geh", "eim"))
+
+
+def test_an_at_sign_in_the_name_of_a_file_is_one() -> None:
+    assert parse_url("unix:///run/app@1/redis.sock").path == "/run/app@1/redis.sock"
+    assert parse_url("rediss://host/0?ca=/etc/app@1/ca.crt").ca == "/etc/app@1/ca.crt"
+
+
+def test_a_socket_whose_path_does_not_begin_at_the_root_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="unix:///run"):
+        parse_url("unix://run/redis.sock")
