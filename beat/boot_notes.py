@@ -6,11 +6,13 @@ from ..broker_config import keys
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.boot_firings import NOTES_KEPT_BYTES, note_boot_command
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.records import RepeatMode
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_connection import Command
 from ..broker_config.timed import Timed, TimedStatus, load_timed_all, server_ms
 
 #: Invocations and targets looked at in one turn.
@@ -58,7 +60,7 @@ def note_boots(redis: Redis, timed: Timed, targets: list[str], target_count: int
     """Note what these targets have run and nobody has noted yet."""
     if not targets:
         return
-    fired = run_apart(redis, [("HGET", keys.boot_bound(one), f"{timed.invoke_id}:fired") for one in targets])
+    fired = run_apart(redis, [_notes_command(timed, one) for one in targets])
     found = [
         one for instance_id, noted in zip(targets, fired, strict=True) for one in _named(timed, instance_id, noted)
     ]
@@ -90,19 +92,22 @@ def _end_if_through(redis: Redis, timed: Timed, target_count: int) -> None:
     idle = [name for name, at in zip(names, ran, strict=True) if at is None]
     if ran_count + len(idle) < target_count:
         return
-    field = f"{timed.invoke_id}:fired"
-    if any(run_apart(redis, [("HGET", keys.boot_bound(one), field) for one in idle])):
+    if any(reply != [None] for reply in run_apart(redis, [_notes_command(timed, one) for one in idle])):
         # One of them has run and nobody has noted it yet.
         return
     reason = "each target has run once, or was stopped"
     run_apart(redis, [move_timed_command(timed.invoke_id, [TimedStatus.ACTIVE], TimedStatus.ENDED, reason=reason)])
 
 
-def _named(timed: Timed, instance_id: str, noted: bytes | RedisRefused | None) -> Iterator[tuple[str, str, int]]:
+def _notes_command(timed: Timed, instance_id: str) -> Command:
+    return read_fields_command(keys.boot_bound(instance_id), f"{timed.invoke_id}:fired")
+
+
+def _named(timed: Timed, instance_id: str, noted: list[bytes | None] | RedisRefused) -> Iterator[tuple[str, str, int]]:
     """The executions that an agent names, with their moments: its words, so only its own of this invocation count."""
     if isinstance(noted, RedisRefused):
         return
-    for execution in (noted or b"")[-NOTES_KEPT_BYTES:].decode("utf-8", "replace").split(","):
+    for execution in (noted[0] or b"")[-NOTES_KEPT_BYTES:].decode("utf-8", "replace").split(","):
         parts = split_execution_id(execution)
         if parts is not None and parts[::2] == (timed.invoke_id, instance_id):
             yield instance_id, execution, parts[1]

@@ -9,6 +9,7 @@ from ..broker_config.dispatch import Dispatcher
 from ..broker_config.dispatch_seal import is_dispatch_sealed
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.messages import Order, WorkOrder, decode_envelope, decode_order
 from ..broker_config.pacing import life_ms
 from ..broker_config.program_log import logger
@@ -64,7 +65,9 @@ class Completer:
             return None
         stored: bytes | None = self._redis.call("GET", keys.payload(invocation.payload_token))
         searched = [(one, f"{invocation.invoke_id}.0@{one}") for one in targets[:_SEARCHED_COUNT]]
-        replies = run_apart(self._redis, [("HMGET", keys.execution(*one), "envelope", "payload") for one in searched])
+        replies = run_apart(
+            self._redis, [read_fields_command(keys.execution(*one), "envelope", "payload") for one in searched]
+        )
         # An agent may have made its row anything.
         rows = [reply for reply in replies if not isinstance(reply, RedisRefused)]
         offered = [(inline or stored, envelope) for envelope, inline in rows]

@@ -10,6 +10,7 @@ from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.executions import request_stop_command
 from ..broker_config.functions.firings import release_command, wants_previous_stopped
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import decode_envelope
 from ..broker_config.redis_client import Redis
@@ -52,7 +53,9 @@ class Releases:
         waiting = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
         if not waiting:
             return
-        rows = run_apart(self._redis, [("HMGET", keys.execution(*one), "waits_for", "envelope") for one in waiting])
+        rows = run_apart(
+            self._redis, [read_fields_command(keys.execution(*one), "waits_for", "envelope") for one in waiting]
+        )
         commands: list[Command] = []
         readable: list[tuple[str, str, str]] = []
         unreadable: list[tuple[str, str, Exception]] = []
@@ -89,11 +92,11 @@ class Releases:
         """Ask for the end of executions that others wait for; those that were asked before are left alone."""
         if not executions:
             return
-        states = run_apart(self._redis, [("HGET", keys.execution(*one), "state") for one in executions])
+        states = run_apart(self._redis, [read_fields_command(keys.execution(*one), "state") for one in executions])
         commands = [
             request_stop_command(*one, confirm_ms=self._confirm_ms)
             for one, state in zip(executions, states, strict=True)
-            if state in (b"Running", b"Pending", b"Scheduled")
+            if state in ([b"Running"], [b"Pending"], [b"Scheduled"])
         ]
         run_apart(self._redis, commands)
 

@@ -16,6 +16,7 @@ from ..broker_config.clock import now_ms
 from ..broker_config.envelope_signing import key_ids
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.program_log import logger
 from ..broker_config.publisher_signing import system_of
 from ..broker_config.redis_client import Redis
@@ -214,7 +215,7 @@ class RolloutSteps:
     def _reports(self, names: Sequence[str]) -> dict[str, Report | None]:
         if not names:
             return {}
-        replies = run_apart(self._redis, [("HMGET", keys.info(name), *_REPORT) for name in names])
+        replies = run_apart(self._redis, [read_fields_command(keys.info(name), *_REPORT) for name in names])
         return {
             name: None if isinstance(reply, RedisRefused) else Report.of(reply)
             for name, reply in zip(names, replies, strict=True)

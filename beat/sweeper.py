@@ -11,6 +11,7 @@ from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.executions import settle_lost_command, settled
 from ..broker_config.functions.firings import trim_queue_command
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import connected
 from ..broker_config.overdue import lost_reason
@@ -54,7 +55,9 @@ class Sweeper:
         strangers = set(execution_ids) - {one for _, one in due}
         if strangers:
             self._redis.call("ZREM", keys.DEADLINES, *strangers)
-        found = run_apart(self._redis, [("HMGET", keys.execution(*one), "state", "claimed_ms") for one in due])
+        found = run_apart(
+            self._redis, [read_fields_command(keys.execution(*one), "state", "claimed_ms") for one in due]
+        )
         self._put_off([(*one, row) for one, row in zip(due, found, strict=True) if isinstance(row, RedisRefused)])
         due = [one for one, row in zip(due, found, strict=True) if not isinstance(row, RedisRefused)]
         rows = [row for row in found if not isinstance(row, RedisRefused)]

@@ -11,6 +11,8 @@ import msgspec
 
 from . import keys
 from .envelope_signing import EnvelopeSigner
+from .functions.function_library import run_all
+from .functions.reported import read_fields_command
 from .messages import Envelope, encode
 from .records import Invocation, RepeatMode
 from .redis_client import Redis
@@ -71,9 +73,9 @@ def bind(
         )
     )
     for chunk in _chunks(targets):
-        boots = redis.pipeline_or_raise([("HGET", keys.info(one), "boot_id") for one in chunk])
+        boots = run_all(redis, [read_fields_command(keys.info(one), "boot_id") for one in chunk])
         commands: list[Command] = []
-        for instance_id, boot_id, mac in zip(
+        for instance_id, (boot_id,), mac in zip(
             chunk, boots, signer.signatures(chunk, envelope, secret_values), strict=True
         ):
             entry = BootEntry(

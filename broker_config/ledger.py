@@ -11,6 +11,7 @@ from .error_codes import ErrorCode
 from .errors import NotFound
 from .functions.executions import states_command, states_reply
 from .functions.function_library import run_all
+from .functions.reported import read_fields_command
 from .ids import execution_id
 from .overdue import lost_reason
 from .records import Invocation, RepeatMode, decode_invocation
@@ -121,7 +122,7 @@ def load_rows(
         return []
     if with_output:
         return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
-    replies = redis.pipeline_or_raise([("HMGET", keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
+    replies = run_all(redis, [read_fields_command(keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
     return read_rows(redis, wanted, [_named(reply) for reply in replies])
 
 

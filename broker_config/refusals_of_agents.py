@@ -11,6 +11,8 @@ from typing import Any
 from . import keys
 from .audit_chain import AuditChain
 from .audit_entry import AuditEntry, Outcome, Who
+from .clock import now_ms
+from .functions.reported import read_refusals
 from .redis_client import Redis
 
 _CHUNK_COUNT = 500
@@ -34,13 +36,14 @@ def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> C
         chunk = instance_ids[first : first + _CHUNK_COUNT]
         seen = redis.call("HMGET", keys.AUDIT_FOLDED, *chunk)
         places = [(one or _BEGINNING.encode()).decode() for one in seen]
-        streams = [keys.refusals(one) for one in chunk]
-        # Answers only for streams that hold something newer.
-        found = redis.call("XREAD", "COUNT", _READ_COUNT, "STREAMS", *streams, *places) or []
-        by_stream = {name.decode(): list(_reports(items)) for name, items in found}
-        for instance_id, stream, before in zip(chunk, streams, seen, strict=True):
-            reports = by_stream.get(stream)
-            if reports:
+        found = read_refusals(redis, chunk, places, count=_READ_COUNT)
+        for instance_id, items, before in zip(chunk, found, seen, strict=True):
+            if isinstance(items, int):
+                # No true agent's: what they said is gone, that there were so many is not.
+                chain.append([_more_refusals(instance_id, now_ms(), {"-": str(items)})])
+                counts[instance_id] += items
+            elif items:
+                reports = list(_reports(items))
                 guard = (instance_id, (before or b"").decode(), reports[-1][0])
                 if chain.append(list(_entries(instance_id, reports)), [guard]):
                     counts[instance_id] += len(reports)
@@ -65,13 +68,12 @@ def _entries(instance_id: str, reports: Sequence[_Report]) -> Iterator[AuditEntr
     rest = reports[_SINGLE_COUNT:]
     if rest:
         counts = Counter(report.get("code", "")[:64] for _, report in rest)
-        yield _entry(
-            instance_id,
-            _number(rest[-1][0].partition("-")[0]),
-            code="MoreRefusals",
-            what="",
-            facts={name or "-": str(count) for name, count in counts.most_common(20)},
-        )
+        facts = {name or "-": str(count) for name, count in counts.most_common(20)}
+        yield _more_refusals(instance_id, _number(rest[-1][0].partition("-")[0]), facts)
+
+
+def _more_refusals(instance_id: str, at_ms: int, facts: dict[str, str]) -> AuditEntry:
+    return _entry(instance_id, at_ms, code="MoreRefusals", what="", facts=facts)
 
 
 def _entry(instance_id: str, at_ms: int, *, code: str, what: str, facts: dict[str, str]) -> AuditEntry:

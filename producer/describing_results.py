@@ -8,6 +8,8 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
+from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import execution_id, is_execution_of
 from ..broker_config.ledger import (
     StoredInvocation,
@@ -164,10 +166,10 @@ def _latest_of_each(
 def _that_ran(redis: Redis, stored: StoredInvocation, targets: Sequence[str], command_id: str) -> list[str]:
     """Targets whose latest execution ran a command: what a timed invocation runs may have been changed since."""
     executions = latest_executions(redis, stored, targets)
-    replies = redis.pipeline_or_raise([("HGET", keys.execution(*one), "command_id") for one in executions])
+    replies = run_all(redis, [read_fields_command(keys.execution(*one), "command_id") for one in executions])
     wanted = command_id.encode()
     present = stored.record.command.command_id.encode()
-    return [one for one, found in zip(targets, replies, strict=True) if (found or present) == wanted]
+    return [one for one, (found,) in zip(targets, replies, strict=True) if (found or present) == wanted]
 
 
 def _history_of_invocation(

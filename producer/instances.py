@@ -7,11 +7,13 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.instances import register_instance
+from ..broker_config.functions.reported import read_fields_command, read_whole_command
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Argument
-from ..broker_config.reported_values import decimal_number
+from ..broker_config.redis_connection import Argument, Command
+from ..broker_config.reported_values import decimal_number, text
 from . import tagging, validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -155,14 +157,14 @@ def not_registered(instance_id: str) -> NotFound:
 
 def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance | None]:
     """Read instances; ``None`` for one that is not registered."""
-    commands: list[tuple[str | int, ...]] = []
+    commands: list[Command] = []
     for one in instance_ids:
         commands.append(("HGETALL", keys.profile(one)))
-        commands.append(("HGETALL", keys.info(one)))
+        commands.append(read_whole_command(keys.info(one)))
         commands.append(("ZCARD", keys.instance_history(one)))
         commands.append(("ZREVRANGE", keys.instance_history(one), 0, 0, "WITHSCORES"))
-        commands.append(("HGET", keys.quarantine(one), "reason"))
-    replies = redis.pipeline_or_raise(commands) if commands else []
+        commands.append(read_fields_command(keys.quarantine(one), "reason"))
+    replies = run_all(redis, commands) if commands else []
     return [
         _stored(one, *replies[number * 5 : number * 5 + 5]) if replies[number * 5] else None
         for number, one in enumerate(instance_ids)
@@ -203,7 +205,7 @@ def _stored(
     info: Sequence[bytes],
     count: int,
     last: Sequence[bytes],
-    quarantine: bytes | None,
+    quarantine: Sequence[bytes | None],
 ) -> StoredInstance:
     known = _texts(profile)
     report = _texts(info)
@@ -216,7 +218,7 @@ def _stored(
         activation_machine=known.get("activation_machine", ""),
         resource_group_id=known.get("resource_group_id", ""),
         # Whoever set it, an empty reason too keeps work away.
-        quarantined="" if quarantine is None else quarantine.decode("utf-8", "replace") or "no reason given",
+        quarantined="" if quarantine[0] is None else text(quarantine[0]) or "no reason given",
         connected=bool(report),
         report=report,
         invocation_count=count,

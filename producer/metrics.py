@@ -42,6 +42,7 @@ from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -171,7 +172,7 @@ class Metrics:
         commands = []
         for one in executions:
             parts = split_execution_id(one)
-            commands.append(("HMGET", keys.execution(parts[2] if parts else "", one), *_ROW_FIELDS))
+            commands.append(read_fields_command(keys.execution(parts[2] if parts else "", one), *_ROW_FIELDS))
         rows: list[tuple[str, str, int, int, int] | None] = []
         for reply in run_apart(self._redis, commands):
             # The agent's words: a row that it has made unreadable is no reason to go without all the others.

@@ -15,7 +15,7 @@ local function close_released(keys, args)
   elseif state == 'Running' or state == 'Stopping' then
     ended, code, info = 'Error', 'InstanceReleased', 'the instance was deregistered while the script ran; nobody knows how it ended'
   else
-    return { 0, state }
+    return { 0, short(state) }
   end
   local time = redis.call('TIME')
   redis.call('HSET', keys[1], 'state', ended, 'error_code', code, 'error_info', info,

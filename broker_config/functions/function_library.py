@@ -19,7 +19,7 @@ from ..redis_connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
 #: Raised with every change of the text that its callers must have: another argument, key, field or answer.
-TEXT_VERSION = 6
+TEXT_VERSION = 7
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 
@@ -108,6 +108,11 @@ def text_version(redis: Redis) -> int:
 def fcall(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
     """Build the command that calls a function of the library."""
     return ("FCALL", f"{name}_{TEXT_VERSION}", len(keys), *keys, *arguments)
+
+
+def fcall_reading(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
+    """Build the command that calls a function that only reads: whoever may only read those keys may call it."""
+    return ("FCALL_RO", *fcall(name, keys, arguments)[1:])
 
 
 def run(redis: Redis, command: Command) -> Any:

@@ -29,6 +29,6 @@ local function request_stop(keys, args)
     redis.call('PEXPIRE', keys[3], args[3])
     return { 1, 'Stopping' }
   end
-  return { 0, state }
+  return { 0, short(state) }
 end
 redis.register_function('ca_request_stop', request_stop)

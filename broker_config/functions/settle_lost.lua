@@ -16,7 +16,7 @@ local function settle_lost(keys, args)
   if state == 'Pending' or state == 'Running' or state == 'Stopping' then
     if state ~= args[2] or now <= tonumber(row[2]) then
       redis.call('ZADD', keys[3], row[2], args[1])
-      return { 0, state, row[2] }
+      return { 0, state, short(row[2]) }
     end
     redis.call('HSET', keys[1], 'state', 'Aborted', 'error_code', args[3], 'error_info', args[4],
       'finished_ms', string.format('%.0f', now))
@@ -24,9 +24,9 @@ local function settle_lost(keys, args)
     redis.call('ZREM', keys[2], args[1])
     redis.call('ZREM', keys[3], args[1])
     if row[3] then redis.call('PUBLISH', row[3], 'end ' .. args[1] .. ' Aborted') end
-    return { 1, 'Aborted', row[2] }
+    return { 1, 'Aborted', short(row[2]) }
   end
   redis.call('ZREM', keys[3], args[1])
-  return { 0, state, row[2] }
+  return { 0, short(state), short(row[2]) }
 end
 redis.register_function('ca_settle_lost', settle_lost)

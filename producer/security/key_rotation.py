@@ -16,6 +16,7 @@ from ...broker_config.boot_resigning import resign
 from ...broker_config.clock import now_ms
 from ...broker_config.functions.entries import replace_credentials, replace_credentials_command
 from ...broker_config.functions.function_library import run_all
+from ...broker_config.functions.reported import read_fields_command
 from ...broker_config.key_bundle import KeyBundle, wrap
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Command
@@ -109,8 +110,8 @@ class Rotation:
         """Those of the instances that say they hold the new key, without changing anything."""
         found = []
         for chunk in _chunks(waiting):
-            held = self._redis.pipeline_or_raise([("HGET", keys.info(one.instance_id), "key_ids") for one in chunk])
-            for one, names in zip(chunk, held, strict=True):
+            held = run_all(self._redis, [read_fields_command(keys.info(one.instance_id), "key_ids") for one in chunk])
+            for one, (names,) in zip(chunk, held, strict=True):
                 if one.next_key_id.encode() in (names or b"").split(b","):
                     found.append(one)
         return found

@@ -89,6 +89,12 @@ def _flower(database: int) -> Sequence[str]:
         "+zcard",
         "+hget",
         "+hgetall",
+        # What agents report is read by a function, as far as a true agent writes it.
+        "+fcall_ro",
+        "+hlen",
+        "+hstrlen",
+        "+hmget",
+        "+memory|usage",
         "+sadd",
         "+srem",
         "+del",

@@ -20,18 +20,27 @@ from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.broker_config.signing import MasterKeys
 from cloud_assistant.producer.metrics import Metrics
 
+#: More than the server lets one client have, as ours in `deploy` limits it: whoever reads it for all is dropped.
+MUCH = b"x" * (30 * 1024 * 1024)
+CLIENT_LIMIT = "normal 24mb 24mb 0"
 #: What an agent with its own rights can make of its rows: commands on the row of the execution.
 GARBAGE: dict[str, list[tuple[str | bytes, ...]]] = {
     "an envelope that is none": [("HSET", "envelope", "{")],
     "text that is no text": [("HSET", "waits_for", b"\xff")],
     "a deadline that is no number": [("HSET", "deadline_ms", "soon")],
     "a state of two lines": [("HSET", "state", "Success\nSuccess")],
+    "more than anybody may read": [
+        ("HSET", "state", MUCH, "waits_for", MUCH, "envelope", MUCH, "claimed_ms", MUCH, "error_code", MUCH),
+    ],
+    "a state that is as long": [("HSET", "state", MUCH)],
+    "a deadline that is as long": [("HSET", "deadline_ms", b"9" * len(MUCH), "state", "Success")],
     "no row but a list": [("DEL",), ("LPUSH", "x")],
 }
 
 
 def spoil(timing: Timing, instance_id: str, execution: str, garbage: str) -> None:
     row = keys.execution(instance_id, execution)
+    timing.redis.call("CONFIG", "SET", "client-output-buffer-limit", CLIENT_LIMIT)
     timing.redis.pipeline_or_raise([(command[0], row, *command[1:]) for command in GARBAGE[garbage]])
 
 
@@ -112,7 +121,7 @@ def test_it_does_not_keep_others_from_being_settled(timing: Timing, garbage: str
     assert timing.redis.call("ZCOUNT", keys.DEADLINES, "-inf", timing.server_ms()) == 0
 
 
-@pytest.mark.parametrize("garbage", ["a state of two lines", "no row but a list"])
+@pytest.mark.parametrize("garbage", ["a state of two lines", "a state that is as long", "no row but a list"])
 def test_it_does_not_keep_invocations_from_being_rolled_up(timing: Timing, garbage: str) -> None:
     spoilt, other = run_once(timing, 60, "i-1", "i-2"), run_once(timing, 60, "i-2")
     spoil(timing, "i-1", f"{spoilt}.0@i-1", garbage)
@@ -132,12 +141,13 @@ def test_it_does_not_keep_others_from_being_completed(timing: Timing, envelope: 
     assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
 
 
+@pytest.mark.parametrize("garbage", ["more than anybody may read", "no row but a list"])
 @pytest.mark.parametrize("master", [None, MASTER])
 def test_a_row_that_is_no_row_does_not_keep_others_from_being_completed(
-    timing: Timing, master: MasterKeys | None
+    timing: Timing, master: MasterKeys | None, garbage: str
 ) -> None:
     spoilt, other = (cut_off(timing, age_ms=10_000, master=master) for _ in range(2))
-    spoil(timing, "i-1", f"{spoilt.invoke_id}.0@i-1", "no row but a list")
+    spoil(timing, "i-1", f"{spoilt.invoke_id}.0@i-1", garbage)
     Unfinished(timing.redis, master, 100).work()
     assert timing.state(other.invoke_id, 0, "i-3") == "Pending"
 
@@ -198,11 +208,16 @@ def test_notes_without_end_cost_no_more_than_those_that_are_kept(timing: Timing)
     assert timing.redis.call("HSTRLEN", keys.boot_bound("i-1"), f"{invoke_id}:fired") < NOTES_KEPT_BYTES
 
 
-def test_an_agent_that_is_no_hash_of_notes_holds_up_no_other(timing: Timing) -> None:
+@pytest.mark.parametrize("spoilt", ["list", "long"])
+def test_an_agent_that_is_no_hash_of_notes_holds_up_no_other(timing: Timing, spoilt: str) -> None:
     load_library(timing.redis)
     invoke_id = timing.invoke("i-1", "i-2", frequency="", repeat_mode=RepeatMode.EVERY_REBOOT)
     now_ms = timing.server_ms()
-    timing.redis.pipeline_or_raise([("DEL", keys.boot_bound("i-1")), ("LPUSH", keys.boot_bound("i-1"), "x")])
+    if spoilt == "list":
+        timing.redis.pipeline_or_raise([("DEL", keys.boot_bound("i-1")), ("LPUSH", keys.boot_bound("i-1"), "x")])
+    else:
+        timing.redis.call("CONFIG", "SET", "client-output-buffer-limit", CLIENT_LIMIT)
+        timing.redis.call("HSET", keys.boot_bound("i-1"), f"{invoke_id}:fired", MUCH)
     timing.redis.call(
         "HSET", keys.boot_bound("i-2"), f"{invoke_id}:fired", execution_id(invoke_id, now_ms, "i-2") + ","
     )

@@ -332,5 +332,28 @@ def test_a_state_as_long_as_the_list_it_may_come_from_is_refused_at_once(stage: 
     redis.call("PING")
 
 
+def test_a_list_that_is_longer_than_all_states_is_not_searched(stage: Stage) -> None:
+    touched = [
+        stage.row("i-a"),
+        keys.open_executions("i-a"),
+        keys.live_output("i-a", "x"),
+        keys.instance_history("i-a"),
+    ]
+    listed = ",Pending," + "x," * 1_000
+    ended = stage.agent.call(*fcall("ca_finish", touched, [stage.executions["i-a"], "Success", listed, 1, 1]))
+    assert ended == [0, b"Pending"]
+
+
+@pytest.mark.parametrize("padding_bytes", [0, 3_000_000])
+def test_an_order_for_a_start_that_takes_long_to_read_is_none(stage: Stage, padding_bytes: int) -> None:
+    bound, order = make(RepeatMode.NEXT_REBOOT_ONLY)
+    bind(stage.admin, bound, digest(encode(order)), ["i-a"], MASTER, created_ms=now_ms() - 60_000)
+    entry = stage.agent.call("HMGET", keys.boot_bound("i-a"), bound.invoke_id)[0]
+    padded = entry[:-1] + b',"x":"' + b"x" * padding_bytes + b'"}'
+    stage.agent.call("HSET", keys.boot_bound("i-a"), bound.invoke_id, padded)
+    fired = fire_boot(stage.agent, "i-a", boot_id="b", uptime_ms=1, epoch="e", report_margin_ms=1)
+    assert len(fired) == (not padding_bytes)
+
+
 def _everything(redis: Redis) -> dict[bytes, bytes]:
     return {name: redis.call("DUMP", name) for name in redis.call("KEYS", "*")}
