@@ -9,7 +9,7 @@ import pytest
 from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.errors import Refused, RequestInvalid
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.activations import Activation
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
@@ -105,6 +105,24 @@ def test_a_use_is_proved_by_the_machine_that_it_was_given_to_alone(assistant: As
     forged = b" ".join([thiefs_use.split()[0], *use.split()[1:]])
     assistant.redis.call("HSET", machines, machine, forged)
     must_be_refused(assistant, activation_id, code, "secret-of-the-thief")
+
+
+def test_a_use_of_one_activation_is_none_of_another(assistant: Assistant) -> None:
+    first_id, first_code = activations.create(assistant.redis, assistant.trust.master)
+    come(assistant, first_id, first_code)
+    use = assistant.redis.call("HGETALL", keys.activation_machines(first_id))
+    other_id, other_code = activations.create(assistant.redis, assistant.trust.master)
+    assistant.redis.call("HSET", keys.activation_machines(other_id), *use)
+    must_be_refused(assistant, other_id, other_code)
+
+
+@pytest.mark.parametrize("client_token", ["", "x" * 15, "x" * 129, "x" * 16 + "\n", "secret of machine one"], ids=repr)
+def test_a_proof_that_could_be_guessed_or_is_no_mark_is_refused(assistant: Assistant, client_token: str) -> None:
+    activation_id, code = activations.create(assistant.redis, assistant.trust.master)
+    with pytest.raises(RequestInvalid) as refused:
+        come(assistant, activation_id, code, client_token)
+    assert refused.value.code == "InvalidClientToken.Malformed"
+    assert activations.load(assistant.redis, activation_id).registered_count == 0
 
 
 def test_tags_of_an_activation_may_change_later(assistant: Assistant) -> None:
