@@ -84,7 +84,7 @@ def _read_file(path: Path) -> _KeyFile | None:
         parsed = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise SettingsInvalid(f"instance key file {path}: {exc}; register this instance again") from exc
     if os.name == "posix" and mode & 0o077:
         raise SettingsInvalid(f"instance key file {path} is open to other users; run: chmod 600 {path}")

@@ -57,5 +57,22 @@ def test_a_key_file_open_to_others_is_refused_with_the_remedy(tmp_path: Path) ->
         read_instance_keys(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b'{"current":"k1","keys":{"k1":"\xff"}}',
+        b'{"current":"k2","keys":{"k1":"' + b"ab" * 32 + b'"}}',
+        b'{"current":"k1","keys":{}}',
+    ],
+)
+def test_a_damaged_key_file_is_refused_by_its_name(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(text)
+    (tmp_path / FILE_NAME).chmod(0o600)
+    with pytest.raises(SettingsInvalid, match=FILE_NAME):
+        read_instance_keys(tmp_path)
+
+
 def test_keys_are_not_shown_in_a_log(tmp_path: Path) -> None:
     assert KEY.hex() not in repr(read_instance_keys(tmp_path, CONFIGURED))

@@ -70,6 +70,26 @@ def test_an_earlier_bundle_cannot_be_brought_back(ring: KeyRing, tmp_path: Path)
         assert not accepts(anew, OLD)
 
 
+def test_new_keys_that_could_not_be_kept_are_taken_up_when_they_can_be(tmp_path: Path) -> None:
+    home, sent = tmp_path / "home", bundle(OLD, NEW)
+    ring = KeyRing(home, "i-1", CONFIGURED)
+    ring.take_up(sent)
+    assert not accepts(ring, NEW)
+    home.mkdir()
+    # The same comes with each heartbeat.
+    ring.take_up(sent)
+    assert accepts(ring, NEW)
+    assert accepts(KeyRing(home, "i-1", CONFIGURED), NEW)
+
+
+def test_a_refused_bundle_that_comes_with_each_heartbeat_is_told_once(
+    ring: KeyRing, caplog: pytest.LogCaptureFixture
+) -> None:
+    for forged in (b"k9:x", b"k9:x", b"k9:y", b"k9:y"):
+        ring.take_up(forged)
+    assert len(caplog.records) == 2
+
+
 def test_without_keys_everything_is_accepted_and_nothing_signed(tmp_path: Path) -> None:
     ring = KeyRing(tmp_path, "i-1", "")
     assert not ring
