@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.firing_rows import FiringStatus, load_firings
+from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.reported import read_members_command
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import load_invocations, load_targets
 from ..broker_config.program_log import logger
@@ -132,20 +134,12 @@ class Retention:
     def _remove_leftovers(self, oldest_ms: int) -> None:
         """Remove from the instances' histories what points to rows that went by themselves."""
         for names in self._walk(keys.INSTANCES):
-            found = self._redis.pipeline_or_raise(
+            found = run_all(
+                self._redis,
                 [
-                    (
-                        "ZRANGE",
-                        keys.instance_history(one),
-                        "-inf",
-                        oldest_ms,
-                        "BYSCORE",
-                        "LIMIT",
-                        0,
-                        _DEAD_AT_ONCE_COUNT,
-                    )
+                    read_members_command(keys.instance_history(one), up_to=oldest_ms, count=_DEAD_AT_ONCE_COUNT)
                     for one in names
-                ]
+                ],
             )
             entries = [
                 (one, member, member.decode("utf-8", "replace"))

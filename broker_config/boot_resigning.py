@@ -13,7 +13,8 @@ from .boot_bound import BootEntry
 from .envelope_signing import EnvelopeSigner, open_secrets
 from .errors import Refused
 from .functions.entries import replace_entry_command
-from .functions.function_library import run_all
+from .functions.function_library import run, run_all
+from .functions.reported import read_orders_command
 from .redis_client import Redis
 from .redis_connection import Command
 from .signing import MasterKeys, parse_signature, verify
@@ -27,7 +28,7 @@ def resign(redis: Redis, instance_id: str, master: MasterKeys, key_id: str, *, h
 
     Answers how many orders that were. Repeated calls do no harm. What an agent takes away meanwhile stays away.
     """
-    reply = redis.call("HGETALL", keys.boot_bound(instance_id))
+    reply = run(redis, read_orders_command(keys.boot_bound(instance_id)))
     signer = EnvelopeSigner(redis, master)
     commands: list[Command] = []
     for name, stored in zip(reply[::2], reply[1::2], strict=True):

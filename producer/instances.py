@@ -9,7 +9,7 @@ from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.instances import register_instance
-from ..broker_config.functions.reported import read_fields_command, read_whole_command
+from ..broker_config.functions.reported import read_fields_command, read_last_score_command, read_whole_command
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument, Command
@@ -162,7 +162,7 @@ def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance |
         commands.append(("HGETALL", keys.profile(one)))
         commands.append(read_whole_command(keys.info(one)))
         commands.append(("ZCARD", keys.instance_history(one)))
-        commands.append(("ZREVRANGE", keys.instance_history(one), 0, 0, "WITHSCORES"))
+        commands.append(read_last_score_command(keys.instance_history(one)))
         commands.append(read_fields_command(keys.quarantine(one), "reason"))
     replies = run_all(redis, commands) if commands else []
     return [
@@ -204,7 +204,7 @@ def _stored(
     profile: Sequence[bytes],
     info: Sequence[bytes],
     count: int,
-    last: Sequence[bytes],
+    last: bytes,
     quarantine: Sequence[bytes | None],
 ) -> StoredInstance:
     known = _texts(profile)
@@ -222,7 +222,7 @@ def _stored(
         connected=bool(report),
         report=report,
         invocation_count=count,
-        last_invoked_ms=int(decimal_number(last[1])) if last else 0,
+        last_invoked_ms=int(decimal_number(last)),
     )
 
 

@@ -7,6 +7,7 @@ from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import NotFound, Refused
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
 from ..broker_config.functions.function_library import run, run_all
+from ..broker_config.functions.reported import read_members_command
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import StoredInvocation, load_targets
@@ -16,6 +17,8 @@ from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
 from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
 _CHUNK_COUNT = 200
+#: Names looked at among what an instance has not ended: many times what may wait there.
+_OPEN_COUNT = 100_000
 
 
 def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings) -> dict[str, str]:
@@ -126,12 +129,16 @@ def _end_for(redis: Redis, timed: Timed, chosen: Sequence[str], *, is_all: bool)
 
 def _stop_executions(redis: Redis, invoke_id: str, instance_ids: Sequence[str], confirm_ms: int) -> dict[str, str]:
     """Stop whatever of this invocation is unfinished on some instances, of whichever firing it is."""
-    found = redis.pipeline_or_raise([("ZRANGE", keys.open_executions(one), 0, -1) for one in instance_ids])
+    begins = f"{invoke_id}."
+    found = run_all(
+        redis,
+        [read_members_command(keys.open_executions(one), count=_OPEN_COUNT, beginning=begins) for one in instance_ids],
+    )
     unfinished = [
         (instance_id, execution)
         for instance_id, members in zip(instance_ids, found, strict=True)
         for execution in (one.decode("utf-8", "replace") for one in members)
-        if execution.startswith(f"{invoke_id}.") and is_execution_of(execution, instance_id)
+        if is_execution_of(execution, instance_id)
     ]
     commands = [request_stop_command(*one, confirm_ms=confirm_ms) for one in unfinished]
     changed: dict[str, str] = {}

@@ -13,6 +13,9 @@ FIELD_BYTES = 1024 * 1024
 #: Of all that an agent says of itself.
 _WHOLE_BYTES = 2 * FIELD_BYTES
 _WHOLE_FIELDS_COUNT = 200
+#: Of what waits for the start of its machine.
+_ORDERS_BYTES = 16 * FIELD_BYTES
+_ORDERS_COUNT = 20_000
 #: Of what it has refused: a thousand reports, and what came until they were counted.
 REFUSALS_BYTES = 16 * 1024 * 1024
 
@@ -22,9 +25,27 @@ def read_whole_command(key: str) -> Command:
     return fcall_reading("ca_read_reported", [key], [_WHOLE_BYTES, _WHOLE_FIELDS_COUNT])
 
 
+def read_orders_command(key: str) -> Command:
+    """The same for the orders that wait for the start of a machine, which are more, and may be longer."""
+    return fcall_reading("ca_read_reported", [key], [_ORDERS_BYTES, _ORDERS_COUNT])
+
+
 def read_fields_command(key: str, *fields: str) -> Command:
     """The command that reads fields of a hash as HMGET does; one that is too long reads as empty."""
     return fcall_reading("ca_read_reported", [key], [FIELD_BYTES, _WHOLE_FIELDS_COUNT, *fields])
+
+
+def read_members_command(key: str, *, up_to: int | str = "+inf", count: int, beginning: str = "") -> Command:
+    """The command that reads the names in a set of executions, the lowest score first; what is too long is removed.
+
+    Of so many at most that stand there, those are answered that begin with this.
+    """
+    return fcall("ca_read_members", [key], [up_to, count, beginning])
+
+
+def read_last_score_command(key: str) -> Command:
+    """The command that reads the greatest score of a set of executions; empty when there is none."""
+    return fcall_reading("ca_read_last_score", [key], [])
 
 
 def read_refusals(

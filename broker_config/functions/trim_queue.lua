@@ -6,6 +6,10 @@
 -- Returns how many were removed.
 -- A dispatch enters an execution in 'open' and pushes its message in one step, so a message whose execution is not open tells
 -- nothing any more. A message that is not ours to read ends the work.
+
+-- Ours are a tenth as long. Decoded it would take fifteen times as much, and nobody else is served meanwhile.
+local MESSAGE_BYTES = 65536
+
 local function trim_queue(keys, args)
   if redis.call('ZCARD', keys[2]) == 0 then
     local removed = redis.call('LLEN', keys[1])
@@ -15,6 +19,7 @@ local function trim_queue(keys, args)
   for removed = 0, tonumber(args[1]) - 1 do
     local message = redis.call('LINDEX', keys[1], -1)
     if not message then return removed end
+    if #message > MESSAGE_BYTES then return removed end
     local readable, parsed = pcall(cjson.decode, message)
     local id = readable and type(parsed) == 'table' and type(parsed.headers) == 'table' and parsed.headers.id
     if type(id) ~= 'string' or redis.call('ZSCORE', keys[2], id) then return removed end

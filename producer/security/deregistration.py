@@ -2,7 +2,8 @@
 
 from ...broker_config import keys
 from ...broker_config.functions.executions import close_released_command
-from ...broker_config.functions.function_library import run_all
+from ...broker_config.functions.function_library import run, run_all
+from ...broker_config.functions.reported import read_members_command
 from ...broker_config.ids import is_execution_of
 from ...broker_config.redis_client import Redis
 from .. import activations, instances
@@ -39,11 +40,13 @@ def close_open_executions(redis: Redis, instance_id: str) -> int:
     """End everything unfinished of an instance; answers how many executions that were."""
     closed_count = 0
     unfinished = keys.open_executions(instance_id)
-    while found := redis.call("ZRANGE", unfinished, 0, _CHUNK_COUNT - 1):
+    while redis.call("ZCARD", unfinished):
+        found = run(redis, read_members_command(unfinished, count=_CHUNK_COUNT))
         texts = (one.decode("utf-8", "replace") for one in found)
         own = [one for one in texts if is_execution_of(one, instance_id)]
         replies = run_all(redis, [close_released_command(instance_id, one) for one in own]) if own else []
         closed_count += sum(reply[0] for reply in replies)
         # All of them, whatever the agent had put there, so that the loop ends.
-        redis.call("ZREM", unfinished, *found)
+        if found:
+            redis.call("ZREM", unfinished, *found)
     return closed_count

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.beat.retention import Retention
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.firings import trim_queue_command
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.reported import FIELD_BYTES, REFUSALS_BYTES
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.refusals_of_agents import take_over
+from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.invoking import RunOptions
@@ -24,6 +28,7 @@ from cloud_assistant.producer.security.program_rights import ControlProgram, pro
 from cloud_assistant.producer.security.redis_users import password_digest, put_user
 from harness.redis_server import RedisServer
 
+YEARLY = Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 ?")
 LIMIT = "normal 24mb 24mb 0"
 #: More than the server lets a client have.
 MUCH = b"x" * (30 * 1024 * 1024)
@@ -56,6 +61,9 @@ FLOODS: dict[str, Callable[[Redis], object]] = {
         thief.call("HSET", keys.info("i-a"), *(one for fact in range(100_000) for one in (f"{turn}-{fact}", "x" * 50)))
         for turn in range(5)
     ],
+    "a long name of what it has run": lambda thief: thief.call("ZADD", keys.instance_history("i-a"), 2**60, MUCH),
+    "a long name of what it ran long ago": lambda thief: thief.call("ZADD", keys.instance_history("i-a"), 1, MUCH),
+    "a long name of what it runs": lambda thief: thief.call("ZADD", keys.open_executions("i-a"), 1, MUCH, 2**60, MUCH),
     "a long reason": lambda thief: thief.call("HSETNX", keys.quarantine("i-a"), "reason", MUCH),
     "a long refusal": lambda thief: thief.call("XADD", keys.refusals("i-a"), "*", "code", MUCH),
     "many refusals": lambda thief: [
@@ -78,6 +86,9 @@ def test_others_are_read_and_it_is_cut_off(flood: str, assistant: Assistant, thi
     assistant.trust.rotate_master_key()
     assistant.trust.settle_rotation()
     assistant.trust.issue_credentials("i-a")
+    timed = assistant.run_command("true", Targets(everything=True), RunOptions(schedule=YEARLY)).invoke_id
+    assistant.stop_invocation(timed)
+    Retention(assistant.redis, LimitSettings()).work()
     assistant.remove_instance("i-a")
     assert [one.instance_id for one in assistant.describe_instances(page=PageRequest()).items] == ["i-b"]
 
@@ -114,6 +125,23 @@ def test_its_row_is_listed_without_what_is_too_long_in_it(assistant: Assistant, 
     shown = {one.instance_id: one for one in listed.rows}
     assert (shown["i-a"].state, shown["i-a"].outcome.error_code, shown["i-a"].outcome.error_info) == ("Failed", "X", "")
     assert shown["i-b"].state == "Pending"
+
+
+def test_keys_of_others_are_replaced_whatever_waits_for_its_next_start(assistant: Assistant, thief: Redis) -> None:
+    assistant.trust.issue_credentials("i-b")
+    thief.call("HSET", keys.boot_bound("i-a"), "t-x", MUCH)
+    for one in assistant.trust.rotate_master_key().instances:
+        assistant.redis.call("HSET", keys.info(one.instance_id), "key_ids", one.next_key_id)
+    assert assistant.trust.settle_rotation().waiting == []
+
+
+def test_a_message_that_takes_long_to_read_is_not_read_by_a_beat(assistant: Assistant, thief: Redis) -> None:
+    assistant.run_command("true", Targets(instance_ids=("i-a",)))
+    thief.call("BRPOP", keys.queue("i-a"), "1")
+    for padding_bytes, left_count in ((0, 0), (100_000, 1)):
+        thief.call("LPUSH", keys.queue("i-a"), b'{"headers":{"id":"t-x"},"x":"' + b"x" * padding_bytes + b'"}')
+        run(assistant.redis, trim_queue_command("i-a", 10))
+        assert thief.call("LLEN", keys.queue("i-a")) == left_count
 
 
 def test_all_that_a_true_agent_may_say_is_read(assistant: Assistant, thief: Redis) -> None:
