@@ -127,11 +127,26 @@ def history(call: Call, *, invoke_id: str, page: PageRequest) -> None:
         shapes = [firing_shape(view) for view in found.items]
         call.print_json({"InvokeId": invoke_id, "TotalCount": found.total_count, "Firings": shapes})
         return
+    if not found.total_count:
+        call.say(_nothing_yet(call, invoke_id))
+        return
     if found.items:
         headers = ("DUE (UTC)", "DECIDED", "OUTCOME")
         for line in table(headers, [_firing(view) for view in found.items], terminal_columns()):
             call.print(line)
     note_on_page(call, found, page, "due time")
+
+
+def _nothing_yet(call: Call, invoke_id: str) -> str:
+    """Why there is no row of a timed invocation: what is said of a filter would be no answer here."""
+    timed = call.assistant.timed.show(invoke_id).timed
+    if timed.fired_count or timed.skipped_count:
+        return "all of its due times are older than the history that is kept"
+    if timed.is_boot_bound and timed.goes_on:
+        return "no target has run it at a start of its machine yet"
+    if timed.due is None:
+        return f"nothing came of it before it was over: {timed.status}"
+    return f"no due time has been decided about yet; the next one is {iso_seconds(timed.due.utc_ms)}"
 
 
 def _policies(shape: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -231,6 +231,18 @@ def test_what_is_bound_to_boots_is_made_shown_and_stopped_like_the_others(operat
     assert trace.read_text().split() == ["up", "up"]
 
 
+def test_a_history_without_a_row_says_when_there_will_be_one(operator: Operator) -> None:
+    operator.system.start_agent("i-one")
+    invoke_id = operator.invoke("true", frequency="at(2090-01-01 00:00:00)")
+    at_boot = operator.json("run", "true", "--all", "--repeat-mode", "EveryReboot")["InvokeId"]
+    told = operator.run("invocation", "history", invoke_id).must_succeed()
+    assert (told.stdout, told.stderr.count("\n")) == ("", 1)
+    assert "the next one is 2090-01-01T00:00:00Z" in told.stderr
+    assert "at a start of its machine" in operator.run("invocation", "history", at_boot).must_succeed().stderr
+    operator.run("timed", "stop", invoke_id).must_succeed()
+    assert "over: stopped" in operator.run("invocation", "history", invoke_id).must_succeed().stderr
+
+
 def test_an_unknown_timed_invocation_is_not_found(system: System) -> None:
     for verb in ("show", "pause", "resume", "stop"):
         outcome = system.assist("timed", verb, "t-nothing")
