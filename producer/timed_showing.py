@@ -114,7 +114,7 @@ def _left_to_run(timed: Timed, found: Iterator[DueTime]) -> Iterator[DueTime]:
 
 
 def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int) -> Preview:
-    """The due times of a schedule that is not stored; the grid of a rate starts at ``after_ms``.
+    """The due times of a schedule that is not stored; the grid of a rate starts in the moment after ``after_ms``.
 
     Raises:
         RequestInvalid: it cannot be read (``InvalidParam.Frequency``).
@@ -129,7 +129,7 @@ def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int)
         end_ms=schedule.end_ms,
     )
     try:
-        calendar = calendar_of(asked, after_ms)
+        calendar = calendar_of(asked, after_ms + 1)
         refuse_other_zone(schedule, calendar.zone)
         return Preview(calendar, list(due_times(calendar, asked, after_ms, _checked(count))))
     except (InvalidFrequency, ZoneInfoNotFoundError) as exc:

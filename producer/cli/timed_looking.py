@@ -83,7 +83,7 @@ def show(call: Call, *, invoke_id: str) -> None:
 @click.argument("expression", metavar="FREQUENCY|ID")
 @calendar_options
 @click.option(
-    "--from", "start", metavar="TIME", callback=filled, help="Begin there instead of now; written as --end-time."
+    "--from", "start", metavar="TIME", callback=filled, help="Begin there instead of now, that moment included; written as --end-time."
 )
 @click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str, count: int) -> None:
@@ -97,7 +97,8 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
             click.get_current_context(),
         )
     schedule = timed.show(expression).timed.schedule if is_stored else schedule_of(call, expression, policies)
-    after_ms = moment_of(call, start, schedule) if start else None
+    # A due time at that very moment is one of those that are asked for.
+    after_ms = moment_of(call, start, schedule) - 1 if start else None
     if is_stored:
         found = timed.preview_stored(expression, after_ms=after_ms, count=count)
     else:
