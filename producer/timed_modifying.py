@@ -61,7 +61,7 @@ class TimedModification:
     end_time: str = ""
     #: Instances to add.
     instance_ids: Sequence[str] = ()
-    #: Policies and limits to change, by field of the stored schedule.
+    #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``).
     policies: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
@@ -156,6 +156,7 @@ def _change(
         stored=before.command_is_stored,
         secrets_are_sealed=True,
     )
+    _refuse_too_few_runs(timed, change)
     schedule = _schedule(redis, timed, change, settings)
     is_reordered = command is not before.command or change.parameters is not None
     invocation = msgspec.structs.replace(
@@ -177,6 +178,17 @@ def _refuse_stopped(redis: Redis, stored: StoredInvocation, instance_ids: Sequen
         raise Refused(
             f"{stored.record.invoke_id} was stopped on {', '.join(names[:5])}, for good; make a new one there",
             code="InvalidOperation.InvokeAlreadyFinished",
+        )
+
+
+def _refuse_too_few_runs(timed: Timed, change: TimedModification) -> None:
+    """Refuse a limit that is reached already: the next due time would end it without a word of what became of it."""
+    most_count = change.policies.get("max_count", 0)
+    if most_count and int(most_count) <= timed.fired_count:
+        raise RequestInvalid(
+            f"{timed.invoke_id} has run {timed.fired_count} times already: give a greater limit, or end it with"
+            f" `assist timed stop {timed.invoke_id}`",
+            code="InvalidParameter.MaxCount",
         )
 
 

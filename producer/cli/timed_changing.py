@@ -49,11 +49,14 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
         "assist timed modify t-… --frequency '0 0 4 * * *' --timezone Europe/Berlin",
         "assist timed modify t-… --script 'echo new' --overlap queue",
         "assist timed modify t-… --instance i-web2",
+        "assist timed modify t-… --no-end-time --max-count 100",
     ),
 )
 @click.argument("invoke_id", metavar="ID")
 @click.option("--frequency", metavar="TEXT", callback=filled, help="A new frequency; a rate keeps its grid.")
 @policy_options
+@click.option("--no-end-time", is_flag=True, help="Take its end time away.")
+@click.option("--no-max-count", is_flag=True, help="Take the limit of its runs away.")
 @click.option("--script", metavar="TEXT", help="A new script.")
 @click.option("--file", "file", metavar="FILE", help="A new script, from a file; - is standard input.")
 @click.option(
@@ -67,6 +70,8 @@ def modify(
     invoke_id: str,
     frequency: str,
     policies: dict[str, Any],
+    no_end_time: bool,
+    no_max_count: bool,
     script: str | None,
     file: str | None,
     parameters: Mapping[str, str],
@@ -77,6 +82,7 @@ def modify(
 
     What is not given stays as it is; the defaults shown here are those of a new one.
     """
+    _take_away(policies, no_end_time=no_end_time, no_max_count=no_max_count)
     timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
     change = TimedModification(
         content=_content(script, file),
@@ -92,6 +98,20 @@ def modify(
         raise click.UsageError("nothing to change was given", click.get_current_context())
     command_id = call.assistant.timed.modify(invoke_id, change)
     _tell(call, invoke_id, f"changed; its command is {command_id}")
+
+
+def _take_away(policies: dict[str, Any], *, no_end_time: bool, no_max_count: bool) -> None:
+    """Enter among the policies to change which limits are to go."""
+    for is_asked, option, given, field in (
+        (no_end_time, "--end-time", "end_time", "end_ms"),
+        (no_max_count, "--max-count", "max_count", "max_count"),
+    ):
+        if is_asked and given in policies:
+            raise click.UsageError(
+                f"--no{option[1:]} does not go with {option}; leave one of them out", click.get_current_context()
+            )
+        if is_asked:
+            policies[field] = 0
 
 
 def _content(script: str | None, file: str | None) -> bytes | None:

@@ -289,3 +289,18 @@ def test_a_new_frequency_keeps_the_zone_that_it_does_not_name(
     invoke_id = timing.invoke(frequency="0 30 2 * * *", timezone="Europe/Berlin")
     timing.assistant.timed.modify(invoke_id, change)
     assert timing.timed(invoke_id).schedule.timezone == zone
+
+
+def test_a_limit_that_is_reached_already_is_refused(timing: Timing) -> None:
+    invoke_id = timing.invoke(frequency="0 0 3 * * *")
+    timing.redis.call("HSET", keys.timed(invoke_id), "fired_count", 5)
+    for reached in (4, 5):
+        with pytest.raises(RequestInvalid, match="has run 5 times already") as refused:
+            timing.assistant.timed.modify(invoke_id, TimedModification(policies={"max_count": reached}))
+        assert refused.value.code == "InvalidParameter.MaxCount"
+    timing.assistant.timed.modify(invoke_id, TimedModification(policies={"max_count": 6}))
+    # What does not touch the limit is no reason to refuse, nor is taking it away.
+    timing.redis.call("HSET", keys.timed(invoke_id), "fired_count", 6)
+    timing.assistant.timed.modify(invoke_id, TimedModification(policies={"overlap": "queue"}))
+    timing.assistant.timed.modify(invoke_id, TimedModification(policies={"max_count": 0}))
+    assert timing.timed(invoke_id).schedule.max_count == 0
