@@ -83,7 +83,11 @@ def show(call: Call, *, invoke_id: str) -> None:
 @click.argument("expression", metavar="FREQUENCY|ID")
 @calendar_options
 @click.option(
-    "--from", "start", metavar="TIME", callback=filled, help="Begin there instead of now, that moment included; written as --end-time."
+    "--from",
+    "start",
+    metavar="TIME",
+    callback=filled,
+    help="Begin at that moment instead of now; written as --end-time.",
 )
 @click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str, count: int) -> None:
