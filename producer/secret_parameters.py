@@ -48,14 +48,8 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
         RequestInvalid, Refused: a value is missing, too short, too long, or given for a parameter that is no secret, or
             a secret was given as an ordinary parameter. No message holds a value.
     """
-    refuse_in_clear(command, others, "give it with --secret-parameter, which shows and stores it nowhere")
-    spelled = {name.lower(): name for name in command.secret_names}
-    given = SecretValues()
-    for name, value in values.items():
-        if name.lower() not in spelled:
-            known = ", ".join(command.secret_names) or "none"
-            raise Refused(f"the command has no secret parameter {name!r}; it has: {known}", code="Parameter.NotMatched")
-        given[spelled[name.lower()]] = _checked(name, value)
+    refuse_in_clear(command, others)
+    given = check_known(command, values)
     missing = [name for name in command.secret_names if name not in given]
     if missing:
         raise RequestInvalid(
@@ -66,7 +60,24 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
     return given
 
 
-def refuse_in_clear(command: Command, others: Mapping[str, str], remedy: str) -> None:
+def check_known(command: Command, values: Mapping[str, str]) -> SecretValues:
+    """Match values with secret parameters of a command, of which others may be left out; spelled as it spells them.
+
+    Raises:
+        RequestInvalid, Refused: a value is too short, too long, or given for a parameter that is no secret. No message
+            holds a value.
+    """
+    spelled = {name.lower(): name for name in command.secret_names}
+    given = SecretValues()
+    for name, value in values.items():
+        if name.lower() not in spelled:
+            known = ", ".join(command.secret_names) or "none"
+            raise Refused(f"the command has no secret parameter {name!r}; it has: {known}", code="Parameter.NotMatched")
+        given[spelled[name.lower()]] = _checked(name, value)
+    return given
+
+
+def refuse_in_clear(command: Command, others: Mapping[str, str]) -> None:
     """Refuse a secret of a command among ordinary values.
 
     Raises:
@@ -75,7 +86,10 @@ def refuse_in_clear(command: Command, others: Mapping[str, str], remedy: str) ->
     secret = {name.lower() for name in command.secret_names}
     for name in others:
         if name.lower() in secret:
-            raise RequestInvalid(f"parameter {name!r} is a secret: {remedy}", code="InvalidParameter.SecretInClear")
+            raise RequestInvalid(
+                f"parameter {name!r} is a secret: give it with --secret-parameter, which shows and stores it nowhere",
+                code="InvalidParameter.SecretInClear",
+            )
 
 
 def _checked(name: str, value: str) -> str:

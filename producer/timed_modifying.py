@@ -26,10 +26,10 @@ from ..broker_config.schedule import DueTime, InvalidFrequency
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys, digest
 from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, server_ms, timed_fields
-from ..broker_config.timed_secrets import FIELD, open_timed_secrets
+from ..broker_config.timed_secrets import FIELD, open_timed_secrets, require_master, seal_timed_secrets
 from . import command_library
 from .invoking import RunOptions, prepare
-from .secret_parameters import refuse_in_clear
+from .secret_parameters import SecretValues, check_known, refuse_in_clear
 from .standing import stopped_of_each
 from .targets import Targets, resolve
 from .timed import check_schedule
@@ -53,6 +53,8 @@ class TimedModification:
     content: bytes | None = None
     enable_parameter: bool | None = None
     parameters: Mapping[str, str] | None = None
+    #: New values for secrets that it has; those that are not named keep theirs.
+    secret_parameters: Mapping[str, str] = field(default_factory=dict)
     frequency: str = ""
     timezone: str = ""
     #: A new frequency that names no zone is read in the default zone instead of that of the old one, as by the service.
@@ -64,6 +66,10 @@ class TimedModification:
     #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``).
     policies: Mapping[str, str | int | float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Keep the values of secrets from being shown with the rest."""
+        object.__setattr__(self, "secret_parameters", SecretValues(self.secret_parameters))
+
 
 @dataclass(frozen=True)
 class _Changed:
@@ -74,6 +80,7 @@ class _Changed:
     new_targets: Sequence[str]
     is_reordered: bool
     is_rescheduled: bool
+    secrets: SecretValues
 
 
 def modify(
@@ -132,7 +139,8 @@ def _change(
     _refuse_stopped(redis, stored, [one for one in change.instance_ids if one in set(targets)])
     if new_targets:
         resolve(redis, Targets(instance_ids=[*targets, *new_targets]), settings.limits)
-    refuse_in_clear(before.command, change.parameters or {}, "its value stays; for another one make a new one")
+    refuse_in_clear(before.command, change.parameters or {})
+    secrets = check_known(before.command, change.secret_parameters)
     command = _command(before.command, change, settings)
     parameters = before.parameters if change.parameters is None else change.parameters
     if change.parameters is None:
@@ -167,7 +175,7 @@ def _change(
         schedule=schedule,
         payload_token=new_token() if is_reordered else before.payload_token,
     )
-    return _Changed(invocation, made.order, new_targets, is_reordered, schedule != timed.schedule)
+    return _Changed(invocation, made.order, new_targets, is_reordered, schedule != timed.schedule, secrets)
 
 
 def _refuse_stopped(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str]) -> None:
@@ -292,6 +300,9 @@ def _store(
     order_digest = digest(payload) if changed.is_reordered else timed.digest
     all_targets = [*targets, *changed.new_targets]
     due = _new_due(redis, timed, after) if changed.is_rescheduled else None
+    fields = timed_fields(after, order_digest, all_targets, master)
+    if changed.secrets:
+        fields[FIELD] = _sealed(redis, after, changed.secrets, require_master(master))
     reply = run(
         redis,
         modify_timed_command(
@@ -301,7 +312,7 @@ def _store(
                 old_record=old_record,
                 record=encode_record(after),
                 created_ms=before.created_ms,
-                fields=timed_fields(after, order_digest, all_targets, master),
+                fields=fields,
                 payload=payload if changed.is_reordered else b"",
                 payload_token=after.payload_token,
                 old_payload_token=before.payload_token,
@@ -335,6 +346,19 @@ def _new_due(redis: Redis, timed: Timed, after: Invocation) -> DueTime:
     return due
 
 
+def _sealed(redis: Redis, after: Invocation, secrets: SecretValues, master: MasterKeys) -> str:
+    """Seal new values together with those that stay.
+
+    Raises:
+        Refused: those that stay cannot be opened; with a value for each of them nothing has to be.
+    """
+    kept: Mapping[str, str] = {}
+    if set(secrets) != set(after.command.secret_names):
+        stored = redis.call("HGET", keys.timed(after.invoke_id), FIELD) or b""
+        kept = open_timed_secrets(master, after.invoke_id, stored.decode())
+    return seal_timed_secrets(master, after.invoke_id, {**kept, **secrets})
+
+
 def _bind_again(
     redis: Redis,
     after: Invocation,
@@ -343,9 +367,9 @@ def _bind_again(
     changed: _Changed,
     master: MasterKeys | None,
 ) -> None:
-    """Hand a boot-bound invocation to new instances, and its new content to those that still wait for their start."""
+    """Hand a boot-bound invocation to new instances, and what is new of it to those that still wait for their start."""
     waiting: list[str] = []
-    if changed.is_reordered:
+    if changed.is_reordered or changed.secrets:
         replies = redis.pipeline_or_raise([("HEXISTS", keys.boot_bound(one), after.invoke_id) for one in targets])
         waiting = [one for one, is_there in zip(targets, replies, strict=True) if is_there]
     bound = [*waiting, *changed.new_targets]

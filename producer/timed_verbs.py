@@ -128,5 +128,6 @@ class TimedVerbs:
 
 def _facts_of(change: TimedModification) -> dict[str, str]:
     changed = [*change.policies, *(["end_ms"] if change.end_time else [])]
+    changed += ["secret_parameters"] if change.secret_parameters else []
     facts = {"Frequency": change.frequency, "Changed": " ".join(sorted(changed))}
     return {**facts, **named_targets(change.instance_ids)} if change.instance_ids else facts

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..secret_parameters import SecretValues
 from ..timed_modifying import TimedModification
 from ..timed_shapes import timed_shape
 from .argument_types import Pair, filled, mapping
@@ -13,6 +14,7 @@ from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
 from .schedule_options import policy_options
+from .secret_values import refuse_second_use_of_stdin, takes_secret_values
 
 
 @assist_command("pause", examples=("assist timed pause t-…",))
@@ -50,6 +52,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
         "assist timed modify t-… --script 'echo new' --overlap queue",
         "assist timed modify t-… --instance i-web2",
         "assist timed modify t-… --no-end-time --max-count 100",
+        "assist timed modify t-… --secret-parameter TOKEN=@new-token.txt",
     ),
 )
 @click.argument("invoke_id", metavar="ID")
@@ -62,6 +65,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 @click.option(
     "--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help="New values, all of them."
 )
+@takes_secret_values
 @click.option("--enable-parameter/--disable-parameter", default=None, help="Replace {{KEY}} in the script's text.")
 @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance to add; may be repeated.")
 def modify(
@@ -75,6 +79,7 @@ def modify(
     script: str | None,
     file: str | None,
     parameters: Mapping[str, str],
+    secret_values: SecretValues,
     enable_parameter: bool | None,
     instance_ids: tuple[str, ...],
 ) -> None:
@@ -84,10 +89,12 @@ def modify(
     """
     _take_away(policies, no_end_time=no_end_time, no_max_count=no_max_count)
     timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
+    refuse_second_use_of_stdin(script, file)
     change = TimedModification(
         content=_content(script, file),
         enable_parameter=enable_parameter,
         parameters=parameters or None,
+        secret_parameters=secret_values,
         frequency=frequency,
         timezone=timezone,
         end_time=end_time,

@@ -11,7 +11,7 @@ from .idempotency import once_per_token
 from .instance_ids import instance_ids_of
 from .parameters import Parameters
 from .request_values import content_of
-from .run_request import passed_parameters
+from .run_request import passed_parameters, secret_parameters_of
 
 #: This action has names of its own for what others document too.
 _CODES: Mapping[str, str] = {
@@ -75,6 +75,7 @@ def _change_of(given: Parameters) -> TimedModification:
         content=content,
         enable_parameter=given.boolean("EnableParameter", None),
         parameters=parameters,
+        secret_parameters=secret_parameters_of(given),
         frequency=given.text("Frequency").strip(),
         resets_timezone=True,
         instance_ids=instance_ids_of(given),

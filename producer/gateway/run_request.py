@@ -38,7 +38,7 @@ def run_options_of(call: Call) -> RunOptions:
         )
     return RunOptions(
         parameters=passed_parameters(given),
-        secret_parameters=_secret_parameters(given),
+        secret_parameters=secret_parameters_of(given),
         timeout_seconds=timeout_seconds,
         working_directory=given.text("WorkingDir"),
         username=given.text("Username"),
@@ -94,7 +94,7 @@ def passed_parameters(
     return {key: str(value) for key, value in found.items()}
 
 
-def _secret_parameters(given: Parameters) -> Mapping[str, str]:
+def secret_parameters_of(given: Parameters) -> Mapping[str, str]:
     """Read ``SecretParameters``, a field of our own: a JSON object of strings, of which no answer repeats a part.
 
     Raises:

@@ -138,7 +138,7 @@ def test_a_schedule_keeps_its_secrets_sealed_and_fires_with_them(
     for more in ((), ("--parameter", "who=me")):
         refused = secure.assist("timed", "modify", invoke_id, "--parameter", "TOKEN=another value", *more)
         assert (refused.exit_code, "SecretInClear" in refused.stderr) == (2, True)
-        assert "make a new one" in refused.stderr
+        assert "--secret-parameter" in refused.stderr
     # Another schedule, the same secret.
     soon = datetime.now(UTC) + timedelta(seconds=10)
     secure.assist("timed", "modify", invoke_id, "--frequency", f"at({soon:%Y-%m-%d %H:%M:%S})").must_succeed()
@@ -147,6 +147,37 @@ def test_a_schedule_keeps_its_secrets_sealed_and_fires_with_them(
     shown = results_of(secure, invoke_id)
     assert (VALUE in shown, "******\\n" in shown) == (False, True)
     assert VALUE not in everything_in(redis_server)
+
+
+def test_a_schedule_gets_another_value_for_one_of_its_secrets(
+    secure: SecureSystem, redis_server: RedisServer, token: Path, tmp_path: Path
+) -> None:
+    secure.start_instance()
+    secure.start_beat(
+        environment={
+            "CLOUD_ASSISTANT_SECURITY_MASTER_KEY_FILE": str(secure.folder / "operator" / "master-key.json"),
+        }
+    )
+    other = tmp_path / "other.txt"
+    other.write_text("stays/as-it-was")
+    script = f'test "$CA_PARAM_OTHER" = "$(cat {other})" && {{ {ECHO.format(file=token)}; }}'
+    first = ("--secret-parameter", f"token=@{token}", "--secret-parameter", f"OTHER=@{other}")
+    never = ("--frequency", "0 0 3 1 1 ?", "--timezone", "UTC")
+    invoke_id = secure.assist("run", script, "--instance", "i-one", *first, *never).must_succeed().stdout.strip()
+    unknown = secure.assist("timed", "modify", invoke_id, "--secret-parameter", f"ELSE=@{token}")
+    assert (unknown.exit_code, "it has: token, OTHER" in unknown.stderr) == (2, True)
+
+    new_value = "Zr9-another/of a+secret"
+    token.write_text(new_value + "\n")
+    secure.assist("timed", "modify", invoke_id, "--secret-parameter", f"TOKEN=@{token}").must_succeed()
+    soon = datetime.now(UTC) + timedelta(seconds=10)
+    secure.assist("timed", "modify", invoke_id, "--frequency", f"at({soon:%Y-%m-%d %H:%M:%S})").must_succeed()
+    eventually(lambda: '"Success"' in results_of(secure, invoke_id), 40, "it fires")
+    shown = results_of(secure, invoke_id)
+    assert (new_value in shown, "******\\n" in shown) == (False, True)
+    assert new_value not in everything_in(redis_server)
+    audited = secure.assist("audit", "list", "--output", "json").must_succeed().stdout
+    assert ("secret_parameters" in audited, new_value in audited) == (True, False)
 
 
 def test_values_that_were_taken_away_on_the_way_stop_the_script(
