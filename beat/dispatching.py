@@ -34,7 +34,10 @@ _log = logger("beat")
 class _UnderWay:
     """A dispatch of ours: what it is for, and the place of the next target."""
 
+    #: As it was when the firing was opened, or taken over: what is changed since then holds for the next due time.
     timed: Timed
+    #: Whether that was sealed by a producer with our key.
+    is_checked: bool
     fire: Fire
     next_place: int
     target_count: int
@@ -53,7 +56,7 @@ class Dispatches:
     def add(self, timed: Timed, chunk: FiringChunk) -> None:
         """Go on after the first part of a firing, which is done."""
         fire = Fire(DueTime(chunk.due_ms), None, "", chunk.deadline_ms, chunk.overlap)
-        self._ours.append(_UnderWay(timed, fire, chunk.end_place, chunk.target_count))
+        self._ours.append(_UnderWay(timed, True, fire, chunk.end_place, chunk.target_count))
 
     def work(self, now_ms: int) -> bool:
         """Do one part of one dispatch, or take over what was left; false when there was nothing to do.
@@ -81,9 +84,16 @@ class Dispatches:
         if not self._builder.may_sign(invoke_id, reading, place):
             _log.error("nothing is signed for a timed invocation that is not sealed invocation=%s", invoke_id)
             reading = replace(reading, stopped=[True] * len(reading.targets))
+        elif not ours.is_checked:
+            ours.timed, ours.is_checked = timed, True
         held_keys = self._builder.key_ids(self._redis, [reading])
         chunk = self._builder.build(
-            timed, reading, ours.fire, held_keys, first_place=place, target_count=ours.target_count
+            _with_content_of(ours.timed, timed),
+            reading,
+            ours.fire,
+            held_keys,
+            first_place=place,
+            target_count=ours.target_count,
         )
         step = firing_step(run(self._redis, continue_firing_command(chunk)))
         if step.word == "continued" and not step.is_done:
@@ -103,5 +113,16 @@ class Dispatches:
                 continue
             _log.info("took over a firing invocation=%s due_ms=%s next_place=%d", invoke_id, due, place.next_place)
             fire = Fire(DueTime(int(due)), None, "", place.deadline_ms, timed.schedule.overlap)
-            self._ours.append(_UnderWay(timed, fire, place.next_place, place.target_count))
+            self._ours.append(_UnderWay(timed, False, fire, place.next_place, place.target_count))
         return bool(found)
+
+
+def _with_content_of(opened: Timed, now: Timed) -> Timed:
+    """A timed invocation as it is now, with the content that its other targets were given."""
+    return replace(
+        now,
+        digest=opened.digest,
+        payload_token=opened.payload_token,
+        command_id=opened.command_id,
+        timeout_seconds=opened.timeout_seconds,
+    )

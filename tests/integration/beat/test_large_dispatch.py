@@ -13,6 +13,8 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import continue_firing_command, firing_step
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
+from cloud_assistant.broker_config.messages import decode_envelope
+from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import eventually
 
 TARGETS = [f"i-many{number:04d}" for number in range(3 * CHUNK_COUNT - 50)]
@@ -85,6 +87,28 @@ def test_targets_that_are_left_when_the_next_due_time_comes_are_left_out_and_cou
     assert [row.due_ms for row in rows] == [first.due_ms, second.due_ms]
     assert (rows[0].status, rows[0].left_out_count) == ("fired", len(TARGETS) - CHUNK_COUNT)
     assert "next due time" in rows[0].info
+
+
+def test_new_content_in_the_middle_of_a_dispatch_waits_for_the_next_due_time(crowd: Timing) -> None:
+    invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
+    crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
+    builder = ChunkBuilder(None, "beat-one", 100)
+    prepared = open_one(crowd, invoke_id, builder)
+    changed = crowd.assistant.timed.modify(invoke_id, TimedModification(content=b"echo new"))
+    dispatches = Dispatches(crowd.redis, builder)
+    assert prepared.chunk is not None
+    dispatches.add(prepared.timed, prepared.chunk)
+    while dispatches.work(crowd.server_ms()):
+        pass
+    rows = crowd.redis.pipeline_or_raise(
+        [
+            ("HMGET", keys.execution(one, f"{invoke_id}.{prepared.due_ms}@{one}"), "command_id", "envelope")
+            for one in TARGETS
+        ]
+    )
+    given = {(command_id.decode(), decode_envelope(envelope).digest) for command_id, envelope in rows}
+    assert given == {(prepared.timed.command_id, prepared.timed.digest)}
+    assert changed != prepared.timed.command_id
 
 
 def test_a_stop_in_the_middle_of_a_dispatch_ends_it(crowd: Timing) -> None:
