@@ -16,7 +16,7 @@ from ..broker_config.functions.firings import (
     taken_over,
 )
 from ..broker_config.functions.function_library import run
-from ..broker_config.functions.timed import read_timed_command, timed_reading
+from ..broker_config.functions.timed import TimedReading, read_timed_command, timed_reading
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.schedule import DueTime
@@ -77,8 +77,7 @@ class Dispatches:
 
     def _continue(self, ours: _UnderWay) -> None:
         invoke_id, place = ours.timed.invoke_id, ours.next_place
-        reading = timed_reading(run(self._redis, read_timed_command(invoke_id, place, CHUNK_COUNT)))
-        timed = read_timed(invoke_id, reading.fields)
+        timed, reading = self._read(invoke_id, place, CHUNK_COUNT)
         if timed is None or not reading.targets:
             return
         if not self._builder.may_sign(invoke_id, reading, place):
@@ -100,6 +99,15 @@ class Dispatches:
             ours.next_place = chunk.end_place
             self._ours.append(ours)
 
+    def _read(self, invoke_id: str, first_place: int, count: int) -> tuple[Timed | None, TimedReading]:
+        """A timed invocation with some of its targets; ``None`` for one that is gone or cannot be read."""
+        reading = timed_reading(run(self._redis, read_timed_command(invoke_id, first_place, count)))
+        try:
+            return read_timed(invoke_id, reading.fields), reading
+        except ValueError as exc:
+            _log.error("cannot go on with a firing: %s", exc)
+            return None, reading
+
     def _take_over(self, now_ms: int) -> bool:
         found = self._redis.call(
             "ZRANGE", keys.TIMED_DISPATCHING, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _TAKEN_AT_ONCE_COUNT
@@ -108,7 +116,7 @@ class Dispatches:
             invoke_id, _, due = name.decode().partition(" ")
             command = take_over_command(invoke_id, int(due), token=self._builder.token, lease_ms=LEASE_MS)
             place = taken_over(run(self._redis, command))
-            timed = read_timed(invoke_id, timed_reading(run(self._redis, read_timed_command(invoke_id, 0, 0))).fields)
+            timed, _ = self._read(invoke_id, 0, 0)
             if place is None or timed is None:
                 continue
             _log.info("took over a firing invocation=%s due_ms=%s next_place=%d", invoke_id, due, place.next_place)

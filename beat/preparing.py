@@ -60,11 +60,11 @@ class Preparer:
         readings = [timed_reading(reply) for reply in replies]
         held_keys = self._builder.key_ids(self._redis, readings)
         for invoke_id, reading in zip(invoke_ids, readings, strict=True):
-            timed = read_timed(invoke_id, reading.fields)
-            if timed is None or timed.due is None or not timed.goes_on:
-                gone.append(invoke_id)
-                continue
             try:
+                timed = read_timed(invoke_id, reading.fields)
+                if timed is None or timed.due is None or not timed.goes_on:
+                    gone.append(invoke_id)
+                    continue
                 found.append(self._prepare(timed, reading, held_keys, now_ms))
             except (ValueError, KeyError, ZoneInfoNotFoundError) as exc:
                 _log.error("cannot decide about a due time invocation=%s: %s", invoke_id, exc)

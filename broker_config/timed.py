@@ -91,10 +91,22 @@ class Timed:
 
 
 def read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed | None:
-    """Read the fields of the hash; ``None`` when there are none."""
+    """Read the fields of the hash; ``None`` when there are none.
+
+    Raises:
+        ValueError: they are not what this release writes there.
+    """
     if not fields:
         return None
+    try:
+        return _read_timed(invoke_id, fields)
+    except (KeyError, ValueError, msgspec.MsgspecError) as exc:
+        raise ValueError(
+            f"the timed invocation {invoke_id} cannot be read ({exc}); was it written by a newer release, or by hand?"
+        ) from exc
 
+
+def _read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed:
     def number(name: str) -> int:
         return int(fields.get(name) or 0)
 

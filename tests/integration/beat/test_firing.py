@@ -146,3 +146,14 @@ def test_history_shows_the_outcome_of_each_target(timing: Timing) -> None:
     view = timing.assistant.timed.history(invoke_id).items[-1]
     assert view.firing.due_ms == firing.due_ms
     assert dict.fromkeys(state for _, state, _ in view.outcomes) == dict.fromkeys(["Success", "Pending"])
+
+
+def test_a_schedule_that_cannot_be_read_holds_up_no_other(timing: Timing) -> None:
+    unreadable, other = timing.invoke(), timing.invoke()
+    # As of a release that knows more than this one.
+    timing.redis.call("HSET", keys.timed(unreadable), "schedule", '{"repeat_mode":"Weekly"}')
+    beat = timing.start_beat()
+    timing.wait_for_firings(other, 2)
+    assert beat.is_running
+    assert f"the timed invocation {unreadable} cannot be read" in beat.log()
+    assert timing.redis.call("ZSCORE", keys.TIMED_DUE, unreadable) is not None, "it is not given up"

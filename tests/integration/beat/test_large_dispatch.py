@@ -111,6 +111,20 @@ def test_new_content_in_the_middle_of_a_dispatch_waits_for_the_next_due_time(cro
     assert changed != prepared.timed.command_id
 
 
+def test_a_dispatch_that_cannot_be_read_any_more_holds_up_no_beat(crowd: Timing) -> None:
+    invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
+    crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
+    open_one(crowd, invoke_id, ChunkBuilder(None, "beat-that-dies", 100))
+    crowd.redis.call("HSET", keys.timed(invoke_id), "schedule", '{"repeat_mode":"Weekly"}')
+    lease_ms = float(crowd.redis.call("ZRANGE", keys.TIMED_DISPATCHING, 0, 0, "WITHSCORES")[1])
+    eventually(lambda: crowd.server_ms() > lease_ms)
+    dispatches = Dispatches(crowd.redis, ChunkBuilder(None, "beat-two", 100))
+    dispatches.next_ms = lease_ms
+    assert dispatches.work(crowd.server_ms()), "it was taken over"
+    (firing,) = crowd.firings(invoke_id)
+    assert (firing.status, firing.created_count) == ("dispatching", CHUNK_COUNT)
+
+
 def test_a_stop_in_the_middle_of_a_dispatch_ends_it(crowd: Timing) -> None:
     invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
     crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
