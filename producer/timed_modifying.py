@@ -42,6 +42,8 @@ _SETTLE_TRIES_COUNT = 20
 _SETTLE_SECONDS = 0.1
 #: How often a change is tried again when somebody else changes the same invocation.
 _TRIES_COUNT = 10
+#: The fields of a schedule that decide when it is due.
+_OF_THE_CALENDAR = ("frequency", "timezone", "day_rule", "dst_gap", "dst_overlap", "end_ms")
 #: A replaced work order outlives the executions that were made with it.
 _OLD_PAYLOAD_MARGIN_MS = 24 * 3600 * 1000
 
@@ -175,7 +177,12 @@ def _change(
         schedule=schedule,
         payload_token=new_token() if is_reordered else before.payload_token,
     )
-    return _Changed(invocation, made.order, new_targets, is_reordered, schedule != timed.schedule, secrets)
+    return _Changed(invocation, made.order, new_targets, is_reordered, _has_other_due_times(timed, schedule), secrets)
+
+
+def _has_other_due_times(timed: Timed, schedule: Schedule) -> bool:
+    """Tell whether due times that have passed undecided would be lost with a change: policies take none away."""
+    return any(getattr(schedule, name) != getattr(timed.schedule, name) for name in _OF_THE_CALENDAR)
 
 
 def _refuse_stopped(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str]) -> None:

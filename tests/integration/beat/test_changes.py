@@ -304,3 +304,42 @@ def test_a_limit_that_is_reached_already_is_refused(timing: Timing) -> None:
     timing.assistant.timed.modify(invoke_id, TimedModification(policies={"overlap": "queue"}))
     timing.assistant.timed.modify(invoke_id, TimedModification(policies={"max_count": 0}))
     assert timing.timed(invoke_id).schedule.max_count == 0
+
+
+def test_another_policy_leaves_missed_due_times_to_the_next_beat(timing: Timing) -> None:
+    invoke_id, first_ms = undecided(timing)
+    before = timing.timed(invoke_id)
+    policies: dict[str, str | int | float] = {
+        "misfire": "all",
+        "overlap": "allow",
+        "jitter_seconds": 1.0,
+        "max_count": 100,
+    }
+    timing.assistant.timed.modify(invoke_id, TimedModification(policies=policies))
+    after = timing.timed(invoke_id)
+    assert (timing.firings(invoke_id), after.due) == ([], before.due)
+    assert (after.schedule.misfire, after.schedule.max_count) == ("all", 100)
+    timing.start_beat()
+    rows = timing.wait_for_firings(invoke_id, 2)
+    assert [(row.due_ms, row.status) for row in rows[:2]] == [(first_ms, "fired"), (first_ms + 10_000, "fired")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        TimedModification(timezone="Asia/Kolkata"),
+        TimedModification(end_time="2090-01-01T00:00:00Z"),
+        TimedModification(policies={"dst_gap": "skip"}),
+        TimedModification(policies={"dst_overlap": "twice"}),
+        TimedModification(policies={"day_rule": "both"}),
+    ],
+)
+def test_what_changes_the_calendar_decides_about_missed_due_times_first(
+    timing: Timing, change: TimedModification
+) -> None:
+    invoke_id, first_ms = undecided(timing)
+    timing.assistant.timed.modify(invoke_id, change)
+    assert timing.firings(invoke_id)[0].due_ms == first_ms
+    due = timing.timed(invoke_id).due
+    assert due is not None
+    assert due.utc_ms > timing.server_ms() - 1000
