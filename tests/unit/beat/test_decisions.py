@@ -84,6 +84,9 @@ def test_what_is_due_is_fired_and_given_up_when_the_next_is_due() -> None:
 def test_a_shorter_time_for_delivery_counts_from_the_due_time() -> None:
     assert fire(timed(deliver_within_ms=30_000)).deadline_ms == MIDNIGHT_MS + 30_000
     assert fire(timed(deliver_within_ms=HOUR_MS)).deadline_ms == MIDNIGHT_MS + 600_000 - 1
+    # Decided ahead, as a beat does; and late, from the moment of the decision on.
+    assert fire(timed(deliver_within_ms=30_000), late_ms=-1_000).deadline_ms == MIDNIGHT_MS + 30_000
+    assert fire(timed(deliver_within_ms=30_000), late_ms=300_000).deadline_ms == MIDNIGHT_MS + 330_000
 
 
 def test_the_last_due_time_has_the_usual_time_for_delivery_and_ends_the_schedule() -> None:
@@ -154,6 +157,13 @@ def test_all_runs_the_last_few_each_after_the_one_before() -> None:
     assert first.following == DueTime(minutes(30)[0])
     assert first.deadline_ms >= minutes(45)[0] + POLICIES.misfire_limit_count * 60_000
     assert fire(timed(minutes(20)[0], misfire="all", overlap="allow"), 25 * 60_000).overlap == "allow"
+    # The last of them waits for as many runs as there may be before it.
+    slow = fire(replace(timed(minutes(20)[0], misfire="all"), timeout_seconds=600), 25 * 60_000)
+    assert slow.deadline_ms == minutes(45)[0] + 60_000 + POLICIES.misfire_limit_count * 600_000
+
+
+def test_all_runs_the_missed_ones_also_when_the_next_is_just_due() -> None:
+    assert fire(timed(misfire="all"), 20 * 60_000 + 100).following == DueTime(minutes(10)[0])
 
 
 def test_skip_runs_none_and_goes_on_with_the_next_in_the_future() -> None:
@@ -179,6 +189,18 @@ def test_after_its_end_nothing_missed_runs() -> None:
     decision = skip(timed(end_ms=minutes(20)[0]), 25 * 60_000)
     assert [(row.due_ms, row.reason) for row in decision.rows] == [(at, "ended") for at in minutes(0, 10, 20)]
     assert (decision.following, decision.end_reason) == (None, "end_time")
+
+
+def test_just_after_its_end_the_last_one_still_runs_and_none_behind_it() -> None:
+    ended = timed(frequency="* * * * * *", end_ms=MIDNIGHT_MS + 2_000)
+    decision = skip(ended, 4_000)
+    assert [(row.due_ms, row.reason) for row in decision.rows] == [
+        (MIDNIGHT_MS, "misfire"),
+        (MIDNIGHT_MS + 1_000, "misfire"),
+    ]
+    assert decision.following == DueTime(MIDNIGHT_MS + 2_000)
+    last = fire(replace(ended, due=decision.following), 2_000)
+    assert (last.following, last.end_reason) == (None, "end_time")
 
 
 def test_missed_due_times_of_a_pause_are_paused() -> None:

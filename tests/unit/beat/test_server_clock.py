@@ -41,10 +41,20 @@ def test_a_quick_reading_narrows_what_a_slow_one_left_open(monotonic: list[float
     assert clock.now_ms() == pytest.approx(5_000_499, abs=2)
 
 
-@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_what_was_known_long_ago_is_trusted_less(monotonic: list[float]) -> None:
+    clock = ServerClock()
+    clock.note(reply(5000.0), 99.9, 100.0)
+    # Redis' clock has fallen behind by 0.15 s in a thousand, which this slow reading leaves open.
+    monotonic[0] = 1100.0
+    clock.note(reply(5999.85), 1099.8, 1100.0)
+    assert clock.now_ms() == pytest.approx(5_999_850, abs=1)
+
+
+@pytest.mark.parametrize("step", [3600.0, 0.5, -0.5, -3600.0])
 def test_a_step_of_redis_own_clock_is_followed_at_once(monotonic: list[float], step: float) -> None:
     clock = ServerClock()
     clock.note(reply(5000.0), 99.99, 100.0)
     monotonic[0] = 101.0
-    clock.note(reply(5001.0 + step), 100.99, 101.0)
-    assert clock.now_ms() == pytest.approx(5_001_000 + step * 1000, abs=15)
+    # Never ahead: what is known anew is as old as the reading may be.
+    clock.note(reply(5001.0 + step), 100.9, 101.0)
+    assert clock.now_ms() == pytest.approx(5_001_000 + step * 1000, abs=2)
