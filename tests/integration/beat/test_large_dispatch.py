@@ -89,12 +89,12 @@ def test_targets_that_are_left_when_the_next_due_time_comes_are_left_out_and_cou
     assert "next due time" in rows[0].info
 
 
-def test_new_content_in_the_middle_of_a_dispatch_waits_for_the_next_due_time(crowd: Timing) -> None:
+def test_what_is_changed_in_the_middle_of_a_dispatch_waits_for_the_next_due_time(crowd: Timing) -> None:
     invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
     crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
     builder = ChunkBuilder(None, "beat-one", 100)
     prepared = open_one(crowd, invoke_id, builder)
-    changed = crowd.assistant.timed.modify(invoke_id, TimedModification(content=b"echo new"))
+    changed = crowd.assistant.timed.modify(invoke_id, TimedModification(content=b"echo new", instance_ids=["i-3"]))
     dispatches = Dispatches(crowd.redis, builder)
     assert prepared.chunk is not None
     dispatches.add(prepared.timed, prepared.chunk)
@@ -109,6 +109,9 @@ def test_new_content_in_the_middle_of_a_dispatch_waits_for_the_next_due_time(cro
     given = {(command_id.decode(), decode_envelope(envelope).digest) for command_id, envelope in rows}
     assert given == {(prepared.timed.command_id, prepared.timed.digest)}
     assert changed != prepared.timed.command_id
+    (firing,) = crowd.firings(invoke_id)
+    assert (firing.status, firing.created_count) == ("fired", len(TARGETS))
+    assert crowd.row(invoke_id, prepared.due_ms, "i-3") is None
 
 
 def test_a_dispatch_that_cannot_be_read_any_more_holds_up_no_beat(crowd: Timing) -> None:
