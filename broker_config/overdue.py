@@ -21,6 +21,12 @@ def lost_reason(state: str, *, connected: bool) -> tuple[ErrorCode, str]:
             "no heartbeat from the agent until the delivery deadline; the script did not start. "
             "Start the agent, or give --deliver-within more time",
         )
+    if state == ExecutionState.SCHEDULED:
+        return (
+            ErrorCode.DELIVERY_TIMEOUT,
+            "no beat has let the execution go by its delivery deadline; the script did not start. "
+            "Start assist-beat: one of an earlier release does not let go what --at-once holds back",
+        )
     return (
         ErrorCode.CLIENT_NOT_RESPONSE,
         "the agent took the execution and no result has come by the deadline; nobody knows how it ended. "

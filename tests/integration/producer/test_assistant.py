@@ -242,6 +242,22 @@ def test_what_is_overdue_is_shown_with_its_reason_before_any_sweeper_wrote_it(
     assert assistant.redis.call("HGET", row, "state") == b"Pending"
 
 
+def test_what_no_beat_has_let_go_in_time_is_never_said_to_have_been_taken(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoked = assistant.run_command("echo 123", ON_ALL, RunOptions(at_once="2"))
+    for instance_id in ("i-1", "i-2"):
+        agent.run(invoked.invoke_id, instance_id)
+    row = keys.execution("i-3", execution_id(invoked.invoke_id, 0, "i-3"))
+    assert assistant.redis.call("HGET", row, "state") == b"Scheduled"
+    assistant.redis.call("HSET", row, "deadline_ms", 1)
+    waited = assistant.wait(invoked.invoke_id, timeout_seconds=10)
+    assert waited.status.counts == {"Success": 2, "Aborted": 1}
+    [held_back] = [one for one in waited.results if one.instance_id == "i-3"]
+    assert held_back.outcome.error_code == "DeliveryTimeout"
+    assert "the script did not start" in held_back.outcome.error_info
+
+
 def test_a_stop_cancels_what_waits_and_asks_for_what_runs(assistant: Assistant, agent: AgentStandIn) -> None:
     invoked = assistant.run_command("sleep 9", ON_ALL)
     agent.claim(invoked.invoke_id, "i-1")
