@@ -93,7 +93,10 @@ def register(
     # The master key is asked for first: without one nothing can be given, and no use should be lost for that.
     master = trust.master
     if not activations.is_trusted(request.activation_id, activation, master):
-        raise _untrusted("this activation was changed in Redis since it was made, or made without the master key")
+        raise _untrusted(
+            "this activation was changed in Redis since it was made, or made without the master key or by a release "
+            "that did not seal them"
+        )
     if redis.call("SET", turn, "1", "NX", "PX", _TURN_MS) is None:
         raise Refused(
             "another registration of this machine is under way; try again in a moment", code="IdempotentProcessing"

@@ -6,7 +6,8 @@
 --       7 seal of a new use, without blanks
 -- Returns {word, instance id, number of the use, seal of the use}:
 --   taken | again | gone | disabled | expired | used_up | known
-local function take_activation(keys, args)
+-- Gateways of earlier versions give six arguments, know no seals, and can read no more than three values.
+local function take_use(keys, args)
   local state = redis.call('HMGET', keys[1], 'record', 'disabled', 'registered_count')
   if not state[1] then return {'gone', '', 0, ''} end
   if state[2] then return {'disabled', '', 0, ''} end
@@ -23,5 +24,10 @@ local function take_activation(keys, args)
   redis.call('HSET', keys[1], 'registered_count', taken + 1)
   redis.call('HSET', keys[2], args[1], args[2] .. ' ' .. args[3] .. ' ' .. (taken + 1) .. ' ' .. (args[7] or ''))
   return {'taken', args[3], taken + 1, args[7] or ''}
+end
+local function take_activation(keys, args)
+  local answer = take_use(keys, args)
+  if not args[7] then answer[4] = nil end
+  return answer
 end
 redis.register_function('ca_take_activation', take_activation)

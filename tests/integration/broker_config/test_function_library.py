@@ -68,6 +68,24 @@ def test_a_newer_text_that_serves_us_no_more_is_not_replaced(redis: Redis) -> No
     assert redis.call("EXISTS", keys.INSTANCES) == 0
 
 
+def test_gateways_that_know_no_seals_still_take_uses_of_activations(redis: Redis) -> None:
+    load_library(redis)
+    touched = [keys.activation("ID"), keys.activation_machines("ID")]
+    redis.call("HSET", touched[0], "record", "{}")
+    in_an_hour = now_ms() + 3_600_000
+
+    def take(machine: str, proof: str) -> list[bytes | int]:
+        arguments: list[str | int] = [machine, proof, f"mi-{machine}", 2, in_an_hour, 0]
+        taken: list[bytes | int] = redis.call("FCALL", "ca_take_activation_4", 2, *touched, *arguments)
+        return taken
+
+    assert take("a", "proof") == [b"taken", b"mi-a", 1]
+    assert take("a", "proof") == [b"again", b"mi-a", 1]
+    assert take("a", "other") == [b"known", b"", 0]
+    assert take("b", "proof") == [b"taken", b"mi-b", 2]
+    assert take("c", "proof") == [b"used_up", b"", 0]
+
+
 def test_who_may_not_load_functions_says_who_has_to(redis: Redis, redis_server: RedisServer) -> None:
     put(redis, TEXT_VERSION - 1, TEXT_VERSION - 1)
     redis.call("ACL", "SETUSER", "agent", "on", ">secret", "~*", "+fcall", "+hmget")
