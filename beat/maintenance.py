@@ -13,6 +13,7 @@ from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_remedies import with_remedy
 
 #: A turn is over a little before the next is due, so that one beat alone never misses its own.
 _TURN_SHARE = 0.9
@@ -67,7 +68,7 @@ class Maintenance:
             self._is_troubled = False
         except (RedisUnreachable, RedisRefused) as exc:
             if not self._is_troubled:
-                _log.warning("could not %s: %s", work.name, exc)
+                _log.warning("could not %s: %s", work.name, with_remedy(exc))
             self._is_troubled = True
         except Exception:  # noqa: BLE001  # outermost: a defect in one piece of work must not end the others
             _log.exception("could not %s", work.name)

@@ -10,12 +10,14 @@ from typing import Any
 
 from celery.beat import Scheduler as CeleryScheduler
 
+from ..broker_config import keys
 from ..broker_config.audit_chain import AuditChain
 from ..broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ..broker_config.functions.function_library import load_library
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
+from ..broker_config.redis_remedies import with_remedy
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
 from .audit_keeping import AuditKeeper
@@ -89,6 +91,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         try:
             if not self._is_ready:
                 self._announce()
+            if self._retry_seconds:
+                # A turn may only read, and go well while every decision is refused for want of memory, or on a replica.
+                self._redis.call("SET", keys.NEVER_THERE, b"", "XX")
             self._loop.turn()
             if self._retry_seconds:
                 _log.info("Redis is back")
@@ -96,7 +101,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         except (RedisUnreachable, RedisRefused) as exc:
             self._loop.reset()
             if not self._retry_seconds:
-                _log.warning("no due time can be decided about until Redis is back: %s", exc)
+                _log.warning("no due time can be decided about until Redis is back: %s", with_remedy(exc))
             first, longest = _RETRY_SECONDS
             self._retry_seconds = min(longest, 2 * self._retry_seconds or first)
             sleep(self._retry_seconds)

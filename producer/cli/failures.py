@@ -8,8 +8,8 @@ import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
 from ...broker_config.output_end import NO_ROOM, forget
+from ...broker_config.redis_remedies import with_remedy
 from ...broker_config.usage_line import one_line, usage_line
-from ..redis_remedies import with_remedy
 from . import exit_codes
 from .call import Call
 

@@ -13,7 +13,7 @@ from ...broker_config.errors import (
     RequestInvalid,
 )
 from ...broker_config.program_log import logger
-from ..redis_remedies import with_remedy
+from ...broker_config.redis_remedies import with_remedy
 from .actions import Action, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
 from .error_catalogue import is_documented

@@ -7,12 +7,12 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_remedies import with_remedy
 from ...broker_config.settings_table import Settings
 from ..api import Assistant
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
-from ..redis_remedies import with_remedy
 from ..security.access_keys import AccessKeys
 from ..security.authorization import RoleAuthorization
 from . import registration_page
@@ -95,6 +95,6 @@ def is_healthy(assistant: Assistant) -> bool:
         # Nothing comes of it, but Redis refuses it like any other write: for want of memory, or on a replica.
         assistant.redis.call("SET", keys.NEVER_THERE, b"", "XX", timeout_seconds=_HEALTH_SECONDS)
     except (RedisUnreachable, RedisRefused) as exc:
-        logger.warning("gateway is not healthy: %s", with_remedy(exc) if isinstance(exc, RedisRefused) else exc)
+        logger.warning("gateway is not healthy: %s", with_remedy(exc))
         return False
     return True

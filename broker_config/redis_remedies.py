@@ -1,6 +1,6 @@
 """What to do about Redis' own refusals."""
 
-from ..broker_config.errors import RedisRefused
+from .errors import RedisRefused, RedisUnreachable
 
 _WITH_PASSWORD = "; put user and password into its address, as in redis://USER:PASSWORD@HOST:6379/0"
 #: By the first word of the error.
@@ -16,6 +16,8 @@ _REMEDIES = {
 }
 
 
-def with_remedy(refused: RedisRefused) -> str:
+def with_remedy(error: RedisRefused | RedisUnreachable) -> str:
     """The words of the server, and what to do about them where that is known."""
-    return f"{str(refused).rstrip('.')}{_REMEDIES.get(refused.kind, '')}"
+    if isinstance(error, RedisUnreachable):
+        return str(error)
+    return f"{str(error).rstrip('.')}{_REMEDIES.get(error.kind, '')}"
