@@ -10,7 +10,7 @@ from ...broker_config.clock import iso_seconds
 from ..auditing import local_user
 from ..security.access_keys import AccessKeys, StoredAccessKey
 from ..security.scopes import Scope
-from .argument_types import Pair, mapping
+from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .tables import table
@@ -61,7 +61,7 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
         "assist access-key create --name test-team --instance-tag env=test --user-name deploy --action '*Command'",
     ),
 )
-@click.option("--name", default="", help="Whom the key is for; the log shows it.  [default: who you are here]")
+@click.option("--name", callback=filled, help="Whom the key is for; the log shows it.  [default: who you are here]")
 @click.option(
     "--role",
     type=click.Choice(["viewer", "operator", "admin"]),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..security.known_actions import nearest
 from .access_keys import AccessKey
 from .parameters import Parameters
 
@@ -74,11 +75,8 @@ class ActionRegistry:
 
     def unknown(self, name: str) -> str:
         """Say that there is no such action, and which one may have been meant."""
-        import difflib  # lazy: only a mistake needs it
-
-        by_lower = {one.lower(): one for one in self._actions}
-        near = difflib.get_close_matches(name[:64].lower(), by_lower, 1, 0.6)
-        hint = f"; did you mean {by_lower[near[0]]}?" if near else "."
+        near = nearest(name, self._actions)
+        hint = f"; did you mean {near}?" if near else "."
         return f"There is no action {name[:64]!r} here{hint}"
 
     def __iter__(self) -> Iterator[str]:

@@ -31,6 +31,7 @@ from .scopes import Scope, checked
 _ID_LETTERS = string.ascii_uppercase + string.digits
 _SECRET_LETTERS = string.ascii_letters + string.digits
 _NONCE_BYTES = 12
+_NAME_CHARACTERS = 128
 
 
 class StoredAccessKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class AccessKeys:
         """Make an access key and answer (id, secret); the secret is shown this once.
 
         Raises:
-            RequestInvalid: there is no such role, the name is empty, or the scope cannot be read.
+            RequestInvalid: there is no such role, the name is empty or cannot be shown, or the scope cannot be read.
         """
         _check(name, role)
         access_key_id = "CA" + "".join(secrets.choice(_ID_LETTERS) for _ in range(18))
@@ -88,13 +89,13 @@ class AccessKeys:
         """Change a key's name, role or whole scope; it takes effect with the next request.
 
         Raises:
-            NotFound: there is no such key. RequestInvalid: no such role, or a scope that cannot be read.
+            NotFound: there is no such key. RequestInvalid: no such role, an unfit name or scope.
             Refused: it cannot be unsealed, so it was changed or is of another installation.
         """
         with self._auditing.change("UpdateAccessKey", what=access_key_id) as change:
 
             def to(before: StoredAccessKey) -> StoredAccessKey:
-                _check(name if name is not None else before.name, role or before.role)
+                _check(name, role or before.role)
                 after = msgspec.structs.replace(
                     before,
                     name=name if name is not None else before.name,
@@ -211,11 +212,18 @@ def _decoded(access_key_id: str, value: bytes) -> StoredAccessKey:
         raise _unreadable(access_key_id, "it is no record of ours") from exc
 
 
-def _check(name: str, role: str) -> None:
+def _check(name: str | None, role: str) -> None:
     if role not in set(Role):
         raise RequestInvalid(f"no role {role!r}; use viewer, operator or admin", code="InvalidParameter.Role")
-    if not name:
+    if name is None:
+        return
+    if not name.strip():
         raise RequestInvalid("an access key needs a name: whom it is for", code="MissingName")
+    if len(name) > _NAME_CHARACTERS or not name.isprintable():
+        raise RequestInvalid(
+            f"the name of an access key has at most {_NAME_CHARACTERS} characters, and no control characters",
+            code="InvalidParameter.Name",
+        )
 
 
 def _facts_of(stored: StoredAccessKey) -> dict[str, str]:

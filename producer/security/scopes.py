@@ -8,6 +8,7 @@ import msgspec
 
 from ...broker_config.errors import RequestInvalid
 from .. import validation
+from .known_actions import KNOWN_ACTIONS, is_any, nearest
 
 _ACTION = re.compile(r"[A-Za-z*?]{1,64}")
 _COMMAND_ID = re.compile(r"c-[A-Za-z0-9_-]{1,64}")
@@ -58,7 +59,9 @@ def checked(scope: Scope | None) -> Scope | None:
         return None
     for one in scope.actions:
         if not _ACTION.fullmatch(one):
-            raise RequestInvalid(f"{one!r} is no action of the API, nor a pattern such as 'Describe*'", code=_CODE)
+            raise RequestInvalid(f"{one[:70]!r} is no action of the API, nor a pattern such as 'Describe*'", code=_CODE)
+        if not is_any(one):
+            raise RequestInvalid(_unknown_action(one), code=_CODE)
     for one in scope.command_ids:
         if not _COMMAND_ID.fullmatch(one):
             raise RequestInvalid(f"{one!r} is not the id of a stored command (c-…)", code=_CODE)
@@ -68,6 +71,12 @@ def checked(scope: Scope | None) -> Scope | None:
             raise RequestInvalid(f"name the account; {DEFAULT_USER} is the one used when none is named", code=_CODE)
     validation.tags(scope.instance_tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     return scope
+
+
+def _unknown_action(name: str) -> str:
+    near = nearest(name)
+    hint = f" did you mean {near}?" if near else ""
+    return f"no action of the API is {name!r} or fits it;{hint} There are: {', '.join(KNOWN_ACTIONS)}"
 
 
 _CODE = "InvalidParameter.Scope"

@@ -72,3 +72,15 @@ def test_keys_open_the_gateway_by_their_role_until_they_are_disabled(system: Sys
     assert [(one["Name"], one["Role"], one["Active"]) for one in listed] == [("eyes", "viewer", True)]
     assert "Secret" not in json.dumps(listed)
     assert system.assist("access-key", "delete", "CANOBODY").exit_code == 5
+
+
+def test_a_name_or_an_action_left_empty_or_misspelt_makes_no_key(system: System) -> None:
+    for given, said in (
+        (("--name", ""), "it is empty"),
+        (("--name", "a", "--action", ""), "no action of the API"),
+        (("--name", "a", "--action", "nan"), "There are: CreateActivation"),
+    ):
+        refused = system.assist("access-key", "create", *given)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    assert system.assist("access-key", "list", "--output", "json").must_succeed().json == []

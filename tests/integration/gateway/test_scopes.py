@@ -19,6 +19,7 @@ from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.security.access_keys import AccessKeys
+from cloud_assistant.producer.security.known_actions import KNOWN_ACTIONS
 from cloud_assistant.producer.security.scopes import Scope, checked
 from harness.redis_server import RedisServer
 
@@ -381,6 +382,8 @@ def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
     "scope",
     [
         Scope(actions=["Describe Commands"]),
+        Scope(actions=["nan"]),
+        Scope(actions=["RunCommand", "Remove*"]),
         Scope(command_ids=["x"]),
         Scope(user_names=[""]),
         Scope(instance_tags={"": "x"}),
@@ -390,6 +393,16 @@ def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
 def test_a_limit_that_could_never_hold_is_refused_when_it_is_set(scope: Scope) -> None:
     with pytest.raises(RequestInvalid):
         checked(scope)
+
+
+def test_an_action_that_does_not_exist_is_told_with_the_one_that_was_meant_and_with_all_of_them() -> None:
+    with pytest.raises(RequestInvalid, match=r"'runcommand' .* did you mean RunCommand\? There are: .*UploadFilePart"):
+        checked(Scope(actions=["Describe*", "runcommand"]))
+    assert checked(Scope(actions=["*Command", "Describe?nstances"]))
+
+
+def test_the_names_that_a_limit_may_have_are_those_of_the_actions(scene: Scene) -> None:
+    assert list(KNOWN_ACTIONS) == list(action_registry(scene.assistant))
 
 
 def test_a_local_caller_is_not_limited(scene: Scene) -> None:

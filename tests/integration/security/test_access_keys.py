@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import CloudAssistantError, Refused
+from cloud_assistant.broker_config.errors import CloudAssistantError, Refused, RequestInvalid
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import new_master_keys
 from cloud_assistant.producer.api import Assistant
@@ -41,6 +41,16 @@ def test_a_key_is_found_with_its_secret_and_role(stored: AccessKeys) -> None:
     found = stored.find(access_key_id)
     assert found == AccessKey(access_key_id, secret, active=True, principal="ci", role="viewer")
     assert stored.find("CANOBODY") is None
+
+
+@pytest.mark.parametrize("name", ["", "  ", "ops\x1b[31m", "x" * 129], ids=["empty", "blank", "colour", "long"])
+def test_a_name_that_tells_nobody_whose_the_key_is_is_refused(stored: AccessKeys, name: str) -> None:
+    with pytest.raises(RequestInvalid, match="name"):
+        stored.create(name)
+    access_key_id, _ = stored.create("运维 ops")
+    with pytest.raises(RequestInvalid, match="name"):
+        stored.update(access_key_id, name=name)
+    assert [one.name for one in stored.list()] == ["运维 ops"]
 
 
 def test_redis_holds_no_secret_in_clear(redis: Redis, stored: AccessKeys, redis_server: RedisServer) -> None:

@@ -187,6 +187,7 @@ def test_an_empty_id_or_name_is_refused_before_it_means_any(
         ["invocation", "list", "--instance"],
         ["invocation", "list", "--command"],
         ["file", "list", "--instance"],
+        ["access-key", "create", "--name"],
         ["audit", "list", "--who"],
         ["audit", "list", "--action"],
         ["timed", "preview", "0 0 0 * * *", "--from"],
