@@ -28,6 +28,7 @@ from ..broker_config.states import is_final
 from .announced_rows import AnnouncedRows
 from .announcements import MISSED, Announcement, Announcements, Box
 from .recent_invocations import Recent
+from .some_of import some_of
 
 #: The ledger is looked at this often although nothing was announced: an agent may have died, a message been lost.
 _LOOK_SECONDS = 2.0
@@ -122,7 +123,7 @@ class Follower:
                 if deadline is not None and now >= deadline:
                     raise WaitTimedOut(
                         f"{len(self._open)} of {record.target_count} targets of {record.invoke_id} have not ended "
-                        f"after {timeout_seconds:g} s; they go on"
+                        f"after {timeout_seconds:g} s ({some_of(list(self._open.values()))}); they go on"
                     )
                 until = min(look_at, deadline) if deadline is not None else look_at
                 heard = self._hear(box, max(0.0, until - now), deadline)

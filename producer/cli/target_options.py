@@ -8,6 +8,7 @@ import click
 
 from ...broker_config.errors import RequestInvalid
 from ..connected import part_by_connection
+from ..some_of import some_of
 from ..targets import Targets, resolve
 from ..unsuccessful import unsuccessful_in
 from .argument_types import filled
@@ -15,9 +16,6 @@ from .call import Call
 from .request_options import tag_filter_option
 
 Answer = TypeVar("Answer")
-
-#: Of those that are left out so many are named.
-_NAMED_COUNT = 5
 
 
 def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -72,7 +70,5 @@ def _connected_of(call: Call, targets: Targets) -> Targets:
             code="InvalidInstance.NotFound",
         )
     if absent:
-        more_count = len(absent) - _NAMED_COUNT
-        more = f" and {more_count:,} more" if more_count > 0 else ""
-        call.say(f"left out, not connected: {', '.join(absent[:_NAMED_COUNT])}{more}")
+        call.say(f"left out, not connected: {some_of(absent)}")
     return Targets(instance_ids=asked)

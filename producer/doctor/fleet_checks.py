@@ -11,7 +11,7 @@ from ...broker_config.settings_table import Settings
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..beat_presence import is_beat_at_work
 from ..gateway_client import connection_to
-from .some_of import some_of
+from ..some_of import some_of
 
 _CHUNK_COUNT = 500
 _BEAT_LOOKS_COUNT = 10

@@ -14,7 +14,7 @@ from ..security.agent_rights import agent_rules, agent_user
 from ..security.credentials import LOOPBACK
 from ..security.identities import load_credentials
 from ..security.program_rights import ControlProgram, program_rules, program_user
-from .some_of import some_of
+from ..some_of import some_of
 
 #: Stands for an instance's id in the rules that are read back.
 _ANY_ID = "i-doctor-any"
