@@ -82,6 +82,10 @@ class Ledger:
         assert row is not None
         return row
 
+    def looked_at_ms(self, invocation: Invocation, instance_id: str) -> int:
+        """When the sweeper looks at an execution."""
+        return int(self.redis.call("ZSCORE", keys.DEADLINES, self.execution(invocation, instance_id)))
+
     def expire_deadline(self, invocation: Invocation, instance_id: str) -> None:
         """Put a deadline into the past, as waiting for it would."""
         execution = self.execution(invocation, instance_id)

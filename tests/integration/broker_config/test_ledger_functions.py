@@ -36,14 +36,17 @@ from .conftest import MASTER, Ledger
 ONLY_FOR_RUNNING = {b"envelope", b"mac", b"payload"}
 
 
-def end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> Moved | Unmoved:
+def end(
+    ledger: Ledger, invocation: Invocation, state: S, *, says_no_start: bool = False, **more: object
+) -> Moved | Unmoved:
     outcome = Outcome(state=state, finished_ms=1, **more)  # type: ignore[arg-type]
     return finish(
         ledger.redis,
         "i-1",
         ledger.execution(invocation, "i-1"),
         state,
-        outcome.fields(),
+        # As an agent with a key does.
+        {"started_ms": 0, **outcome.fields()} if says_no_start else outcome.fields(),
         live_output_ttl_ms=30_000,
         retention_ms=60_000,
     )
@@ -154,9 +157,11 @@ def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger
     invocation = ledger.dispatch("i-1")
     ledger.claim(invocation, "i-1")
     ledger.redis.call("FLUSHALL")
-    assert end(ledger, invocation, S.SUCCESS, exit_code=0) == Moved("")
+    output = KeptStreams(data=b"123\n")
+    assert end(ledger, invocation, S.SUCCESS, exit_code=0, output=output) == Moved("")
     execution = ledger.execution(invocation, "i-1")
-    assert ledger.row(invocation, "i-1").state == "Success"
+    row = ledger.row(invocation, "i-1")
+    assert (row.state, row.outcome.exit_code, row.outcome.output.data) == ("Success", 0, b"123\n")
     assert ledger.redis.call("ZRANGE", keys.instance_history("i-1"), 0, -1) == [execution.encode()]
     assert 30_000 < ledger.redis.call("PTTL", keys.execution("i-1", execution)) <= 60_000
 
@@ -228,9 +233,11 @@ def heard_of(ledger: Ledger, invocation: Invocation, act: Callable[[], object]) 
     return heard
 
 
-def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger) -> None:
+@pytest.mark.parametrize("state", [S.PENDING, S.SCHEDULED])
+def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger, state: S) -> None:
     invocation = ledger.dispatch("i-1")
     execution = ledger.execution(invocation, "i-1")
+    ledger.redis.call("HSET", keys.execution("i-1", execution), "state", state)
     before_ms = server_ms(ledger.redis)
     moved: list[object] = []
     heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
@@ -252,6 +259,7 @@ def test_a_stop_of_what_runs_tells_the_agent_and_waits_for_its_word(ledger: Ledg
     moved: list[object] = []
     heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
     assert (moved, heard) == ([Moved("Stopping")], [f"state {execution} Stopping".encode()])
+    assert ledger.looked_at_ms(invocation, "i-1") == ledger.row(invocation, "i-1").deadline_ms
     [message] = ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1)
     assert messages.decode_stop(message).stop == execution
     assert 23 * 3_600_000 < ledger.redis.call("PTTL", keys.control("i-1")) <= 24 * 3_600_000
@@ -284,6 +292,7 @@ def test_what_is_overdue_is_settled_once_and_only_after_its_deadline(ledger: Led
     invocation = ledger.dispatch("i-1")
     ledger.claim(invocation, "i-1")
     assert not settle(ledger, invocation, "Running")
+    assert ledger.looked_at_ms(invocation, "i-1") == ledger.row(invocation, "i-1").deadline_ms
     ledger.expire_deadline(invocation, "i-1")
     assert not settle(ledger, invocation, "Pending"), "it was seen in another state"
     execution = ledger.execution(invocation, "i-1")
@@ -291,11 +300,11 @@ def test_what_is_overdue_is_settled_once_and_only_after_its_deadline(ledger: Led
     heard = heard_of(ledger, invocation, lambda: settled_now.append(settle(ledger, invocation, "Running")))
     assert (settled_now, heard) == ([True], [f"end {execution} Aborted".encode()])
     assert ledger.redis.call("ZCARD", keys.open_executions("i-1")) == 0
+    assert ledger.redis.call("ZCARD", keys.DEADLINES) == 0
     assert not ONLY_FOR_RUNNING & set(ledger.redis.call("HKEYS", keys.execution("i-1", execution)))
     assert not settle(ledger, invocation, "Running")
     assert ledger.row(invocation, "i-1").outcome.error_info == "silence"
     assert ledger.row(invocation, "i-1").outcome.error_code == ErrorCode.CLIENT_NOT_RESPONSE
-    assert ledger.redis.call("ZCARD", keys.DEADLINES) == 0
 
 
 def test_a_deadline_whose_row_is_gone_or_has_ended_is_looked_at_no_more(ledger: Ledger) -> None:
@@ -306,6 +315,13 @@ def test_a_deadline_whose_row_is_gone_or_has_ended_is_looked_at_no_more(ledger: 
     other = ledger.execution(invocation, "i-2")
     assert ledger.redis.call("ZRANGE", keys.DEADLINES, 0, -1) == [other.encode()]
     assert ledger.redis.call("EXISTS", keys.execution("i-1", ledger.execution(invocation, "i-1"))) == 0
+
+    ended = ledger.dispatch("i-1")
+    ledger.claim(ended, "i-1")
+    end(ledger, ended, S.SUCCESS)
+    ledger.expire_deadline(ended, "i-1")
+    assert not settle(ledger, ended, "Running")
+    assert ledger.redis.call("ZRANGE", keys.DEADLINES, 0, -1) == [other.encode()]
 
 
 def test_a_true_result_replaces_nobody_knows_and_both_facts_are_kept(ledger: Ledger) -> None:
@@ -355,7 +371,9 @@ def test_the_end_of_a_script_that_did_start_replaces_a_claim_that_redis_has_lost
     assert settled(run(ledger.redis, command))
 
     interrupted = {"error_code": "ExecutionInterrupted", "error_info": "it never ran"}
-    assert end(ledger, invocation, S.ERROR, **interrupted) == Unmoved("Aborted"), "that is no news"
+    for says_no_start in (False, True):
+        told = end(ledger, invocation, S.ERROR, says_no_start=says_no_start, **interrupted)
+        assert told == Unmoved("Aborted"), "that is no news"
     assert end(ledger, invocation, S.SUCCESS, started_ms=1, exit_code=0) == Moved("Aborted")
     row = ledger.row(invocation, "i-1")
     assert (row.state, row.outcome.error_code, row.outcome.error_info) == ("Success", "", "")
