@@ -163,3 +163,17 @@ def test_only_json_is_read() -> None:
 
     with pytest.raises(InvalidTaskError, match="only JSON"):
         intake.strategy(Task(fail), None, Consumer())(message, None, lambda *_: None, None, None)
+
+
+def test_a_message_waits_although_another_of_the_same_execution_was_worked_on() -> None:
+    """Else it would be put back into the queue, over and over."""
+    goes_on, intake = threading.Semaphore(0), MessageIntake(Slots(1), None)
+    task = Task(goes_on.acquire)
+    on_message = intake.strategy(task, None, Consumer())
+    for _ in range(2):
+        on_message(Message(f'[["{ID}", "token"], {{}}, null]'), None, lambda *_: None, None, None)
+    goes_on.release()
+    eventually(lambda: len(task.calls) == 2, 5)
+    assert intake.has_message(ID)
+    goes_on.release()
+    eventually(lambda: not intake.has_message(ID), 5)
