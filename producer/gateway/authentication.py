@@ -7,6 +7,7 @@ from datetime import datetime
 
 from .access_keys import AccessKey, AccessKeyLookup, NonceStore
 from .api_errors import ApiError, api_error, http_status_of
+from .parameters import SECRET_PARAMETERS
 from .signed_request import SignedRequest
 
 #: How far a client's clock may be off, either way.
@@ -109,8 +110,12 @@ def _signature_does_not_match(request: SignedRequest) -> ApiError:
     they are equal tells its user that the secret is wrong. So there is exactly one colon, and that text after it.
     """
     code = "SignatureDoesNotMatch"
+    signed = request.string_to_sign
+    if SECRET_PARAMETERS in signed:
+        # Messages of errors stand in logs, and with version 1 the text is all that was sent.
+        signed = f"what is not shown because {SECRET_PARAMETERS} are part of it"
     message = (
         "The signature is not the one this server computes. If the text that the client signed is the same, "
-        f"the AccessKeySecret is wrong; otherwise compare the two. The server signed:{request.string_to_sign}"
+        f"the AccessKeySecret is wrong; otherwise compare the two. The server signed:{signed}"
     )
     return ApiError(code, http_status_of(code), message)

@@ -1,10 +1,12 @@
 """``SecretParameters`` of the gateway: our own field, repeated by no answer and kept nowhere in clear."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+from integration.gateway.whole_gateway import KEY_ID, WholeGateway, whole_gateway
+from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from harness.redis_server import RedisServer
@@ -46,6 +48,18 @@ def test_a_malformed_field_is_refused_without_its_text(gateway: WholeGateway, te
     status, answer = gateway.call("RunCommand", {**RUN, "SecretParameters": text})
     assert (status, answer["Code"]) == (400, "InvalidParameter.SecretParameters")
     assert VALUE[:10] not in str(answer)
+
+
+def test_a_wrong_signature_is_told_without_what_is_secret_in_the_text_that_was_signed(gateway: WholeGateway) -> None:
+    asked = {"RegionId": "local", **RUN, "SecretParameters": f'{{"token":"{VALUE}"}}'}
+    status, body = gateway.post(v1_query("RunCommand", asked, secret="wrong", AccessKeyId=KEY_ID))
+    answer = json.loads(body)
+    assert (status, answer["Code"]) == (400, "SignatureDoesNotMatch")
+    assert VALUE not in answer["Message"]
+    assert answer["Message"].count(":") == 1
+    del asked["SecretParameters"]
+    _, body = gateway.post(v1_query("RunCommand", asked, secret="wrong", AccessKeyId=KEY_ID))
+    assert "InstanceId.1%3Di-one" in json.loads(body)["Message"]
 
 
 def test_a_stored_command_names_its_secrets_and_wants_them(gateway: WholeGateway) -> None:
