@@ -19,6 +19,7 @@ from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.authorization import RoleAuthorization
 from cloud_assistant.producer.security.roles import OPERATORS_ACTIONS, permits
+from cloud_assistant.producer.security.scopes import Scope
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()
@@ -158,6 +159,20 @@ def test_whoever_writes_to_redis_cannot_change_what_a_key_may_do(
     stored.set_active(access_key_id, active=False)
     record = msgspec.json.decode(redis.call("HGET", keys.ACCESS_KEYS, access_key_id))
     redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode({**record, **change}))
+    with pytest.raises(Refused) as refused:
+        stored.find(access_key_id)
+    assert refused.value.code == "AccessKeyUnreadable"
+
+
+@pytest.mark.parametrize("scope", [None, {}, {"actions": ["*"]}, {"user_names": ["deploy", "root"]}], ids=repr)
+def test_whoever_writes_to_redis_cannot_change_what_a_key_is_limited_to(
+    stored: AccessKeys, redis: Redis, scope: dict[str, object] | None
+) -> None:
+    access_key_id, _ = stored.create("deploy", "operator", Scope(user_names=("deploy",)))
+    record = msgspec.json.decode(redis.call("HGET", keys.ACCESS_KEYS, access_key_id))
+    assert record.pop("scope") == {"user_names": ["deploy"]}
+    changed = record if scope is None else {**record, "scope": scope}
+    redis.call("HSET", keys.ACCESS_KEYS, access_key_id, msgspec.json.encode(changed))
     with pytest.raises(Refused) as refused:
         stored.find(access_key_id)
     assert refused.value.code == "AccessKeyUnreadable"
