@@ -1,11 +1,18 @@
 """The parts of a firing that need no Redis."""
 
+from cloud_assistant.beat.decisions import Fire
 from cloud_assistant.beat.firing_chunks import ChunkBuilder, jitter_ms
+from cloud_assistant.broker_config.envelope_signing import open_secrets
+from cloud_assistant.broker_config.functions.firings import FiringChunk
 from cloud_assistant.broker_config.functions.timed import TimedReading
+from cloud_assistant.broker_config.messages import decode_envelope
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
-from cloud_assistant.broker_config.signing import MasterKeys
-from cloud_assistant.broker_config.timed import timed_fields
+from cloud_assistant.broker_config.schedule import DueTime
+from cloud_assistant.broker_config.signing import MasterKeys, parse_signature, verify
+from cloud_assistant.broker_config.timed import read_timed, timed_fields
+from cloud_assistant.broker_config.timed_secrets import FIELD, seal_timed_secrets
 
+DUE_MS = 1_780_272_000_000
 MASTER = MasterKeys("k1", {"k1": b"m" * 32})
 
 
@@ -66,3 +73,57 @@ def test_each_part_of_the_targets_is_sealed_for_its_place() -> None:
 
 def test_without_a_key_nothing_is_sealed_and_nothing_is_checked() -> None:
     assert may_sign(reading(["i-1"], master=None), master=None)
+
+
+def built(one: TimedReading, **changed: int) -> FiringChunk:
+    timed = read_timed("t-1", {"status": "active", "revision": "7", "open_due_ms": "5", **one.fields})
+    assert timed is not None
+    fire = Fire(DueTime(DUE_MS), DueTime(DUE_MS + 60_000, "dst_gap"), "", DUE_MS + 59_999, "skip", "late")
+    held = {"i-2": "k1.3", "i-3": "gone.1"}
+    places = {"first_place": 0, "target_count": len(one.targets), **changed}
+    return ChunkBuilder(MASTER, "beat", 100).build(timed, one, fire, held, **places)
+
+
+def test_an_envelope_outlives_its_deadline_by_what_clocks_may_differ() -> None:
+    envelope = decode_envelope(built(reading(["i-1"])).envelope)
+    assert (envelope.firing_ms, envelope.created_ms) == (DUE_MS, DUE_MS)
+    assert envelope.expires_ms == DUE_MS + 59_999 + 60_000
+
+
+def test_each_target_is_signed_for_with_the_key_that_it_holds() -> None:
+    chunk = built(reading(["i-1", "i-2", "i-3"]))
+    ordinary, rotated, lost = chunk.targets
+    assert verify(MASTER.instance_key("i-1"), "i-1", chunk.envelope, ordinary.signature)
+    assert verify(MASTER.instance_key("i-2", "k1.3"), "i-2", chunk.envelope, rotated.signature)
+    # Its agent refuses it, and the others are not held up.
+    assert lost.signature == b""
+
+
+def test_secrets_are_encrypted_to_each_target_and_bound_to_its_envelope() -> None:
+    sealed = seal_timed_secrets(MASTER, "t-1", {"TOKEN": "a secret"})
+    one = reading(["i-1", "i-2"])
+    chunk = built(TimedReading({**one.fields, FIELD: sealed}, one.targets, one.latest_ms, one.stopped))
+    for target, key_id in zip(chunk.targets, ("k1", "k1.3"), strict=True):
+        name = target.instance_id
+        signature = parse_signature(target.signature)
+        assert signature.key_id == key_id
+        opened = open_secrets(MASTER.instance_key(name, key_id), name, chunk.envelope, signature.sealed)
+        assert opened == {"TOKEN": "a secret"}
+
+
+def test_a_part_has_its_place_and_what_the_rest_of_the_decision_needs() -> None:
+    one = TimedReading(reading(["i-1", "i-2"]).fields, ["i-1", "i-2", "i-new"], [0, 17, 0], [False, False, False])
+    chunk = built(one, first_place=400, target_count=402)
+    assert (chunk.first_place, chunk.end_place, chunk.target_count) == (400, 402, 402)
+    assert [target.instance_id for target in chunk.targets] == ["i-1", "i-2"]
+    assert [target.latest_execution_id for target in chunk.targets] == ["", "t-1.17@i-2"]
+    assert {target.not_before_ms for target in chunk.targets} == {0}
+    assert (chunk.revision, chunk.open_due_ms, chunk.note) == ("7", 5, "late")
+    assert (chunk.next_due_ms, chunk.next_skipped) == (DUE_MS + 60_000, "dst_gap")
+
+
+def test_what_is_stopped_gets_nothing() -> None:
+    one = reading(["i-1", "i-2"])
+    chunk = built(TimedReading(one.fields, one.targets, one.latest_ms, [True, False]))
+    assert [target.instance_id for target in chunk.targets] == ["i-2"]
+    assert chunk.end_place == 2
