@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from integration.beat.conftest import Timing
+from integration.beat.test_sweeper import MASTER
 
 from cloud_assistant.beat.decisions import Policies
 from cloud_assistant.beat.dispatching import Dispatches
@@ -13,7 +14,9 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import continue_firing_command, firing_step
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
+from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.messages import decode_envelope
+from cloud_assistant.broker_config.timed import timed_fields
 from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import eventually
 
@@ -112,6 +115,28 @@ def test_what_is_changed_in_the_middle_of_a_dispatch_waits_for_the_next_due_time
     (firing,) = crowd.firings(invoke_id)
     assert (firing.status, firing.created_count) == ("fired", len(TARGETS))
     assert crowd.row(invoke_id, prepared.due_ms, "i-3") is None
+
+
+def test_what_is_sealed_and_not_what_stood_there_for_a_moment_is_signed_for_the_rest(crowd: Timing) -> None:
+    invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
+    crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
+    meant = crowd.timed(invoke_id).digest
+    record = load_invocation(crowd.redis, invoke_id).record
+    sealed = timed_fields(record, meant, TARGETS, MASTER)
+    crowd.redis.call("HSET", keys.timed(invoke_id), *(part for pair in sealed.items() for part in pair))
+    prepared = open_one(crowd, invoke_id, ChunkBuilder(MASTER, "beat-that-dies", 100))
+    lease_ms = float(crowd.redis.call("ZRANGE", keys.TIMED_DISPATCHING, 0, 0, "WITHSCORES")[1])
+    eventually(lambda: crowd.server_ms() > lease_ms)
+    dispatches = Dispatches(crowd.redis, ChunkBuilder(MASTER, "beat-two", 100))
+    dispatches.next_ms = lease_ms
+    # Somebody who can write to Redis has another script there as it is taken over, and then the old one again.
+    crowd.redis.call("HSET", keys.timed(invoke_id), "digest", "0" * 64)
+    assert dispatches.work(crowd.server_ms())
+    crowd.redis.call("HSET", keys.timed(invoke_id), "digest", meant)
+    while existing(crowd, invoke_id, prepared.due_ms) < len(TARGETS):
+        assert dispatches.work(crowd.server_ms())
+    commands = [("HGET", keys.execution(one, f"{invoke_id}.{prepared.due_ms}@{one}"), "envelope") for one in TARGETS]
+    assert {decode_envelope(one).digest for one in crowd.redis.pipeline_or_raise(commands)} == {meant}
 
 
 def test_a_dispatch_that_cannot_be_read_any_more_holds_up_no_beat(crowd: Timing) -> None:
