@@ -112,14 +112,16 @@ def _still_to_run(
         return "ended", []
     policy = _misfire(timed, policies)
     kept_count = {"skip": 0, "latest": 1, "all": policies.misfire_limit_count}[policy]
-    passed = last_due(calendar, _due(timed).utc_ms - 1, until_ms, kept_count + 1)
+    # One more than can run, for one that is just due, and one for a gap, in which nothing runs whatever the policy.
+    latest = last_due(calendar, _due(timed).utc_ms - 1, until_ms, kept_count + 2)
+    passed = [one for one in latest if not one.skipped]
     in_time = [one for one in passed[-1:] if now_ms - one.utc_ms <= MISSED_AFTER_MS]
     missed = passed[: len(passed) - len(in_time)]
     if policy == "latest" and in_time:
         missed = []
     oldest_ms = now_ms - policies.misfire_within_ms
     made_up = [one for one in missed[-kept_count:] if one.utc_ms >= oldest_ms] if kept_count else []
-    return "misfire", [one for one in (*made_up, *in_time) if not one.skipped]
+    return "misfire", [*made_up, *in_time]
 
 
 def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int) -> Fire:

@@ -229,6 +229,16 @@ def test_in_a_spring_night_the_gap_is_named_among_the_missed() -> None:
     assert [row.reason for row in decision.rows] == ["misfire", "dst_gap"]
 
 
+def test_a_gap_does_not_take_the_place_of_the_one_that_is_made_up_for() -> None:
+    # Berlin, 2026-03-29: 01:30 was missed, 02:30 does not come.
+    gap_ms = 1_774_746_000_000
+    one = timed(gap_ms - 1_800_000, frequency="0 30 1,2 * * * Europe/Berlin", dst_gap="skip")
+    for after_ms in (1_000, 60_000):
+        decision = decide(one, lambda: calendar_of(one.schedule, 0), POLICIES, gap_ms + after_ms)
+        assert isinstance(decision, Fire)
+        assert decision.following == DueTime(gap_ms, "dst_gap")
+
+
 def test_what_nobody_with_the_key_asked_for_is_left_out() -> None:
     decision = refuse(fire(timed()))
     assert [row.reason for row in decision.rows] == ["refused"]
