@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,28 @@ def test_the_days_of_both_clock_changes_are_counted_as_they_are() -> None:
     for day, hours in ((datetime(2026, 3, 28, 23, tzinfo=UTC), 23), (datetime(2026, 10, 24, 22, tzinfo=UTC), 25)):
         start_ms = int(day.timestamp() * 1000) - 1
         assert count_due(schedule, start_ms, start_ms + hours * 3_600_000) == hours
+
+
+@pytest.mark.parametrize("frequency", ["0 30 2 * * *", "0 15,45 1-3 * * *", "0 0 */2 * * *"])
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_stretches_that_begin_and_end_near_a_clock_change_are_counted_as_they_are(
+    frequency: str, zone: str, change: datetime
+) -> None:
+    schedule = parse_frequency(frequency, default_zone=zone, anchor_ms=0)
+    change_ms = int(change.timestamp() * 1000)
+    for start_ms in range(change_ms - 6 * 3_600_000, change_ms + 4 * 3_600_000, 35 * 60_000):
+        for width_ms in (40 * 60_000, 5 * 3_600_000, 27 * 3_600_000):
+            until_ms = start_ms + width_ms
+            assert count_due(schedule, start_ms, until_ms) == len(stepped(schedule, start_ms, until_ms)), start_ms
 
 
 def test_a_year_of_seconds_is_counted_without_stepping_through_it() -> None:
