@@ -8,7 +8,9 @@ import pytest
 from integration.gateway.whole_gateway import KEY_ID, WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_query
 
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys
+from cloud_assistant.broker_config.timed_secrets import FIELD, open_timed_secrets
 from harness.redis_server import RedisServer
 
 VALUE = "canary-of-the-gateway"
@@ -75,3 +77,24 @@ def test_a_stored_command_names_its_secrets_and_wants_them(gateway: WholeGateway
     assert (status, answer["Code"]) == (400, "InvalidParameter.SecretMissing")
     status, _ = gateway.call("InvokeCommand", {**invoke, "SecretParameters": f'{{"token":"{VALUE}"}}'})
     assert status == 200
+
+
+def test_a_schedule_is_given_another_value(
+    gateway: WholeGateway, redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = {"SecretParameters": '{"token":"the first value","other":"stays as it is"}'}
+    _, made = gateway.call("RunCommand", {**RUN, **first, "Frequency": "0 0 3 * * *"})
+    named = {"InvokeId": made["InvokeId"]}
+    with caplog.at_level(0):
+        change = {**named, "SecretParameters": f'{{"Token":"{VALUE}"}}'}
+        status, answer = gateway.call("ModifyInvocationAttribute", change)
+    assert (status, VALUE in str(answer) + caplog.text) == (200, False)
+    status, answer = gateway.call("ModifyInvocationAttribute", {**named, "SecretParameters": '{"else":"a value"}'})
+    assert (status, answer["Code"], "a value" in str(answer)) == (400, "InvalidParameters.KeyNotMatch", False)
+    # Without the field, and with an empty one, they stay.
+    for field in ({}, {"SecretParameters": ""}):
+        assert gateway.call("ModifyInvocationAttribute", {**named, **field, "Frequency": "0 0 4 * * *"})[0] == 200
+    stored = gateway.assistant.redis.call("HGET", keys.timed(made["InvokeId"]), FIELD).decode()
+    master = read_master_keys(tmp_path / "home" / "master-key.json")
+    assert open_timed_secrets(master, made["InvokeId"], stored) == {"token": VALUE, "other": "stays as it is"}
+    assert VALUE.encode() not in values_in(redis_server)
