@@ -227,6 +227,7 @@ def test_in_a_spring_night_the_gap_is_named_among_the_missed() -> None:
     decision = decide(one, lambda: calendar_of(one.schedule, 0), POLICIES, gap_ms + 60_000)
     assert isinstance(decision, Skip)
     assert [row.reason for row in decision.rows] == ["misfire", "dst_gap"]
+    assert ["put forward" in row.info for row in decision.rows] == [False, True]
 
 
 def test_a_gap_does_not_take_the_place_of_the_one_that_is_made_up_for() -> None:
