@@ -96,11 +96,11 @@ def preview_stored(redis: Redis, invoke_id: str, *, after_ms: int | None, count:
         )
     calendar = calendar_of(timed.schedule, timed.anchor_ms)
     start_ms = server_ms(redis) if after_ms is None else after_ms
-    found = list(_left_to_run(timed, due_times(calendar, timed.schedule, start_ms, _checked(count))))
+    found = list(left_to_run(timed, due_times(calendar, timed.schedule, start_ms, _checked(count))))
     return Preview(calendar, found, _STANDING.get(timed.status, ""))
 
 
-def _left_to_run(timed: Timed, found: Iterator[DueTime]) -> Iterator[DueTime]:
+def left_to_run(timed: Timed, found: Iterator[DueTime]) -> Iterator[DueTime]:
     """Those that will come, if none of them is left out, before the most runs are reached."""
     if not timed.goes_on:
         return

@@ -1,16 +1,19 @@
 """What a request may say about when it runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
-from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
+from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.settings_table import BeatSettings
-from cloud_assistant.producer.timed import CheckedSchedule, check_schedule
+from cloud_assistant.broker_config.timed import Timed, TimedStatus, read_timed
+from cloud_assistant.producer.timed import CheckedSchedule, check_schedule, check_timed
 from cloud_assistant.producer.timed_modes import is_timed, repeat_mode
 from cloud_assistant.producer.timed_shapes import preview_shape
-from cloud_assistant.producer.timed_showing import moment_ms, preview
+from cloud_assistant.producer.timed_showing import left_to_run, moment_ms, preview
 
 #: 2026-11-23 00:00:00 UTC.
 NOW_MS = 1_795_392_000_000
@@ -78,6 +81,7 @@ def test_the_shortest_timeout_does_not_forbid_intervals_that_the_installation_al
 
 def test_the_zone_is_settled_when_it_is_stored() -> None:
     assert check().schedule.timezone == "UTC"
+    assert check(timezone="utc").schedule.timezone == "UTC"
     assert check(timezone="Europe/Berlin").schedule.timezone == "Europe/Berlin"
     assert check("0 0 3 * * * Asia/Shanghai").schedule.timezone == "Asia/Shanghai"
     assert check("0 0 3 * * * Asia/Shanghai", timezone="Asia/Shanghai").schedule.timezone == "Asia/Shanghai"
@@ -113,6 +117,52 @@ def test_a_jitter_must_fit_between_two_runs() -> None:
     check(jitter_seconds=600.0)
     with pytest.raises(RequestInvalid):
         check(jitter_seconds=601.0)
+    check("at(2090-01-01 00:00:00)", jitter_seconds=86_400.0)
+    with pytest.raises(RequestInvalid, match="between 0 and 86400") as refused:
+        check("at(2090-01-01 00:00:00)", jitter_seconds=86_401.0)
+    assert refused.value.code == "InvalidParameter.Jitter"
+
+
+def test_a_rate_that_has_begun_is_judged_by_its_own_grid() -> None:
+    asked = Schedule(repeat_mode=RepeatMode.PERIOD, frequency="rate(1 d)", end_ms=NOW_MS + 2 * 3_600_000)
+    begun_ms = NOW_MS - 23 * 3_600_000
+    check_schedule(asked, BeatSettings(), timeout_seconds=60, now_ms=NOW_MS, anchor_ms=begun_ms)
+    with pytest.raises(RequestInvalid, match="before the first due time"):
+        check_schedule(asked, BeatSettings(), timeout_seconds=60, now_ms=NOW_MS)
+
+
+@pytest.mark.parametrize(("is_given", "seconds"), [(True, 45), (False, 0)])
+def test_a_time_for_delivery_that_nobody_gave_is_until_the_next_due_time(is_given: bool, seconds: int) -> None:
+    command = Command(command_id="c-1", name="n", type=ScriptType.SHELL, content=b"true", created_ms=1)
+    asked = Invocation(
+        invoke_id="t-1",
+        command=command,
+        created_ms=1,
+        target_count=1,
+        done_channel="d",
+        payload_token="p",
+        deliver_within_seconds=45,
+        schedule=Schedule(frequency="0 0 * * * *"),
+    )
+    checked = check_timed(asked, BeatSettings(), is_within_given=is_given, now_ms=NOW_MS)
+    assert (checked.deliver_within_seconds, checked.schedule.timezone) == (seconds, "UTC")
+
+
+def some_timed(**changed: Any) -> Timed:
+    fields = {"status": "active", "revision": "1", "schedule": "{}", "command_id": "c", "done": "d", "token": "p"}
+    made = read_timed("t-1", {**fields, "digest": ""})
+    assert made is not None
+    return replace(made, **changed)
+
+
+def test_a_stored_preview_ends_with_the_most_runs_that_are_left() -> None:
+    due = [DueTime(1), DueTime(2, "dst_gap"), DueTime(3), DueTime(4)]
+    limited = some_timed(schedule=Schedule(max_count=5), fired_count=3)
+    # What the gap takes is none of the runs.
+    assert list(left_to_run(limited, iter(due))) == due[:3]
+    assert list(left_to_run(replace(limited, fired_count=5), iter(due))) == []
+    assert list(left_to_run(replace(limited, schedule=Schedule()), iter(due))) == due
+    assert list(left_to_run(replace(limited, status=TimedStatus.ENDED), iter(due))) == []
 
 
 def test_a_preview_shows_both_clocks() -> None:
