@@ -34,6 +34,7 @@ from cloud_assistant.broker_config.schedule.text_span import Span
         (fields.DAY_OF_WEEK, "5-7", [5, 6, 7]),
         (fields.DAY_OF_WEEK, "fri-SUNDAY", [5, 6, 7]),
         (fields.DAY_OF_WEEK, "SUN-tue", [0, 1, 2]),
+        (fields.DAY_OF_WEEK, "SUN-SUN", [0]),
         (fields.DAY_OF_WEEK, "1/2", [1, 3, 5, 7]),
         (fields.DAY_OF_WEEK, "*/2", [0, 2, 4, 6]),
     ],
