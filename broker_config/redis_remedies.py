@@ -21,3 +21,11 @@ def with_remedy(error: RedisRefused | RedisUnreachable) -> str:
     if isinstance(error, RedisUnreachable):
         return str(error)
     return f"{str(error).rstrip('.')}{_REMEDIES.get(error.kind, '')}"
+
+
+def remedy(refused: RedisRefused) -> str:
+    """What to do about a refusal; where that is not known, it is most often a matter of rights."""
+    known = _REMEDIES.get(refused.kind, "").removeprefix("; ")
+    return (
+        known if known and refused.kind != "NOPERM" else "use a Redis user that may do this, such as the administrator"
+    )

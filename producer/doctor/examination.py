@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.findings import Finding, fail, ok
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_remedies import remedy
 from ...broker_config.settings_table import Settings
 from .fleet_checks import FleetChecks
 from .local_checks import installation_key, local_checks
@@ -20,7 +21,7 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
     yield from local_checks(settings)
     shown = redis.address.shown()
     try:
-        redis.call("PING")
+        _reach(redis)
         yield ok("redis", f"{shown} answers")
         yield from ServerChecks(redis).all()
         yield installation_key(redis, settings)
@@ -29,4 +30,14 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
     except RedisUnreachable as exc:
         yield fail("redis", f"{shown} does not answer: {exc}", "start it, or name the right one with --redis-url")
     except RedisRefused as exc:
-        yield fail("redis", f"{shown} refuses: {exc}", "use a Redis user that may do this, such as the administrator")
+        yield fail("redis", f"{shown} refuses: {exc}", remedy(exc))
+
+
+def _reach(redis: Redis) -> None:
+    """Ask the server for any answer."""
+    try:
+        redis.call("PING")
+    except RedisRefused as exc:
+        # One that cannot save refuses this as it does writes; why, and all else, can be read.
+        if exc.kind != "MISCONF":
+            raise

@@ -78,7 +78,8 @@ class UserChecks:
             return fail(
                 "agent users",
                 f"there are users of agents that no instance has: {some_of(strangers)}",
-                "remove them: ACL DELUSER NAME",
+                "where Redis has lost instances whose agents still run: assist instance add ID --credentials FILE, or "
+                "assist instance rotate ID --credentials FILE where they are registered; else ACL DELUSER NAME",
             )
         return ok("agent users", f"{len(issued)}, each with exactly the rights of an agent")
 

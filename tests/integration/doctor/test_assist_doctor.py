@@ -12,6 +12,7 @@ import pytest
 from cloud_assistant.beat.maintenance import Maintenance, Work
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, load_library
 from cloud_assistant.broker_config.redis_client import Redis
@@ -24,6 +25,7 @@ from cloud_assistant.producer.doctor import local_checks, server_checks
 from cloud_assistant.producer.doctor.examination import examine
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
+from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
 ADMIN = "administrator"
@@ -163,6 +165,30 @@ def test_each_thing_that_is_wrong_is_found_alone_and_with_its_remedy(
     assert findings[name].mend
     others = {one.check: one for one in findings.values() if one.verdict == "fail" and one.check != name}
     assert not others
+
+
+def test_a_server_that_cannot_save_is_examined_and_told_as_that(assistant: Assistant, found: Found) -> None:
+    redis = assistant.redis
+    [_, folder] = redis.call("CONFIG", "GET", "dir")
+    (Path(os.fsdecode(folder)) / "dump.rdb" / "in the way").mkdir(parents=True)
+    redis.call("CONFIG", "SET", "save", "3600 1")
+    redis.call("BGSAVE")
+    eventually(lambda: b"rdb_last_bgsave_status:err" in redis.call("INFO", "persistence"), 10, "the server to fail")
+    with pytest.raises(RedisRefused, match="MISCONF"):
+        redis.call("SET", keys.NEVER_THERE, "")
+    findings = found()
+    assert findings["redis"].verdict == "ok"
+    assert findings["server disk"].verdict == "fail"
+    assert "make room" in findings["server disk"].mend
+    assert findings["agents"].verdict == "ok"
+
+
+def test_a_refusal_of_the_server_is_told_with_what_is_to_be_done_about_it(settings: Settings) -> None:
+    redis = Redis(settings.redis_url.replace(f":{ADMIN}@", ":wrong@"))
+    [*_, last] = examine(redis, settings)
+    redis.close()
+    assert (last.check, last.verdict) == ("redis", "fail")
+    assert "put user and password into its address" in last.mend
 
 
 def test_a_default_user_without_a_password_is_found(assistant: Assistant, found: Found, settings: Settings) -> None:
