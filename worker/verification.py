@@ -71,7 +71,10 @@ class Verifier:
             key_id = parse_signature(claimed.mac, claimed.key_id).key_id
             how = f"its signature (key {key_id[:40]!r}) does not fit" if claimed.mac else "it is not signed"
             raise NotStarted(
-                ErrorCode.SIGNATURE_INVALID, f"refused: {how}; check that the producer and this instance share a key"
+                ErrorCode.SIGNATURE_INVALID,
+                f"refused: {how}; check that the producer and this instance share a key. Where "
+                "Redis or this machine has lost it: assist instance rotate ID --credentials FILE on the control side, "
+                "and start the agent with that file",
             )
         try:
             envelope = decode_envelope(claimed.envelope)

@@ -135,6 +135,7 @@ def test_a_refused_signature_names_the_key_that_it_was_made_with(verifier: Verif
         with pytest.raises(NotStarted, match=how) as caught:
             verifier.envelope(EXECUTION, one, forgotten_until_ms=0)
         assert caught.value.error_code == "SignatureInvalid"
+        assert "assist instance rotate ID --credentials FILE" in str(caught.value)
         with pytest.raises(NotStarted, match=how):
             verifier.boot_envelope(EXECUTION, one)
 
