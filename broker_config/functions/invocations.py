@@ -8,6 +8,9 @@ from ..pacing import Neighbours
 from ..redis_connection import Argument, Command
 from .function_library import fcall
 
+#: Callers of earlier versions say nothing, and may not complete what does not run everywhere at once.
+_KNOWS_LINES = 1
+
 
 def create_invocation_command(
     invoke_id: str,
@@ -91,7 +94,9 @@ def create_executions_command(
             waits_for, followed_by = (one and f"{execution_id.partition('@')[0]}@{one}" for one in (before, after))
             touched.append(keys.execution(before or instance_id, waits_for or execution_id))
             arguments += (waits_for, followed_by)
-    return fcall("ca_create_executions" if neighbours is None else "ca_create_lines", touched, arguments)
+    if neighbours is not None:
+        return fcall("ca_create_lines", touched, arguments)
+    return fcall("ca_create_executions", touched, [*arguments, _KNOWS_LINES])
 
 
 def settle_invocation_command(

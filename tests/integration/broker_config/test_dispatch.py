@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from cloud_assistant.broker_config import keys, messages, signing
 from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
@@ -12,7 +13,7 @@ from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
-from cloud_assistant.broker_config.records import Invocation
+from cloud_assistant.broker_config.records import Invocation, Pacing
 from cloud_assistant.broker_config.redis_connection import Argument, Command
 
 from .conftest import MASTER, Ledger
@@ -175,7 +176,28 @@ def test_a_deadline_is_judged_by_the_servers_clock_alone(ledger: Ledger) -> None
 
 
 def test_a_producer_of_an_earlier_version_writes_the_rows_that_it_means(ledger: Ledger) -> None:
-    invocation = ledger.dispatch("i-1")
+    touched, call = as_an_earlier_version_calls(ledger, ledger.dispatch("i-1"))
+    execution = touched[2].rpartition(":")[2]
+    assert run(ledger.redis, call) == [1, 0]
+    row = ledger.redis.call("HMGET", touched[2], "state", "mac", "envelope", "payload", "key_id", "waits_for")
+    assert row == [b"Pending", b"signature", b"envelope", b"payload", b"key", None]
+    assert ledger.redis.call("LRANGE", keys.queue("i-2"), 0, -1) == [f"<{execution}>".encode()]
+    assert ledger.redis.call("ZCARD", keys.TIMED_WAITING) == 0
+
+
+def test_a_beat_of_an_earlier_version_completes_nothing_that_does_not_run_everywhere_at_once(ledger: Ledger) -> None:
+    invocation, order = ledger.build(2)
+    invocation = replace(invocation, pacing=Pacing(at_once_count=1))
+    Dispatcher(ledger.redis, MASTER, queue_count=10).create(invocation, order, ["i-1"])
+    touched, call = as_an_earlier_version_calls(ledger, invocation)
+    assert run(ledger.redis, call) == [0, 0]
+    assert ledger.redis.call("EXISTS", *touched[2:]) == 0
+    # One that knows lines writes the very same; a beat does where nobody may run it any more.
+    assert run(ledger.redis, (*call, 1)) == [1, 0]
+
+
+def as_an_earlier_version_calls(ledger: Ledger, invocation: Invocation) -> tuple[list[str], Command]:
+    """The keys and the writing of a row for i-2, by a caller that knows no lines."""
     execution = execution_id(invocation.invoke_id, 0, "i-2")
     branch = keys.instance_branch("i-2")
     touched = [
@@ -200,8 +222,4 @@ def test_a_producer_of_an_earlier_version_writes_the_rows_that_it_means(ledger: 
     ]
     ledger.redis.call("DEL", keys.queue("i-2"))
     call: Command = ("FCALL", "ca_create_executions_5", len(touched), *touched, *common, execution, b"signature")
-    assert run(ledger.redis, call) == [1, 0]
-    row = ledger.redis.call("HMGET", touched[2], "state", "mac", "envelope", "payload", "key_id", "waits_for")
-    assert row == [b"Pending", b"signature", b"envelope", b"payload", b"key", None]
-    assert ledger.redis.call("LRANGE", keys.queue("i-2"), 0, -1) == [f"<{execution}>".encode()]
-    assert ledger.redis.call("ZCARD", keys.TIMED_WAITING) == 0
+    return touched, call
