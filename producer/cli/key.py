@@ -14,6 +14,7 @@ from .call import Call
 from .exit_codes import DONE, TIMED_OUT
 from .tables import table
 from .terminal import terminal_columns
+from .text_cells import counted, duration
 
 group = AssistGroup("key", help="Make and rotate the master key that executions are signed with.")
 
@@ -24,11 +25,10 @@ _LOOK_SECONDS = 0.5
 def create(call: Call) -> None:
     """Make the master key where there is none. Back its file up: without it, every instance must be registered anew."""
     master = call.assistant.trust.master
-    path = master_key_path(call.assistant.settings)
     if call.wants_json:
-        call.print_json({"KeyId": master.current, "File": clean(str(path)), "Fingerprint": master.fingerprint()})
+        call.print_json({"KeyId": master.current, "File": _file(call), "Fingerprint": master.fingerprint()})
     else:
-        call.print(f"{master.current}  {master.fingerprint()}  {path}")
+        call.print(f"{master.current}  {master.fingerprint()}  {_file(call)}")
 
 
 @assist_command("show", examples=("assist key show",))
@@ -54,15 +54,29 @@ def rotate(call: Call, *, wait_seconds: float) -> int:
     """
     trust = call.assistant.trust
     status = trust.rotate_master_key()
+    call.say(f"made the master key {status.current}; copy {_file(call)} to the other machines of the control side now")
+    late_count = _late_count(status)
+    if late_count and wait_seconds:
+        agents = counted(late_count, "connected agent")
+        call.say(f"waiting up to {duration(round(wait_seconds * 1000))} for {agents} to take up new keys; Ctrl-C undoes nothing")
     deadline = monotonic_seconds() + wait_seconds
-    while any(one.connected for one in status.waiting) and monotonic_seconds() < deadline:
+    while _late_count(status) and monotonic_seconds() < deadline:
         sleep(_LOOK_SECONDS)
         status = trust.settle_rotation()
     _print(call, status)
-    late_count = sum(one.connected for one in status.waiting)
+    late_count = _late_count(status)
     if late_count:
-        call.say(f"{late_count} connected agents have not taken up their new key yet; see `assist key show`")
+        agents = counted(late_count, "connected agent")
+        call.say(f"{agents} without the new key yet; see `assist key show`")
     return TIMED_OUT if late_count else DONE
+
+
+def _late_count(status: RotationStatus) -> int:
+    return sum(one.connected for one in status.waiting)
+
+
+def _file(call: Call) -> str:
+    return clean(str(master_key_path(call.assistant.settings)))
 
 
 def _print(call: Call, status: RotationStatus) -> None:

@@ -47,6 +47,20 @@ def test_agents_take_up_new_keys_while_scripts_run_without_a_single_refusal(secu
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_rotation_that_waits_says_for_what_before_it_waits(secure: SecureSystem) -> None:
+    agent = secure.start_instance("i-one", **QUICK)
+    agent.sigstop()
+    try:
+        with secure.assist_running("key", "rotate", "--wait", "1h") as rotation:
+            rotation.wait_for_line("made the master key k2; copy .*master-key.json to the other machines")
+            rotation.wait_for_line("waiting up to 1 h for 1 connected agent to take up new keys; Ctrl-C undoes nothing")
+            agent.sigcont()
+            assert rotation.wait(within_seconds=40) == 0
+    finally:
+        agent.sigcont()
+    rotation.wait_for_line("i-one +k2[.]")
+
+
 def test_an_instance_that_was_off_comes_along_when_it_returns(secure: SecureSystem) -> None:
     file = secure.add_instance("i-one")
     secure.start_agent("i-one", credentials=file, environment=QUICK).stop()
