@@ -76,9 +76,13 @@ class Sweeper:
         self._put_off(
             [(*one, reply) for one, reply in zip(due, replies, strict=True) if isinstance(reply, RedisRefused)]
         )
-        lost_count = sum(not isinstance(reply, RedisRefused) and settled(reply) for reply in replies)
-        if lost_count:
-            _log.info("settled overdue executions count=%d first=%s", lost_count, execution_ids[0])
+        lost = [
+            execution_id
+            for (_, execution_id), reply in zip(due, replies, strict=True)
+            if not isinstance(reply, RedisRefused) and settled(reply)
+        ]
+        if lost:
+            _log.info("settled overdue executions count=%d first=%s", len(lost), lost[0])
         never_taken = {one[0] for one, row in zip(due, rows, strict=True) if not row[1]}
         trim_queues(self._redis, sorted(never_taken))
 

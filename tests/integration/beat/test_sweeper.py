@@ -1,5 +1,6 @@
 """Executions that nobody will report get their final state and the reason; nothing true is overwritten."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, decode_order, encode
+from cloud_assistant.broker_config.program_log import LOGGER_NAME
 from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
@@ -93,6 +95,21 @@ def test_a_result_that_came_before_the_sweep_stays(timing: Timing) -> None:
     Sweeper(timing.redis).work()
     assert timing.state(invoke_id, 0) == "Success"
     assert timing.redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_the_log_names_one_that_was_settled_and_none_that_had_ended(
+    timing: Timing, caplog: pytest.LogCaptureFixture
+) -> None:
+    done_id, lost_id = run_once(timing, 60), run_once(timing, 60)
+    timing.claim(done_id, 0)
+    timing.finish(done_id, 0)
+    make_overdue(timing, done_id)
+    make_overdue(timing, lost_id)
+    timing.redis.call("ZADD", keys.DEADLINES, 2, f"{lost_id}.0@i-1")
+    with caplog.at_level(logging.INFO, logger=LOGGER_NAME):
+        Sweeper(timing.redis).work()
+    said = [record.getMessage() for record in caplog.records if "settled overdue" in record.getMessage()]
+    assert said == [f"settled overdue executions count=1 first={lost_id}.0@i-1"]
 
 
 def test_an_execution_that_was_claimed_is_looked_at_again_at_its_own_deadline(timing: Timing) -> None:
