@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ...broker_config.errors import RedisRefused, RedisUnreachable
+from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable
 from ...broker_config.findings import Finding, fail, ok
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_remedies import remedy
@@ -27,6 +27,8 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
         yield installation_key(redis, settings)
         yield from UserChecks(redis).all()
         yield from FleetChecks(redis, settings).all()
+    except RedisNotTrusted as exc:
+        yield fail("redis", str(exc), "mend ?ca=FILE&cert=FILE&key=FILE in the address, or the server's certificate")
     except RedisUnreachable as exc:
         yield fail("redis", f"{shown} does not answer: {exc}", "start it, or name the right one with --redis-url")
     except RedisRefused as exc:

@@ -98,7 +98,7 @@ def _key(settings: Settings) -> Finding:
         keys = read_instance_keys(Path(settings.home), settings.security.instance_key)
     except SettingsInvalid as exc:
         return fail(
-            "key", str(exc), "mend the file, or make new credentials: assist instance add ID --credentials FILE"
+            "key", str(exc), "mend the file, or make new credentials: assist instance rotate ID --credentials FILE"
         )
     if keys is not None:
         return ok("key", f"key {keys.current}")

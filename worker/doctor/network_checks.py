@@ -23,10 +23,11 @@ _SECONDS = 5.0
 _NOTED_OFFSET_MS = 5_000
 _STEPS = ("name", "port", "tls", "sign-in", "rights", "functions", "clock", "instance")
 
+_NEW_CREDENTIALS = "on the control side: assist instance rotate ID --credentials FILE (add, where it was removed)"
 _SIGN_IN_MENDS = {
-    "WRONGPASS": "Redis has another password; on the control side: assist instance add ID --credentials FILE",
+    "WRONGPASS": f"bring the file of its newest credentials here; {_NEW_CREDENTIALS}",
     "NOAUTH": "put user and password into redis_url, or register this machine",
-    "NOPERM": "give this instance its Redis user anew: assist instance add ID --credentials FILE",
+    "NOPERM": f"give this instance its Redis user anew; {_NEW_CREDENTIALS}",
     "LOADING": "wait: Redis is reading its data",
     "MASTERDOWN": "Redis' replica has lost its master; look at the sentinels",
     "ERR": "mend what it names in redis_url, or in Redis' configuration (maxclients, databases)",
@@ -213,7 +214,7 @@ def _rights(settings: Settings, redis: Redis) -> Finding:
         except RedisUnreachable as exc:
             return fail("rights", str(exc), "the connection broke; try again")
     if refused:
-        mend = "these credentials belong to another instance, or are too old: assist instance add ID --credentials FILE"
+        mend = f"these credentials belong to another instance, or are too old; {_NEW_CREDENTIALS}"
         return fail("rights", "; ".join(refused), mend)
     return ok("rights", f"may work as {instance_id}")
 

@@ -39,7 +39,7 @@ def test_an_instance_is_added_renamed_tagged_untagged_and_removed(fleet: Fleet) 
     assert added.must_succeed().json["InstanceName"] == "db"
     again = fleet.assist("instance", "add", "i-db1")
     assert again.exit_code == 4
-    assert again.stderr.endswith("(InstanceAlreadyExists)\n")
+    assert again.stderr.endswith("assist instance rotate i-db1 --credentials FILE (InstanceAlreadyExists)\n")
     fleet.assist("instance", "rename", "i-db1", "第一个数据库").must_succeed()
     fleet.assist("instance", "tag", "i-db1", "env=prod", "role=primary").must_succeed()
     fleet.assist("instance", "untag", "i-db1", "env", "never-there").must_succeed()

@@ -221,6 +221,7 @@ def test_a_password_that_was_changed(patient: Patient) -> None:
 
     assert report.verdict("sign-in") == "fail"
     assert "WRONGPASS" in report.text("sign-in")
+    assert "assist instance rotate ID --credentials FILE" in report.mend("sign-in")
     assert report.verdict("rights") == "skip"
 
 

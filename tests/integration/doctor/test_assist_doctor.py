@@ -311,6 +311,25 @@ def test_no_redis_is_one_failure_and_the_machine_is_still_examined(
 
 
 @pytest.mark.usefixtures("assistant")
+@pytest.mark.parametrize("password", ["", ":wrong@"], ids=["none", "wrong"])
+def test_a_server_that_lets_us_not_in_is_told_with_the_address_to_mend(
+    settings: Settings, found: Found, password: str
+) -> None:
+    finding = found(replace(settings, redis_url=settings.redis_url.replace(f":{ADMIN}@", password)))["redis"]
+    assert finding.verdict == "fail"
+    assert "redis://USER:PASSWORD@HOST" in finding.mend
+
+
+def test_certificates_that_do_not_do_are_told_as_that_and_not_as_a_server_that_is_away(
+    settings: Settings, found: Found, tmp_path: Path
+) -> None:
+    url = settings.redis_url.replace("redis://", "rediss://")
+    finding = found(replace(settings, redis_url=f"{url}?ca={tmp_path}/none.crt"))["redis"]
+    assert (finding.verdict, "does not answer" in finding.text) == ("fail", False)
+    assert "ca=FILE" in finding.mend
+
+
+@pytest.mark.usefixtures("assistant")
 def test_the_command_ends_with_0_when_well_and_prints_remedies_when_not(
     settings: Settings, redis_server: RedisServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
