@@ -77,8 +77,8 @@ def add(
     fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked), **(activation or {})}
     if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
         raise Refused(
-            f"instance {instance_id} is registered already; for new credentials of it: assist instance rotate {instance_id}"
-            " --credentials FILE",
+            f"instance {instance_id} is registered already; for new credentials of it:"
+            f" assist instance rotate {instance_id} --credentials FILE",
             code="InstanceAlreadyExists",
         )
     tagging.replace(redis, KIND, instance_id, {}, checked)

@@ -17,8 +17,8 @@ _REMEDIES = {
     "unreachable": "",
     "LOADING": "; it is reading its data",
     "WRONGPASS": (
-        "; user or password in its redis_url are not good, or no longer: start it with the file of its newest credentials"
-        " (on the control side: assist instance rotate ID --credentials FILE)"
+        "; user or password in its redis_url are not good, or no longer: start it with the file of its newest"
+        " credentials (on the control side: assist instance rotate ID --credentials FILE)"
     ),
     "NOAUTH": "; put user and password into its redis_url, or register this machine",
     "NOPERM": "; give this agent's Redis user the rights of its own branch, or have a producer load the functions",

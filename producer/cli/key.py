@@ -58,7 +58,8 @@ def rotate(call: Call, *, wait_seconds: float) -> int:
     late_count = _late_count(status)
     if late_count and wait_seconds:
         agents = counted(late_count, "connected agent")
-        call.say(f"waiting up to {duration(round(wait_seconds * 1000))} for {agents} to take up new keys; Ctrl-C undoes nothing")
+        most = duration(round(wait_seconds * 1000))
+        call.say(f"waiting up to {most} for {agents} to take up new keys; Ctrl-C undoes nothing")
     deadline = monotonic_seconds() + wait_seconds
     while _late_count(status) and monotonic_seconds() < deadline:
         sleep(_LOOK_SECONDS)
