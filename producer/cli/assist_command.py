@@ -160,7 +160,13 @@ _EVERYWHERE = {"output", "redis_url", "home", "config", "debug", "help"}
 
 
 def _note(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Keep a given value for the call."""
+    """Keep a given value for the call.
+
+    Raises:
+        BadParameter: it is empty, and the default would be another system than the one that was meant.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise click.BadParameter(f"{EMPTY}, or leave the option out", ctx, parameter)
     if value and parameter.name and isinstance(ctx.obj, Call):
         setattr(ctx.obj, parameter.name, value)
     return value

@@ -67,7 +67,7 @@ def checked(scope: Scope | None) -> Scope | None:
             raise RequestInvalid(f"{one!r} is not the id of a stored command (c-…)", code=_CODE)
     for one in scope.user_names:
         validation.username(one)
-        if not one:
+        if not one.strip():
             raise RequestInvalid(f"name the account; {DEFAULT_USER} is the one used when none is named", code=_CODE)
     validation.tags(scope.instance_tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     return scope

@@ -386,6 +386,7 @@ def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
         Scope(actions=["RunCommand", "Remove*"]),
         Scope(command_ids=["x"]),
         Scope(user_names=[""]),
+        Scope(user_names=[" "]),
         Scope(instance_tags={"": "x"}),
     ],
     ids=str,
