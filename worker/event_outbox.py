@@ -129,4 +129,4 @@ class EventOutbox:
 
 
 def _load_average() -> list[float]:
-    return list(os.getloadavg()) if hasattr(os, "getloadavg") else [0.0, 0.0, 0.0]
+    return [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else [0.0, 0.0, 0.0]
