@@ -168,7 +168,11 @@ def test_only_json_is_read() -> None:
 def test_a_message_waits_although_another_of_the_same_execution_was_worked_on() -> None:
     """Else it would be put back into the queue, over and over."""
     goes_on, intake = threading.Semaphore(0), MessageIntake(Slots(1), None)
-    task = Task(goes_on.acquire)
+
+    def wait() -> None:
+        goes_on.acquire()
+
+    task = Task(wait)
     on_message = intake.strategy(task, None, Consumer())
     for _ in range(2):
         on_message(Message(f'[["{ID}", "token"], {{}}, null]'), None, lambda *_: None, None, None)
