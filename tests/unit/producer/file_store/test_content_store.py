@@ -83,6 +83,17 @@ def test_those_who_upload_the_same_at_once_all_succeed(tmp_path: Path, seed: int
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == [digest]
 
 
+def test_an_upload_that_begins_as_another_publishes_leaves_no_piece(store: ContentStore, tmp_path: Path) -> None:
+    class Slow(ContentStore):
+        def remove_leftovers(self) -> int:
+            # It has looked for the file, and not begun its own yet.
+            store.put([CONTENT], sha256=DIGEST)
+            return 0
+
+    assert Slow(store.folder, limit_bytes=10_000).append_part(DIGEST, 0, CONTENT[:4000]) == len(CONTENT)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [DIGEST]
+
+
 def test_a_later_piece_of_what_nobody_has_begun_leaves_nothing(store: ContentStore, tmp_path: Path) -> None:
     assert store.append_part(DIGEST, 4000, CONTENT[4000:]) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
