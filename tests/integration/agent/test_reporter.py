@@ -1,10 +1,11 @@
-"""A folder that the disk does not give, or does not clear, holds up no other result."""
+"""Results come to the ledger in order and for good; one that cannot be taken or read holds up no other."""
 
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
@@ -44,6 +45,22 @@ def state_of(redis: Redis, execution_id: str) -> bytes | None:
     return found
 
 
+def is_saved(spool: Spool, execution_id: str) -> bool:
+    return spool.load(execution_id) is not None
+
+
+class Holder:
+    """Who holds a script: what it was told of its result."""
+
+    def __init__(self, *, clears: bool = True) -> None:
+        self.told: list[bool] = []
+        self._clears = clears
+
+    def settle(self, clears: bool) -> bool:
+        self.told.append(clears)
+        return self._clears
+
+
 def test_a_result_that_cannot_be_read_holds_up_none_behind_it(redis: Redis, spool: Spool, reporter: Reporter) -> None:
     # Reading it fails as a bad sector would.
     (spool.folder(BROKEN) / "outcome.json").mkdir(parents=True)
@@ -55,8 +72,13 @@ def test_a_result_that_cannot_be_read_holds_up_none_behind_it(redis: Redis, spoo
 
     spool.save(LATER, DONE)
     reporter.wait_in_line(LATER)
-    eventually(lambda: state_of(redis, LATER) == b"Success")
+    eventually(lambda: LATER not in reporter)
+    assert state_of(redis, LATER) == b"Success"
     assert BROKEN in reporter
+
+    last = f"t-ddd.0@{ID}"
+    reporter.deliver(last, DONE)
+    assert (state_of(redis, last), last in reporter) == (b"Success", False), "it needs no disk"
 
 
 def test_a_folder_that_cannot_be_cleared_is_a_delivered_result_all_the_same(
@@ -96,3 +118,91 @@ def test_what_is_delivered_once_more_leaves_the_folder_to_the_supervisor_that_cl
     assert reporter.deliver_again(WHOLE)
 
     assert (told, folder.is_dir()) == ([True], True)
+
+
+def test_a_result_goes_behind_those_that_wait(redis: Redis, spool: Spool, reporter: Reporter) -> None:
+    spool.save(WHOLE, DONE)
+    reporter.wait_in_line(WHOLE)
+    reporter.deliver(LATER, DONE)
+    assert (state_of(redis, LATER), is_saved(spool, LATER), LATER in reporter) == (None, True, True)
+    reporter.start()
+    eventually(lambda: [state_of(redis, one) for one in (WHOLE, LATER)] == [b"Success"] * 2)
+
+
+@pytest.mark.parametrize("keeps_scripts", [False, True])
+def test_who_holds_a_script_is_told_once_its_result_is_safe(
+    spool: Spool, link: LinkState, reporter: Reporter, keeps_scripts: bool
+) -> None:
+    spool.keeps_scripts = keeps_scripts
+    delivered, waits = Holder(), Holder()
+    reporter.deliver(WHOLE, DONE, delivered.settle)
+    assert delivered.told == [not keeps_scripts], "nothing of a kept script is cleared away"
+    link.note_failure(RedisUnreachable("away"))
+    reporter.deliver(LATER, DONE, waits.settle)
+    assert (waits.told, is_saved(spool, LATER)) == ([False], True)
+
+
+def test_the_holder_of_a_result_that_no_disk_takes_keeps_it_until_redis_has_it(
+    redis: Redis, spool: Spool, link: LinkState, reporter: Reporter
+) -> None:
+    spool.keeps_scripts = False
+    (spool.folder(WHOLE) / "outcome.json.new").mkdir(parents=True)
+    holder = Holder()
+    link.note_failure(RedisUnreachable("away"))
+    reporter.deliver(WHOLE, DONE, holder.settle)
+    assert holder.told == []
+    link.note_success()
+    reporter.start()
+    eventually(lambda: holder.told == [True])
+    assert state_of(redis, WHOLE) == b"Success"
+
+
+def test_what_redis_takes_from_nobody_is_no_fault_of_one_result(
+    redis: Redis, link: LinkState, reporter: Reporter
+) -> None:
+    reporter.deliver(BROKEN, DONE)  # the functions are loaded
+    redis.call("CONFIG", "SET", "maxmemory", "1")
+    reporter.deliver(WHOLE, DONE)
+    assert (link.is_up, WHOLE in reporter) == (False, True)
+    redis.call("CONFIG", "SET", "maxmemory", "0")
+    reporter.start()
+    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    assert link.is_up
+
+
+def test_a_result_that_redis_does_not_take_is_set_aside_until_it_does(
+    redis: Redis, spool: Spool, reporter: Reporter
+) -> None:
+    redis.call("SET", keys.execution(ID, BROKEN), "no row")
+    for one in (BROKEN, WHOLE):
+        spool.save(one, DONE)
+        reporter.wait_in_line(one)
+    reporter.start()
+    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    assert BROKEN in reporter
+    redis.call("DEL", keys.execution(ID, BROKEN))
+    eventually(lambda: BROKEN not in reporter)
+    assert state_of(redis, BROKEN) == b"Success"
+
+    reporter.deliver(LATER, DONE)
+    assert (state_of(redis, LATER), spool.folder(LATER).exists()) == (b"Success", False)
+
+
+def test_a_claim_that_redis_has_lost_is_made_again(redis: Redis, reporter: Reporter) -> None:
+    row = keys.execution(ID, WHOLE)
+    redis.call("HSET", row, "state", "Pending", "deadline_ms", now_ms() + 60_000, "timeout_seconds", 60)
+    reporter.deliver(WHOLE, DONE)
+    assert redis.call("HMGET", row, "state", "epoch") == [b"Success", b"e"]
+
+
+def test_a_result_waits_until_the_sweeper_has_ended_a_row_that_nobody_can_claim_any_more(
+    redis: Redis, spool: Spool, reporter: Reporter
+) -> None:
+    row = keys.execution(ID, WHOLE)
+    redis.call("HSET", row, "state", "Pending", "deadline_ms", now_ms() - 60_000, "timeout_seconds", 60)
+    started = Outcome(state=ExecutionState.SUCCESS, started_ms=1, finished_ms=2, exit_code=0)
+    reporter.deliver(WHOLE, started)
+    assert (state_of(redis, WHOLE), is_saved(spool, WHOLE)) == (b"Pending", True)
+    redis.call("HSET", row, "state", "Aborted", "error_code", "DeliveryTimeout", "finished_ms", 5)
+    reporter.start()
+    eventually(lambda: state_of(redis, WHOLE) == b"Success")
