@@ -1,12 +1,16 @@
-"""What an executor reports when the machine gives it no more: in this process, where that can be arranged."""
+"""What an executor starts, and what it reports instead: in this process, where that can be arranged."""
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from integration.agent.operator_side import Operator
 
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import AgentSettings
@@ -32,16 +36,16 @@ def executor(redis: Redis, tmp_path: Path) -> Executor:
     spool = Spool(home / "spool", limit_bytes=1_000_000, keep_scripts=False)
     spool.make()
     claimant = Claimant(instance_id=ID, epoch="this", boot_id="b", report_margin_ms=1000)
-    link, keys = LinkState(), KeyRing(home, ID, "")
+    link, key_ring = LinkState(), KeyRing(home, ID, "")
     return Executor(
         redis=redis,
         claimant=claimant,
-        verifier=Verifier(ID, keys, tolerance_ms=1000),
+        verifier=Verifier(ID, key_ring, tolerance_ms=1000),
         policy=PolicyGuard(PolicyFile(""), "root"),
         journal=Journal(home / "journal", fsync=True),
         launcher=Launcher(),
         spool=spool,
-        reporter=Reporter(redis, spool, link, claimant, retention_ms=60_000, keys=keys),
+        reporter=Reporter(redis, spool, link, claimant, retention_ms=60_000, keys=key_ring),
         in_hand=InHand(),
         link=link,
         settings=AgentSettings(),
@@ -69,3 +73,60 @@ def test_without_a_descriptor_for_the_journal_an_execution_ends_with_that_reason
     assert "journal of started scripts cannot be written (Too many open files)" in row.outcome.error_info
     assert row.outcome.error_info.endswith("raise its limit of open files")
     assert execution.id not in executor.in_hand
+
+
+def test_what_was_started_here_before_is_settled_and_never_claimed(executor: Executor, operator: Operator) -> None:
+    """Also ahead of its turn: a claim would have it end as interrupted, and lose the result that is known."""
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    settled: list[str] = []
+    executor = replace(executor, settle_known=settled.append)
+    executor.journal.record_start(execution.id, now_ms() + 60_000)
+    executor.redis.call("PING")
+
+    executor.claim_ahead(execution.id, "")
+    assert (executor.run(execution.id, ""), settled) == (None, [execution.id])
+    assert operator.row(execution).state == "Pending"
+
+
+def test_nothing_is_claimed_ahead_while_redis_is_away(executor: Executor, operator: Operator) -> None:
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    executor.redis.call("PING")
+    executor.link.note_failure(RedisUnreachable("away"))
+    executor.claim_ahead(execution.id, "")
+    assert execution.id not in executor.in_hand
+    assert operator.row(execution).state == "Pending"
+
+
+def test_a_stop_that_comes_before_the_script_leaves_it_unstarted(
+    executor: Executor, operator: Operator, tmp_path: Path
+) -> None:
+    operator.register(ID)
+    execution = operator.invoke_one(f"touch {tmp_path}/ran")
+    executor.redis.call("PING")
+    executor.claim_ahead(execution.id, "")
+    assert executor.in_hand.stop(execution.id)
+
+    executor.run(execution.id, "")
+
+    row = operator.row(execution)
+    assert (row.state, row.outcome.error_info) == ("Terminated", "stopped before the script was started")
+    assert list((tmp_path / "home" / "spool").iterdir()) == []
+    assert execution.id not in executor.in_hand
+
+
+def test_in_quarantine_what_was_dispatched_before_is_refused_and_reported(
+    executor: Executor, operator: Operator
+) -> None:
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    executor.facts.quarantine = "cloned"
+
+    executor.run(execution.id, "")
+
+    row = operator.row(execution)
+    assert (row.outcome.error_code, "cloned" in row.outcome.error_info) == ("InstanceQuarantined", True)
+    [(_, fields)] = operator.redis.call("XRANGE", keys.refusals(ID), "-", "+")
+    told = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert (told[b"code"], told[b"execution_id"]) == (b"InstanceQuarantined", execution.id.encode())
