@@ -37,7 +37,7 @@ ONLY_FOR_RUNNING = {b"envelope", b"mac", b"payload"}
 
 
 def end(
-    ledger: Ledger, invocation: Invocation, state: S, *, says_no_start: bool = False, **more: object
+    ledger: Ledger, invocation: Invocation, state: S, *, says_no_start: object = False, **more: object
 ) -> Moved | Unmoved:
     outcome = Outcome(state=state, finished_ms=1, **more)  # type: ignore[arg-type]
     return finish(
