@@ -21,6 +21,8 @@ def test_a_token_comes_back_as_it_was() -> None:
     "token",
     [
         sealed_token("1234 t-abc", BOB),
+        sealed_token("1234 t-abc", AccessKey("a", "replaced", active=True, principal="alice")),
+        sealed_token("1234 t-abc", AccessKey("a", "secret", active=True, principal="bob")),
         sealed_token("1234 t-abc", ALICE)[:-4],
         base64.urlsafe_b64encode(b"x" * 9 + b"1234 t-abc").decode(),
         "no base 64",

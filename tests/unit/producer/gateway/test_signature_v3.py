@@ -85,6 +85,12 @@ def test_a_tampered_signed_header_fails(change: dict[str, str]) -> None:
     assert not read(request).is_signed_with(SECRET)
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "post"])
+def test_a_signature_for_one_method_is_none_for_another(method: str) -> None:
+    signed = V3_CAPTURES[0].request()
+    assert not read(replace(signed, method=method)).is_signed_with(SECRET)
+
+
 def test_a_tampered_query_fails() -> None:
     request = replace(V3_CAPTURES[0], target=V3_CAPTURES[0].target + "&Timeout=99").request()
     assert not read(request).is_signed_with(SECRET)
