@@ -125,7 +125,8 @@ def test_an_end_time_without_an_offset_is_in_the_zone_of_the_schedule(operator: 
     assert operator.due_times(invoke_id, "--from", "2089-05-30", "--count", "1") == ["2089-05-30T09:00:00Z"]
     operator.json("timed", "modify", invoke_id, "--frequency", in_shanghai)
     assert operator.due_times(invoke_id, "--from", "2089-05-30", "--count", "1") == ["2089-05-30T01:00:00Z"]
-    assert operator.due_times(invoke_id, "--from", "2089-05-30 09:00:00", "--count", "1") == ["2089-05-31T01:00:00Z"]
+    assert operator.due_times(invoke_id, "--from", "2089-05-30 09:00:00", "--count", "1") == ["2089-05-30T01:00:00Z"]
+    assert operator.due_times(invoke_id, "--from", "2089-05-30 09:00:01", "--count", "1") == ["2089-05-31T01:00:00Z"]
 
 
 def has_ended(operator: Operator, invoke_id: str, reason: str) -> bool:
