@@ -115,6 +115,23 @@ def test_new_content_gets_a_new_command_and_holds_for_the_next_due_time(timing: 
     assert row.command_id == after
 
 
+def test_a_new_work_order_stays_and_the_old_one_outlives_what_was_made_with_it(timing: Timing) -> None:
+    invoke_id = timing.invoke(frequency="0 0 3 * * *")
+
+    def lives_ms() -> tuple[str, int]:
+        token = timing.timed(invoke_id).payload_token
+        return token, timing.redis.call("PTTL", keys.payload(token))
+
+    old, for_ever = lives_ms()
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 * * *"))
+    assert lives_ms() == (old, for_ever) == (old, -1)
+    timing.assistant.timed.modify(invoke_id, TimedModification(content=b"echo new"))
+    new, for_ever = lives_ms()
+    assert (new == old, for_ever) == (False, -1)
+    # Its timeout, and a day for clocks, queues and those that read it late.
+    assert 86_400_000 < timing.redis.call("PTTL", keys.payload(old)) <= 86_400_000 + 10_000
+
+
 def test_an_added_instance_takes_part_from_the_next_due_time(timing: Timing) -> None:
     timing.start_beat()
     invoke_id = timing.invoke("i-1", overlap="allow")
