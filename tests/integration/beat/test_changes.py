@@ -132,6 +132,16 @@ def test_a_new_work_order_stays_and_the_old_one_outlives_what_was_made_with_it(t
     assert 86_400_000 < timing.redis.call("PTTL", keys.payload(old)) <= 86_400_000 + 10_000
 
 
+def test_a_rate_keeps_the_grid_of_its_beginning(timing: Timing) -> None:
+    invoke_id = timing.invoke(frequency="rate(60 m)")
+    begun_ms = timing.timed(invoke_id).anchor_ms - 30 * 60_000
+    timing.redis.call("HSET", keys.timed(invoke_id), "anchor_ms", begun_ms)
+    timing.assistant.timed.modify(invoke_id, TimedModification(frequency="rate(40 m)"))
+    timed = timing.timed(invoke_id)
+    assert timed.due is not None
+    assert (timed.anchor_ms, timed.due.utc_ms) == (begun_ms, begun_ms + 40 * 60_000)
+
+
 def test_an_added_instance_takes_part_from_the_next_due_time(timing: Timing) -> None:
     timing.start_beat()
     invoke_id = timing.invoke("i-1", overlap="allow")
