@@ -60,7 +60,10 @@ def test_the_value_that_is_named_is_another_and_the_other_stays(assistant: Assis
     assert after.timed.due == before.timed.due
     # What a beat has prepared with the old value is read anew.
     assert after.timed.revision != before.timed.revision
-    assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 1 1 ?"))
+    # New content of it has the same secrets.
+    assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 1 1 ?", content=b"echo new"))
+    command = assistant.timed.show(invoke_id).stored.record.command
+    assert (command.content, sorted(command.secret_names)) == (b"echo new", sorted(FIRST))
     assert sealed_values(assistant, invoke_id, key_file) == FIRST | {"TOKEN": "second token"}
 
 
