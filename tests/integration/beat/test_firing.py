@@ -3,10 +3,15 @@
 from functools import partial
 
 from integration.beat.conftest import Timing, due_seconds
+from integration.beat.test_sweeper import MASTER
 
+from cloud_assistant.beat.decisions import Policies
+from cloud_assistant.beat.firing_chunks import ChunkBuilder
+from cloud_assistant.beat.preparing import Prepared, Preparer
 from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.signing import digest
 from harness.eventually import always, eventually
 
@@ -157,3 +162,20 @@ def test_a_schedule_that_cannot_be_read_holds_up_no_other(timing: Timing) -> Non
     assert beat.is_running
     assert f"the timed invocation {unreadable} cannot be read" in beat.log()
     assert timing.redis.call("ZSCORE", keys.TIMED_DUE, unreadable) is not None, "it is not given up"
+
+
+def test_what_no_producer_with_the_key_has_sealed_is_left_out_and_said_so(timing: Timing) -> None:
+    invoke_id = timing.invoke(frequency="*/2 * * * * *")
+    due = timing.timed(invoke_id).due
+    assert due is not None
+    eventually(lambda: timing.server_ms() >= due.utc_ms)
+    policies = Policies("latest", 10, 3_600_000, 60_000)
+    preparer = Preparer(timing.redis, ChunkBuilder(MASTER, "beat-one", 100), policies)
+    (prepared,) = preparer.prepare([invoke_id], timing.server_ms())
+    assert isinstance(prepared, Prepared)
+    assert run(timing.redis, prepared.command) == [b"skipped"]
+    (firing,) = timing.firings(invoke_id)
+    assert (firing.due_ms, firing.status, firing.reason) == (due.utc_ms, "skipped", "refused")
+    assert "not sealed" in firing.info
+    assert timing.row(invoke_id, firing) is None
+    assert timing.redis.call("LLEN", keys.queue("i-1")) == 0
