@@ -240,6 +240,14 @@ def test_a_pause_that_no_beat_saw_runs_nothing_of_it_after_resume(timing: Timing
     assert timed.due.utc_ms > timing.server_ms() - 1000
 
 
+def test_what_passed_in_a_pause_is_told_as_that_when_it_is_stopped(timing: Timing) -> None:
+    invoke_id, first_ms = undecided(timing)
+    timing.assistant.timed.pause(invoke_id)
+    timing.set_back(invoke_id, first_ms)
+    timing.assistant.stop_invocation(invoke_id)
+    assert {(row.status, row.reason) for row in timing.firings(invoke_id)} == {("skipped", "paused")}
+
+
 def test_resuming_what_was_never_paused_takes_nothing_away(timing: Timing) -> None:
     invoke_id, _ = undecided(timing)
     timing.assistant.timed.resume(invoke_id)

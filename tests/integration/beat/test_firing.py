@@ -179,3 +179,12 @@ def test_what_no_producer_with_the_key_has_sealed_is_left_out_and_said_so(timing
     assert "not sealed" in firing.info
     assert timing.row(invoke_id, firing) is None
     assert timing.redis.call("LLEN", keys.queue("i-1")) == 0
+
+
+def test_a_decision_that_redis_does_not_take_holds_up_no_other(timing: Timing) -> None:
+    refused, other = timing.invoke(), timing.invoke()
+    timing.redis.call("SET", keys.firings(refused), "no rows of firings")
+    beat = timing.start_beat()
+    timing.wait_for_firings(other, 2)
+    assert beat.is_running
+    assert f"Redis refuses a decision invocation={refused}" in beat.log()

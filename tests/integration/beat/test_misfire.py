@@ -1,5 +1,6 @@
 """Due times that passed while no beat ran."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
@@ -115,3 +116,18 @@ def test_one_beat_that_comes_back_in_time_misses_nothing(timing: Timing, policy:
     eventually(lambda: 1_000 <= timing.server_ms() % 5_000 <= 3_000, 7)
     timing.start_beat()
     assert caught_up(timing, invoke_id)[0].status == "fired"
+
+
+def test_a_beat_that_was_frozen_with_its_decision_in_hand_decides_anew(timing: Timing) -> None:
+    due_ms = (timing.server_ms() // 1000 + 4) * 1000
+    moment = datetime.fromtimestamp(due_ms / 1000, UTC)
+    invoke_id = timing.invoke(frequency=f"at({moment:%Y-%m-%d %H:%M:%S})", misfire="skip")
+    beat = timing.start_beat()
+    # What comes due within a second is prepared.
+    eventually(lambda: timing.server_ms() > due_ms - 700, every_seconds=0.01)
+    beat.sigstop()
+    assert timing.firings(invoke_id) == []
+    eventually(lambda: timing.server_ms() > due_ms + 6_000)
+    beat.sigcont()
+    (row,) = timing.wait_for_firings(invoke_id, 1)
+    assert (row.due_ms, row.status, row.reason) == (due_ms, "skipped", "misfire")
