@@ -12,6 +12,7 @@ from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.signing import digest
 from harness.eventually import always, eventually
 
@@ -188,3 +189,12 @@ def test_a_decision_that_redis_does_not_take_holds_up_no_other(timing: Timing) -
     timing.wait_for_firings(other, 2)
     assert beat.is_running
     assert f"Redis refuses a decision invocation={refused}" in beat.log()
+
+
+def test_a_new_schedule_knows_the_due_time_after_its_first_one(timing: Timing) -> None:
+    timed = timing.timed(timing.invoke(frequency="0 0 3 * * *"))
+    assert timed.due is not None
+    assert timed.is_planned
+    assert timed.following == DueTime(timed.due.utc_ms + 86_400_000)
+    last = timing.timed(timing.invoke(frequency="at(2090-01-01 00:00:00)"))
+    assert (last.is_planned, last.following) == (True, None)
