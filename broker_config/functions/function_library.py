@@ -199,5 +199,5 @@ def _load_missing(redis: Redis) -> None:
             raise
         raise RedisRefused(
             "OLDFUNCTIONS Redis does not have the functions that this release needs, and this Redis user may not load "
-            "them; start assist-beat or assist-gateway of this release, or run any assist command on the control side"
+            "them; start assist-beat or assist-gateway of this release, or use `assist run` of it on the control side"
         ) from exc

@@ -220,7 +220,7 @@ def _rights(settings: Settings, redis: Redis) -> Finding:
 
 
 def _functions(redis: Redis) -> Finding:
-    mend = "start a control-side program of this release: assist-beat, assist-gateway, or any assist command"
+    mend = "start a control-side program of this release: assist-beat, assist-gateway, or `assist run`"
     try:
         found = text_version(redis)
     except (RedisRefused, RedisUnreachable) as exc:
