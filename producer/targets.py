@@ -63,8 +63,8 @@ def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
                 f"no instance carries {wanted}; `assist instance list` shows their tags",
                 code="InvalidResourceTag.InstanceNotFound",
             )
-    most = STRICT_TARGETS_COUNT if limits.strict else limits.targets_count
-    if most and len(found) > most:
+    most = min(limits.targets_count or len(found), STRICT_TARGETS_COUNT if limits.strict else len(found))
+    if len(found) > most:
         raise Refused(f"{len(found)} targets; at most {most} in one request", code="InstanceIds.ExceedLimit")
     return found
 
