@@ -201,6 +201,26 @@ def test_a_damaged_backup_is_refused(redis_server: RedisServer, tmp_path: Path) 
     assert list((tmp_path / "empty").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "client", "said"),
+    [
+        (("nowhere", "empty", "/bin/true"), "true", "restore: there is no backup "),
+        (("backup", "empty", "/nowhere/valkey-server"), "true", "restore: there is no program /nowhere/valkey-"),
+        (("backup", "empty", "/bin/true"), "no-such-cli -p 1", "restore: there is no program no-such-cli; name"),
+    ],
+    ids=["backup", "server", "client"],
+)
+def test_a_restore_without_one_of_its_parts_says_which_and_leaves_the_folder_empty(
+    given: tuple[str, ...], client: str, said: str, tmp_path: Path
+) -> None:
+    for name in ("backup", "empty"):
+        (tmp_path / name).mkdir()
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": client}
+    refused = _run(REDIS_FILES / "restore", *(tmp_path / one for one in given), environment=environment, check=False)
+    assert (refused.returncode, refused.stderr.startswith(said)) == (1, True), refused.stderr
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
 def _run(
     *command: Path | str, environment: dict[str, str] | None = None, check: bool = True
 ) -> "subprocess.CompletedProcess[str]":
