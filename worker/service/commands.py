@@ -33,8 +33,8 @@ def run(command: Sequence[str], say: Say) -> None:
     Raises:
         Refused: it cannot be run, or failed.
     """
-    say(f"ran {' '.join(command)}")
     outcome = attempt(command)
+    say(f"ran {' '.join(command)}")
     if outcome.exit_code != 0:
         raise outcome.refused()
     if outcome.said:

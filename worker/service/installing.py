@@ -46,11 +46,14 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
     """
     files = [root / file.path for file in system.files(plan)]
     packaged = _packaged(system, root)
+    ours = [*files, *(root / link for link in system.links)]
+    if not packaged and not any(path.exists() or path.is_symlink() for path in ours):
+        say(f"there is no service of the agent for {system.name} here")
     if root == Path("/") and (packaged or any(path.exists() for path in files)):
         control(system.stop, say)
         for command in system.disabling():
             run(command, say)
-    for path in [*files, *(root / link for link in system.links)]:
+    for path in ours:
         try:
             path.unlink()
         except FileNotFoundError:

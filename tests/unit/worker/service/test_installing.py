@@ -30,6 +30,16 @@ def test_an_image_gets_the_service_and_loses_it_again(tmp_path: Path, name: str)
     assert removed.exit_code == 0, removed.output
     assert files_below(tmp_path) == []
     assert (tmp_path / "var/lib/cloud-assistant").is_dir()
+    assert "there is no service" not in removed.output
+    again = runner.invoke(main, ["uninstall", "--system", name, "--root", str(tmp_path)])
+    assert (again.exit_code, f"there is no service of the agent for {name} here" in again.output) == (0, True)
+
+
+def test_a_service_manager_that_is_not_here_is_not_said_to_have_run() -> None:
+    said: list[str] = []
+    with pytest.raises(Refused):
+        control(("/no/such/manager", "start"), said.append)
+    assert said == []
 
 
 def test_the_service_manager_of_the_image_is_used_when_none_is_named(tmp_path: Path) -> None:
