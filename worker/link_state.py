@@ -60,7 +60,8 @@ class LinkState:
                 self._since_seconds = monotonic_seconds()
             self._problem = problem
         if is_new:
-            _log.warning("Redis does not serve this agent, which keeps trying: %s%s", exc, _REMEDIES.get(problem, ""))
+            text = str(exc).rstrip(".")
+            _log.warning("Redis does not serve this agent, which keeps trying: %s%s", text, _REMEDIES.get(problem, ""))
 
     def note_success(self) -> None:
         """Record that Redis served us; logged, and acted upon, when that is new."""

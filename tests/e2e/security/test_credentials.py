@@ -81,7 +81,7 @@ def test_rotation_cuts_the_agent_off_until_it_has_the_new_file_and_its_results_a
 
     file = tmp_path / "new.toml"
     secure.assist("instance", "rotate", "i-one", "--credentials", file).must_succeed()
-    old.wait_for_line("WRONGPASS.* redis_url .* start it with the file of its newest credentials")
+    old.wait_for_line("WRONGPASS.*[^.]; .* redis_url .* start it with the file of its newest credentials")
     assert "CLOUD_ASSISTANT_REDIS_URL" not in old.log()
     go_on.touch()
     old.stop()
