@@ -169,7 +169,7 @@ def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger
 def announced_end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> list[bytes]:
     """End an execution; answer the words of what is announced, the row for the fourth if it is there."""
     listening = ledger.redis.subscribe(invocation.done_channel)
-    assert isinstance(end(ledger, invocation, state, **more), Moved)  # type: ignore[arg-type]
+    assert isinstance(end(ledger, invocation, state, **more), Moved)
     heard = listening.next(5)
     listening.close()
     assert heard is not None

@@ -37,7 +37,7 @@ def test_each_rate_has_the_grid_of_its_own_beginning(text: str) -> None:
 
 
 def test_schedules_that_differ_in_a_rule_alone_are_not_taken_for_one_another() -> None:
-    berlin = {"frequency": "0 30 2 * * *", "timezone": "Europe/Berlin"}
+    berlin: dict[str, Any] = {"frequency": "0 30 2 * * *", "timezone": "Europe/Berlin"}
     assert calendar_for(timed(**berlin)).next_after(GAP_MS - 1) == DueTime(GAP_MS)
     assert calendar_for(timed(**berlin, dst_gap="skip")).next_after(GAP_MS - 1) == DueTime(GAP_MS, "dst_gap")
     once, twice = calendar_for(timed(**berlin)), calendar_for(timed(**berlin, dst_overlap="twice"))
@@ -45,6 +45,6 @@ def test_schedules_that_differ_in_a_rule_alone_are_not_taken_for_one_another() -
     assert twice.next_after(TWICE_MS) == DueTime(TWICE_MS + 3_600_000)
     tokyo = {**berlin, "timezone": "Asia/Tokyo"}
     assert calendar_for(timed(**tokyo)).next_after(GAP_MS) == DueTime(GAP_MS + 16 * 3_600_000 + 1_800_000)
-    days = {"frequency": "0 0 12 13 * 5"}
+    days: dict[str, Any] = {"frequency": "0 0 12 13 * 5"}
     either, both = calendar_for(timed(**days)), calendar_for(timed(**days, day_rule="both"))
     assert either.next_after(GAP_MS) != both.next_after(GAP_MS)
