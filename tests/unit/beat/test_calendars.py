@@ -43,7 +43,7 @@ def test_schedules_that_differ_in_a_rule_alone_are_not_taken_for_one_another() -
     once, twice = calendar_for(timed(**berlin)), calendar_for(timed(**berlin, dst_overlap="twice"))
     assert once.next_after(TWICE_MS) == DueTime(TWICE_MS + 25 * 3_600_000)
     assert twice.next_after(TWICE_MS) == DueTime(TWICE_MS + 3_600_000)
-    tokyo = {**berlin, "timezone": "Asia/Tokyo"}
+    tokyo: dict[str, Any] = {**berlin, "timezone": "Asia/Tokyo"}
     assert calendar_for(timed(**tokyo)).next_after(GAP_MS) == DueTime(GAP_MS + 16 * 3_600_000 + 1_800_000)
     days: dict[str, Any] = {"frequency": "0 0 12 13 * 5"}
     either, both = calendar_for(timed(**days)), calendar_for(timed(**days, day_rule="both"))
