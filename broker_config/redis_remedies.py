@@ -16,16 +16,13 @@ _REMEDIES = {
 }
 
 
+def remedy_of(refused: RedisRefused) -> str:
+    """What to do about a refusal; ``""`` where that is not known."""
+    return _REMEDIES.get(refused.kind, "").removeprefix("; ")
+
+
 def with_remedy(error: RedisRefused | RedisUnreachable) -> str:
     """The words of the server, and what to do about them where that is known."""
     if isinstance(error, RedisUnreachable):
         return str(error)
     return f"{str(error).rstrip('.')}{_REMEDIES.get(error.kind, '')}"
-
-
-def remedy(refused: RedisRefused) -> str:
-    """What to do about a refusal; where that is not known, it is most often a matter of rights."""
-    known = _REMEDIES.get(refused.kind, "").removeprefix("; ")
-    return (
-        known if known and refused.kind != "NOPERM" else "use a Redis user that may do this, such as the administrator"
-    )

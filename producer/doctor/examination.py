@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable
 from ...broker_config.findings import Finding, fail, ok
 from ...broker_config.redis_client import Redis
-from ...broker_config.redis_remedies import remedy
+from ...broker_config.redis_remedies import remedy_of
 from ...broker_config.settings_table import Settings
 from .fleet_checks import FleetChecks
 from .local_checks import installation_key, local_checks
@@ -14,6 +14,7 @@ from .user_checks import UserChecks
 
 #: Where this one fails, Redis is not reached.
 WAY_TO_REDIS = ("redis",)
+_AS_ADMINISTRATOR = "use a Redis user that may do this, such as the administrator"
 
 
 def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
@@ -32,7 +33,8 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
     except RedisUnreachable as exc:
         yield fail("redis", f"{shown} does not answer: {exc}", "start it, or name the right one with --redis-url")
     except RedisRefused as exc:
-        yield fail("redis", f"{shown} refuses: {exc}", remedy(exc))
+        mend = _AS_ADMINISTRATOR if exc.kind == "NOPERM" else remedy_of(exc) or _AS_ADMINISTRATOR
+        yield fail("redis", f"{shown} refuses: {exc}", mend)
 
 
 def _reach(redis: Redis) -> None:
