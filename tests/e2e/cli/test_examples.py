@@ -33,6 +33,7 @@ ELSEWHERE = {
     "assist audit export": "its own test does it",
     "assist instance release": "it needs a quarantine",
     "assist run 'test -n": "a secret needs keys",
+    "assist timed modify t-… --secret-parameter": "a secret needs keys",
     "assist activation show": "its own test does it",
     "assist activation disable": "its own test does it",
     "assist activation delete": "its own test does it",
