@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .api_errors import api_error
+from .freed_memory import give_back_memory
 
 #: An answer with fewer rows is made whatever else is going on: a fraction of a second.
 LARGE_ROWS_COUNT = 5_000
@@ -43,7 +44,10 @@ class LargeAnswers:
                 )
             self._taken_count += row_count
         try:
+            # Answers before may lie in circles that nobody has collected yet.
+            give_back_memory()
             yield
         finally:
+            give_back_memory()
             with self._lock:
                 self._taken_count -= row_count
