@@ -34,7 +34,7 @@ def _say_of_pacing(call: Call, target_count: int, options: RunOptions) -> None:
         if options.stop_at:
             call.say(
                 f"--stop-at ends nothing here: --at-once {options.at_once} covers all {target_count:,} chosen, "
-                "so each has started already"
+                "so none of them waits"
             )
     elif not is_beat_at_work(call.assistant.redis, looks_count=3):
         call.say("no beat is at work: nothing runs beyond the first ones until assist-beat is started")
