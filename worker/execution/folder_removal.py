@@ -4,12 +4,12 @@ import contextlib
 import os
 import shutil
 import stat
-import time
+from functools import partial
 from pathlib import Path
 
-#: Windows removes no file that somebody has open, as a virus scanner has for a moment.
+from .opened_elsewhere import patiently
+
 _PATIENCE_SECONDS = 0.5
-_PAUSE_SECONDS = 0.02
 
 
 def remove_folder(folder: Path) -> None:
@@ -23,20 +23,7 @@ def remove_folder(folder: Path) -> None:
             shutil.rmtree(folder)
         except PermissionError:
             _open(folder)
-            _remove_opened(folder)
-
-
-def _remove_opened(folder: Path) -> None:
-    give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            shutil.rmtree(folder)
-        except PermissionError:
-            if os.name != "nt" or time.monotonic() > give_up_at:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+            patiently(partial(shutil.rmtree, folder), _PATIENCE_SECONDS)
 
 
 def _open(folder: Path) -> None:

@@ -3,16 +3,17 @@
 Also the third, ``output.bin``: what was kept of the output a moment ago, for the case that the supervisor is killed.
 """
 # Supervisors do without pathlib, see supervisor/__init__.py.
-# ruff: noqa: PTH105, PTH108, PTH123
+# ruff: noqa: PTH108, PTH123
 
 import binascii
 import json
 import marshal
 import os
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
+from .opened_elsewhere import patiently
 from .output import KeptOutput
 
 STARTED_FILE = "started.json"
@@ -27,7 +28,6 @@ Reason = Literal["exited", "timeout", "stopped", "not_started", "supervisor_lost
 
 _VERSION = 1
 _PATIENCE_SECONDS = 1.0
-_PAUSE_SECONDS = 0.02
 #: A new file of our own, never one that somebody has put or linked there; Windows has other names for the last ones.
 _NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
@@ -195,21 +195,7 @@ def replace_file(path: str, data: bytes) -> None:
         raise
     finally:
         os.close(fd)
-    _put_in_place(temporary, path)
-
-
-def _put_in_place(temporary: str, path: str) -> None:
-    """Move a file over another; Windows refuses that while somebody looks at either, as a virus scanner does."""
-    give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            os.replace(temporary, path)
-        except PermissionError:
-            if os.name != "nt" or time.monotonic() > give_up_at:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+    patiently(partial(os.replace, temporary, path), _PATIENCE_SECONDS)
 
 
 def _read(path: str) -> bytes:
