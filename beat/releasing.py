@@ -4,11 +4,12 @@ That one is the last of the same instance (overlap policies), or stands before i
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..broker_config import keys
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.executions import request_stop_command
-from ..broker_config.functions.firings import release_command, wants_previous_stopped
+from ..broker_config.functions.firings import release_command, still_waits, wants_previous_stopped
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
@@ -16,12 +17,24 @@ from ..broker_config.messages import decode_envelope
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.task_message import fill, template
+from .idle_lines import IdleLines
 from .unreadable_rows import put_off
 
 #: Waiting executions looked at in one go.
 _BATCH_COUNT = 200
 #: How soon an execution whose predecessor goes on is looked at again.
 _RECHECK_MS = 250
+
+
+class _Waiting(NamedTuple):
+    instance_id: str
+    execution_id: str
+    #: The execution whose end it waits for; ``""`` for none.
+    waits_for: str
+    #: Names its work order.
+    payload_token: str
+    #: Whether its invocation does not run everywhere at once.
+    is_paced: bool
 
 
 class Releases:
@@ -32,6 +45,7 @@ class Releases:
         self._origin = f"cloud-assistant@{token}"
         self._queue_count = queue_count
         self._confirm_ms = confirm_ms
+        self._idle_lines = IdleLines(redis)
         #: When the first waiting execution is to be looked at, as it was read last; 0 for none.
         self.next_ms = 0.0
 
@@ -54,39 +68,41 @@ class Releases:
         if not waiting:
             return
         rows = run_apart(
-            self._redis, [read_fields_command(keys.execution(*one), "waits_for", "envelope") for one in waiting]
+            self._redis,
+            [read_fields_command(keys.execution(*one), "waits_for", "envelope", "failures_count") for one in waiting],
         )
         commands: list[Command] = []
-        readable: list[tuple[str, str, str]] = []
+        readable: list[_Waiting] = []
         unreadable: list[tuple[str, str, Exception]] = []
         for (instance_id, execution_id), row in zip(waiting, rows, strict=True):
             try:
-                waits_for, token = _read(row)
+                one = _read(instance_id, execution_id, row)
             except (RedisRefused, ValueError) as exc:
                 unreadable.append((instance_id, execution_id, exc))
                 continue
-            readable.append((instance_id, execution_id, waits_for))
+            readable.append(one)
             commands.append(
                 release_command(
                     instance_id,
                     execution_id,
-                    fill(template(token, self._origin), execution_id),
-                    waits_for=waits_for,
+                    fill(template(one.payload_token, self._origin), execution_id),
+                    waits_for=one.waits_for,
                     recheck_ms=recheck_ms,
                     queue_count=self._queue_count,
                 )
             )
-        stops = []
-        for (instance_id, execution_id, waits_for), reply in zip(
-            readable, run_apart(self._redis, commands), strict=True
-        ):
+        stops, held_up = [], set()
+        for one, reply in zip(readable, run_apart(self._redis, commands), strict=True):
             if isinstance(reply, RedisRefused):
-                unreadable.append((instance_id, execution_id, reply))
-            elif wants_previous_stopped(reply) and waits_for.endswith(f"@{instance_id}"):
+                unreadable.append((one.instance_id, one.execution_id, reply))
+            elif wants_previous_stopped(reply) and one.waits_for.endswith(f"@{one.instance_id}"):
                 # No other's: an agent could write into its row what it wants to see stopped.
-                stops.append((instance_id, waits_for))
+                stops.append((one.instance_id, one.waits_for))
+            elif one.is_paced and still_waits(reply):
+                held_up.add(one.execution_id.partition(".")[0])
         put_off(self._redis, keys.TIMED_WAITING, unreadable, what_for="let an execution go")
         self._stop(stops)
+        self._idle_lines.fill(held_up)
 
     def _stop(self, executions: Sequence[tuple[str, str]]) -> None:
         """Ask for the end of executions that others wait for; those that were asked before are left alone."""
@@ -101,15 +117,16 @@ class Releases:
         run_apart(self._redis, commands)
 
 
-def _read(row: list[bytes | None] | RedisRefused) -> tuple[str, str]:
-    """What an execution waits for, and the name of its work order.
+def _read(instance_id: str, execution_id: str, row: list[bytes | None] | RedisRefused) -> _Waiting:
+    """What there is to know of an execution that waits.
 
     Raises:
         RedisRefused: the row cannot be read at all. ValueError: what stands in it was not written by a beat.
     """
     if isinstance(row, RedisRefused):
         raise row
-    waits_for, envelope = (part or b"" for part in row)
+    waits_for, envelope, failures_count = (part or b"" for part in row)
     if waits_for and split_execution_id(waits_for.decode()) is None:
         raise ValueError(f"{waits_for[:80]!r} is no execution to wait for")
-    return waits_for.decode(), decode_envelope(envelope).payload_token if envelope else ""
+    token = decode_envelope(envelope).payload_token if envelope else ""
+    return _Waiting(instance_id, execution_id, waits_for.decode(), token, bool(failures_count))

@@ -26,6 +26,7 @@ ca:command:<id>:invocations     zset    dispatch                             mem
 ca:commands                     zset    producer                             –
 ca:invocation:<id>              hash    dispatch, settle                     history retention
 ca:invocation:<id>:targets      list    dispatch                             history retention
+ca:invocation:<id>:followers    hash    scheduler                            31 days after the last change
 ca:files                        zset    dispatch                             members for history retention
 ca:invocations                  zset    dispatch                             members for history retention
 ca:invocations:open             zset    dispatch, settle                     members while unfinished
@@ -202,6 +203,11 @@ def invocation(invoke_id: str) -> str:
 def invocation_targets(invoke_id: str) -> str:
     """The instances of an invocation, in the order given."""
     return f"ca:invocation:{invoke_id}:targets"
+
+
+def invocation_followers(invoke_id: str) -> str:
+    """Who waits for whom where that has changed since the dispatch: an instance, and the one behind it or ``""``."""
+    return f"ca:invocation:{invoke_id}:followers"
 
 
 def tag(kind: str, key: str, value: str) -> str:

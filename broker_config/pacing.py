@@ -1,8 +1,8 @@
 """An invocation that does not run everywhere at once: who waits for whom.
 
 Its targets stand in as many lines as may run at once, and each waits for the end of the one before it in its line. So
-no count has to be kept right by anybody, and what may run at once is never exceeded; an instance that takes long holds
-up its own line and no other.
+no count has to be kept right by anybody, and what may run at once is never exceeded. Beats move what stands behind an
+instance that takes long to lines that are done.
 """
 
 from collections.abc import Sequence

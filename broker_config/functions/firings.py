@@ -140,6 +140,11 @@ def wants_previous_stopped(reply: list[Any]) -> bool:
     return bool(reply[0] == b"waits" and reply[1])
 
 
+def still_waits(reply: list[Any]) -> bool:
+    """Tell whether what ``release_command`` answered says that the execution waits on."""
+    return bool(reply[0] == b"waits")
+
+
 def trim_queue_command(instance_id: str, most_count: int) -> Command:
     """Build the removal of messages whose executions are over; answers how many went."""
     return fcall("ca_trim_queue", [keys.queue(instance_id), keys.open_executions(instance_id)], [most_count])

@@ -23,9 +23,10 @@ _KINDS: dict[Script, int] = {
 #: An instance that is known and never comes.
 OFFLINE = "i-offline"
 _OFFLINE_SHARE = 0.02
-#: Requests for several instances, one after the other; each is so many executions.
+#: Requests for several instances, a few at a time; each is so many executions.
 _PACED_SHARE = 0.02
 _PACED_TARGETS_COUNT = 3
+_AT_ONCE_COUNTS = (1, 2)
 _OFFLINE_WITHIN_SECONDS = 2
 #: Long enough for every fault; what an agent cannot take by then would be the product's fault.
 _WITHIN_SECONDS = 300
@@ -97,11 +98,13 @@ class Workload:
     def _ask_paced(self) -> None:
         targets = self._dice.sample(self._instance_ids, min(_PACED_TARGETS_COUNT, len(self._instance_ids)))
         try:
-            names = self._scene.ask_many(SLOW, targets, deliver_within_seconds=_WITHIN_SECONDS, at_once_count=1)
+            names = self._scene.ask_many(
+                SLOW, targets, deliver_within_seconds=_WITHIN_SECONDS, at_once_count=self._dice.choice(_AT_ONCE_COUNTS)
+            )
         except REDIS_TROUBLE:
             self.refused_count += 1
             return
-        self.counts["one after the other"] += len(names)
+        self.counts["a few at a time"] += len(names)
 
     def _stop_once(self, name: str) -> None:
         try:

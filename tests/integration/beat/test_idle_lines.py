@@ -1,0 +1,194 @@
+"""Lines that are done take over from those that an instance holds up, and never do more run than may."""
+
+import random
+
+import pytest
+from integration.beat.conftest import Timing
+
+from cloud_assistant.beat.releasing import Releases
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.followers import follow_another_command
+from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.pacing import lines
+from cloud_assistant.broker_config.records import Pacing
+from cloud_assistant.broker_config.states import is_final
+from cloud_assistant.producer import RunOptions, Targets
+from harness.eventually import always, eventually
+
+TARGETS = [f"i-{number}" for number in range(1, 10)]
+
+
+@pytest.fixture
+def paced(timing: Timing) -> Timing:
+    for name in TARGETS[3:]:
+        timing.assistant.add_instance(name)
+    return timing
+
+
+class Dispatch:
+    """An invocation on nine instances, and a stand-in for their agents and for a beat."""
+
+    def __init__(self, timing: Timing, at_once: int, stop_at: str = "") -> None:
+        self.timing = timing
+        self.at_once = at_once
+        request = RunOptions(at_once=str(at_once), stop_at=stop_at, timeout_seconds=600, deliver_within_seconds=600)
+        self.invoke_id = timing.assistant.run_command("true", Targets(instance_ids=TARGETS), request).invoke_id
+        self.neighbours = lines(TARGETS, Pacing(at_once_count=at_once))
+
+    def states(self) -> list[str]:
+        rows = [keys.execution(one, execution_id(self.invoke_id, 0, one)) for one in TARGETS]
+        replies = self.timing.redis.pipeline([("HGET", row, "state") for row in rows])
+        return [reply.decode() if isinstance(reply, bytes) else "" for reply in replies]
+
+    def in_state(self, *states: str) -> list[str]:
+        return [one for one, state in zip(TARGETS, self.states(), strict=True) if state in states]
+
+    def under_way(self) -> list[str]:
+        return self.in_state("Pending", "Running")
+
+    def perform(self, instance_id: str, state: str = "Success") -> None:
+        self.timing.claim(self.invoke_id, 0, instance_id)
+        self.timing.finish(self.invoke_id, 0, instance_id, state)
+
+    def look(self) -> None:
+        """One turn of a beat that has not been at work before, and finds all of them due."""
+        for name in self.timing.redis.call("ZRANGE", keys.TIMED_WAITING, 0, -1):
+            self.timing.redis.call("ZADD", keys.TIMED_WAITING, 1, name)
+        releases = Releases(self.timing.redis, token="beat", queue_count=10, confirm_ms=1000)
+        releases.next_ms = 1
+        releases.work(self.timing.server_ms())
+
+    def settle(self) -> None:
+        """Look until nothing changes by that; whatever happens, no more are under way than may be.
+
+        With each look one that never ran is stepped over.
+        """
+        unchanged_count, before = 0, self.states()
+        while unchanged_count < 5:
+            self.look()
+            assert len(self.under_way()) <= self.at_once
+            unchanged_count = unchanged_count + 1 if before == (before := self.states()) else 0
+
+    def follow(self, instance_id: str, before: str, ended: str) -> int:
+        command = follow_another_command(
+            self.invoke_id, instance_id, before=before, ended=ended, neighbours=self.neighbours
+        )
+        answer: int = run(self.timing.redis, command)
+        return answer
+
+
+def test_an_instance_that_takes_long_holds_up_nobody(paced: Timing) -> None:
+    paced.start_beat()
+    dispatch = Dispatch(paced, 2)
+    paced.claim(dispatch.invoke_id, 0, "i-1")
+    done: list[str] = []
+    while len(done) < len(TARGETS) - 1:
+        following = eventually(lambda: dispatch.in_state("Pending"), what=f"another one let go after {done}")
+        assert len(following) == 1
+        dispatch.perform(following[0])
+        done += following
+    # Its own line first, then what stood behind the one that takes long, from the end.
+    assert done == ["i-2", "i-4", "i-6", "i-8", "i-9", "i-7", "i-5", "i-3"]
+    assert dispatch.in_state("Running") == ["i-1"]
+    assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
+    assert 0 < paced.redis.call("PTTL", keys.invocation_followers(dispatch.invoke_id)) <= 31 * 86_400_000
+
+
+def test_lines_that_are_busy_take_nothing(paced: Timing) -> None:
+    paced.start_beat()
+    dispatch = Dispatch(paced, 3)
+    for one in ("i-1", "i-2", "i-3"):
+        paced.claim(dispatch.invoke_id, 0, one)
+    always(lambda: dispatch.in_state("Scheduled") == TARGETS[3:], 1.0)
+    assert paced.redis.call("EXISTS", keys.invocation_followers(dispatch.invoke_id)) == 0
+
+
+def test_one_that_was_stopped_at_the_end_of_a_line_hides_nobody_before_it(paced: Timing) -> None:
+    dispatch = Dispatch(paced, 2)
+    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.assistant.stop_invocation(dispatch.invoke_id, ["i-9", "i-7"])
+    for one in ("i-2", "i-4", "i-6", "i-8", "i-5", "i-3"):
+        dispatch.settle()
+        assert dispatch.in_state("Pending") == [one]
+        dispatch.perform(one)
+    dispatch.settle()
+    assert dispatch.in_state("Running") == ["i-1"]
+
+
+def test_a_line_whose_last_one_was_stopped_is_idle_only_when_the_one_before_it_has_ended(paced: Timing) -> None:
+    dispatch = Dispatch(paced, 2)
+    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.claim(dispatch.invoke_id, 0, "i-2")
+    paced.assistant.stop_invocation(dispatch.invoke_id, ["i-4", "i-6", "i-8"])
+    dispatch.settle()
+    assert dispatch.in_state("Pending") == []
+    paced.finish(dispatch.invoke_id, 0, "i-2")
+    dispatch.settle()
+    assert dispatch.in_state("Pending") == ["i-9"]
+
+
+def test_failures_are_counted_in_whatever_line_they_were(paced: Timing) -> None:
+    dispatch = Dispatch(paced, 2, stop_at="3")
+    paced.claim(dispatch.invoke_id, 0, "i-1")
+    for one, state in (("i-2", "Success"), ("i-4", "Failed"), ("i-6", "Failed"), ("i-8", "Success"), ("i-9", "Failed")):
+        dispatch.settle()
+        assert dispatch.in_state("Pending") == [one]
+        dispatch.perform(one, state)
+    dispatch.settle()
+    assert dispatch.in_state("Cancelled") == ["i-3", "i-5", "i-7"]
+    assert dispatch.in_state("Running") == ["i-1"]
+
+
+def test_a_place_is_taken_once(paced: Timing) -> None:
+    dispatch = Dispatch(paced, 2)
+    dispatch.perform("i-2")
+    assert dispatch.follow("i-9", before="i-7", ended="i-2") == 0, "the next in its line stands there"
+    assert dispatch.follow("i-9", before="i-5", ended="i-8") == 0, "it stands behind another one"
+    paced.assistant.stop_invocation(dispatch.invoke_id, ["i-7"])
+    assert dispatch.follow("i-7", before="i-5", ended="i-8") == 0, "it waits no longer"
+    assert dispatch.follow("i-9", before="i-7", ended="i-8") == 1
+    assert dispatch.follow("i-9", before="i-7", ended="i-8") == 0
+    assert dispatch.follow("i-5", before="i-3", ended="i-8") == 0, "somebody stands there by now"
+    assert dispatch.follow("i-5", before="i-3", ended="i-9") == 1
+    # Who moved away leaves the place that it had taken.
+    assert dispatch.follow("i-9", before="i-8", ended="i-7") == 1
+    assert dispatch.follow("i-5", before="i-9", ended="i-8") == 1
+    row = keys.execution("i-5", execution_id(dispatch.invoke_id, 0, "i-5"))
+    assert paced.redis.call("HGET", row, "waits_for").decode() == execution_id(dispatch.invoke_id, 0, "i-8")
+
+
+def test_a_stolen_instance_that_spoils_its_row_holds_up_its_own_line_and_no_other(paced: Timing) -> None:
+    dispatch = Dispatch(paced, 3)
+    row = keys.execution("i-9", execution_id(dispatch.invoke_id, 0, "i-9"))
+    paced.redis.call("DEL", row)
+    paced.redis.call("SET", row, "no row")
+    paced.claim(dispatch.invoke_id, 0, "i-3")
+    paced.claim(dispatch.invoke_id, 0, "i-1")
+    for one in ("i-2", "i-5", "i-8", "i-7", "i-4"):
+        dispatch.settle()
+        assert dispatch.in_state("Pending") == [one]
+        dispatch.perform(one)
+    dispatch.settle()
+    assert dispatch.in_state("Scheduled") == ["i-6"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_no_more_run_than_may_and_none_is_idle(paced: Timing, seed: int) -> None:
+    chosen = random.Random(seed)
+    at_once = chosen.randint(1, 4)
+    dispatch = Dispatch(paced, at_once)
+    long_one = chosen.choice(TARGETS[:at_once])
+    while not all(is_final(state) for one, state in zip(TARGETS, dispatch.states(), strict=True) if one != long_one):
+        dispatch.settle()
+        assert len(dispatch.under_way()) == at_once or not dispatch.in_state("Scheduled")
+        for one in chosen.sample(dispatch.under_way(), k=chosen.randint(0, len(dispatch.under_way()))):
+            if one != long_one or at_once == 1:
+                dispatch.perform(one, chosen.choice(["Success", "Failed", "Timeout"]))
+        if dispatch.in_state("Scheduled") and chosen.random() < 0.3:
+            paced.assistant.stop_invocation(dispatch.invoke_id, [chosen.choice(dispatch.in_state("Scheduled"))])
+        if chosen.random() < 0.5:
+            dispatch.look()
+    dispatch.perform(long_one)
+    dispatch.settle()
+    assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
