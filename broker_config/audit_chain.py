@@ -16,7 +16,7 @@ from .errors import RedisRefused, Refused
 from .functions.audit import append_audit_command
 from .functions.function_library import run
 from .redis_client import Redis
-from .redis_connection import Argument
+from .redis_connection import Argument, Command
 from .signing import MasterKeys
 
 #: What Redis answers when the end is another than the writer has seen, or is reserved for one who has waited long.
@@ -26,6 +26,9 @@ _LOSSES_BEFORE_TURN = 3
 #: A turn lasts a second at most, so this is patience for dozens of those who crashed in theirs.
 _TRIES_COUNT = 2_000
 _PAUSE_SECONDS = 0.002
+
+#: Asks for the end of the chain.
+END: Command = ("HMGET", keys.AUDIT_HEAD, "number", "mac")
 
 Send = Callable[[list[Argument]], list[Any]]
 
@@ -40,6 +43,16 @@ class AuditChain:
         self._lock = threading.Lock()
         #: Number and MAC of the last entry; ``None`` when that has to be asked.
         self._end: tuple[int, str] | None = None
+
+    @property
+    def knows_its_end(self) -> bool:
+        """Whether the next entry costs no round trip of its own."""
+        return self._end is not None
+
+    def note_end(self, reply: Sequence[bytes | None]) -> None:
+        """Take what somebody has read by ``END``; when it is old by then, Redis says so."""
+        with self._lock:
+            self._end = self._end or _end_in(reply)
 
     def append(self, entries: Sequence[AuditEntry], taken_over: Sequence[tuple[str, str, str]] = ()) -> bool:
         """Enter entries one after another; false when another program has taken over the same refusals.
@@ -69,7 +82,7 @@ class AuditChain:
 
     def _try(self, bodies: Sequence[bytes], send: Send, *, wants_turn: bool) -> list[Any]:
         # Until the answer is there the end is not known; an exception leaves it so.
-        end, self._end = self._end or self._asked_end(), None
+        end, self._end = self._end or _end_in(self._redis.call(*END)), None
         number, mac = end
         arguments: list[Argument] = [str(number) if number else "0", mac, self._token, int(wants_turn), len(bodies)]
         master = self._master()
@@ -92,9 +105,10 @@ class AuditChain:
             self._end = (number, mac) if reply[0] == b"ok" else end
         return reply
 
-    def _asked_end(self) -> tuple[int, str]:
-        number, mac = self._redis.call("HMGET", keys.AUDIT_HEAD, "number", "mac")
-        return int(number or 0), (mac or b"").decode()
+
+def _end_in(reply: Sequence[bytes | None]) -> tuple[int, str]:
+    number, mac = reply
+    return int(number or 0), (mac or b"").decode()
 
 
 def _log_cut(known: int, found: int) -> None:

@@ -57,13 +57,14 @@ class Dispatcher:
     def __init__(self, redis: Redis, master: MasterKeys | None, *, queue_count: int) -> None:
         self._redis = redis
         self._master = master
-        self._signer = EnvelopeSigner(redis, master)
+        #: Signs for each target, with the key that it holds.
+        self.signer = EnvelopeSigner(redis, master)
         self._queue_count = queue_count
         self._origin = f"cloud-assistant@{redis.name}"
 
     def signing_key_id(self, instance_id: str) -> str:
         """The key that an instance held when this process dispatched to it last; ``""`` where nothing is signed."""
-        return "".join(self._signer.assumed_key_ids([instance_id]))
+        return "".join(self.signer.assumed_key_ids([instance_id]))
 
     def create(
         self,
@@ -116,7 +117,7 @@ class Dispatcher:
             inline=inline,
             secret_values=secret_values,
         )
-        assumed = self._signer.assumed_key_ids(targets) if len(targets) <= CHUNK_COUNT else None
+        assumed = self.signer.assumed_key_ids(targets) if len(targets) <= CHUNK_COUNT else None
         batches = batches_with(held=assumed)
         replies = self._create(creation, [next(batches)], assumed or (), enter)
         if replies[0][0] == b"other_keys":
@@ -235,7 +236,7 @@ class Dispatcher:
         ]
         remaining = iter(targets)
         while some := list(islice(remaining, _LOOK_UP_COUNT)):
-            signed = zip(some, self._signer.signatures(some, envelope, secret_values, held), strict=True)
+            signed = zip(some, self.signer.signatures(some, envelope, secret_values, held), strict=True)
             while chunk := [
                 (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
                 for one, signature in islice(signed, CHUNK_COUNT)

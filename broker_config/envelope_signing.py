@@ -8,6 +8,7 @@ import msgspec
 from . import keys
 from .errors import Refused
 from .redis_client import Redis
+from .redis_connection import Command
 from .sealing import seal, unseal
 from .signing import MasterKeys, subkey
 from .untrusted_input import UntrustedDecoder
@@ -32,6 +33,12 @@ class EnvelopeSigner:
         if self._master is None:
             return []
         return [self._remembered.get(one, self._master.current) for one in targets]
+
+    def note_key_ids(self, targets: Sequence[str], reply: Sequence[bytes | None]) -> None:
+        """Take what somebody has read by ``key_ids_command``; who creates something is told when it is old."""
+        if self._master is not None:
+            for one, key_id in zip(targets, reply, strict=True):
+                self._remember(one, key_id.decode() if key_id else self._master.current, self._master.current)
 
     def signatures(
         self,
@@ -92,7 +99,12 @@ def key_ids(redis: Redis, instance_ids: Sequence[str]) -> list[str]:
     """Which key each instance holds; ``""`` for the first of the current master key."""
     if not instance_ids:
         return []
-    return [(one or b"").decode() for one in redis.call("HMGET", keys.KEY_IDS, *instance_ids)]
+    return [(one or b"").decode() for one in redis.call(*key_ids_command(instance_ids))]
+
+
+def key_ids_command(instance_ids: Sequence[str]) -> Command:
+    """The command that reads which key each instance holds; empty for the first of the current master key."""
+    return ("HMGET", keys.KEY_IDS, *instance_ids)
 
 
 def seal_secrets(instance_key: bytes, instance_id: str, envelope: bytes, values: Mapping[str, str]) -> bytes:

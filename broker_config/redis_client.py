@@ -17,6 +17,11 @@ from .redis_url import RedisAddress, parse_url
 
 #: Idle connections kept for the next caller, unless a program with more threads says otherwise.
 _IDLE_COUNT = 8
+#: Commands that change nothing and are answered at once: they may go along with the greeting.
+_QUESTIONS = frozenset({
+    "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "LRANGE", "MGET", "PING", "SINTER", "SMEMBERS", "ZCARD", "ZRANGE",
+    "ZREVRANGE", "ZREVRANGEBYSCORE",
+})  # fmt: skip
 
 
 class Redis:
@@ -59,7 +64,11 @@ class Redis:
 
     def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
         """Run commands in one round trip; an error reply stands in the list as a ``hiredis.ReplyError``."""
-        connection = self._take()
+        connection = self._take_idle()
+        if connection is None:
+            if all(command[0] in _QUESTIONS for command in commands):
+                return self._ask_with_greeting(commands)
+            connection = self._connect()
         try:
             replies = connection.exchange(commands, timeout_seconds)
         except BaseException:
@@ -134,7 +143,7 @@ class Redis:
 
     def subscribe(self, *channels: str) -> "Subscription":
         """Open a connection of its own that listens to channels; it is subscribed when this returns."""
-        return Subscription(self._connect(), channels)
+        return Subscription(self._connect([("SUBSCRIBE", *channels)]), len(channels))
 
     def close(self) -> None:
         """Close idle connections; later calls open new ones."""
@@ -152,12 +161,20 @@ class Redis:
         for _, connection in old:
             connection.close()
 
-    def _connect(self) -> RedisConnection:
+    def _ask_with_greeting(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands in the round trip in which a new connection signs in."""
+        connection = self._connect(commands)
+        replies, connection.answers = connection.answers, []
+        self.give_back(connection)
+        return replies
+
+    def _connect(self, questions: Sequence[Command] = ()) -> RedisConnection:
         return RedisConnection(
             self.address,
             timeout_seconds=self.timeout_seconds,
             connect_timeout_seconds=self.connect_timeout_seconds,
             name=self.name,
+            questions=questions,
         )
 
     def _take(self) -> RedisConnection:
@@ -216,16 +233,22 @@ def raise_refused(replies: Iterable[Any]) -> None:
 class Subscription:
     """Messages of some channels, on a connection of their own. One thread reads."""
 
-    def __init__(self, connection: RedisConnection, channels: Sequence[str]) -> None:
+    def __init__(self, connection: RedisConnection, channels_count: int) -> None:
+        """Take a connection that has asked for so many channels and has the first answer.
+
+        Raises:
+            RedisUnreachable, RedisRefused: Redis does not let us listen.
+        """
         self._connection = connection
-        connection.send(("SUBSCRIBE", *channels))
-        for _ in channels:
-            reply = connection.read_pushed(5.0)
-            if reply is None or isinstance(reply, hiredis.ReplyError):
+        replies = connection.answers
+        while len(replies) < channels_count and not isinstance(replies[-1], hiredis.ReplyError):
+            replies.append(connection.read_pushed(5.0))
+            if replies[-1] is None:
                 connection.close()
-                if reply is None:
-                    raise RedisUnreachable("Redis did not confirm the subscription within 5 s")
-                raise RedisRefused(str(reply))
+                raise RedisUnreachable("Redis did not confirm the subscription within 5 s")
+        if isinstance(replies[-1], hiredis.ReplyError):
+            connection.close()
+            raise RedisRefused(str(replies[-1]))
 
     def next(self, timeout_seconds: float) -> tuple[str, bytes] | None:
         """Wait for the next (channel, message); ``None`` when there was none in time.

@@ -32,9 +32,18 @@ class RedisConnection:
     """A signed-in connection. Not for use by two threads at once."""
 
     def __init__(
-        self, address: RedisAddress, *, timeout_seconds: float, connect_timeout_seconds: float, name: str
+        self,
+        address: RedisAddress,
+        *,
+        timeout_seconds: float,
+        connect_timeout_seconds: float,
+        name: str,
+        questions: Sequence[Command] = (),
     ) -> None:
         """Connect and sign in. With ``timeout_seconds=0`` nothing is ever waited for after that: see ``read_ready``.
+
+        ``questions`` go along with the greeting; their replies are in ``answers``. A server that does not accept us
+        may run them all the same, as somebody else's or on another database, so they must change nothing.
 
         Raises:
             RedisUnreachable: no server answers there in time.
@@ -57,7 +66,10 @@ class RedisConnection:
             greeting.append(("SELECT", address.db))
         greeting.append(("CLIENT", "SETNAME", name))
         try:
-            for reply in self._greet(greeting, address)[:-1]:
+            replies = self._greet([*greeting, *questions], address)
+            #: Error replies among them are each a ``hiredis.ReplyError``.
+            self.answers = replies[len(greeting) :]
+            for reply in replies[: len(greeting) - 1]:
                 if isinstance(reply, hiredis.ReplyError):
                     raise RedisRefused(str(reply))
         except BaseException:

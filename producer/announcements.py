@@ -89,16 +89,29 @@ class Announcements:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._reading = False
+        self._beginning: threading.Thread | None = None
+        self._wants_output = False
+
+    def listen_soon(self, *, wants_output: bool) -> None:
+        """Begin to listen in a thread, beside what the caller does next; ``expect`` waits for that.
+
+        With ``wants_output`` what is expected comes with its output.
+        """
+        self._wants_output = wants_output
+        self._beginning = threading.Thread(target=self._begin, name="listening", daemon=True)
+        self._beginning.start()
 
     def expect(self, invoke_id: str) -> Box | None:
-        """Collect from now on what is announced of an invocation that is about to be made here, but no output.
+        """Collect from now on what is announced of an invocation that is about to be made here.
 
-        ``None`` while this process listens to nothing. Who does not ``listen`` with the box later must ``leave`` it.
+        Of its output only when that was asked for. ``None`` while this process listens to nothing. Who does not
+        ``listen`` with the box later must ``leave`` it.
         """
+        self._await_beginning()
         with self._lock:
             if self._subscription is None:
                 return None
-            box = Box(invoke_id, self.own_channel, wants_output=False, most_count=_EARLY_BOX_COUNT)
+            box = Box(invoke_id, self.own_channel, self._wants_output, most_count=_EARLY_BOX_COUNT)
             self._boxes.setdefault(invoke_id, []).append(box)
             return box
 
@@ -110,6 +123,7 @@ class Announcements:
 
         With ``expected`` from the moment that box was made.
         """
+        self._await_beginning()
         box = expected or Box(invoke_id, channel, wants_output)
         has_joined = False
         try:
@@ -167,6 +181,18 @@ class Announcements:
             if self._subscription is not None:
                 self._subscription.close()
                 self._subscription = None
+
+    def _begin(self) -> None:
+        # Whoever needs it next tries it himself, and is told what is wrong.
+        with suppress(RedisUnreachable, RedisRefused):
+            subscription = self._redis.subscribe(self.own_channel)
+            with self._lock:
+                self._subscription = subscription
+
+    def _await_beginning(self) -> None:
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.join()
 
     def _read_once(self, timeout_seconds: float) -> None:
         """Wait for a message and hand out all that came; after a lost connection all are told that some were missed."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
@@ -17,14 +16,15 @@ from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
-from ..broker_config.settings import Loaded, load
+from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle, settle_if_over
 from ..broker_config.signing import digest
 from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, file_delivery, instances, stopping
 from .announced_rows import AnnouncedRows
-from .announcements import Announcements, Box
+from .announcements import Announcements
+from .asking_ahead import ask_ahead
 from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
 from .command_seal import check_seal
@@ -32,10 +32,10 @@ from .describing import DescribedInvocation, InvocationFilter, describe_invocati
 from .describing_results import DescribedResult, ResultFilter, describe_results
 from .file_delivery import FileRequest
 from .instances import InstanceFilter, StoredInstance
-from .invoked import Finished, Invoked
+from .invoked import Finished, Invoked, in_order
 from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
-from .recent_invocations import Recent, RecentInvocations
+from .recent_invocations import RecentInvocations
 from .targets import Targets, resolve
 from .timed_modes import is_timed
 from .waiting import Ended, Event, Follower
@@ -69,17 +69,10 @@ class Assistant:
         self._announced_rows = AnnouncedRows(self._master, self._dispatcher)
         self._recent = RecentInvocations(self.redis, self._announcements)
 
-    @classmethod
-    def from_settings(cls, loaded: Loaded) -> "Assistant":
-        """Build it from settings that were read already."""
-        return cls(settings=loaded.settings)
-
     def __enter__(self) -> "Assistant":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -251,13 +244,19 @@ class Assistant:
         """List results: of one invocation in the order of its targets, else newest first."""
         return describe_results(self.redis, wanted, page or PageRequest())
 
+    def listen_soon(self, *, live: bool) -> None:
+        """Begin to listen beside what comes next: for one who dispatches one invocation and then waits for it."""
+        self._announcements.listen_soon(wants_output=live)
+
     def follow(self, invoke_id: str, *, timeout_seconds: float | None = None, live: bool = True) -> Iterator[Event]:
         """Yield what happens to an invocation until its last target has ended.
 
         Raises:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
-        yield from self._follower(self._recent.find(invoke_id), live=live).events(timeout_seconds)
+        follower = self._follower(invoke_id, live=live)
+        yield from follower.events(timeout_seconds)
+        self._recent.note_settled(invoke_id, follower.settled)
 
     def wait(self, invoke_id: str, *, timeout_seconds: float | None = None) -> Finished:
         """Wait until every target has ended and answer all results.
@@ -265,20 +264,15 @@ class Assistant:
         Raises:
             NotFound: no such invocation. WaitTimedOut: the time was up first.
         """
-        recent = self._recent.find(invoke_id)
-        follower = self._follower(recent, live=False, expected=self._recent.take_box(invoke_id))
+        follower = self._follower(invoke_id, live=False)
         rows = [event.row for event in follower.events(timeout_seconds) if isinstance(event, Ended)]
-        if len(rows) > 1:
-            order = {instance_id: place for place, instance_id in enumerate(follower.targets)}
-            rows.sort(key=lambda row: order[row.instance_id])
-        return self.finished(recent.stored, rows, stored_as=follower.settled)
+        return self.finished(follower.stored, in_order(rows, follower.targets), stored_as=follower.settled)
 
     def sum_up(self, invoke_id: str, rows: Sequence[ExecutionRow]) -> Finished:
         """Sum up an invocation from the results that ``follow`` gave, in whatever order they came."""
-        stored = self._recent.find(invoke_id).stored
-        targets = load_targets(self.redis, invoke_id) if len(rows) > 1 else []
-        order = {instance_id: place for place, instance_id in enumerate(targets)}
-        return self.finished(stored, sorted(rows, key=lambda row: order.get(row.instance_id, 0)))
+        recent = self._recent.find(invoke_id)
+        targets = recent.targets or load_targets(self.redis, invoke_id) if len(rows) > 1 else ()
+        return self.finished(recent.stored, in_order(rows, targets), stored_as=recent.settled)
 
     def finished(
         self, stored: StoredInvocation, rows: list[ExecutionRow], *, stored_as: InvocationStatus | None = None
@@ -341,13 +335,15 @@ class Assistant:
 
     # Inside
 
-    def _follower(self, recent: Recent, *, live: bool, expected: Box | None = None) -> Follower:
-        return Follower(self.redis, self._announcements, self._announced_rows, recent, live=live, expected=expected)
+    def _follower(self, invoke_id: str, *, live: bool) -> Follower:
+        recent, box = self._recent.find(invoke_id), self._recent.take_box(invoke_id, with_output=live)
+        return Follower(self.redis, self._announcements, self._announced_rows, recent, live=live, expected=box)
 
     def _invoke(
         self, command: Command, targets: Targets, options: RunOptions, change: Change, token: str, *, stored: bool
     ) -> Invoked:
         chosen = resolve(self.redis, targets, self._limits)
+        ask_ahead(self.redis, self.auditing.chain, self._dispatcher.signer, chosen)
         change.digest = change.digest or digest(command.content)
         change.facts.update(CommandId=command.command_id, **named_targets(chosen))
 

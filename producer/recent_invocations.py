@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..broker_config.dispatch import Dispatched
-from ..broker_config.ledger import StoredInvocation, load_invocation
+from ..broker_config.ledger import InvocationStatus, StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
 from .announcements import Announcements, Box
 
@@ -19,6 +19,8 @@ class Recent(msgspec.Struct, frozen=True):
 
     stored: StoredInvocation
     targets: Sequence[str] = ()
+    #: What was stored of it when its last target had ended and somebody followed it here.
+    settled: InvocationStatus | None = None
 
 
 class RecentInvocations:
@@ -50,9 +52,19 @@ class RecentInvocations:
         if len(self._made) > _MOST_COUNT:
             self.forget(next(iter(self._made)))
 
-    def take_box(self, invoke_id: str) -> Box | None:
+    def take_box(self, invoke_id: str, *, with_output: bool) -> Box | None:
         """What was announced since before the dispatch, for one who waits; he has to ``listen`` with it."""
-        return self._boxes.pop(invoke_id, None)
+        box = self._boxes.pop(invoke_id, None)
+        if box is not None and with_output and not box.wants_output:
+            self._leave(box)
+            return None
+        return box
+
+    def note_settled(self, invoke_id: str, status: InvocationStatus | None) -> None:
+        """Remember what was stored of one that is over; ``None`` when nothing was."""
+        recent = self._made.get(invoke_id)
+        if recent is not None and status is not None:
+            self._made[invoke_id] = msgspec.structs.replace(recent, settled=status)
 
     def forget(self, invoke_id: str) -> None:
         """Let go of one that has ended."""

@@ -24,7 +24,7 @@ from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.reported_values import whole_number
 from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.settling import settle_as_announced
-from ..broker_config.states import is_final
+from ..broker_config.states import ExecutionState, is_final
 from .announced_rows import AnnouncedRows
 from .announcements import MISSED, Announcement, Announcements, Box
 from .recent_invocations import Recent
@@ -80,14 +80,14 @@ class Follower:
         """Begin with what is known; with ``expected`` all that was announced since before the dispatch is at hand."""
         self._redis = redis
         self._announcements = announcements
-        self._stored = recent.stored
+        self.stored = recent.stored
         self._live = live
-        record = self._stored.record
+        record = self.stored.record
         #: The instances of the invocation in the order given.
         self.targets = recent.targets or load_targets(redis, record.invoke_id)
         # Of what this process made a moment ago, by its own clock, nothing is overdue.
         self._is_fresh = bool(recent.targets) and now_ms() - record.created_ms < _LOOK_SECONDS * 1000
-        executions = latest_executions(redis, self._stored, self.targets)
+        executions = latest_executions(redis, self.stored, self.targets)
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
         self._positions: dict[str, str] = {}
@@ -109,13 +109,15 @@ class Follower:
             RedisUnreachable: Redis went away and did not come back within the time left.
         """
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
-        record = self._stored.record
+        record = self.stored.record
         listening = self._announcements.listen(
             record.invoke_id, record.done_channel, wants_output=self._live, expected=self._expected
         )
         with listening as box:
             if self._expected is None:
                 yield from self._patiently(self._look, deadline)
+            else:
+                yield from self._begun()
             self._is_fresh = False
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
@@ -132,6 +134,15 @@ class Follower:
                 if monotonic_seconds() >= look_at:
                     yield from self._patiently(self._look, deadline)
                     look_at = monotonic_seconds() + _LOOK_SECONDS
+
+    def _begun(self) -> Iterator[Event]:
+        """The states in which all targets were dispatched: what has changed since is in the box."""
+        pacing = self.stored.record.pacing
+        at_once_count = pacing.at_once_count if pacing else len(self._open)
+        for place, (execution, instance_id) in enumerate(self._open.items()):
+            state = ExecutionState.PENDING if place < at_once_count else ExecutionState.SCHEDULED
+            self._shown[execution] = state
+            yield Progress(instance_id, state)
 
     def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
         """Collect what was announced: at least one, and all that are there already."""
@@ -199,14 +210,14 @@ class Follower:
                 self._believed.append((instance_id, execution, row.state))
                 yield Ended(row)
         if self._believed and not self._open:
-            settling = settle_as_announced(self._stored, self._ends, self._believed)
+            settling = settle_as_announced(self.stored, self._ends, self._believed)
             if settling is not None and self._redis.send_off(settling[1]):
                 self.settled = settling[0]
 
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
         pending = list(self._open.items())
-        states = execution_states(self._redis, self._stored, [instance_id for _, instance_id in pending])
+        states = execution_states(self._redis, self.stored, [instance_id for _, instance_id in pending])
         ended = []
         for (execution, instance_id), (state, _) in zip(pending, states, strict=True):
             if is_final(state) if state else False:
@@ -243,7 +254,7 @@ class Follower:
         if not announced or len(wanted) < len(self._open):
             return load_rows(self._redis, wanted)
         unread = [*self._believed, *((*one, announced[one[1]]) for one in wanted)]
-        settling = settle_as_announced(self._stored, self._ends, unread)
+        settling = settle_as_announced(self.stored, self._ends, unread)
         if settling is None:
             return load_rows(self._redis, wanted)
         status, command = settling

@@ -53,7 +53,7 @@ class Call:
         """The control side; nothing is connected until it is used."""
         from ..api import Assistant  # lazy: the help needs it not
 
-        assistant = Assistant.from_settings(self.loaded)
+        assistant = Assistant(settings=self.loaded.settings)
         assistant.redis.connect_timeout_seconds = CONNECT_TIMEOUT_SECONDS
         return assistant
 

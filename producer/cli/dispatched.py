@@ -5,12 +5,20 @@ from .. import pacing
 from ..beat_presence import is_beat_at_work
 from ..invoked import Invoked
 from ..invoking import RunOptions
+from ..targets import Targets
 from ..timed_modes import is_timed
 from .answers import invocation_object
 from .call import Call
 from .exit_codes import DONE
 from .request_options import Waiting
-from .watching import watch
+from .watching import streams, watch
+
+
+def before_dispatch(call: Call, targets: Targets, waiting: Waiting, options: RunOptions | None = None) -> None:
+    """Begin to listen, beside the dispatch, where its end will be waited for: that saves round trips to Redis."""
+    if waiting.wait and not (options is not None and is_timed(options.schedule)):
+        # How many others than these turn out to be is not known yet.
+        call.assistant.listen_soon(live=streams(call, len(targets.instance_ids) or 1))
 
 
 def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunOptions | None = None) -> int:

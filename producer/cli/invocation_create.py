@@ -9,7 +9,7 @@ from ..targets import Targets
 from .assist_command import assist_command
 from .call import Call
 from .command_named import command_id_of
-from .dispatched import after_dispatch
+from .dispatched import after_dispatch, before_dispatch
 from .pacing_options import takes_pacing
 from .request_options import Waiting, client_token_option, takes_run_options, takes_waiting
 from .schedule_options import schedule_options
@@ -50,6 +50,7 @@ def _invoke(
 
     What is not given here is taken from the command. Output and exit code are those of `assist run`.
     """
+    before_dispatch(call, targets, waiting, options)
     invoked = call.assistant.invoke_command(
         command_id_of(call, command_id), targets, options, secret_parameters=secret_values, client_token=client_token
     )

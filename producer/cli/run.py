@@ -8,7 +8,7 @@ from ..invoking import RunOptions
 from ..targets import Targets
 from .assist_command import assist_command
 from .call import Call
-from .dispatched import after_dispatch
+from .dispatched import after_dispatch, before_dispatch
 from .pacing_options import takes_pacing
 from .request_options import (
     SCRIPT_TYPES,
@@ -66,6 +66,7 @@ def run(
     One instance: its output goes to standard output as it comes, and nothing else does. Several: equal results are
     shown together. Exit code 0 when every script succeeded, 1 otherwise.
     """
+    before_dispatch(call, targets, waiting, options)
     invoked = call.assistant.run_command(
         content,
         targets,

@@ -28,10 +28,14 @@ def watch(call: Call, invoke_id: str, target_count: int, timeout_seconds: float 
     Raises:
         NotFound, WaitTimedOut, Detached: as ``wait_for_end``.
     """
-    streams = target_count == 1 and not call.wants_json
-    rows = wait_for_end(call, invoke_id, target_count, timeout_seconds, streams=streams)
+    rows = wait_for_end(call, invoke_id, target_count, timeout_seconds, live=streams(call, target_count))
     _show(call, call.assistant.sum_up(invoke_id, rows))
     return exit_code_of(rows)
+
+
+def streams(call: Call, target_count: int) -> bool:
+    """Whether output is shown as it comes: of a single target, unless the answer is for a program."""
+    return target_count == 1 and not call.wants_json
 
 
 def wait_for_end(
@@ -41,7 +45,7 @@ def wait_for_end(
     timeout_seconds: float | None,
     *,
     only: Collection[str] = (),
-    streams: bool = False,
+    live: bool = False,
 ) -> list[ExecutionRow]:
     """Wait until every target, or every one of ``only``, has ended; answer their results in the order they came.
 
@@ -51,8 +55,8 @@ def wait_for_end(
         Detached: Ctrl-C.
     """
     missing = set(only)
-    watcher = _Watcher(call, len(missing) or target_count, streams=streams)
-    events = call.assistant.follow(invoke_id, timeout_seconds=timeout_seconds, live=streams)
+    watcher = _Watcher(call, len(missing) or target_count, live=live)
+    events = call.assistant.follow(invoke_id, timeout_seconds=timeout_seconds, live=live)
     try:
         with closing(watcher):
             for event in events:
@@ -81,11 +85,11 @@ def exit_code_of(rows: Sequence[ExecutionRow]) -> int:
 class _Watcher:
     """What a person sees while it goes on."""
 
-    def __init__(self, call: Call, target_count: int, *, streams: bool) -> None:
+    def __init__(self, call: Call, target_count: int, *, live: bool) -> None:
         self.rows: list[ExecutionRow] = []
         self._target_count = target_count
         self._line = ProgressLine()
-        self._printer = OutputPrinter(call) if streams else None
+        self._printer = OutputPrinter(call) if live else None
         self._states: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
 

@@ -24,7 +24,7 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
     try:
         loaded = settings.load(overrides, config=config)
         check_tls(loaded.settings.gateway)
-        assistant = Assistant.from_settings(loaded)
+        assistant = Assistant(settings=loaded.settings)
     except SettingsInvalid as exc:
         _log.error("%s", exc)
         return EXIT_USAGE
