@@ -18,9 +18,10 @@ from ...broker_config.functions.entries import replace_credentials, replace_cred
 from ...broker_config.functions.function_library import run_all
 from ...broker_config.functions.reported import read_fields_command
 from ...broker_config.key_bundle import KeyBundle, wrap
+from ...broker_config.master_key import load_master_keys
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Command
-from ...broker_config.signing import KeyId, MasterKeys, new_master_keys, write_master_keys
+from ...broker_config.signing import KeyId, MasterKeys
 from .identities import (
     GENERATIONS_COUNT,
     decode_credentials,
@@ -28,7 +29,7 @@ from .identities import (
     stored_credentials,
     with_next_key,
 )
-from .master_key import check_master_keys
+from .master_key import add_master_key
 
 Item = TypeVar("Item")
 
@@ -73,16 +74,15 @@ class Rotation:
         The file is written before anything is sent: a key that an agent holds is never one that nobody has.
 
         Raises:
+            Refused: another machine has made a master key that is not here.
             OSError: the master key file cannot be written.
         """
-        fresh = new_master_keys(self._master)
-        write_master_keys(self._path, fresh)
-        check_master_keys(self._redis, fresh)
-        self._master = fresh
+        add_master_key(self._redis, self._path)
+        self._master = load_master_keys(self._path)
         waiting = list(load_credentials(self._redis))
         while waiting:
             waiting = [one for chunk in _chunks(waiting) for one in self._begin_of(chunk)]
-        return fresh
+        return self._master
 
     def _begin_of(self, instance_ids: Sequence[str]) -> list[str]:
         """Send some instances their new keys; answers those whose credentials were issued anew, or revoked, meanwhile.

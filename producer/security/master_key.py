@@ -1,32 +1,73 @@
 """The master key of this installation: made where there is none, and the same for every program."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from ...broker_config import keys
 from ...broker_config.errors import Refused
-from ...broker_config.master_key import master_key_path
+from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
-from ...broker_config.signing import MasterKeys, new_master_keys, write_master_keys
+from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 
 
-def make_master_keys(redis: Redis, settings: Settings) -> MasterKeys:
-    """Make the first master key of an installation.
+def make_master_keys(redis: Redis, settings: Settings) -> MasterKeys | None:
+    """Make the first master key of an installation; ``None`` where another program has just made it.
 
     Raises:
         Refused: this Redis belongs to an installation that has one already, kept elsewhere.
     """
-    known = redis.call("HGETALL", keys.MASTER_KEYS)
     path = master_key_path(settings)
-    if known:
-        names = ", ".join(name.decode() for name in known[::2])
-        raise Refused(
-            f"this Redis belongs to an installation whose master key ({names}) is not in {path}; copy that file here "
-            "from where it was made, or name it with security.master_key_file",
-            code="MasterKeyElsewhere",
-        )
-    master = new_master_keys()
-    write_master_keys(path, master)
-    check_master_keys(redis, master)
+    with _alone(path):
+        if find_master_keys(settings) is not None:
+            return None
+        known = redis.call("HGETALL", keys.MASTER_KEYS)
+        if known:
+            names = ", ".join(name.decode() for name in known[::2])
+            raise Refused(
+                f"this Redis belongs to an installation whose master key ({names}) is not in {path}; copy that file "
+                "here from where it was made, or name it with security.master_key_file",
+                code="MasterKeyElsewhere",
+            )
+        master = new_master_keys()
+        write_master_keys(path, master)
+        check_master_keys(redis, master)
     return master
+
+
+def add_master_key(redis: Redis, path: Path) -> None:
+    """Put another master key into the file, as the current one.
+
+    Raises:
+        Refused: another machine has made a key that is not in the file; the file stays as it is.
+        OSError: it cannot be written.
+    """
+    with _alone(path):
+        # Not those that this program has read once: another one may have added to them since.
+        fresh = new_master_keys(read_master_keys(path))
+        if redis.call("HEXISTS", keys.MASTER_KEYS, fresh.current):
+            raise Refused(
+                f"this installation has a master key {fresh.current} that is not in {path}: another machine of the "
+                "control side has made it; copy the master key file here from there",
+                code="MasterKeyElsewhere",
+            )
+        write_master_keys(path, fresh)
+        check_master_keys(redis, fresh)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other program is about to write the file: of two, one would throw the other's key away."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def check_master_keys(redis: Redis, master: MasterKeys) -> None:

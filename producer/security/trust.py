@@ -5,7 +5,7 @@ import threading
 from ...broker_config import keys, refusals_of_agents
 from ...broker_config.errors import RequestInvalid
 from ...broker_config.ledger import load_invocation
-from ...broker_config.master_key import find_master_keys, master_key_path
+from ...broker_config.master_key import find_master_keys, load_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
@@ -36,17 +36,15 @@ class Trust:
             SettingsInvalid: the key file cannot be used.
             Refused: this installation's master key is elsewhere, or ours is another one.
         """
-        # One thread at a time: two first keys would be one too many.
         with self._lock:
             if self._master is None:
                 found = find_master_keys(self._settings)
-                if found is None:
-                    found = make_master_keys(self._redis, self._settings)
+                if found is None and (made := make_master_keys(self._redis, self._settings)):
                     # Sealed with the key itself, so it cannot come first.
-                    with self.auditing.change("CreateMasterKey", what=found.current):
+                    with self.auditing.change("CreateMasterKey", what=made.current):
                         pass
-                else:
-                    check_master_keys(self._redis, found)
+                found = found or load_master_keys(master_key_path(self._settings))
+                check_master_keys(self._redis, found)
                 self._master = found
             return self._master
 
@@ -79,6 +77,7 @@ class Trust:
         """Make a new master key and send every instance its new key; nothing is refused meanwhile.
 
         Raises:
+            Refused: another machine has made a master key that is not here.
             OSError: the master key file cannot be written.
         """
         rotation = self._rotation()

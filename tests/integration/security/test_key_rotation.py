@@ -1,19 +1,25 @@
 """The rotation of the master key, while credentials are issued and taken away beside it."""
 
+import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.key_bundle import unwrap
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.broker_config.signing import read_master_keys
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.security.credentials import Credentials
 from cloud_assistant.producer.security.identities import (
@@ -133,3 +139,47 @@ def test_looking_at_a_rotation_that_waits_for_an_agent_is_not_entered_in_the_aud
     heartbeat(redis, "i-one", "epoch", held, ttl_ms=60_000, take_over=True)
     assert assistant.trust.settle_rotation().waiting == []
     assert redis.call("XLEN", keys.AUDIT) == before + 2, "begun and done"
+
+
+def test_a_rotation_keeps_the_key_that_another_program_has_made_since(assistant: Assistant, path: Path) -> None:
+    assert assistant.trust.master.current == "k1"
+    with Assistant(settings=assistant.settings) as another:
+        another.trust.rotate_master_key()
+    made = read_master_keys(path)
+    assistant.trust.rotate_master_key()
+    kept = read_master_keys(path)
+    assert (made.current, kept.current) == ("k2", "k3")
+    assert {**kept.keys, **made.keys} == kept.keys
+    # What is added later is found as well.
+    with Assistant(settings=assistant.settings) as another:
+        another.trust.rotate_master_key()
+    assert assistant.trust.master.instance_key("i-one", "k4")
+
+
+def test_where_another_machine_has_rotated_first_the_master_key_file_stays_as_it_is(
+    assistant: Assistant, path: Path, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    shutil.copy(path, there)
+    assistant.trust.rotate_master_key()
+    settings = replace(assistant.settings, home=str(there))
+    with Assistant(settings=settings) as another, pytest.raises(Refused) as refused:
+        another.trust.rotate_master_key()
+    assert refused.value.code == "MasterKeyElsewhere"
+    assert list(read_master_keys(master_key_path(settings)).keys) == ["k1"]
+    shutil.copy(path, there)
+    with Assistant(settings=settings) as another:
+        assert another.trust.rotate_master_key().names == ["k1", "k2", "k3"]
+
+
+def test_programs_that_need_the_first_master_key_at_the_same_time_make_one(assistant: Assistant) -> None:
+    start = Barrier(8)
+
+    def needed(_: int) -> str:
+        with Assistant(settings=assistant.settings) as one:
+            start.wait()
+            return one.trust.master.fingerprint()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(needed, range(8)))) == 1
