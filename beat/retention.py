@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.firing_rows import FiringStatus, load_firings
+from ..broker_config.firing_rows import load_firings
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.reported import read_members_command
-from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import load_invocations, load_targets
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -76,7 +75,7 @@ class Retention:
                 place = 0
                 break
             names = [name.decode() for name in found[::2]]
-            gone_count = self._remove(self._old_ones(names, oldest_ms, surplus - place))
+            gone_count = self._remove_old(index, names, oldest_ms, surplus - place)
             removed_count += gone_count
             surplus -= gone_count
             place += len(names) - gone_count
@@ -86,11 +85,21 @@ class Retention:
         if removed_count:
             _log.info("removed old invocations count=%d", removed_count)
 
-    def _old_ones(self, invoke_ids: Sequence[str], oldest_ms: int, surplus: int) -> list[str]:
-        """Those that are over, and either old or among the first ``surplus``."""
-        replies = self._redis.pipeline_or_raise([("HGET", keys.invocation(one), "finished_ms") for one in invoke_ids])
-        pairs = enumerate(zip(invoke_ids, replies, strict=True))
-        return [one for place, (one, at) in pairs if at and (int(at) <= oldest_ms or place < surplus)]
+    def _remove_old(self, index: str, invoke_ids: Sequence[str], oldest_ms: int, surplus: int) -> int:
+        """Remove those that are over, and either old or among the first ``surplus``; answers how many went."""
+        replies = self._redis.pipeline_or_raise(
+            [("HMGET", keys.invocation(one), "created_ms", "finished_ms") for one in invoke_ids]
+        )
+        bare, old = [], []
+        for place, (one, (made, ended)) in enumerate(zip(invoke_ids, replies, strict=True)):
+            if made is None:
+                # A removal was cut off before its last step.
+                bare.append(one)
+            elif ended and (int(ended) <= oldest_ms or place < surplus):
+                old.append(one)
+        if bare:
+            self._redis.call("ZREM", index, *bare)
+        return len(bare) + self._remove(old)
 
     def _remove(self, invoke_ids: Sequence[str]) -> int:
         removed_count = 0
@@ -126,7 +135,7 @@ class Retention:
         timeout_seconds = self._redis.call("HGET", keys.timed(invoke_id), "timeout_seconds")
         open_ms = server_ms(self._redis) - int(timeout_seconds or 0) * 1000 - _SPARE_MS
         firings = load_firings(self._redis, invoke_id, due_ms)
-        kept = {one.due_ms for one in firings if one.status != FiringStatus.SKIPPED and one.deadline_ms > open_ms}
+        kept = {one.due_ms for one in firings if one.deadline_ms > open_ms}
         return [one for one in due_ms if one not in kept]
 
     # What no invocation leads to any more
@@ -148,10 +157,8 @@ class Retention:
             ]
             rows = self._redis.pipeline_or_raise([("EXISTS", keys.execution(one, text)) for one, _, text in entries])
             dead = [entry for entry, is_there in zip(entries, rows, strict=True) if not is_there]
-            commands: list[Command] = [("ZREM", keys.instance_history(one), member) for one, member, _ in dead]
-            commands += [("ZREM", keys.DEADLINES, text) for one, _, text in dead if is_execution_of(text, one)]
-            if commands:
-                self._redis.pipeline_or_raise(commands)
+            if dead:
+                self._redis.pipeline_or_raise([("ZREM", keys.instance_history(one), member) for one, member, _ in dead])
 
     def _walk(self, index: str) -> Iterator[list[str]]:
         """Batches of an index, from where the last turn stopped; at its end it begins anew."""

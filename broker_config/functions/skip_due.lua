@@ -23,7 +23,8 @@ local function skip_due(keys, args)
   for row = 0, #keys - 6 do
     local at = 9 + row * 5
     local due, last, count, reason, info = args[at], args[at + 1], args[at + 2], args[at + 3], args[at + 4]
-    local grows = #keys == 6 and reason == run_reason and run_count >= tonumber(args[8])
+    -- Retention may have taken it, when no beat was there for as long as history is kept.
+    local grows = #keys == 6 and reason == run_reason and run_count >= tonumber(args[8]) and redis.call('EXISTS', keys[5]) == 1
     if grows then
       redis.call('HSET', keys[5], 'until_ms', last, 'decided_ms', decided)
       redis.call('HINCRBY', keys[5], 'count', count)

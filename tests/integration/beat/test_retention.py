@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
 from integration.beat.conftest import Timing
 
+from cloud_assistant.beat import retention
 from cloud_assistant.beat.removal import remove_executions
 from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.sweeper import Sweeper, trim_queues
@@ -15,6 +17,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.file_delivery import FileRequest
 from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import eventually
 
@@ -70,6 +73,7 @@ def test_a_timed_invocation_that_is_over_leaves_nothing_behind(timing: Timing) -
 
 
 def test_a_boot_bound_invocation_that_is_over_leaves_nothing_behind(timing: Timing) -> None:
+    timing.redis.call("HSET", keys.info("i-1"), "boot_id", "b")
     before = key_space(timing)
     invoke_id = timing.invoke("i-1", "i-2", frequency="", repeat_mode=RepeatMode.EVERY_REBOOT)
     timing.assistant.stop_invocation(invoke_id)
@@ -195,3 +199,110 @@ def test_a_removal_that_is_cut_off_is_finished_by_the_next(timing: Timing) -> No
     timing.redis.call("DEL", keys.invocation_targets(invoke_id))
     Retention(timing.redis, KEEP_NOTHING).work()
     assert key_space(timing) == before
+
+
+@pytest.mark.parametrize("index", [keys.INVOCATIONS, keys.FILES])
+def test_an_entry_whose_invocation_is_gone_goes_too(timing: Timing, index: str) -> None:
+    """As if a beat had died before the very last step of a removal."""
+    timing.redis.call("ZADD", index, 1, "t-00000000gone")
+    Retention(timing.redis, LimitSettings()).work()
+    assert timing.redis.call("EXISTS", index) == 0
+
+
+def test_a_file_that_was_sent_leaves_nothing_behind(timing: Timing) -> None:
+    before = key_space(timing)
+    request = FileRequest(name="motd", target_directory="/tmp", content=b"123")
+    invoke_id = timing.assistant.send_file(request, Targets(instance_ids=["i-1", "i-2"])).invoke_id
+    timing.claim(invoke_id, 0)
+    timing.finish(invoke_id, 0)
+    timing.assistant.stop_invocation(invoke_id)
+    settle_all(timing)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert key_space(timing) == before
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two entries of an index in one go."""
+    monkeypatch.setattr(retention, "_BATCH_COUNT", 2)
+
+
+def run_on_i_1(timing: Timing) -> str:
+    return timing.assistant.run_command("true", Targets(instance_ids=["i-1"])).invoke_id
+
+
+def end(timing: Timing, *invoke_ids: str) -> None:
+    for one in invoke_ids:
+        timing.claim(one, 0)
+        timing.finish(one, 0)
+    settle_all(timing)
+
+
+def kept(timing: Timing) -> list[str]:
+    return [one.decode() for one in timing.redis.call("ZRANGE", keys.INVOCATIONS, 0, -1)]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_no_more_are_removed_than_are_too_many(timing: Timing) -> None:
+    made = [run_on_i_1(timing) for _ in range(5)]
+    end(timing, *made)
+    Retention(timing.redis, replace(LimitSettings(), history_count=3)).work()
+    assert kept(timing) == made[2:]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_what_is_unfinished_does_not_make_newer_ones_too_many(timing: Timing) -> None:
+    made = [run_on_i_1(timing) for _ in range(6)]
+    end(timing, *made[2:])
+    Retention(timing.redis, replace(LimitSettings(), history_count=3)).work()
+    assert kept(timing) == [*made[:2], *made[3:]]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_all_that_is_old_goes_in_one_turn_where_there_is_time(timing: Timing) -> None:
+    end(timing, *(run_on_i_1(timing) for _ in range(5)))
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert kept(timing) == []
+
+
+@pytest.mark.usefixtures("small_steps")
+@pytest.mark.parametrize("why", ["as many as a turn looks at", "no time is left"])
+def test_a_turn_that_ends_early_is_gone_on_with_by_the_next(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "no time is left":
+        monkeypatch.setattr(retention, "_TURN_SECONDS", -1.0)
+    else:
+        monkeypatch.setattr(retention, "_LOOKED_AT_PER_TURN", 2)
+    made = [run_on_i_1(timing) for _ in range(6)]
+    end(timing, *made[2:])
+    retiring = Retention(timing.redis, KEEP_NOTHING)
+    left = []
+    for _ in range(3):
+        retiring.work()
+        left.append(len(kept(timing)))
+    assert (left[0], left[-1]) == (6, 2) if why == "as many as a turn looks at" else left == [6, 5, 4]
+    # At the end of the index it begins anew.
+    end(timing, *made[:2])
+    for _ in range(10):
+        retiring.work()
+    assert kept(timing) == []
+
+
+def put_firing(timing: Timing, invoke_id: str, due_ms: int, **fields: str | int) -> None:
+    pairs = [part for pair in {"status": "fired", "due_ms": due_ms, "count": 1, **fields}.items() for part in pair]
+    timing.redis.pipeline_or_raise(
+        [
+            ("HSET", keys.firing(invoke_id, due_ms), *pairs),
+            ("ZADD", keys.firings(invoke_id), due_ms, due_ms),
+        ]
+    )
+
+
+def test_a_firing_that_may_still_run_is_kept_for_its_timeout_and_the_way_of_its_result(timing: Timing) -> None:
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *", timeout_seconds=100)
+    now_ms = timing.server_ms()
+    for due_ms, ago_seconds in ((1, 390), (2, 410)):
+        put_firing(timing, invoke_id, due_ms, deadline_ms=now_ms - ago_seconds * 1000)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert [one.due_ms for one in timing.firings(invoke_id)] == [1]
