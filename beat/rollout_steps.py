@@ -100,8 +100,9 @@ class RolloutSteps:
         rollout = progress.rollout
         chosen = chosen_of(rollout, self._candidates(rollout))
         looked_at = [one for one in chosen if _stage(progress.members, one) not in FINAL]
+        is_chosen = set(chosen)
         looked_at += [
-            name for name, member in progress.members.items() if name not in chosen and member.stage not in FINAL
+            name for name, member in progress.members.items() if name not in is_chosen and member.stage not in FINAL
         ]
         reports = self._reports(looked_at)
         members = dict(progress.members)
@@ -120,11 +121,12 @@ class RolloutSteps:
             halted = f"{failed_count} of {len(chosen)} chosen instances failed"
             _log.error("roll-out of version %s stopped: %s", rollout.version, halted)
             self._redis.call("HSET", keys.rollout(rollout.rollout_id), HALTED, halted)
+        orders: list[Command] = []
         if rollout.wish is Wish.RUN and not halted:
-            self._go_on(rollout, chosen, members, reports, changed)
+            orders = self._go_on(rollout, chosen, members, reports, changed)
         else:
             changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in NOT_BEGUN))
-        self._write(rollout, changed)
+        self._write(rollout, changed, orders)
         is_over = bool(chosen) and all(_stage(members, one) in FINAL for one in chosen)
         if is_over and not halted and not progress.finished_ms and rollout.share_percent >= 100:
             self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now_ms())
@@ -137,8 +139,8 @@ class RolloutSteps:
         members: dict[str, Member],
         reports: Mapping[str, Report | None],
         changed: dict[str, Member | None],
-    ) -> None:
-        """Give orders to the next instances, as many as may be on their way at once."""
+    ) -> list[Command]:
+        """Choose the next instances, as many as may be on their way at once; answers what gives them their orders."""
         on_the_way_count = sum(member.stage not in FINAL for member in members.values())
         room_count = (rollout.at_once_count or max(1, math.ceil(len(chosen) / 10))) - on_the_way_count
         next_ones: list[tuple[str, str]] = []
@@ -153,17 +155,17 @@ class RolloutSteps:
                 changed[name] = members[name] = Member(stage=REFUSED, reason=reason, changed_ms=now_ms())
             elif len(next_ones) < room_count:
                 next_ones.append((name, report.system))
-        for name, serial in self._order(rollout, next_ones).items():
-            changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=serial)
-
-    def _order(self, rollout: Rollout, instances: Sequence[tuple[str, str]]) -> dict[str, int]:
-        """Write orders into the profiles; answers the serials of those that could be signed."""
-        if not instances:
-            return {}
         serial = now_ms()
-        commands: list[Command] = []
-        given = {}
-        for (name, system), key_id in zip(instances, key_ids(self._redis, [one for one, _ in instances]), strict=True):
+        orders = self._orders(rollout, next_ones, serial)
+        for name in orders:
+            changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=serial)
+        return list(orders.values())
+
+    def _orders(self, rollout: Rollout, instances: Sequence[tuple[str, str]], serial: int) -> dict[str, Command]:
+        """What writes an order into each instance's profile; those whose order cannot be signed are left out."""
+        orders: dict[str, Command] = {}
+        held_keys = key_ids(self._redis, [one for one, _ in instances]) if instances else []
+        for (name, system), key_id in zip(instances, held_keys, strict=True):
             order = UpgradeOrder(
                 serial=serial,
                 rollout_id=rollout.rollout_id,
@@ -181,16 +183,16 @@ class RolloutSteps:
             except KeyError:
                 _log.error("no order for %s: its key comes from a master key that is not here", name)
                 continue
-            commands.append(("HSET", keys.profile(name), PROFILE_FIELD, signed))
-            given[name] = serial
-        if commands:
-            self._redis.pipeline_or_raise(commands)
-        return given
+            orders[name] = ("HSET", keys.profile(name), PROFILE_FIELD, signed)
+        return orders
 
-    def _write(self, rollout: Rollout, changed: Mapping[str, Member | None]) -> None:
-        """Write down how far instances are; those that are through, or shall not begin, keep no order."""
+    def _write(self, rollout: Rollout, changed: Mapping[str, Member | None], orders: Sequence[Command]) -> None:
+        """Write orders, and how far instances are; those that are through, or shall not begin, keep no order.
+
+        All in one go: an order that nobody has noted would not be taken back.
+        """
         name_of_all = keys.rollout_members(rollout.rollout_id)
-        commands: list[Command] = []
+        commands = list(orders)
         for name, member in changed.items():
             if member is None:
                 commands.append(("HDEL", name_of_all, name))

@@ -11,6 +11,7 @@ import msgspec
 
 from . import keys
 from .errors import Refused
+from .printable import clean
 from .redis_client import Redis
 from .signing import MasterKeys
 
@@ -161,11 +162,37 @@ def forget_rollout(redis: Redis, rollout_id: str) -> None:
     )
 
 
+def cancel_unsealed(redis: Redis, master: MasterKeys, version: str) -> bool:
+    """Cancel what was written as a roll-out of a version without the master key; answers whether there was any.
+
+    Somebody else made it, or it is from before there was a master key. What else it says stays unproved, and no more
+    comes of it than that orders are taken back.
+    """
+    found = [
+        rollout
+        for stored, rollout in map(_read, redis.call("HVALS", keys.ROLLOUTS))
+        if rollout.version == version and not _is_sealed(stored, master)
+    ]
+    for one in found:
+        save_rollout(redis, msgspec.structs.replace(one, wish=Wish.CANCEL), master)
+    return bool(found)
+
+
 def _opened(text: bytes, master: MasterKeys | None) -> Rollout:
-    stored = msgspec.json.decode(text, type=_Stored)
-    if master is not None and not master.is_sealed(_PURPOSE, stored.record.encode(), stored.seal):
+    stored, rollout = _read(text)
+    if master is not None and not _is_sealed(stored, master):
         raise Refused(
-            "a roll-out in Redis was not written by the holder of the master key; cancel it and roll out again",
+            f"the roll-out of version {clean(rollout.version)} in Redis was not written by the holder of the master "
+            "key; cancel it (assist agent-version rollout VERSION --cancel) and roll out again",
             code="SealBroken",
         )
-    return msgspec.json.decode(stored.record, type=Rollout)
+    return rollout
+
+
+def _read(text: bytes) -> tuple[_Stored, Rollout]:
+    stored = msgspec.json.decode(text, type=_Stored)
+    return stored, msgspec.json.decode(stored.record, type=Rollout)
+
+
+def _is_sealed(stored: _Stored, master: MasterKeys) -> bool:
+    return master.is_sealed(_PURPOSE, stored.record.encode(), stored.seal)

@@ -17,6 +17,7 @@ from ..broker_config.rollouts import (
     Progress,
     Rollout,
     Wish,
+    cancel_unsealed,
     forget_rollout,
     load_rollouts,
     save_rollout,
@@ -115,6 +116,8 @@ class AgentVersions:
     def change(self, version: str, wish: Wish) -> Progress:
         """Pause, resume or cancel; resuming one that stopped by itself forgives the failures so far.
 
+        Cancelled is also what was not written with the master key and keeps all others from being read.
+
         Raises:
             NotFound: it was never rolled out. Refused: it is over (``RolloutOver``).
         """
@@ -122,6 +125,8 @@ class AgentVersions:
             return self._change(version, wish)
 
     def _change(self, version: str, wish: Wish) -> Progress:
+        if wish is Wish.CANCEL and self._master and cancel_unsealed(self._redis, self._master, version):
+            return self.find(version)
         found = self.find(version)
         if not found.is_open:
             raise Refused(f"the roll-out of {version} is {found.state.lower()}; begin a new one", code="RolloutOver")

@@ -1,20 +1,25 @@
 """A roll-out reaches few instances at once, stops when too many fail, and takes back what has not begun."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.publisher_signing import AGENT_NAME
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.rollouts import Member, Rollout, Wish, load_rollouts, save_rollout
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
 from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.agent_versions import AgentVersions
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()
@@ -198,3 +203,43 @@ def test_who_can_only_write_to_redis_starts_no_roll_out(assistant: Assistant) ->
     with pytest.raises(Refused):
         load_rollouts(assistant.redis, MASTER)
     assert msgspec.json.decode(assistant.redis.call("HGET", keys.ROLLOUTS, "t-2"))["seal"]
+
+
+@pytest.mark.parametrize("made_by", [None, MasterKeys("k1", {"k1": b"\0" * 32})], ids=["nobody", "another"])
+def test_what_is_not_sealed_with_the_master_key_can_be_cancelled(
+    assistant: Assistant, made_by: MasterKeys | None
+) -> None:
+    for number, version in enumerate(("2.0", "3.0", "2.0"), 1):
+        rollout = Rollout(rollout_id=f"t-{number}", created_ms=number, version=version, url="http://x", signatures={})
+        save_rollout(assistant.redis, rollout, made_by if version == "2.0" else MASTER)
+    versions = AgentVersions(assistant.redis, assistant.settings, MASTER, assistant.auditing)
+    for wish in (Wish.PAUSE, Wish.RUN):
+        with pytest.raises(Refused, match=r"version 2\.0 in Redis was not written by"):
+            versions.change("2.0", wish)
+    assert versions.change("2.0", Wish.CANCEL).state == "Cancelled"
+    assert [(one.rollout.version, one.state) for one in versions.all()] == [
+        ("2.0", "Cancelled"),
+        ("3.0", "Running"),
+        ("2.0", "Cancelled"),
+    ]
+
+
+class CutOff(Redis):
+    """A connection of a beat that is killed once it has written an order."""
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        replies = super().pipeline(commands, timeout_seconds=timeout_seconds)
+        if any(PROFILE_FIELD in command for command in commands):
+            raise RedisUnreachable("killed")
+        return replies
+
+
+def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(assistant: Assistant) -> None:
+    rollout = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={"linux/x86_64": "x"})
+    save_rollout(assistant.redis, rollout, MASTER)
+    with closing(CutOff(assistant.redis.url)) as dying, pytest.raises(RedisUnreachable):
+        RolloutSteps(dying, MASTER).work()
+    assert orders(assistant)
+    save_rollout(assistant.redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), MASTER)
+    RolloutSteps(assistant.redis, MASTER).work()
+    assert orders(assistant) == {}
