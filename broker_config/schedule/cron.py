@@ -142,8 +142,9 @@ def _end_of_alike(local: datetime, gap: ClockChange) -> datetime:
     second through a gap as long as a day would take seconds.
     """
     length = gap.local_after - gap.local_before
+    last = gap.local_after - _SECOND
     if not length % _HOUR:
-        return local.replace(minute=59, second=59)
+        return min(local.replace(minute=59, second=59), last)
     if not length % _MINUTE:
-        return local.replace(second=59)
+        return min(local.replace(second=59), last)
     return local

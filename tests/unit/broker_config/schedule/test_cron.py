@@ -173,6 +173,16 @@ def test_half_an_hour_of_daylight_saving_loses_and_doubles_nothing() -> None:
     ]
 
 
+def test_a_gap_of_an_hour_that_begins_within_one_takes_nothing_behind_it() -> None:
+    # Chatham's clock goes from 02:45 to 03:45, and what comes in place of 03:00 is not due before 04:00.
+    assert due("0 */17 * * * *", "Pacific/Chatham", "2026-09-27T02:30+12:45", "2026-09-27T04:20+13:45") == [
+        "09-27T02:34:00+12:45",
+        "09-27T03:51:00+13:45",
+        "09-27T04:00:00+13:45",
+        "09-27T04:17:00+13:45",
+    ]
+
+
 def test_an_interval_misses_nothing_where_a_whole_day_is_left_out() -> None:
     days = "2011-12-29T23:30-10:00", "2011-12-31T01:00+14:00"
     assert due("10 */20 * * * *", "Pacific/Apia", *days) == [

@@ -42,6 +42,7 @@ ZONES = [
     "America/New_York",
     "Africa/Casablanca",  # back and forth around every Ramadan
     "Asia/Shanghai",
+    "Pacific/Chatham",  # an hour of daylight saving that begins at a quarter to
     "Asia/Kathmandu",  # +5:45, and a change of fifteen minutes in 1986
     "Pacific/Apia",  # no 30 December 2011
     "America/Sao_Paulo",  # gaps and overlaps at midnight
