@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.ids import split_execution_id
+from ..broker_config.presence import is_there
 from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
@@ -70,7 +71,7 @@ class Spool:
     def executions(self, *, untouched_seconds: float = 0) -> list[str]:
         """Executions whose result is not delivered yet, oldest folder first; only those untouched for so long."""
         limit_ns = time.time_ns() - int(untouched_seconds * 1e9)
-        found = [entry for entry in self._folders() if not (entry / _DELIVERED).exists()]
+        found = [entry for entry in self._folders() if not _is_delivered(entry)]
         ages = sorted((_modified_ns(entry), entry.name) for entry in found)
         return [name for modified_ns, name in ages if not untouched_seconds or 0 < modified_ns < limit_ns]
 
@@ -133,7 +134,7 @@ class Spool:
         used_bytes = sum(sizes.values())
         if used_bytes <= self._limit_bytes:
             return used_bytes
-        kept = sorted((folder for folder in sizes if (folder / _DELIVERED).exists()), key=_modified_ns)
+        kept = sorted(filter(_is_delivered, sizes), key=_modified_ns)
         for folder in kept:
             if used_bytes <= self._limit_bytes:
                 break
@@ -167,6 +168,19 @@ class Spool:
             return []
         ours = {_OUTCOME, OUTPUT_FILE, CLAIM_FILE}
         return [path for path in folder.iterdir() if path.suffix != ".json" and path.name not in ours]
+
+
+def _is_delivered(folder: Path) -> bool:
+    """Tell whether the result of a folder was delivered; where the disk does not say, it counts as waiting."""
+    mark = folder / _DELIVERED
+    with contextlib.suppress(OSError):
+        try:
+            return is_there(mark)
+        except PermissionError:
+            # A script of our own user has closed it, and it is ours.
+            folder.chmod(0o700)
+            return is_there(mark)
+    return False
 
 
 def _modified_ns(path: Path) -> int:

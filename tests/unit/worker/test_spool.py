@@ -226,6 +226,41 @@ def test_a_folder_that_a_script_has_closed_hinders_nobody_and_goes(tmp_path: Pat
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_folder_that_was_closed_with_an_undelivered_result_in_it_is_found_and_read(tmp_path: Path) -> None:
+    made = spool(tmp_path, limit_bytes=0)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    with ordinary_user(made.root):
+        for name in (A, B):
+            made.save(name, OUTCOME)
+        made.folder(A).chmod(0o000)
+
+        made.trim()
+
+        assert sorted(made.executions()) == [A, B]
+        assert made.load(A) == OUTCOME
+
+
+def test_a_folder_that_the_disk_does_not_give_counts_as_undelivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = spool(tmp_path, limit_bytes=0, keep_scripts=True)
+    for name in (A, B):
+        made.folder(name).mkdir()
+        (made.folder(name) / "script.sh").touch()
+        made.delivered(name)
+    look = os.stat
+
+    def fail_there(path: Path, **options: bool) -> os.stat_result:
+        if str(path).startswith(str(made.folder(A) / "delivered")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return look(path, **options)
+
+    with monkeypatch.context() as damaged:
+        damaged.setattr(os, "stat", fail_there)
+        assert made.executions() == [A]
+
+
 @pytest.mark.parametrize("name", ["/etc", "../a", "a/../../b", "..", ".", "", "a\\b"])
 def test_a_name_that_leads_elsewhere_has_no_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no execution"):
