@@ -186,7 +186,7 @@ def _is_delivered(folder: Path) -> bool:
 def _modified_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

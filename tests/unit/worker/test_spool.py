@@ -252,13 +252,14 @@ def test_a_folder_that_the_disk_does_not_give_counts_as_undelivered(
     look = os.stat
 
     def fail_there(path: Path, **options: bool) -> os.stat_result:
-        if str(path).startswith(str(made.folder(A) / "delivered")):
+        if str(path).startswith(made.folder_name(A)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return look(path, **options)
 
     with monkeypatch.context() as damaged:
         damaged.setattr(os, "stat", fail_there)
         assert made.executions() == [A]
+        assert made.executions(untouched_seconds=1) == []
 
 
 @pytest.mark.parametrize("name", ["/etc", "../a", "a/../../b", "..", ".", "", "a\\b"])
