@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -182,7 +183,9 @@ def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
             operator.stop(execution)
         else:
             for pid in supervisors:
-                os.kill(pid, signal.SIGKILL)
+                # Those that waited for a script have left with their agent.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         row = operator.wait(execution)
 
         if ends_by == "itself":
