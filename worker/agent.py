@@ -228,6 +228,7 @@ class Agent:
         report_rights()
         self._notifier.ready()
         self._reporter.start()
+        self._slots.start()
         if self._outbox is not None:
             self._outbox.start()
         self._reconciler.settle_folders()

@@ -148,7 +148,11 @@ def _end_on_signals(end: Callable[[], None]) -> None:
 
     def serve() -> None:
         os.read(reader, 1)
-        end()
+        try:
+            end()
+        except Exception:  # noqa: BLE001  # outermost: who was told to end ends, and the rest is for the next agent
+            _log.exception("agent ends without its goodbyes")
+        os._exit(1)
 
     threading.Thread(target=serve, name="ending", daemon=True).start()
     for number in _END_SIGNALS:

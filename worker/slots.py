@@ -31,22 +31,38 @@ class Slots:
         self._backlog: deque[Work] = deque()
         self._keeps_backlog = True
 
+    def start(self) -> None:
+        """Have one thread from the beginning, which serves what waits also where no other can be started.
+
+        Raises:
+            RuntimeError: not even this one can be.
+        """
+        self.submit(lambda: None)
+
     def submit(self, work: Work) -> None:
         """Run ``work`` as soon as a slot is free."""
         with self._lock:
-            if self._idle:
-                waiting = self._idle.pop()
-            elif self._thread_count < self.count:
-                self._thread_count += 1
-                waiting = None
-            else:
-                if self._keeps_backlog:
-                    self._backlog.append(work)
+            if self._idle or self._thread_count >= self.count:
+                self._hand_on(work)
                 return
-        if waiting is not None:
-            waiting.put(work)
-        else:
+            self._thread_count += 1
+        try:
             threading.Thread(target=self._serve, args=[work], name="slot", daemon=True).start()
+        except RuntimeError as exc:
+            # Scripts have taken the last process that their user, or a container, may have.
+            with self._lock:
+                self._thread_count -= 1
+                if not self._thread_count:
+                    raise
+                self._hand_on(work)
+            _log.warning("an execution waits for one of the slots at work: %s", exc)
+
+    def _hand_on(self, work: Work) -> None:
+        """Give work to a thread that waits, or to the next that does; the caller holds the lock."""
+        if self._idle:
+            self._idle.pop().put(work)
+        elif self._keeps_backlog:
+            self._backlog.append(work)
 
     def drop_waiting(self) -> None:
         """Begin nothing that waits for a slot, now or later; the next agent finds it in the ledger or on disk."""

@@ -127,3 +127,33 @@ def test_what_waits_is_dropped_and_a_free_slot_still_works() -> None:
 
     assert done.wait(5)
     assert (late, slots.waiting_count) == ([], 0)
+
+
+def refuse_threads(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots, gate, done = Slots(2), threading.Event(), threading.Event()
+    slots.submit(lambda: gate.wait(5) and None)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse_threads)
+        slots.submit(done.set)
+    assert (slots.free_count, slots.waiting_count, slots.has_room) == (1, 1, False)
+    gate.set()
+    assert done.wait(5)
+    both = threading.Barrier(2)
+    for _ in range(2):
+        slots.submit(lambda: both.wait(5) and None)
+    eventually(lambda: slots.free_count == 2, 5)
+    assert not both.broken
+
+
+def test_slots_of_which_not_one_thread_can_be_started_are_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(2)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse_threads)
+        with pytest.raises(RuntimeError, match="new thread"):
+            slots.start()
+    slots.start()
+    eventually(lambda: slots.free_count == 2, 5)
