@@ -135,7 +135,11 @@ def refuse_threads(_: threading.Thread) -> None:
 
 def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     slots, gate, done = Slots(2), threading.Event(), threading.Event()
-    slots.submit(lambda: gate.wait(5) and None)
+
+    def occupy() -> None:
+        gate.wait(5)
+
+    slots.submit(occupy)
     with monkeypatch.context() as crowded:
         crowded.setattr(threading.Thread, "start", refuse_threads)
         slots.submit(done.set)
@@ -143,8 +147,12 @@ def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(monkeyp
     gate.set()
     assert done.wait(5)
     both = threading.Barrier(2)
+
+    def meet() -> None:
+        both.wait(5)
+
     for _ in range(2):
-        slots.submit(lambda: both.wait(5) and None)
+        slots.submit(meet)
     eventually(lambda: slots.free_count == 2, 5)
     assert not both.broken
 
