@@ -12,3 +12,13 @@ def boot_name(envelope: Envelope, boot_id: str) -> str:
     if envelope.firing_ms == NEXT_BOOT_FIRING_MS:
         return f"{envelope.invoke_id}.next-boot"
     return f"{envelope.invoke_id}.boot.{boot_id}"
+
+
+def is_boot_name(name: str) -> bool:
+    """Tell whether a name of the journal is one that ``boot_name`` made, and not that of an execution."""
+    return "@" not in name
+
+
+def invocation_of(name: str) -> str:
+    """Return the invocation that a name of the journal belongs to."""
+    return name.partition(".")[0]

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..broker_config.clock import now_ms
 from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
+from .boot_memory import invocation_of, is_boot_name
 from .execution.disk_full import is_disk_full
 
 _HEADER = "journal-1"
@@ -178,8 +179,13 @@ class Journal:
         """Write a new file without what has expired; the caller holds the locks."""
         now = now_ms()
         expired = [name for name, until_ms in self._until_ms.items() if until_ms < now]
+        # No envelope of theirs expires, and they are remembered for a year: under a clock that was far ahead for a
+        # moment they would have everything refused for so long.
+        bound_to_boots = {invocation_of(name) for name in self._until_ms if is_boot_name(name)}
         for name in expired:
-            self.forgotten_until_ms = max(self.forgotten_until_ms, self._until_ms.pop(name))
+            until_ms = self._until_ms.pop(name)
+            if invocation_of(name) not in bound_to_boots:
+                self.forgotten_until_ms = max(self.forgotten_until_ms, until_ms)
         lines = [_line(f"{_HEADER} {self.forgotten_until_ms}")]
         lines += [_line(f"{name} {until_ms}") for name, until_ms in self._until_ms.items()]
         content = b"".join(lines)

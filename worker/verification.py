@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ..broker_config.boot_bound import is_boot_bound
-from ..broker_config.clock import now_ms
+from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.errors import Refused
 from ..broker_config.functions.executions import Claimed
@@ -44,11 +44,18 @@ class Verifier:
         if (envelope.invoke_id, envelope.firing_ms, self._instance_id) != (invoke_id, firing_ms, instance_id):
             raise NotStarted(ErrorCode.SIGNATURE_INVALID, "refused: the envelope was made for another execution")
         until_ms = envelope.expires_ms + self._tolerance_ms
-        if now_ms() > until_ms or until_ms <= forgotten_until_ms:
+        if now_ms() > until_ms:
             raise NotStarted(
                 ErrorCode.ENVELOPE_EXPIRED,
                 f"refused: the envelope expired at {envelope.expires_ms} and this clock says {now_ms()};"
                 " invoke it again, or set this machine's clock",
+            )
+        if until_ms <= forgotten_until_ms:
+            raise NotStarted(
+                ErrorCode.ENVELOPE_EXPIRED,
+                f"refused: this clock was ahead for a while, and what ran here with an envelope that expires up to"
+                f" {iso_seconds(forgotten_until_ms)} is forgotten; invoke it again after that, or with more time for"
+                " delivery",
             )
         return envelope, until_ms
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS, NEVER_MS, NEXT_BOOT_FIRING_MS
 from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.messages import Envelope
 from cloud_assistant.worker import journal as journal_module
+from cloud_assistant.worker.boot_memory import BOOT_REMEMBERED_MS, boot_name
 from cloud_assistant.worker.journal import Journal
 
 LATER_MS = now_ms() + 3_600_000
@@ -76,6 +79,42 @@ def test_what_expired_is_forgotten_and_how_far_is_remembered(tmp_path: Path) -> 
     assert again.knows(B)
     assert again.forgotten_until_ms == past_ms
     assert Journal(path, fsync=False).forgotten_until_ms == past_ms
+
+
+def test_how_far_it_has_forgotten_outlives_a_clock_that_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, past_ms = tmp_path / "journal", now_ms() - 1
+    Journal(path, fsync=False).record_start(A, past_ms)
+    assert not Journal(path, fsync=False).knows(A)
+    monkeypatch.setattr(journal_module, "now_ms", lambda: past_ms - 3_600_000)
+    for _ in range(2):
+        assert Journal(path, fsync=False).forgotten_until_ms == past_ms
+
+
+def test_what_a_start_of_the_machine_ran_is_forgotten_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is remembered for a year: forgotten under a clock that is far ahead, it would have all refused for so long."""
+    path, far_ms = tmp_path / "journal", now_ms() + BOOT_REMEMBERED_MS
+    journal = Journal(path, fsync=False)
+    for firing_ms, execution in ((BOOT_FIRING_MS, A), (NEXT_BOOT_FIRING_MS, B)):
+        envelope = Envelope(
+            invoke_id=execution.partition(".")[0],
+            firing_ms=firing_ms,
+            attempt=1,
+            digest="",
+            created_ms=1,
+            expires_ms=NEVER_MS,
+            nonce="",
+        )
+        journal.record_start(boot_name(envelope, "8a55c2f0-1b1d"), far_ms)
+        journal.record_start(execution, far_ms)
+    journal.record_start(C, LATER_MS)
+    with monkeypatch.context() as ahead:
+        ahead.setattr(journal_module, "now_ms", lambda: far_ms + 1)
+        assert not Journal(path, fsync=False).knows(A)
+    assert Journal(path, fsync=False).forgotten_until_ms == LATER_MS
 
 
 def test_a_full_file_is_written_anew_with_all_that_must_be_remembered(
@@ -241,6 +280,20 @@ def test_on_a_full_disk_it_goes_on_behind_the_last_whole_line(tmp_path: Path, mo
     assert len(path.read_bytes()) == len(data)
     again = Journal(path, fsync=False)
     assert all(again.knows(one) for one in (A, B, C))
+
+
+def test_a_journal_that_cannot_be_written_for_another_reason_than_room_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal"
+    Journal(path, fsync=False).record_start(A, LATER_MS)
+
+    def refuse(*_: object, forces: bool) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(journal_module, "_write_file", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        Journal(path, fsync=False)
 
 
 def test_a_start_that_was_begun_is_on_disk_once_it_is_confirmed(
