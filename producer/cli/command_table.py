@@ -25,6 +25,7 @@ ROWS: dict[str, Row] = {
     "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
     "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),
     "key": Row(".key:group", "Make and rotate the master key that executions are signed with."),
+    "program": Row(".control_program:group", "Renew what beat, gateway, assist and Flower may do in Redis."),
     "package": Row(".package:group", "Publish packages; install and remove them on instances."),
     "agent-version": Row(".agent_version:group", "Publish versions of the agent and roll them out."),
     "publisher": Row(".publisher:group", "Make a publisher's key and sign versions and packages with it."),

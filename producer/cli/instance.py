@@ -13,7 +13,7 @@ from ..shapes import Shape, instance_shape
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .instance_trust import credentials_option, quarantine, release, rotate, write_first_credentials
+from .instance_trust import credentials_option, quarantine, release, renew_rights, rotate, write_first_credentials
 from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
@@ -126,7 +126,7 @@ def remove(call: Call, *, instance_id: str) -> None:
         call.say(f"removed {instance_id}")
 
 
-for _command in (list_instances, show, add, tag, untag, rename, rotate, quarantine, release, remove):
+for _command in (list_instances, show, add, tag, untag, rename, rotate, renew_rights, quarantine, release, remove):
     group.add_command(_command)
 
 

@@ -11,6 +11,7 @@ from ...broker_config.printable import clean
 from ..security.credentials import require_writable
 from .assist_command import assist_command
 from .call import Call
+from .renewed_rights import named_or_all, show_renewed
 
 
 def credentials_option(*, required: bool) -> Callable[[Any], Any]:
@@ -44,6 +45,21 @@ def rotate(call: Call, *, instance_id: str, credentials: Path) -> None:
     _write_credentials(call, instance_id, credentials)
     if call.wants_json:
         call.print_json({"InstanceId": instance_id, "Credentials": clean(str(credentials))})
+
+
+@assist_command(
+    "renew-rights", examples=("assist instance renew-rights --all", "assist instance renew-rights i-web1 i-web2")
+)
+@click.argument("instance_ids", metavar="[ID]…", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every instance that has credentials.")
+def renew_rights(call: Call, *, instance_ids: tuple[str, ...], everything: bool) -> int:
+    """Let agents do in Redis what this release lets them, no more and no less, after an upgrade.
+
+    Credentials stay, so nothing has to be carried to a machine; agents go on working meanwhile.
+    """
+    chosen = named_or_all(instance_ids, everything=everything)
+    remedy = "; give it new ones: assist instance rotate {} --credentials FILE"
+    return show_renewed(call, call.assistant.trust.renew_rights(chosen), "instance", remedy=remedy)
 
 
 @assist_command("quarantine", examples=("assist instance quarantine i-web1 --reason 'found on two machines'",))

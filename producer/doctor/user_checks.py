@@ -72,7 +72,7 @@ class UserChecks:
             return fail(
                 "agent users",
                 f"the rights of {some_of(other)} are not those that this release gives",
-                "give them anew: assist instance rotate ID --credentials FILE",
+                "while their agents work, once the control side is upgraded: assist instance renew-rights --all",
             )
         if strangers:
             return fail(
@@ -100,7 +100,7 @@ class UserChecks:
             return fail(
                 "program users",
                 f"the rights of {some_of(other)} are not those that this release gives",
-                "set them anew; the rules are in producer/security/program_rights.py",
+                "while they work, once all of them are upgraded: assist program renew-rights --all",
             )
         return ok("program users", ", ".join(program_user(one) for one in present))
 

@@ -62,13 +62,18 @@ def save_users(redis: Redis) -> bool:
     return True
 
 
+def may_not_manage(redis: Redis, refusal: RedisRefused) -> RedisRefused:
+    """What to raise where Redis says that our own user may not manage users: it names who may."""
+    return RedisRefused(
+        f"NOPERM the Redis user {redis.address.user or 'default'} may not manage users; use the server's "
+        f"administrator in --redis-url for this ({refusal})"
+    )
+
+
 def _manage(redis: Redis, *command: str) -> object:
     try:
         return redis.call("ACL", *command)
     except RedisRefused as exc:
         if exc.kind != "NOPERM":
             raise
-        raise RedisRefused(
-            f"NOPERM the Redis user {redis.address.user or 'default'} may not manage users; use the server's "
-            f"administrator in --redis-url for this ({exc})"
-        ) from exc
+        raise may_not_manage(redis, exc) from exc

@@ -1,6 +1,7 @@
 """The verbs of identity and trust: what ``Assistant.trust`` offers."""
 
 import threading
+from collections.abc import Sequence
 
 from ...broker_config import keys, refusals_of_agents
 from ...broker_config.errors import RequestInvalid
@@ -10,12 +11,14 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
 from .. import activations, instances
-from ..auditing import Auditing
+from ..auditing import Auditing, Change, named_targets
 from . import deregistration, identities
 from .identities import Issued
 from .key_rotation import Rotation, RotationStatus
 from .master_key import check_master_keys, make_master_keys
+from .program_rights import ControlProgram
 from .result_verification import Verified, verify_results
+from .rights_renewal import Renewed, renew_agents, renew_programs
 
 
 class Trust:
@@ -72,6 +75,39 @@ class Trust:
             return identities.issue(
                 self._redis, master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
             )
+
+    def renew_rights(self, instance_ids: Sequence[str] | None = None) -> Renewed:
+        """Give the Redis users of these instances, or of all, the rights of this release; no password changes.
+
+        Agents that are connected go on working. Nothing is given to one whose user is not as it was issued.
+
+        Raises:
+            NotFound: no such instance. RedisRefused: our Redis user may not manage users.
+            Refused: the master key of this installation is not here.
+        """
+        self._require_own_master()
+        credentials = identities.load_credentials(self._redis)
+        chosen = list(credentials if instance_ids is None else dict.fromkeys(instance_ids))
+        with self.auditing.change("RenewRights", what="".join(chosen[:1]), **named_targets(chosen)) as change:
+            for one in chosen:
+                if one not in credentials:
+                    instances.load(self._redis, one)
+            return _entered(change, renew_agents(self._redis, {one: credentials.get(one) for one in chosen}))
+
+    def renew_program_rights(self, programs: Sequence[ControlProgram] | None = None) -> Renewed:
+        """Give the Redis users of these programs, or of all that have one, the rights of this release.
+
+        Raises:
+            RedisRefused: our Redis user may not manage users. Refused: the master key of this installation is not here.
+        """
+        self._require_own_master()
+        with self.auditing.change("RenewProgramRights", what=" ".join(programs or ())) as change:
+            return _entered(change, renew_programs(self._redis, programs))
+
+    def _require_own_master(self) -> None:
+        """Refuse whoever is of another installation, or has not the master key of this one; none is made."""
+        if self.known_master or self._redis.call("EXISTS", keys.MASTER_KEYS):
+            self.master  # noqa: B018
 
     def rotate_master_key(self) -> RotationStatus:
         """Make a new master key and send every instance its new key; nothing is refused meanwhile.
@@ -139,3 +175,9 @@ class Trust:
         with self.auditing.change("ReleaseInstance", what=instance_id):
             instances.load(self._redis, instance_id)
             return bool(self._redis.call("DEL", keys.quarantine(instance_id)))
+
+
+def _entered(change: Change, renewed: Renewed) -> Renewed:
+    change.facts["ChangedCount"] = str(len(renewed.changed))
+    change.facts["LeftCount"] = str(len(renewed.left))
+    return renewed

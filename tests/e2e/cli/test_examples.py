@@ -18,6 +18,8 @@ ELSEWHERE = {
     "date | assist file send": "it writes into system folders",
     "assist instance add i-web2 --credentials": "it takes the agent's place",
     "assist instance rotate": "it needs keys",
+    "assist instance renew-rights": "it needs keys",
+    "assist program renew-rights": "it needs users of our programs",
     "assist invocation verify": "it needs keys",
     "assist key": "it would make a master key for this fleet, which has none",
     "assist instance quarantine": "nothing would run any more",

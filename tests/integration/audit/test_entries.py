@@ -136,13 +136,16 @@ def test_every_changing_verb_leaves_its_entries(assistant: Assistant, redis: Red
     keys_.delete(access_key_id)
     assistant.trust.quarantine("i-1", "test")
     assistant.trust.release("i-1")
+    assistant.trust.renew_rights(["i-1"])
+    assistant.trust.renew_program_rights()
     assistant.remove_instance("i-1")
     assistant.trust.rotate_master_key()
     ended = [one.action for one in entered() if one.outcome == Outcome.DONE]
     assert ended == [
         *("AddInstance", "ModifyInstance", "CreateCommand", "ModifyCommand", "InvokeCommand", "StopInvocation"),
         *("DeleteCommand", "CreateAccessKey", "DisableAccessKey", "EnableAccessKey", "UpdateAccessKey"),
-        *("DeleteAccessKey", "QuarantineInstance", "ReleaseInstance", "DeregisterInstance", "RotateMasterKey"),
+        *("DeleteAccessKey", "QuarantineInstance", "ReleaseInstance", "RenewRights", "RenewProgramRights"),
+        *("DeregisterInstance", "RotateMasterKey"),
     ]
     begun = {one.change: one.action for one in entered() if one.outcome == Outcome.BEGUN}
     assert {one.change: one.action for one in entered() if one.change and one.outcome == Outcome.DONE} == begun

@@ -26,6 +26,7 @@ from cloud_assistant.producer.doctor.examination import examine
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
 from harness.eventually import eventually
+from harness.old_rights import FLOWER_OF_THE_FIRST_RELEASE, agent_rules_of_the_first_release
 from harness.redis_server import RedisServer
 
 ADMIN = "administrator"
@@ -165,6 +166,19 @@ def test_each_thing_that_is_wrong_is_found_alone_and_with_its_remedy(
     assert findings[name].mend
     others = {one.check: one for one in findings.values() if one.verdict == "fail" and one.check != name}
     assert not others
+
+
+def test_what_it_names_for_rights_of_an_earlier_release_mends_them(assistant: Assistant, found: Found) -> None:
+    rules = agent_rules_of_the_first_release("i-1")
+    assistant.redis.call("ACL", "SETUSER", agent_user("i-1"), "clearselectors", *rules)
+    assistant.redis.call("ACL", "SETUSER", "ca-flower", *FLOWER_OF_THE_FIRST_RELEASE)
+    findings = found()
+    assert "assist instance renew-rights --all" in findings["agent users"].mend
+    assert "assist program renew-rights --all" in findings["program users"].mend
+    assistant.trust.renew_rights()
+    assistant.trust.renew_program_rights()
+    findings = found()
+    assert (findings["agent users"].verdict, findings["program users"].verdict) == ("ok", "ok")
 
 
 def test_a_server_that_cannot_save_is_examined_and_told_as_that(assistant: Assistant, found: Found) -> None:
