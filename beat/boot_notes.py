@@ -38,7 +38,7 @@ class BootNotes:
         last = self._place + _INVOCATIONS_PER_TURN - 1
         names = [name.decode() for name in self._redis.call("ZRANGE", keys.TIMED_BOOT, self._place, last)]
         for timed in load_timed_all(self._redis, names):
-            if timed is not None:
+            if isinstance(timed, Timed):
                 targets_left -= self._note(timed, targets_left)
             if targets_left <= 0:
                 return

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from ..broker_config import keys
+from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import (
     FiringChunk,
     continue_firing_command,
@@ -15,7 +16,7 @@ from ..broker_config.functions.firings import (
     take_over_command,
     taken_over,
 )
-from ..broker_config.functions.function_library import run
+from ..broker_config.functions.function_library import run, run_apart
 from ..broker_config.functions.timed import TimedReading, read_timed_command, timed_reading
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -101,12 +102,13 @@ class Dispatches:
 
     def _read(self, invoke_id: str, first_place: int, count: int) -> tuple[Timed | None, TimedReading]:
         """A timed invocation with some of its targets; ``None`` for one that is gone or cannot be read."""
-        reading = timed_reading(run(self._redis, read_timed_command(invoke_id, first_place, count)))
+        [reply] = run_apart(self._redis, [read_timed_command(invoke_id, first_place, count)])
         try:
+            reading = timed_reading(reply)
             return read_timed(invoke_id, reading.fields), reading
-        except ValueError as exc:
-            _log.error("cannot go on with a firing: %s", exc)
-            return None, reading
+        except (ValueError, RedisRefused) as exc:
+            _log.error("cannot go on with a firing invocation=%s: %s", invoke_id, exc)
+            return None, TimedReading({}, [], [], [])
 
     def _take_over(self, now_ms: int) -> bool:
         found = self._redis.call(

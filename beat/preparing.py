@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from ..broker_config import keys
 from ..broker_config.functions.firings import FiringChunk, open_firing_command
-from ..broker_config.functions.function_library import run_all
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.timed import TimedReading, read_timed_command, skip_due_command, timed_reading
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.timed import Timed, read_timed
+from ..broker_config.unreadable import raised, read_or_tell
 from .calendars import calendar_for
 from .decisions import MISSED_AFTER_MS, Fire, Policies, Skip, decide, refuse
 from .firing_chunks import CHUNK_COUNT, ChunkBuilder
@@ -54,13 +55,17 @@ class Preparer:
         Raises:
             RedisUnreachable, RedisRefused: they cannot be read now.
         """
-        replies = run_all(self._redis, [read_timed_command(one, 0, CHUNK_COUNT) for one in invoke_ids])
+        replies = run_apart(self._redis, [read_timed_command(one, 0, CHUNK_COUNT) for one in invoke_ids])
         found: list[Prepared | Unreadable] = []
         gone: list[str] = []
-        readings = [timed_reading(reply) for reply in replies]
-        held_keys = self._builder.key_ids(self._redis, readings)
-        for invoke_id, reading in zip(invoke_ids, readings, strict=True):
+        readings = [
+            read_or_tell(f"the timed invocation {one}", "", timed_reading, reply)
+            for one, reply in zip(invoke_ids, replies, strict=True)
+        ]
+        held_keys = self._builder.key_ids(self._redis, [one for one in readings if isinstance(one, TimedReading)])
+        for invoke_id, read in zip(invoke_ids, readings, strict=True):
             try:
+                reading = raised(read)
                 timed = read_timed(invoke_id, reading.fields)
                 if timed is None or timed.due is None or not timed.goes_on:
                     gone.append(invoke_id)

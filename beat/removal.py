@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
+from ..broker_config.errors import RedisRefused
 from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_targets
 from ..broker_config.redis_client import Redis
@@ -21,17 +23,21 @@ _CHUNK_COUNT = 500
 _FIRINGS_COUNT = 100
 
 
-def remove_invocation(redis: Redis, stored: StoredInvocation) -> None:
-    """Remove all of an invocation that is over.
+def remove_invocation(redis: Redis, invoke_id: str, stored: StoredInvocation | None) -> None:
+    """Remove all of an invocation that is over; of one that cannot be read (``None``), all that leads on from its id.
 
     Raises:
         RedisUnreachable, RedisRefused: part of it is left, and found again.
     """
-    record = stored.record
-    invoke_id, command_id = record.invoke_id, record.command.command_id
+    if stored is None:
+        [named] = run_apart(redis, [("HMGET", keys.timed(invoke_id), "command_id", "token")])
+        texts = (None, None) if isinstance(named, RedisRefused) else named
+        command_id, token = ((one or b"").decode("utf-8", "replace") for one in texts)
+    else:
+        command_id, token = stored.record.command.command_id, stored.record.payload_token
     targets = load_targets(redis, invoke_id)
     remove_executions(redis, invoke_id, [0], targets)
-    if stored.timed:
+    if stored is None or stored.timed:
         while firings := redis.call("ZRANGE", keys.firings(invoke_id), 0, _FIRINGS_COUNT - 1):
             remove_firings(redis, invoke_id, [int(one) for one in firings], targets)
         unbind(redis, invoke_id, targets, forget=True)
@@ -39,7 +45,7 @@ def remove_invocation(redis: Redis, stored: StoredInvocation) -> None:
         trim_queues(redis, chunk)
     redis.pipeline_or_raise(
         [
-            ("DEL", keys.payload(record.payload_token), keys.timed(invoke_id), keys.timed_latest(invoke_id)),
+            ("DEL", keys.payload(token), keys.timed(invoke_id), keys.timed_latest(invoke_id)),
             ("DEL", keys.timed_stopped(invoke_id), keys.firings(invoke_id), keys.invocation_targets(invoke_id)),
             ("ZREM", keys.TIMED_DUE, invoke_id),
             ("ZREM", keys.TIMED_BOOT, invoke_id),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
+from ..broker_config.errors import RecordUnreadable
 from ..broker_config.firing_rows import load_firings
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.reported import read_members_command
@@ -103,9 +104,13 @@ class Retention:
 
     def _remove(self, invoke_ids: Sequence[str]) -> int:
         removed_count = 0
-        for stored in load_invocations(self._redis, invoke_ids):
-            if stored is not None and not stored.active:
-                remove_invocation(self._redis, stored)
+        for invoke_id, stored in zip(invoke_ids, load_invocations(self._redis, invoke_ids), strict=True):
+            if isinstance(stored, RecordUnreadable):
+                _log.warning("removed an old invocation: %s", stored)
+                remove_invocation(self._redis, invoke_id, None)
+                removed_count += 1
+            elif stored is not None and not stored.active:
+                remove_invocation(self._redis, invoke_id, stored)
                 removed_count += 1
             if monotonic_seconds() > self._ends_at:
                 break

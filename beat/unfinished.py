@@ -10,6 +10,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
+from ..broker_config.errors import RecordUnreadable
 from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.timed import begin_timed_command, move_timed_command
 from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
@@ -40,6 +41,8 @@ class Unfinished:
         self._completer = Completer(redis, master, queue_count)
         #: The one to go on with and its score; ``None`` to begin anew.
         self._next: tuple[bytes, bytes] | None = None
+        #: Those that cannot be read, and of which the log says so.
+        self._told: set[str] = set()
 
     def work(self) -> None:
         """Look at the next few.
@@ -58,6 +61,9 @@ class Unfinished:
                 return
             if stored is None:
                 self._redis.call("ZREM", keys.INVOCATIONS_OPEN, name)
+                continue
+            if isinstance(stored, RecordUnreadable):
+                self._leave(name, stored)
                 continue
             targets_left -= max(1, stored.record.target_count)
             if stored.timed:
@@ -100,6 +106,9 @@ class Unfinished:
     def _look_at_timed(self, stored: StoredInvocation, now_ms: int) -> None:
         invoke_id = stored.record.invoke_id
         timed = load_timed_all(self._redis, [invoke_id])[0]
+        if isinstance(timed, RecordUnreadable):
+            self._leave(invoke_id, timed)
+            return
         targets = load_targets(self._redis, invoke_id)
         if timed is None:
             if now_ms - stored.record.created_ms > _NOT_BEGUN_AFTER_MS:
@@ -110,6 +119,12 @@ class Unfinished:
         elif not timed.open_due_ms:
             states = execution_states(self._redis, msgspec.structs.replace(stored, active=False), targets)
             settle(self._redis, stored, fold(states))
+
+    def _leave(self, invoke_id: str, unreadable: RecordUnreadable) -> None:
+        """Leave one alone that cannot be read: whoever can read it goes on with it, or somebody stops it."""
+        if invoke_id not in self._told:
+            _log.error("cannot look at an unfinished invocation: %s", unreadable)
+            self._told.add(invoke_id)
 
     def _give_up(self, stored: StoredInvocation, targets: Sequence[str], now_ms: int) -> None:
         """Stop a timed invocation whose producer died before it began: nobody was told that it would run."""

@@ -8,6 +8,7 @@ CloudAssistantError                 everything below; has ``code`` and, where it
 ├── RequestInvalid                  a request breaks a rule of the API; ``code`` is the API's own (also ValueError)
 ├── NotFound                        an id names nothing; ``code`` is the API's own (also LookupError)
 ├── Refused                         a rule of policy, quota or state forbids it; ``code`` is the API's own
+│   └── RecordUnreadable            what is stored under an id cannot be read (also ValueError)
 └── WaitTimedOut                    a wait ended before what it waited for (also TimeoutError)
 """
 
@@ -73,6 +74,12 @@ class Refused(CloudAssistantError):
     """The request is well formed, and a policy, a quota or the present state forbids it."""
 
     code = "Operation.Forbidden"
+
+
+class RecordUnreadable(Refused, ValueError):
+    """What is stored under an id cannot be read; the text names it, why, and what to do about it."""
+
+    code = "RecordUnreadable"
 
 
 class WaitTimedOut(CloudAssistantError, TimeoutError):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from . import keys
 from .redis_client import Redis
+from .unreadable import read_or_tell, readable
 
 
 class FiringStatus(StrEnum):
@@ -80,11 +81,12 @@ def read_firing(invoke_id: str, reply: Sequence[bytes]) -> Firing | None:
 
 
 def load_firings(redis: Redis, invoke_id: str, due_ms: Sequence[int]) -> list[Firing]:
-    """Read rows by due time; those that retention has taken meanwhile are left out."""
+    """Read rows by due time; those that retention has taken meanwhile, or that cannot be read, are left out."""
     if not due_ms:
         return []
     replies = redis.pipeline_or_raise([("HGETALL", keys.firing(invoke_id, one)) for one in due_ms])
-    return [row for row in (read_firing(invoke_id, reply) for reply in replies) if row is not None]
+    rows = readable(read_or_tell("a due time", "", read_firing, invoke_id, reply) for reply in replies)
+    return [row for row in rows if row is not None]
 
 
 def latest_firings(redis: Redis, invoke_id: str, first: int, count: int) -> list[Firing]:

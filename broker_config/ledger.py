@@ -8,9 +8,9 @@ import msgspec
 from . import keys
 from .clock import now_ms
 from .error_codes import ErrorCode
-from .errors import NotFound
+from .errors import NotFound, RecordUnreadable
 from .functions.executions import states_command, states_reply
-from .functions.function_library import run_all
+from .functions.function_library import run_all, run_apart
 from .functions.reported import read_fields_command
 from .ids import execution_id
 from .overdue import lost_reason
@@ -20,6 +20,7 @@ from .redis_connection import Command
 from .results import FIELDS_WITHOUT_OUTPUT, ExecutionRow, Outcome, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
 from .timed_latest import latest_execution_ids
+from .unreadable import raised, read_or_tell, whole
 
 #: Rows whose states are read by one call of the function.
 _STATES_CHUNK_COUNT = 1000
@@ -67,14 +68,17 @@ _RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
 _TIMED_FIELDS = ("last_due_ms", "fired_count", "status")
 
 
-def load_invocations(redis: Redis, invoke_ids: Sequence[str]) -> list[StoredInvocation | None]:
-    """Read invocations by id; ``None`` where there is none."""
+def load_invocations(redis: Redis, invoke_ids: Sequence[str]) -> list[StoredInvocation | RecordUnreadable | None]:
+    """Read invocations by id; ``None`` where there is none, the error in place of one that cannot be read."""
     commands: list[Command] = []
     for invoke_id in invoke_ids:
         commands.append(("HMGET", keys.invocation(invoke_id), *_RECORD_FIELDS))
         commands.append(("HMGET", keys.timed(invoke_id), *_TIMED_FIELDS))
-    replies = redis.pipeline_or_raise(commands) if commands else []
-    return [_stored(*pair) for pair in zip(replies[::2], replies[1::2], strict=True)]
+    replies = run_apart(redis, commands)
+    return [
+        read_or_tell(f"the invocation {one}", f"Stop it: assist invocation stop {one}", _stored, *pair)
+        for one, *pair in zip(invoke_ids, replies[::2], replies[1::2], strict=True)
+    ]
 
 
 def load_invocation(redis: Redis, invoke_id: str) -> StoredInvocation:
@@ -82,8 +86,9 @@ def load_invocation(redis: Redis, invoke_id: str) -> StoredInvocation:
 
     Raises:
         NotFound: there is none, or it is older than the history kept (``InvalidInvokeId.NotFound``).
+        RecordUnreadable: it cannot be read.
     """
-    found = load_invocations(redis, [invoke_id])[0]
+    found = raised(load_invocations(redis, [invoke_id])[0])
     if found is None:
         raise NotFound(
             f"no invocation {invoke_id}; `assist invocation list` shows those kept", code="InvalidInvokeId.NotFound"
@@ -296,8 +301,8 @@ def _status_before_first_firing(stored: StoredInvocation) -> InvocationStatus:
     return InvocationStatus(state=roll_up(counts), counts=counts)
 
 
-def _stored(fields: Sequence[bytes | None], timed: Sequence[bytes | None]) -> StoredInvocation | None:
-    record, finished, settled, stop = fields
+def _stored(fields: Any, timed: Any) -> StoredInvocation | None:
+    record, finished, settled, stop = whole(fields)
     if record is None:
         return None
     return StoredInvocation(
@@ -305,7 +310,7 @@ def _stored(fields: Sequence[bytes | None], timed: Sequence[bytes | None]) -> St
         finished_ms=int(finished or 0),
         stop_ms=int(stop or 0),
         settled=msgspec.json.decode(settled, type=dict[str, int]) if settled else None,
-        latest_firing_ms=int(timed[0] or 0),
+        latest_firing_ms=int(whole(timed)[0] or 0),
         repeats=int(timed[1] or 0),
         active=timed[2] in (b"active", b"paused"),
     )

@@ -6,17 +6,20 @@ What happens to one due time is in ``functions/firings.py`` and ``functions/time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from . import keys
-from .errors import NotFound
+from .errors import NotFound, RecordUnreadable
+from .functions.function_library import run_apart
 from .records import Invocation, RepeatMode, Schedule
 from .redis_client import Redis
 from .redis_connection import Argument
 from .schedule import DueTime, ScheduleOptions
 from .schedule import Schedule as Calendar
 from .signing import MasterKeys, digest
+from .unreadable import raised, read_or_tell, whole
 
 _schedule_decoder = msgspec.json.Decoder(Schedule)
 _PURPOSE = "timed invocation"
@@ -94,16 +97,13 @@ def read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed | None:
     """Read the fields of the hash; ``None`` when there are none.
 
     Raises:
-        ValueError: they are not what this release writes there.
+        RecordUnreadable: they are not what this release writes there.
     """
     if not fields:
         return None
-    try:
-        return _read_timed(invoke_id, fields)
-    except (KeyError, ValueError, msgspec.MsgspecError) as exc:
-        raise ValueError(
-            f"the timed invocation {invoke_id} cannot be read ({exc}); was it written by a newer release, or by hand?"
-        ) from exc
+    is_over = fields.get("status") in (TimedStatus.STOPPED, TimedStatus.ENDED)
+    remedy = "It is over" if is_over else f"Stop it: assist timed stop {invoke_id}"
+    return raised(read_or_tell(f"the timed invocation {invoke_id}", remedy, _read_timed, invoke_id, fields))
 
 
 def _read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed:
@@ -182,16 +182,19 @@ def _sealed_part(invoke_id: str, fields: Mapping[str, str]) -> bytes:
     return msgspec.json.encode([invoke_id, *(fields.get(name, "") for name in _SEALED_FIELDS)])
 
 
-def load_timed_all(redis: Redis, invoke_ids: Sequence[str]) -> list[Timed | None]:
-    """Read timed invocations by id; ``None`` where there is none."""
-    if not invoke_ids:
-        return []
-    replies = redis.pipeline_or_raise([("HGETALL", keys.timed(one)) for one in invoke_ids])
-    found = []
-    for one, reply in zip(invoke_ids, replies, strict=True):
-        texts = [part.decode() for part in reply]
-        found.append(read_timed(one, dict(zip(texts[::2], texts[1::2], strict=True))))
-    return found
+def load_timed_all(redis: Redis, invoke_ids: Sequence[str]) -> list[Timed | RecordUnreadable | None]:
+    """Read timed invocations by id; ``None`` where there is none, the error in place of one that cannot be read."""
+    replies = run_apart(redis, [("HGETALL", keys.timed(one)) for one in invoke_ids])
+    return [
+        read_or_tell(f"the timed invocation {one}", f"Stop it: assist timed stop {one}", _read_reply, one, reply)
+        for one, reply in zip(invoke_ids, replies, strict=True)
+    ]
+
+
+def _read_reply(invoke_id: str, reply: Any) -> Timed | None:
+    # What is no UTF-8 is wrong wherever it stands: it is told with the field that it spoils.
+    texts = [part.decode("utf-8", "replace") for part in whole(reply)]
+    return read_timed(invoke_id, dict(zip(texts[::2], texts[1::2], strict=True)))
 
 
 def load_timed(redis: Redis, invoke_id: str) -> Timed:
@@ -199,8 +202,9 @@ def load_timed(redis: Redis, invoke_id: str) -> Timed:
 
     Raises:
         NotFound: there is none with this id, or it does not repeat (``InvalidInvokeId.NotFound``).
+        RecordUnreadable: it cannot be read.
     """
-    found = load_timed_all(redis, [invoke_id])[0]
+    found = raised(load_timed_all(redis, [invoke_id])[0])
     if found is None:
         raise NotFound(
             f"no timed invocation {invoke_id}; `assist timed list` shows them", code="InvalidInvokeId.NotFound"
@@ -221,6 +225,16 @@ def calendar_of(schedule: Schedule, anchor_ms: int) -> Calendar:
     return parse_frequency(
         schedule.frequency, default_zone=schedule.timezone or "UTC", anchor_ms=anchor_ms, options=options
     )
+
+
+def stored_calendar(timed: Timed) -> Calendar:
+    """Make a stored timed invocation answer when it is due.
+
+    Raises:
+        RecordUnreadable: there is no reading its schedule here; it is perhaps one of a newer release.
+    """
+    what, remedy = f"the schedule of {timed.invoke_id}", f"Stop it: assist timed stop {timed.invoke_id}"
+    return raised(read_or_tell(what, remedy, calendar_of, timed.schedule, timed.anchor_ms))
 
 
 def due_times(calendar: Calendar, schedule: Schedule, after_ms: int, count: int) -> Iterator[DueTime]:

@@ -6,15 +6,17 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import iso_seconds, now_ms
-from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
 from ..broker_config.signing import MasterKeys
+from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -151,8 +153,8 @@ def _covered(activation: Activation) -> bytes:
 def describe(redis: Redis, wanted: ActivationFilter, page: PageRequest) -> Page[StoredActivation]:
     """List activations, newest first."""
     if wanted.activation_id:
-        found = [one for one in _load_all(redis, [wanted.activation_id]) if one is not None and _matches(one, wanted)]
-        return page_of_list(found, page, repr(wanted))
+        one = raised(_load_all(redis, [wanted.activation_id])[0])
+        return page_of_list([one] if one is not None and _matches(one, wanted) else [], page, repr(wanted))
     return read_page(
         redis,
         keys.ACTIVATIONS,
@@ -174,14 +176,20 @@ def disable(redis: Redis, activation_id: str) -> StoredActivation:
     return load(redis, activation_id)
 
 
-def delete(redis: Redis, activation_id: str) -> StoredActivation:
-    """Delete an activation that nobody registered with.
+def delete(redis: Redis, activation_id: str) -> StoredActivation | None:
+    """Delete an activation that nobody registered with, or that cannot be read, which is answered with ``None``.
 
     Raises:
         NotFound: there is none.
         Refused: somebody did (``ActivationId.InUse``).
     """
-    stored = load(redis, activation_id)
+    stored = _load_all(redis, [activation_id])[0]
+    if isinstance(stored, RecordUnreadable):
+        # Nobody registers with it any more, whoever has.
+        _forget(redis, [activation_id])
+        return None
+    if stored is None:
+        raise _unknown(activation_id)
     if stored.registered_count:
         raise Refused(
             f"{stored.registered_count} instances are registered with {activation_id}; disable it instead",
@@ -227,15 +235,19 @@ def load(redis: Redis, activation_id: str) -> StoredActivation:
     """Read one activation.
 
     Raises:
-        NotFound: there is none (``ActivationId.NotFound``).
+        NotFound: there is none (``ActivationId.NotFound``). RecordUnreadable: it cannot be read.
     """
-    found = _load_all(redis, [activation_id])[0]
+    found = raised(_load_all(redis, [activation_id])[0])
     if found is None:
-        raise NotFound(
-            f"there is no activation {activation_id[:40]!r}; `assist activation list` shows them",
-            code="ActivationId.NotFound",
-        )
+        raise _unknown(activation_id)
     return found
+
+
+def _unknown(activation_id: str) -> NotFound:
+    return NotFound(
+        f"there is no activation {activation_id[:40]!r}; `assist activation list` shows them",
+        code="ActivationId.NotFound",
+    )
 
 
 def decode_activation(record: bytes) -> Activation:
@@ -274,7 +286,7 @@ def _forget_ended(redis: Redis) -> bool:
     ended = [
         one
         for one, stored in zip(oldest, _load_all(redis, oldest), strict=True)
-        if stored is None or stored.activation.ends_ms <= now
+        if stored is None or (isinstance(stored, StoredActivation) and stored.activation.ends_ms <= now)
     ]
     if ended:
         _forget(redis, ended)
@@ -286,19 +298,24 @@ def _forget(redis: Redis, activation_ids: Sequence[str]) -> None:
     redis.pipeline_or_raise([("DEL", *names), ("ZREM", keys.ACTIVATIONS, *activation_ids)])
 
 
-def _load_all(redis: Redis, ids: Sequence[str]) -> list[StoredActivation | None]:
-    commands: list[Command] = [("HMGET", keys.activation(one), *_FIELDS) for one in ids]
+def _load_all(redis: Redis, ids: Sequence[str]) -> list[StoredActivation | RecordUnreadable | None]:
+    replies = run_apart(redis, [("HMGET", keys.activation(one), *_FIELDS) for one in ids])
     return [
-        StoredActivation(
-            activation=decode_activation(record),
-            disabled=bool(disabled),
-            registered_count=int(registered or 0),
-            deregistered_count=int(deregistered or 0),
-        )
-        if record
-        else None
-        for record, disabled, registered, deregistered in (redis.pipeline_or_raise(commands) if commands else [])
+        read_or_tell(f"the activation {one}", f"Delete it: assist activation delete {one}", _stored, reply)
+        for one, reply in zip(ids, replies, strict=True)
     ]
+
+
+def _stored(reply: Any) -> StoredActivation | None:
+    record, disabled, registered, deregistered = whole(reply)
+    if not record:
+        return None
+    return StoredActivation(
+        activation=decode_activation(record),
+        disabled=bool(disabled),
+        registered_count=int(registered or 0),
+        deregistered_count=int(deregistered or 0),
+    )
 
 
 def _matches(stored: StoredActivation, wanted: ActivationFilter) -> bool:

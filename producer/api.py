@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import NotFound, Refused
-from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_invocation, load_targets
+from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_targets
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
@@ -219,12 +219,12 @@ class Assistant:
         return Invoked(invocation.invoke_id, invocation.command.command_id, len(chosen))
 
     def stop_invocation(self, invoke_id: str, instance_ids: Sequence[str] = ()) -> dict[str, str]:
-        """Stop an invocation on all or some instances; answers the new state of each that changed."""
+        """Stop an invocation on all or some instances; answers the new state of each that changed.
+
+        One that cannot be read is stopped by what can be.
+        """
         with self.auditing.change("StopInvocation", what=invoke_id, **named_targets(instance_ids)):
-            stored = load_invocation(self.redis, invoke_id)
-            if stored.timed:
-                return self.timed.stop(stored, instance_ids)
-            return stopping.stop(self.redis, stored, instance_ids, self._limits)
+            return stopping.stop(self.redis, invoke_id, instance_ids, self._limits)
 
     def describe_invocations(
         self,

@@ -6,19 +6,21 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
-from ..broker_config.errors import NotFound, Refused
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused
 from ..broker_config.functions import commands as functions
+from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import new_id
 from ..broker_config.records import Command, ScriptType, decode_command, encode
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command as RedisCommand
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.signing import MasterKeys
+from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import script_parameters, tagging, validation
 from .command_seal import check_seal, sealed
 from .paging import Page, PageRequest, page_of_list, read_page
 from .secret_parameters import check_declared
-from .visibility import EVERYTHING, Visible
+from .visibility import EVERYTHING, Visible, raised_if_seen
 
 KIND = "command"
 
@@ -122,12 +124,17 @@ def load(redis: Redis, command_id: str) -> Command:
     """Read one command.
 
     Raises:
-        NotFound: there is none (``InvalidCmdId.NotFound``).
+        NotFound: there is none (``InvalidCmdId.NotFound``). RecordUnreadable: it cannot be read.
     """
     record = redis.call("HGET", keys.command(command_id), "record")
     if record is None:
         raise _unknown(command_id)
-    return decode_command(record)
+    return raised(_read(command_id, record))
+
+
+def _read(command_id: str, record: bytes) -> Command | RecordUnreadable:
+    remedy = f"Delete it: assist command delete {command_id}"
+    return read_or_tell(f"the command {command_id}", remedy, lambda: decode_command(whole(record)))
 
 
 def modify(
@@ -159,7 +166,7 @@ def modify(
         seen = redis.call("HGET", keys.command(command_id), "record")
         if seen is None:
             raise _unknown(command_id)
-        before = decode_command(seen)
+        before = raised(_read(command_id, seen))
         check_seal(command_id, before, master)
         changed = sealed(msgspec.structs.replace(before, **checked), master)
         answer = functions.modify_command(redis, command_id, seen, encode(changed))
@@ -173,7 +180,7 @@ def change_tags(redis: Redis, command_id: str, to: Callable[[tagging.Tags], tagg
     """Replace a command's tags by what ``to`` makes of them; false when there is none."""
 
     def with_tags(record: bytes | None, after: tagging.Tags) -> bytes:
-        return encode(msgspec.structs.replace(decode_command(record or b""), tags=dict(after)))
+        return encode(msgspec.structs.replace(raised(_read(command_id, record or b"")), tags=dict(after)))
 
     return tagging.change(
         redis,
@@ -181,7 +188,7 @@ def change_tags(redis: Redis, command_id: str, to: Callable[[tagging.Tags], tagg
         command_id,
         (keys.command(command_id), "record"),
         to,
-        tags_in=lambda record: decode_command(record).tags if record else None,
+        tags_in=lambda record: raised(_read(command_id, record)).tags if record else None,
         with_tags=with_tags,
     )
 
@@ -198,7 +205,13 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
     if record is None:
         raise _unknown(command_id)
     for invoke_id in redis.call("SMEMBERS", keys.command_open(command_id)):
-        settle(invoke_id.decode())
+        try:
+            settle(invoke_id.decode())
+        except RecordUnreadable:
+            if not redis.call("HEXISTS", keys.invocation(invoke_id.decode()), "finished_ms"):
+                raise
+            # It was stopped, and nobody could tell then of which command it was.
+            redis.call("SREM", keys.command_open(command_id), invoke_id)
     answer = functions.delete_command(redis, command_id)
     if answer == "in_use":
         raise Refused(
@@ -208,7 +221,9 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
         )
     if answer == "unknown":
         raise _unknown(command_id)
-    tagging.replace(redis, KIND, command_id, decode_command(record).tags, {})
+    deleted = _read(command_id, record)
+    if not isinstance(deleted, RecordUnreadable):
+        tagging.replace(redis, KIND, command_id, deleted.tags, {})
 
 
 def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[StoredCommand]:
@@ -216,8 +231,8 @@ def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[Sto
     if wanted.type:
         validation.script_type(wanted.type)
     if wanted.command_id:
-        found = [one for one in _load_all(redis, [wanted.command_id]) if one is not None and _matches(one, wanted)]
-        return page_of_list(found, page, repr(wanted))
+        one = raised_if_seen(_load_all(redis, [wanted.command_id])[0], wanted.visible)
+        return page_of_list([one] if one is not None and _matches(one, wanted) else [], page, repr(wanted))
     filtered = wanted != CommandFilter()
     return read_page(
         redis,
@@ -229,16 +244,17 @@ def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[Sto
     )
 
 
-def _load_all(redis: Redis, command_ids: Sequence[str]) -> list[StoredCommand | None]:
+def _load_all(redis: Redis, command_ids: Sequence[str]) -> list[StoredCommand | RecordUnreadable | None]:
     commands: list[RedisCommand] = []
     for one in command_ids:
         commands.append(("HGET", keys.command(one), "record"))
         commands.append(("ZCARD", keys.command_invocations(one)))
-    replies = redis.pipeline_or_raise(commands)
-    return [
-        StoredCommand(command=decode_command(record), invoke_count=count) if record else None
-        for record, count in zip(replies[::2], replies[1::2], strict=True)
+    replies = run_apart(redis, commands)
+    found = [
+        (_read(one, record) if record else None, count)
+        for one, record, count in zip(command_ids, replies[::2], replies[1::2], strict=True)
     ]
+    return [StoredCommand(command=one, invoke_count=count) if isinstance(one, Command) else one for one, count in found]
 
 
 def _matches(stored: StoredCommand, wanted: CommandFilter) -> bool:

@@ -6,7 +6,7 @@ from itertools import chain
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import RequestInvalid
+from ..broker_config.errors import RecordUnreadable, RequestInvalid
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
@@ -30,7 +30,7 @@ from .file_status import file_status
 from .invocation_batches import ListedTargets, batches, statuses_of
 from .paging import Page, PageRequest, page_of_list, read_page
 from .standing import stopped_of_each, waits_for_next
-from .visibility import EVERYTHING, Visible
+from .visibility import EVERYTHING, Visible, raised_if_seen
 
 
 class InvocationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,13 +120,14 @@ def describe_invocations(
 def _matching_invocations(
     redis: Redis, wanted: InvocationFilter, page: PageRequest, targets: ListedTargets
 ) -> Page[DescribedInvocation]:
-    def load(invoke_ids: Sequence[str]) -> list[DescribedInvocation | None]:
+    def load(invoke_ids: Sequence[str]) -> list[DescribedInvocation | RecordUnreadable | None]:
         targets.forget()
         stored = load_invocations(redis, [one.partition(".")[0] for one in invoke_ids])
-        described = iter(_describe_each(redis, [one for one in stored if one], targets))
-        return [next(described) if one else None for one in stored]
+        known = [one for one in stored if isinstance(one, StoredInvocation)]
+        described = iter(_describe_each(redis, known, targets))
+        return [next(described) if isinstance(one, StoredInvocation) else one for one in stored]
 
-    def load_of_executions(executions: Sequence[str]) -> list[DescribedInvocation | None]:
+    def load_of_executions(executions: Sequence[str]) -> list[DescribedInvocation | RecordUnreadable | None]:
         # Its agent writes there as well. A timed invocation has one for each firing, and is listed once.
         latest = latest_only(redis, [one for one in executions if is_execution_of(one, wanted.instance_id)])
         found = dict(zip(latest, load(latest), strict=True))
@@ -144,8 +145,8 @@ def _matching_invocations(
     if wanted.instance_id and not wanted.visible.instance(wanted.instance_id):
         return page_of_list([], page, repr(wanted))
     if wanted.invoke_id:
-        found = [one for one in load([wanted.invoke_id]) if one is not None and matches_there(one)]
-        return page_of_list(found, page, repr(wanted))
+        one = raised_if_seen(load([wanted.invoke_id])[0], wanted.visible)
+        return page_of_list([one] if one is not None and matches_there(one) else [], page, repr(wanted))
     # What is timed may not have run anywhere yet.
     if wanted.instance_id and not wanted.timed:
         index = keys.instance_history(wanted.instance_id)

@@ -30,6 +30,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.results import ExecutionRow
 from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
 from ..broker_config.timed_latest import latest_only
+from ..broker_config.unreadable import readable
 from .command_library import has_tags
 from .paging import (
     Page,
@@ -42,7 +43,7 @@ from .paging import (
     walk,
 )
 from .standing import state_of_target, stopped_of_each, waits_for_next
-from .visibility import EVERYTHING, Visible
+from .visibility import EVERYTHING, Visible, raised_if_seen
 
 #: Rows read in one go.
 _ROWS_COUNT = 100
@@ -105,7 +106,7 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
 
 def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
     page.check()
-    stored = load_invocations(redis, [wanted.invoke_id])[0]
+    stored = raised_if_seen(load_invocations(redis, [wanted.invoke_id])[0], wanted.visible)
     if stored is None:
         # Redis was restarted empty, yet an agent has delivered its result since.
         if wanted.instance_id:
@@ -227,7 +228,8 @@ def _page_of_rows(redis: Redis, index: str, wanted: ResultFilter, page: PageRequ
     def load_chosen(executions: Sequence[str]) -> list[DescribedResult | None]:
         pairs = [(wanted.instance_id, one) for one in executions]
         invoke_ids = [one.partition(".")[0] for one in executions]
-        stored = load_invocations(redis, invoke_ids)
+        # Its results are its agents' own, and can be read without it.
+        stored = readable(load_invocations(redis, invoke_ids))
         asked = are_targets(redis, [(one, wanted.instance_id) for one in invoke_ids])
         rows = [
             # Of an invocation that is gone nobody knows whom it was for.
@@ -268,7 +270,7 @@ def _results_over_invocations(
     count = _ROWS_COUNT if is_judged_by_row else _NAMES_COUNT
 
     def load(invoke_ids: Sequence[str]) -> list[tuple[StoredInvocation, list[str]] | None]:
-        found = load_invocations(redis, invoke_ids)
+        found = readable(load_invocations(redis, invoke_ids))
         # Those with few targets have them read along, the others when it is their turn.
         few = [one.record.invoke_id for one in found if one and one.record.target_count <= _ROWS_COUNT]
         targets = dict(zip(few, load_targets_of_each(redis, few), strict=True))

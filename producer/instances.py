@@ -6,14 +6,15 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
-from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.instances import register_instance
 from ..broker_config.functions.reported import read_fields_command, read_last_score_command, read_whole_command
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument, Command
-from ..broker_config.reported_values import decimal_number, text
+from ..broker_config.reported_values import decimal_number, text, whole_number
+from ..broker_config.unreadable import raised, read_or_tell
 from . import tagging, validation
 from .command_library import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -41,6 +42,8 @@ class StoredInstance(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     registered_ms: int = 0
     tags: Mapping[str, str] = {}
+    #: Why its tags are not known; ``""`` when they are.
+    unreadable: str = ""
     activation_id: str = ""
     #: The machine that was registered, as the activation knows it.
     activation_machine: str = ""
@@ -111,7 +114,7 @@ def change_tags(redis: Redis, instance_id: str, to: Callable[[tagging.Tags], tag
         instance_id,
         (keys.profile(instance_id), "tags"),
         to,
-        tags_in=decode_tags,
+        tags_in=lambda field: raised(_read_tags(instance_id, field)),
         with_tags=lambda _, after: msgspec.json.encode(after),
     )
 
@@ -121,6 +124,11 @@ def decode_tags(field: bytes | str | None) -> dict[str, str]:
     return msgspec.json.decode(field, type=dict[str, str]) if field else {}
 
 
+def _read_tags(instance_id: str, field: bytes | str | None) -> dict[str, str] | RecordUnreadable:
+    what = f"what is kept of the tags of {instance_id}"
+    return read_or_tell(what, f"Remove it, and add it anew: assist instance remove {instance_id}", decode_tags, field)
+
+
 def remove(redis: Redis, instance_id: str) -> StoredInstance:
     """Forget an instance: it is no target any more. Its history stays until retention takes it.
 
@@ -128,7 +136,8 @@ def remove(redis: Redis, instance_id: str) -> StoredInstance:
         NotFound: no such instance.
     """
     stored = load(redis, instance_id)
-    change_tags(redis, instance_id, lambda _: {})
+    if not stored.unreadable:
+        change_tags(redis, instance_id, lambda _: {})
     redis.pipeline_or_raise(
         [
             ("ZREM", keys.INSTANCES, instance_id),
@@ -213,11 +222,13 @@ def _stored(
 ) -> StoredInstance:
     known = _texts(profile)
     report = _texts(info)
+    tags = _read_tags(instance_id, known.get("tags"))
     return StoredInstance(
         instance_id=instance_id,
         name=known.get("name", "") or report.get("hostname", ""),
-        registered_ms=int(known.get("registered_ms") or 0),
-        tags=decode_tags(known.get("tags")),
+        registered_ms=whole_number(known.get("registered_ms")),
+        tags={} if isinstance(tags, RecordUnreadable) else tags,
+        unreadable=str(tags) if isinstance(tags, RecordUnreadable) else "",
         activation_id=known.get("activation_id", ""),
         activation_machine=known.get("activation_machine", ""),
         resource_group_id=known.get("resource_group_id", ""),

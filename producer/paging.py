@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ..broker_config.errors import RequestInvalid
+from ..broker_config.errors import RecordUnreadable, RequestInvalid
 from ..broker_config.redis_client import Redis
 
 Item = TypeVar("Item")
@@ -88,20 +88,26 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
     next_token: str = ""
     number: int = 1
     size: int = PAGE_SIZE
+    #: What was come across and cannot be read: whether it matches, nobody can tell.
+    unreadable: Sequence[RecordUnreadable] = ()
+
+
+#: Turns ids into items: ``None`` for one that is gone, the error for one that cannot be read.
+Load = Callable[[Sequence[str]], Sequence[Item | RecordUnreadable | None]]
 
 
 def read_page(
     redis: Redis,
     index: str,
     request: PageRequest,
-    load: Callable[[Sequence[str]], list[Item | None]],
+    load: Load[Item],
     *,
     keep: Callable[[Item], bool] | None = None,
     filters: str = "",
 ) -> Page[Item]:
     """Read one page of an index (a zset scored by time), newest first.
 
-    ``load`` turns ids into items, ``None`` for one that is gone; ``keep`` filters. Without a filter the cost does not
+    ``load`` turns ids into items; ``keep`` filters. Without a filter the cost does not
     depend on the length of the index; with one it reads on until the page is full, and counts what matches up to
     ``FILTERED_COUNT_MAX`` or one past the page. ``filters`` names the query, so that a token cannot be used with
     another one.
@@ -113,11 +119,14 @@ def read_page(
             [("ZREVRANGE", index, first, first + request.size - 1), ("ZCARD", index)]
         )
         names = [one.decode("utf-8", "replace") for one in members]
-        found = [item for item in load(names) if item is not None] if names else []
-        return Page(found, total_count, "", request.number, request.size)
+        loaded = load(names) if names else []
+        found = [item for item in loaded if not isinstance(item, RecordUnreadable | None)]
+        unreadable = [item for item in loaded if isinstance(item, RecordUnreadable)]
+        return Page(found, total_count, "", request.number, request.size, unreadable)
     start = read_token(request.next_token, filters)
-    matching = walk(redis, index, load, keep=keep, start=start, first_count=request.count + 1)
-    return page_of_matches(matching, request, filters)
+    passed: list[RecordUnreadable] = []
+    matching = walk(redis, index, load, keep=keep, start=start, first_count=request.count + 1, passed=passed)
+    return msgspec.structs.replace(page_of_matches(matching, request, filters), unreadable=passed)
 
 
 def page_of_matches(matching: Iterator[tuple[str, Item]], request: PageRequest, filters: str) -> Page[Item]:
@@ -184,15 +193,17 @@ def read_page_by_name(
 def walk(
     redis: Redis,
     index: str,
-    load: Callable[[Sequence[str]], list[Item | None]],
+    load: Load[Item],
     *,
     keep: Callable[[Item], bool] | None = None,
     start: tuple[str, str] | None = None,
     first_count: int = _BATCH_COUNT,
+    passed: list[RecordUnreadable] | None = None,
 ) -> Iterator[tuple[str, Item]]:
     """Yield the items of an index, newest first, each with its position ``score member``; after ``start`` if given.
 
     ``first_count`` items are read at first, then twice as many each time: what is not shown is not loaded either.
+    What cannot be read is passed over, and put into ``passed``.
     """
     count = max(1, min(first_count, _BATCH_COUNT))
     top, after = start or ("+inf", "")
@@ -204,7 +215,10 @@ def walk(
         # Members of one score come in descending order of their names: pass over what the last batch ended with.
         fresh = [(name, score) for name, score in pairs if not (after and score == top and name >= after)]
         for (name, score), item in zip(fresh, load([name for name, _ in fresh]) if fresh else [], strict=True):
-            if item is not None and (keep is None or keep(item)):
+            if isinstance(item, RecordUnreadable):
+                if passed is not None:
+                    passed.append(item)
+            elif item is not None and (keep is None or keep(item)):
                 yield f"{score} {name}", item
         if len(pairs) < count:
             return

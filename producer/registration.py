@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import NotFound, Refused, RequestInvalid
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.activations import Taken, take_activation
 from ..broker_config.ids import new_id
 from ..broker_config.redis_client import Redis
@@ -170,7 +170,7 @@ def _proven(redis: Redis, request: RegistrationRequest) -> StoredActivation:
     given = activations.code_digest(request.activation_code)
     try:
         stored = activations.load(redis, request.activation_id[:64])
-    except NotFound:
+    except (NotFound, RecordUnreadable):
         stored = None
     kept = stored.activation.code_digest if stored is not None else "0" * len(given)
     if not hmac.compare_digest(kept.encode(), given.encode()) or stored is None:

@@ -1,35 +1,44 @@
-"""Stop a one-off invocation, on all or some of its instances."""
+"""Stop an invocation, on all or some of its instances."""
 
 from collections.abc import Sequence
 
-from ..broker_config.errors import NotFound
+from ..broker_config.errors import RecordUnreadable
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
-from ..broker_config.ledger import StoredInvocation, load_targets
+from ..broker_config.ledger import StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
+from .targets import chosen_targets
 
 _CHUNK_COUNT = 500
 
 
-def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings) -> dict[str, str]:
-    """Ask for the end of the executions; what waits is cancelled at once. Final ones are left alone.
+def stop(redis: Redis, invoke_id: str, instance_ids: Sequence[str], limits: LimitSettings) -> dict[str, str]:
+    """Ask for the end of the executions, and let there be no further ones; what waits is cancelled at once.
 
-    Answers the new state of each instance where something changed.
+    Answers the new state of each instance where something changed; what is final is left alone.
 
     Raises:
-        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+        NotFound: there is no such invocation, or an instance is no target of it.
     """
-    targets = load_targets(redis, stored.record.invoke_id)
-    chosen = list(dict.fromkeys(instance_ids)) or targets
-    strangers = set(chosen) - set(targets)
-    if strangers:
-        raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {stored.record.invoke_id}; "
-            f"`assist invocation show {stored.record.invoke_id}` lists them",
-            code="InvalidInstanceId.NotFound",
-        )
+    try:
+        stored = load_invocation(redis, invoke_id)
+        if stored.timed:
+            from . import timed_stopping  # lazy: most calls need no calendar
+
+            return timed_stopping.stop(redis, stored, instance_ids, limits)
+        return _stop_once(redis, stored, instance_ids, limits)
+    except RecordUnreadable as unreadable:
+        from . import unreadable_stopping  # lazy: hardly ever needed
+
+        return unreadable_stopping.stop(redis, invoke_id, instance_ids, limits, unreadable)
+
+
+def _stop_once(
+    redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings
+) -> dict[str, str]:
+    _, chosen = chosen_targets(redis, stored.record.invoke_id, instance_ids)
     confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
     changed: dict[str, str] = {}
     for first in range(0, len(chosen), _CHUNK_COUNT):

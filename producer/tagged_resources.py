@@ -10,6 +10,7 @@ from ..broker_config.errors import NotFound, Refused
 from ..broker_config.functions.function_library import fcall, run
 from ..broker_config.records import Invocation, decode_command, decode_invocation
 from ..broker_config.redis_client import Redis
+from ..broker_config.unreadable import read_or_tell, readable
 from . import command_library, instances, targets, validation
 from .activations import Activation, decode_activation
 
@@ -85,9 +86,14 @@ def _carries(tags: Mapping[str, str], wanted: Mapping[str, Sequence[str] | None]
     return all(key in tags and (values is None or tags[key] in values) for key, values in wanted.items())
 
 
+def _read_tags(records: Sequence[bytes | None], tags_in: Callable[[bytes], Tags]) -> list[Tags | None]:
+    """The tags in each record; those that cannot be read have none that anybody could know."""
+    return readable(read_or_tell("it", "", tags_in, one) if one else None for one in records)
+
+
 def _instance_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HMGET", keys.profile(one), "registered_ms", "tags") for one in ids])
-    return [instances.decode_tags(tags) if known or tags else None for known, tags in replies]
+    return _read_tags([tags or (known and b"{}") for known, tags in replies], instances.decode_tags)
 
 
 def _change_instance(redis: Redis, instance_id: str, to: Change) -> None:
@@ -97,7 +103,7 @@ def _change_instance(redis: Redis, instance_id: str, to: Change) -> None:
 
 def _command_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HGET", keys.command(one), "record") for one in ids])
-    return [dict(decode_command(record).tags) if record else None for record in replies]
+    return _read_tags(replies, lambda record: decode_command(record).tags)
 
 
 def _change_command(redis: Redis, command_id: str, to: Change) -> None:
@@ -107,7 +113,7 @@ def _change_command(redis: Redis, command_id: str, to: Change) -> None:
 
 def _invocation_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HGET", keys.invocation(one), "record") for one in ids])
-    return [dict(decode_invocation(record).tags) if record else None for record in replies]
+    return _read_tags(replies, lambda record: decode_invocation(record).tags)
 
 
 def _change_invocation(redis: Redis, invoke_id: str, to: Change) -> None:
@@ -116,7 +122,7 @@ def _change_invocation(redis: Redis, invoke_id: str, to: Change) -> None:
 
 def _activation_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HGET", keys.activation(one), "record") for one in ids])
-    return [dict(decode_activation(record).tags) if record else None for record in replies]
+    return _read_tags(replies, lambda record: decode_activation(record).tags)
 
 
 def _change_activation(redis: Redis, activation_id: str, to: Change) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.ids import is_instance_id
+from ..broker_config.ledger import load_targets
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 
@@ -75,3 +76,21 @@ def tagged(redis: Redis, kind: str, tags: Mapping[str, str | None]) -> list[str]
         keys.tag(kind, key, value) if value is not None else keys.tag_key(kind, key) for key, value in tags.items()
     ]
     return sorted(one.decode() for one in redis.call("SINTER", *wanted))
+
+
+def chosen_targets(redis: Redis, invoke_id: str, instance_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """All targets of an invocation, and those of them that are named, or all when none is.
+
+    Raises:
+        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+    """
+    targets = load_targets(redis, invoke_id)
+    chosen = list(dict.fromkeys(instance_ids)) or targets
+    strangers = set(chosen) - set(targets)
+    if strangers:
+        raise NotFound(
+            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}; "
+            f"`assist invocation show {invoke_id}` lists them",
+            code="InvalidInstanceId.NotFound",
+        )
+    return targets, chosen

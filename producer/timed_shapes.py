@@ -1,10 +1,12 @@
 """Timed invocations and their firings in the words of the API, as ``--output json`` shows them."""
 
+from contextlib import suppress
 from typing import Any
 
 from ..broker_config.clock import iso_seconds
+from ..broker_config.errors import RecordUnreadable
 from ..broker_config.schedule import DueTime
-from ..broker_config.timed import calendar_of
+from ..broker_config.timed import stored_calendar
 from .timed_showing import FiringView, Preview, TimedView
 
 Shape = dict[str, Any]
@@ -30,7 +32,9 @@ def timed_shape(view: TimedView) -> Shape:
     schedule = timed.schedule
     local = ""
     if timed.due is not None:
-        local = calendar_of(schedule, timed.anchor_ms).local_text(timed.due)
+        # In a list, one whose schedule is of a newer release must not hide the others.
+        with suppress(RecordUnreadable):
+            local = stored_calendar(timed).local_text(timed.due)
     return {
         "InvokeId": timed.invoke_id,
         "CommandId": record.command.command_id,

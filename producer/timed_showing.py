@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfoNotFoundError
 
 from ..broker_config import keys
-from ..broker_config.errors import RequestInvalid
+from ..broker_config.errors import RecordUnreadable, RequestInvalid
 from ..broker_config.firing_rows import Firing, FiringStatus, latest_firings
 from ..broker_config.functions.executions import states_command, states_reply
 from ..broker_config.functions.function_library import run_all
@@ -19,7 +19,16 @@ from ..broker_config.schedule import DueTime, InvalidFrequency
 from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.schedule.due_times import utc_ms_of
 from ..broker_config.schedule.zones import zone_named
-from ..broker_config.timed import Timed, TimedStatus, calendar_of, due_times, load_timed, load_timed_all, server_ms
+from ..broker_config.timed import (
+    Timed,
+    TimedStatus,
+    calendar_of,
+    due_times,
+    load_timed,
+    load_timed_all,
+    server_ms,
+    stored_calendar,
+)
 from .paging import Page, PageRequest, read_page
 from .timed_modes import refuse_other_zone
 
@@ -65,11 +74,19 @@ class FiringView:
 def list_timed(redis: Redis, page: PageRequest) -> Page[TimedView]:
     """List timed invocations, newest first, those that are over included."""
 
-    def load(invoke_ids: Sequence[str]) -> list[TimedView | None]:
-        pairs = zip(load_invocations(redis, invoke_ids), load_timed_all(redis, invoke_ids), strict=True)
-        return [TimedView(stored, timed) if stored and timed else None for stored, timed in pairs]
+    def load(invoke_ids: Sequence[str]) -> list[TimedView | RecordUnreadable | None]:
+        pairs = zip(load_timed_all(redis, invoke_ids), load_invocations(redis, invoke_ids), strict=True)
+        return [_timed_view(*pair) for pair in pairs]
 
     return read_page(redis, keys.INVOCATIONS_TIMED, page, load)
+
+
+def _timed_view(
+    timed: Timed | RecordUnreadable | None, stored: StoredInvocation | RecordUnreadable | None
+) -> TimedView | RecordUnreadable | None:
+    if isinstance(timed, Timed) and isinstance(stored, StoredInvocation):
+        return TimedView(stored, timed)
+    return next((one for one in (timed, stored) if isinstance(one, RecordUnreadable)), None)
 
 
 def show_timed(redis: Redis, invoke_id: str) -> TimedView:
@@ -94,7 +111,7 @@ def preview_stored(redis: Redis, invoke_id: str, *, after_ms: int | None, count:
             f"{invoke_id} runs when machines start ({timed.schedule.repeat_mode}) and has no due times",
             code="InvalidParameter.Frequency",
         )
-    calendar = calendar_of(timed.schedule, timed.anchor_ms)
+    calendar = stored_calendar(timed)
     start_ms = server_ms(redis) if after_ms is None else after_ms
     found = list(left_to_run(timed, due_times(calendar, timed.schedule, start_ms, _checked(count))))
     return Preview(calendar, found, _STANDING.get(timed.status, ""))

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
-from ..broker_config.errors import NotFound, Refused
+from ..broker_config.errors import Refused
 from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
 from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.reported import read_members_command
 from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import is_execution_of
-from ..broker_config.ledger import StoredInvocation, load_targets
+from ..broker_config.ledger import StoredInvocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
+from .targets import chosen_targets
 from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
 _CHUNK_COUNT = 200
@@ -30,20 +31,17 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
         NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
     """
     invoke_id = stored.record.invoke_id
-    targets = load_targets(redis, invoke_id)
-    chosen = list(dict.fromkeys(instance_ids)) or targets
-    strangers = set(chosen) - set(targets)
-    if strangers:
-        raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}; "
-            f"`assist invocation show {invoke_id}` lists them",
-            code="InvalidInstanceId.NotFound",
-        )
+    targets, chosen = chosen_targets(redis, invoke_id, instance_ids)
     _end_for(redis, load_timed(redis, invoke_id), chosen, is_all=len(chosen) == len(targets))
     confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
+    return stop_unfinished(redis, invoke_id, chosen, confirm_ms=confirm_ms)
+
+
+def stop_unfinished(redis: Redis, invoke_id: str, instance_ids: Sequence[str], *, confirm_ms: int) -> dict[str, str]:
+    """Ask for the end of whatever is unfinished on some instances; answers the new state of each that changed."""
     changed: dict[str, str] = {}
-    for first in range(0, len(chosen), _CHUNK_COUNT):
-        changed |= _stop_executions(redis, invoke_id, chosen[first : first + _CHUNK_COUNT], confirm_ms)
+    for first in range(0, len(instance_ids), _CHUNK_COUNT):
+        changed |= _stop_executions(redis, invoke_id, instance_ids[first : first + _CHUNK_COUNT], confirm_ms)
     return changed
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ..broker_config.clock import now_ms
-from ..broker_config.ledger import StoredInvocation
 from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Invocation, Schedule
 from ..broker_config.redis_client import Redis
@@ -48,14 +47,6 @@ class TimedVerbs:
     ) -> None:
         """Let an invocation that is stored come due from now on; its secret parameters are sealed until then."""
         begin(self._redis, invocation, order, targets, self._master, secrets)
-
-    def stop(self, stored: StoredInvocation, instance_ids: Sequence[str]) -> dict[str, str]:
-        """Let there be no further execution and stop what is unfinished; answers the new state of each that changed.
-
-        Raises:
-            NotFound: an instance is no target of it.
-        """
-        return timed_stopping.stop(self._redis, stored, instance_ids, self._settings.limits)
 
     # Verbs
 

@@ -1,6 +1,12 @@
 """What a limited caller may see: filters of listings carry it, so that pages and counts know nothing of the rest."""
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+from ..broker_config.errors import RecordUnreadable
+from ..broker_config.unreadable import raised
+
+Record = TypeVar("Record")
 
 
 class Visible:
@@ -38,3 +44,12 @@ class Visible:
 
 
 EVERYTHING = Visible("everything")
+
+
+def raised_if_seen(found: Record | RecordUnreadable | None, visible: Visible) -> Record | None:
+    """A record that was asked for by its id; nothing for one that cannot be read and perhaps may not be seen.
+
+    Raises:
+        RecordUnreadable: it cannot be read, and everything may be seen.
+    """
+    return None if isinstance(found, RecordUnreadable) and visible is not EVERYTHING else raised(found)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import keys
 from ..redis_connection import Argument, Command
+from ..unreadable import whole
 from .function_library import fcall
 
 #: So many due times in a row that are skipped for one reason get a row each; what follows grows the last of them.
@@ -100,9 +101,13 @@ def read_timed_command(invoke_id: str, first_place: int, count: int) -> Command:
     return fcall("ca_read_timed", touched, [first_place, count])
 
 
-def timed_reading(reply: list[Any]) -> TimedReading:
-    """Read what ``read_timed_command`` answered; the fields are empty when there is no such timed invocation."""
-    fields, targets, latest, stopped = reply
+def timed_reading(reply: Any) -> TimedReading:
+    """Read what ``read_timed_command`` answered; the fields are empty when there is no such timed invocation.
+
+    Raises:
+        ValueError: it is not what is written there. RedisRefused: ``run_apart`` answered that it is of another kind.
+    """
+    fields, targets, latest, stopped = whole(reply)
     return TimedReading(
         {name.decode(): value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)},
         [one.decode() for one in targets],

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from ...broker_config.clock import iso_seconds
+from ...broker_config.printable import clean
 from ..auditing import local_user
 from ..security.access_keys import AccessKeys, StoredAccessKey
 from ..security.scopes import Scope
@@ -118,6 +119,8 @@ def update(
 def show(call: Call) -> None:
     """List the access keys; secrets are not shown."""
     stored = _keys(call).list()
+    for one in _keys(call).unreadable():
+        call.say(clean(str(one)))
     if call.wants_json:
         call.print_json(
             [

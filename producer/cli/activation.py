@@ -13,6 +13,7 @@ from ..shapes import Shape
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
+from .page_printing import say_unreadable
 from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
@@ -85,11 +86,13 @@ def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | N
     """List activations, newest first."""
     wanted = ActivationFilter(instance_name=name_prefix, tags=tags)
     page = activations.describe(call.assistant.redis, wanted, PageRequest(max_results=limit, size_max=LIMIT_COUNT))
+    say_unreadable(call, page)
     if call.wants_json:
         call.print_json([_shape(one) for one in page.items])
         return
     if not page.items:
-        call.say("no activation matches" if name_prefix or tags else "no activation yet")
+        if not page.unreadable:
+            call.say("no activation matches" if name_prefix or tags else "no activation yet")
         return
     headers = ("ACTIVATION", "STATE", "USED", "ENDS", "FROM", "NAMES", "TAGS", "FOR")
     for line in table(headers, [_row(one) for one in page.items], terminal_columns()):
@@ -136,7 +139,12 @@ def delete(call: Call, *, activation_id: str) -> None:
     """Delete an activation that nobody registered with."""
     with call.assistant.auditing.change("DeleteActivation", what=activation_id):
         stored = activations.delete(call.assistant.redis, activation_id)
-    _done(call, stored, "is deleted")
+    if stored is not None:
+        _done(call, stored, "is deleted")
+    elif call.wants_json:
+        call.print_json({"ActivationId": activation_id})
+    else:
+        call.say(f"activation {activation_id}, which could not be read, is deleted")
 
 
 for _command in (create, list_activations, show, disable, delete):

@@ -39,6 +39,9 @@ def list_instances(
 ) -> None:
     """List all instances, newest first."""
     found = _all(call.assistant, InstanceFilter(name=name, os_type=os_type, connected=connected, tags=tags))
+    for one in found:
+        if one.unreadable:
+            call.say(clean(one.unreadable))
     if call.wants_json:
         call.print_json([instance_shape(one) for one in found])
         return

@@ -2,13 +2,14 @@
 
 import click
 
+from ...broker_config.errors import RecordUnreadable
 from ...broker_config.ledger import load_invocation
 from .answers import invocation_object
 from .argument_types import Duration
 from .assist_command import assist_command
 from .call import Call
 from .exit_codes import DONE
-from .invocation_state import one_invocation, rows_of
+from .invocation_state import one_invocation, rows_of, stop_unreadable, stopped_shape
 from .request_options import Waiting, takes_waiting
 from .tables import table
 from .terminal import terminal_columns
@@ -36,7 +37,10 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: 
 
     Results that are there already stay as they are.
     """
-    went_on = load_invocation(call.assistant.redis, invoke_id).active
+    try:
+        went_on = load_invocation(call.assistant.redis, invoke_id).active
+    except RecordUnreadable:
+        return stop_unreadable(call, invoke_id, instance_ids)
     changed = call.assistant.stop_invocation(invoke_id, instance_ids)
     if waiting.wait and changed:
         wait_for_end(call, invoke_id, len(changed), waiting.timeout_seconds, only=changed)
@@ -45,9 +49,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: 
     if call.wants_json:
         shown = rows if waiting.wait else None
         shape = invocation_object(invoke_id, one.stored.record.command.command_id, one.status.state, shown)
-        call.print_json(
-            {**shape, "Stopped": [{"InstanceId": name, "InvocationStatus": state} for name, state in changed.items()]}
-        )
+        call.print_json({**shape, "Stopped": stopped_shape(changed)})
         return DONE
     if changed:
         states = {row.instance_id: row.state for row in rows}

@@ -1,11 +1,14 @@
 """Read one invocation with the latest result of each target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...broker_config.errors import NotFound
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation, InvocationFilter
+from ..shapes import Shape
 from .call import Call
+from .exit_codes import DONE
+from .text_cells import counted
 
 
 def one_invocation(call: Call, invoke_id: str) -> DescribedInvocation:
@@ -36,3 +39,19 @@ def rows_of(one: DescribedInvocation, instance_ids: Sequence[str]) -> list[Execu
             code="InvalidInstanceId.NotFound",
         )
     return [row for row in one.rows if not instance_ids or row.instance_id in instance_ids]
+
+
+def stop_unreadable(call: Call, invoke_id: str, instance_ids: Sequence[str]) -> int:
+    """Stop an invocation that cannot be read, and so not be shown; answers the exit code."""
+    changed = call.assistant.stop_invocation(invoke_id, instance_ids)
+    if call.wants_json:
+        call.print_json({"InvokeId": invoke_id, "Stopped": stopped_shape(changed)})
+    else:
+        where = f" on {', '.join(instance_ids)}" if instance_ids else ""
+        call.say(f"{invoke_id} stopped{where}, though it cannot be read; ended: {counted(len(changed), 'execution')}")
+    return DONE
+
+
+def stopped_shape(changed: Mapping[str, str]) -> list[Shape]:
+    """The new state of each instance where something was stopped."""
+    return [{"InstanceId": name, "InvocationStatus": state} for name, state in changed.items()]

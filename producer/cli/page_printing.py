@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ...broker_config.printable import clean
 from ..paging import Page, PageRequest
 from .call import Call
 from .tables import table
@@ -31,11 +32,18 @@ def print_page(
     note_on_page(call, found, page, noun)
 
 
+def say_unreadable(call: Call, found: Page[Any]) -> None:
+    """Name what was come across and could not be read, each with what to do about it."""
+    for one in found.unreadable:
+        call.say(clean(str(one)))
+
+
 def note_on_page(call: Call, found: Page[Any], page: PageRequest, noun: str) -> None:
     """Tell a person how much is not shown and how to see it; silent when everything is."""
+    say_unreadable(call, found)
     first = page.first
     last = first + len(found.items)
     if found.total_count > last:
         call.say(f"{first + 1} to {last} of {counted(found.total_count, noun)}; --page {page.number + 1} shows more")
-    elif not found.items:
+    elif not found.items and not found.unreadable:
         call.say(f"no {noun} matches" if not first else f"no more than {counted(found.total_count, noun)}")

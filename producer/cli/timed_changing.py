@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...broker_config.errors import RecordUnreadable
 from ..secret_parameters import SecretValues
 from ..timed_modifying import TimedModification
 from ..timed_shapes import timed_shape
@@ -13,6 +14,7 @@ from .argument_types import Pair, filled, mapping
 from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
+from .invocation_state import stop_unreadable
 from .schedule_options import policy_options
 from .secret_values import refuse_second_use_of_stdin, takes_secret_values
 
@@ -38,7 +40,11 @@ def resume(call: Call, *, invoke_id: str) -> None:
 @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only there; may be repeated.")
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
     """Let it never run again, and end what runs. For good; to go on later, use pause."""
-    before = call.assistant.timed.show(invoke_id).timed
+    try:
+        before = call.assistant.timed.show(invoke_id).timed
+    except RecordUnreadable:
+        stop_unreadable(call, invoke_id, instance_ids)
+        return
     changed = call.assistant.stop_invocation(invoke_id, instance_ids)
     where = f" on {', '.join(instance_ids)}" if instance_ids else ""
     did_nothing = not changed and not before.goes_on

@@ -74,5 +74,7 @@ class ActivationActions:
 
     def delete_activation(self, call: Call) -> Fields:
         """Delete an activation that nobody registered with."""
-        shape = activations.shape_of(activations.delete(self._redis, call.parameters.required("ActivationId")))
+        activation_id = call.parameters.required("ActivationId")
+        deleted = activations.delete(self._redis, activation_id)
+        shape = {"ActivationId": activation_id} if deleted is None else activations.shape_of(deleted)
         return {"Activation": {name: value for name, value in shape.items() if name != "Disabled"}}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from ...broker_config.clock import monotonic_seconds
 from ...broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets, status_of
 from ...broker_config.states import is_final, legacy_invoke_status
+from ...broker_config.unreadable import readable
 from ..api import Assistant
 from ..describing_results import DescribedResult, ResultFilter
 from ..paging import Page
@@ -121,7 +122,7 @@ class ResultActions:
         return fold(execution_states(redis, stored, seen)).counts
 
     def _invocation(self, invoke_id: str) -> StoredInvocation | None:
-        return load_invocations(self._assistant.redis, [invoke_id])[0]
+        return readable(load_invocations(self._assistant.redis, [invoke_id]))[0]
 
 
 def _item_of_2017(shape: Shape) -> Shape:

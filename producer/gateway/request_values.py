@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from ...broker_config.errors import CloudAssistantError
+from ...broker_config.program_log import logger
 from .. import validation
 from ..paging import PAGE_SIZE, PAGE_SIZE_MAX, Page, PageRequest
 from ..shapes import Encoding, Shape, as_base64, as_text
@@ -19,6 +20,8 @@ from .parameters import Parameters
 Item = TypeVar("Item")
 
 RESOURCE_TAGS_COUNT = 10
+
+_log = logger("gateway")
 
 
 def page_request_of(call: Call, *, most: int = PAGE_SIZE_MAX) -> PageRequest:
@@ -41,6 +44,8 @@ def page_request_of(call: Call, *, most: int = PAGE_SIZE_MAX) -> PageRequest:
 
 def page_fields(page: Page[Item], caller: AccessKey) -> Shape:
     """The fields that say which page this is; both styles are always filled in."""
+    for one in page.unreadable:
+        _log.warning("left out of a list: %s", one)
     return {
         "TotalCount": page.total_count,
         "PageNumber": page.number,

@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -108,17 +108,21 @@ class AccessKeys:
             return self._change(access_key_id, to)
 
     def list(self) -> list[StoredAccessKey]:
-        """All access keys, oldest first; secrets stay sealed.
-
-        Raises:
-            Refused: what stands under one of their ids is no record of ours.
-        """
-        found = self._redis.call("HGETALL", keys.ACCESS_KEYS)
-        records = (
-            _decoded(name.decode("utf-8", "replace"), value)
-            for name, value in zip(found[::2], found[1::2], strict=True)
-        )
+        """All access keys that can be read, oldest first; secrets stay sealed."""
+        records = [one for one in self._read_all() if isinstance(one, StoredAccessKey)]
         return sorted(records, key=lambda one: one.created_ms)
+
+    def unreadable(self) -> Sequence[Refused]:
+        """What is wrong with those that are no records of ours, each named in the text."""
+        return [one for one in self._read_all() if isinstance(one, Refused)]
+
+    def _read_all(self) -> Iterator[StoredAccessKey | Refused]:
+        found = self._redis.call("HGETALL", keys.ACCESS_KEYS)
+        for name, value in zip(found[::2], found[1::2], strict=True):
+            try:
+                yield _decoded(name.decode("utf-8", "replace"), value)
+            except Refused as exc:
+                yield exc
 
     def set_active(self, access_key_id: str, *, active: bool) -> None:
         """Switch an access key on or off; it takes effect with the next request.

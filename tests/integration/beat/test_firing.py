@@ -1,7 +1,9 @@
 """One beat fires what is due, when it is due, and says what it did."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import pytest
 from integration.beat.conftest import Timing, due_seconds
 from integration.beat.test_sweeper import MASTER
 
@@ -154,10 +156,21 @@ def test_history_shows_the_outcome_of_each_target(timing: Timing) -> None:
     assert dict.fromkeys(state for _, state, _ in view.outcomes) == dict.fromkeys(["Success", "Pending"])
 
 
-def test_a_schedule_that_cannot_be_read_holds_up_no_other(timing: Timing) -> None:
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        # As of a release that knows more than this one.
+        [("HSET", "schedule", '{"repeat_mode":"Weekly"}')],
+        [("HSET", "schedule", b"\xff")],
+        [("DEL",), ("LPUSH", "x")],
+    ],
+    ids=["newer", "no UTF-8", "another kind of value"],
+)
+def test_a_schedule_that_cannot_be_read_holds_up_no_other(
+    timing: Timing, spoiled: Sequence[tuple[str | bytes, ...]]
+) -> None:
     unreadable, other = timing.invoke(), timing.invoke()
-    # As of a release that knows more than this one.
-    timing.redis.call("HSET", keys.timed(unreadable), "schedule", '{"repeat_mode":"Weekly"}')
+    timing.redis.pipeline_or_raise([(verb, keys.timed(unreadable), *rest) for verb, *rest in spoiled])
     beat = timing.start_beat()
     timing.wait_for_firings(other, 2)
     assert beat.is_running
