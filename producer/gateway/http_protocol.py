@@ -49,6 +49,11 @@ class CountingConnection(h11.Connection):
         """How much has come that is no whole event yet, or is not looked at yet."""
         return len(self._receive_buffer)
 
+    @property
+    def answers_have_bodies(self) -> bool:
+        """Whether the present request is another than HEAD."""
+        return self._request_method != b"HEAD"
+
     def forget_received(self) -> None:
         """Let go of that; to be called once this side has said its last."""
         self._receive_buffer = type(self._receive_buffer)()
@@ -150,6 +155,11 @@ class GatewayProtocol(H11Protocol):
     def _refuse(self, error: ApiError) -> None:
         """Say why, in the API's own shape, before a request has come whole, and end the connection."""
         self._held.release()
+        if self.cycle is not None:
+            # Whoever is about to answer the request would find that it has been answered.
+            self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False
+            self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
@@ -173,7 +183,8 @@ class GatewayProtocol(H11Protocol):
             seconds = str(error.retry_after_seconds)
             headers += [("retry-after", seconds), ("x-acs-retry-after", seconds)]
         self.transport.write(self.conn.send(h11.Response(status_code=error.http_status, headers=headers)) or b"")
-        self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
+        if self.conn.answers_have_bodies:
+            self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
         self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
         self.conn.forget_received()
         self._linger_then_close()

@@ -105,6 +105,23 @@ def test_garbage_in_the_middle_of_a_body_ends_the_connection_only(port: int, cap
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "first", ["POST /elsewhere", "PUT /healthz", "POST /files/x", "HEAD /elsewhere", "HEAD /", "PUT /"]
+)
+@pytest.mark.parametrize("more", ["", "Expect: 100-continue\r\n"])
+def test_a_body_that_is_garbage_from_its_first_byte_gets_one_answer(
+    port: int, caplog: pytest.LogCaptureFixture, first: str, more: str
+) -> None:
+    with connection_to(port) as connection:
+        head = f"{first} HTTP/1.1\r\nHost: g\r\n{more}Transfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + b"zz\r\n")
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(b"\r\n\r\n" if first.startswith("HEAD") else b"}")
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost:"])
 def test_a_client_that_never_finishes_its_head_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
