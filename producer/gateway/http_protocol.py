@@ -58,6 +58,17 @@ class CountingConnection(h11.Connection):
         """Let go of that; to be called once this side has said its last."""
         self._receive_buffer = type(self._receive_buffer)()
 
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Give what has come next; of a body with two lengths it cannot be told where the next request begins.
+
+        Raises:
+            RemoteProtocolError: that, or what h11 has against it.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request) and {b"content-length", b"transfer-encoding"} <= dict(event.headers).keys():
+            raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+        return event
+
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         """Turn an event into bytes; ``send`` is made of this."""
         made = super().send_with_data_passthrough(event)

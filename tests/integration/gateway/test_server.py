@@ -122,6 +122,25 @@ def test_a_body_that_is_garbage_from_its_first_byte_gets_one_answer(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_body_with_two_lengths_is_refused_and_nothing_after_it_is_looked_at(
+    port: int, order: int, is_first: bool
+) -> None:
+    """A proxy that goes by the other of the two takes what follows for a request of its next client."""
+    lengths = ["Content-Length: 5", "Transfer-Encoding: chunked"][::order]
+    another = b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n"
+    with connection_to(port) as connection:
+        if not is_first:
+            connection.sendall(another)
+            assert read_reply(connection).http_status == 200
+        head = "\r\n".join(["POST / HTTP/1.1", "Host: g", *lengths, "\r\n"])
+        connection.sendall(head.encode() + b"0\r\n\r\n" + another)
+        reply = read_reply(connection)
+        assert (reply.http_status, reply.fields["Code"]) == (400, "MalformedRequest")
+        assert connection.recv(10) == b""
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost:"])
 def test_a_client_that_never_finishes_its_head_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
