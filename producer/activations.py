@@ -18,7 +18,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import validation
-from .command_library import has_tags, like
+from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
 from .shapes import Shape
 

@@ -18,6 +18,7 @@ from ..broker_config.signing import MasterKeys
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import script_parameters, tagging, validation
 from .command_seal import check_seal, sealed
+from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
 from .secret_parameters import check_declared
 from .visibility import EVERYTHING, Visible, raised_if_seen
@@ -267,34 +268,6 @@ def _matches(stored: StoredCommand, wanted: CommandFilter) -> bool:
         and (not wanted.resource_group_id or command.resource_group_id == wanted.resource_group_id)
         and has_tags(command.tags, wanted.tags)
     )
-
-
-def like(text: str, pattern: str) -> bool:
-    """Compare with a pattern in which ``*`` stands for anything; an empty pattern matches all.
-
-    Part by part, each as early as it can be: a regular expression would try every way to share the text among the
-    stars, which takes hours for a dozen of them.
-    """
-    if not pattern:
-        return True
-    first, *middle = pattern.split("*")
-    if not middle:
-        return text == pattern
-    last = middle.pop()
-    if len(first) + len(last) > len(text) or not (text.startswith(first) and text.endswith(last)):
-        return False
-    place, end = len(first), len(text) - len(last)
-    for part in middle:
-        found_at = text.find(part, place, end)
-        if found_at < 0:
-            return False
-        place = found_at + len(part)
-    return True
-
-
-def has_tags(tags: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
-    """Tell whether every wanted tag is there; a wanted tag without a value matches any."""
-    return all(key in tags and (value is None or tags[key] == value) for key, value in wanted.items())
 
 
 def _unknown(command_id: str) -> NotFound:

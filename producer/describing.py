@@ -25,9 +25,9 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status
 from ..broker_config.timed_latest import latest_only
-from .command_library import has_tags, like
 from .file_status import file_status
 from .invocation_batches import ListedTargets, batches, statuses_of
+from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
 from .standing import stopped_of_each, waits_for_next
 from .visibility import EVERYTHING, Visible, raised_if_seen

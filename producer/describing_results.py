@@ -31,7 +31,7 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
 from ..broker_config.timed_latest import latest_only
 from ..broker_config.unreadable import readable
-from .command_library import has_tags
+from .matching import has_tags
 from .paging import (
     Page,
     PageRequest,

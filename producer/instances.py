@@ -16,7 +16,7 @@ from ..broker_config.redis_connection import Argument, Command
 from ..broker_config.reported_values import decimal_number, text, whole_number
 from ..broker_config.unreadable import raised, read_or_tell
 from . import tagging, validation
-from .command_library import has_tags, like
+from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
 from .visibility import EVERYTHING, Visible
 

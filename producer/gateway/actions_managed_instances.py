@@ -6,8 +6,8 @@ from ...broker_config import keys
 from ...broker_config.clock import iso_seconds
 from .. import activations, instances
 from ..api import Assistant
-from ..command_library import has_tags, like
 from ..instances import StoredInstance
+from ..matching import has_tags, like
 from ..paging import page_of_list, read_page
 from ..shapes import Shape
 from ..visibility import Visible

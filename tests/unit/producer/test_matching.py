@@ -1,4 +1,4 @@
-"""Names and patterns."""
+"""Patterns of names."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_assistant.producer.command_library import like
+from cloud_assistant.producer.matching import like
 
 FEW_LETTERS = st.text("ab\n", max_size=8)
 
