@@ -14,8 +14,8 @@ from ..broker_config.timed import server_ms
 from . import timed_showing, timed_stopping
 from .auditing import Auditing, named_targets
 from .paging import Page, PageRequest
-from .timed import check_timed
 from .timed_beginning import begin
+from .timed_checking import check_timed
 from .timed_modifying import TimedModification, modify
 from .timed_showing import FiringView, Preview, TimedView
 

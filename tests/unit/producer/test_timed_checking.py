@@ -10,7 +10,7 @@ from cloud_assistant.broker_config.records import Command, Invocation, RepeatMod
 from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.settings_table import BeatSettings
 from cloud_assistant.broker_config.timed import Timed, TimedStatus, read_timed
-from cloud_assistant.producer.timed import CheckedSchedule, check_schedule, check_timed
+from cloud_assistant.producer.timed_checking import CheckedSchedule, check_schedule, check_timed
 from cloud_assistant.producer.timed_modes import is_timed, repeat_mode
 from cloud_assistant.producer.timed_shapes import preview_shape
 from cloud_assistant.producer.timed_showing import left_to_run, moment_ms, preview
