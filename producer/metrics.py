@@ -32,7 +32,7 @@ instances are looked at. No label names an instance, a command or a person.
 import threading
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -46,7 +46,7 @@ from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
-from ..broker_config.reported_values import whole_number
+from ..broker_config.reported_values import text, whole_number
 from ..broker_config.states import UNFINISHED, ExecutionState, is_final
 from .beat_presence import BEAT_WORKS
 
@@ -56,12 +56,21 @@ OPEN_COUNT = 20_000
 INSTANCES_COUNT = 50_000
 _CHUNK_COUNT = 1_000
 _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-_ROW_FIELDS = ("state", "error_code", "created_ms", "claimed_ms", "finished_ms")
 _KNOWN_CODES = frozenset(code.value for code in ErrorCode)
 
 Item = TypeVar("Item")
 
 _log = logger("metrics")
+
+
+class _Row(NamedTuple):
+    """What is read of an execution; its fields are those of its ledger row."""
+
+    state: str
+    error_code: str
+    created_ms: int
+    claimed_ms: int
+    finished_ms: int
 
 
 class Metrics:
@@ -156,45 +165,41 @@ class Metrics:
             for execution, row in zip(chunk, self._rows(chunk), strict=True):
                 if row is None:
                     continue
-                state, created_ms = row[0], row[2]
-                if is_final(state):
-                    self._count(execution, row)
-                    continue
                 self._note_claim(execution, row)
-                states[state] += 1
-                if state == ExecutionState.PENDING:
-                    oldest_ms = min(oldest_ms, created_ms)
+                if is_final(row.state):
+                    self._note_end(execution, row)
+                    continue
+                states[row.state] += 1
+                if row.state == ExecutionState.PENDING:
+                    oldest_ms = min(oldest_ms, row.created_ms)
         for state in UNFINISHED:
             self._open.labels(state.value).set(states[state.value])
         self._oldest.set((now - oldest_ms) / 1000)
 
-    def _rows(self, executions: Sequence[str]) -> list[tuple[str, str, int, int, int] | None]:
+    def _rows(self, executions: Sequence[str]) -> list[_Row | None]:
         commands = []
         for one in executions:
             parts = split_execution_id(one)
-            commands.append(read_fields_command(keys.execution(parts[2] if parts else "", one), *_ROW_FIELDS))
-        rows: list[tuple[str, str, int, int, int] | None] = []
+            commands.append(read_fields_command(keys.execution(parts[2] if parts else "", one), *_Row._fields))
+        rows: list[_Row | None] = []
         for reply in run_apart(self._redis, commands):
             # The agent's words: a row that it has made unreadable is no reason to go without all the others.
-            state, code, *numbers = [None] * len(_ROW_FIELDS) if isinstance(reply, RedisRefused) else reply
-            created_ms, claimed_ms, finished_ms = (max(0, whole_number(one)) for one in numbers)
-            texts = (state or b"").decode("utf-8", "replace"), (code or b"").decode("utf-8", "replace")
-            rows.append((*texts, created_ms, claimed_ms, finished_ms) if state else None)
+            state, code, *numbers = [None] * len(_Row._fields) if isinstance(reply, RedisRefused) else reply
+            rows.append(
+                _Row(text(state), text(code), *(max(0, whole_number(one)) for one in numbers)) if state else None
+            )
         return rows
 
-    def _note_claim(self, execution: str, row: tuple[str, str, int, int, int]) -> None:
-        _, _, created_ms, claimed_ms, _ = row
-        if claimed_ms and execution not in self._claimed:
+    def _note_claim(self, execution: str, row: _Row) -> None:
+        if row.claimed_ms and execution not in self._claimed:
             self._claimed.add(execution)
-            self._waiting.observe(max(0, claimed_ms - created_ms) / 1000)
+            self._waiting.observe(max(0, row.claimed_ms - row.created_ms) / 1000)
 
-    def _count(self, execution: str, row: tuple[str, str, int, int, int]) -> None:
-        state, code, _, claimed_ms, finished_ms = row
-        self._note_claim(execution, row)
+    def _note_end(self, execution: str, row: _Row) -> None:
         self._counted.add(execution)
-        self._ended.labels(state, code if code in _KNOWN_CODES else "other").inc()
-        if claimed_ms and finished_ms:
-            self._running.observe(max(0, finished_ms - claimed_ms) / 1000)
+        self._ended.labels(row.state, row.error_code if row.error_code in _KNOWN_CODES else "other").inc()
+        if row.claimed_ms and row.finished_ms:
+            self._running.observe(max(0, row.finished_ms - row.claimed_ms) / 1000)
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
