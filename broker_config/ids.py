@@ -14,7 +14,7 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 #: Two digits at a time: half the divisions.
 _PAIRS = [first + second for first in _BASE36 for second in _BASE36]
 _INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_MADE = re.compile(r"[ctfs]-[0-9a-z]{8,40}")
+_INVOCATION = re.compile(r"t-[0-9a-z]{8,40}")
 #: One way to write each firing: an instance remembers by name what it ran, and ``00`` would be another name of ``0``.
 _EXECUTION = re.compile(
     r"(?P<invoke>[tf]-[0-9a-z]{8,40})\.(?P<firing>0|[1-9][0-9]{0,14})@(?P<instance>(?:i|mi)-[A-Za-z0-9._-]{1,63})"
@@ -44,9 +44,9 @@ def is_instance_id(text: str) -> bool:
     return _INSTANCE.fullmatch(text) is not None
 
 
-def is_made_id(text: str, prefix: str) -> bool:
-    """Tell whether this is a well-formed id of ours with the given one-letter prefix."""
-    return text.startswith(prefix + "-") and _MADE.fullmatch(text) is not None
+def is_invocation_id(text: str) -> bool:
+    """Tell whether this is a well-formed id of an invocation, ``t-…``."""
+    return _INVOCATION.fullmatch(text) is not None
 
 
 def execution_id(invoke_id: str, firing_ms: int, instance_id: str) -> str:

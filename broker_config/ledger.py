@@ -244,12 +244,12 @@ def execution_states_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> lis
     return found
 
 
-def status_of(redis: Redis, stored: StoredInvocation, targets: Sequence[str] | None = None) -> InvocationStatus:
+def status_of(redis: Redis, stored: StoredInvocation) -> InvocationStatus:
     """Roll an invocation up: from what was stored when it was settled, else from the rows."""
     known = status_without_rows(stored)
     if known is not None:
         return known
-    states = execution_states(redis, stored, targets or load_targets(redis, stored.record.invoke_id))
+    states = execution_states(redis, stored, load_targets(redis, stored.record.invoke_id))
     return fold(states, active=stored.active)
 
 

@@ -124,7 +124,7 @@ def save_rollout(redis: Redis, rollout: Rollout, master: MasterKeys | None) -> N
     redis.call("HSET", keys.ROLLOUTS, rollout.rollout_id, msgspec.json.encode(_Stored(record.decode(), seal)))
 
 
-def load_rollouts(redis: Redis, master: MasterKeys | None, *, with_members: bool = True) -> list[Progress]:
+def load_rollouts(redis: Redis, master: MasterKeys | None) -> list[Progress]:
     """Read all roll-outs, newest first.
 
     Raises:
@@ -136,12 +136,10 @@ def load_rollouts(redis: Redis, master: MasterKeys | None, *, with_members: bool
     commands: list[tuple[str, ...]] = []
     for one in rollouts:
         commands.append(("HMGET", keys.rollout(one.rollout_id), HALTED, FINISHED))
-        commands.append(("HGETALL", keys.rollout_members(one.rollout_id)) if with_members else ("PING",))
+        commands.append(("HGETALL", keys.rollout_members(one.rollout_id)))
     replies = redis.pipeline_or_raise(commands) if commands else []
     found = []
-    for place, one in enumerate(rollouts):
-        halted, finished_ms = replies[2 * place]
-        pairs = replies[2 * place + 1] if with_members else []
+    for one, (halted, finished_ms), pairs in zip(rollouts, replies[::2], replies[1::2], strict=True):
         members = {
             name.decode(): msgspec.json.decode(text, type=Member)
             for name, text in zip(pairs[::2], pairs[1::2], strict=True)

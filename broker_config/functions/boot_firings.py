@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import keys
-from ..ids import execution_id, is_made_id
+from ..ids import execution_id, is_invocation_id
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 from ..reported_values import text
@@ -39,7 +39,7 @@ def fire_boot(
     time, names = redis.pipeline_or_raise([("TIME",), ("HKEYS", keys.boot_bound(instance_id))])
     firing_ms = int(time[0]) * 1000 + int(time[1]) // 1000
     # Whoever has the instance's credentials may have put any name there; one becomes that of a folder on its disk.
-    invoke_ids = [name for name in map(text, names) if is_made_id(name, "t")]
+    invoke_ids = [name for name in map(text, names) if is_invocation_id(name)]
     commands: list[Command] = []
     executions = [execution_id(one, firing_ms, instance_id) for one in invoke_ids]
     for invoke_id, execution in zip(invoke_ids, executions, strict=True):

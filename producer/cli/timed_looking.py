@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ...broker_config.clock import iso_seconds
-from ...broker_config.ids import is_made_id
+from ...broker_config.ids import is_invocation_id
 from ..paging import PageRequest
 from ..timed_shapes import firing_shape, preview_shape, timed_shape
 from ..timed_showing import FiringView, TimedView
@@ -93,7 +93,7 @@ def show(call: Call, *, invoke_id: str) -> None:
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str, count: int) -> None:
     """Show when a frequency, or a timed invocation, is due: in UTC and in its zone."""
     timed = call.assistant.timed
-    is_stored = is_made_id(expression, "t")
+    is_stored = is_invocation_id(expression)
     if is_stored and policies:
         # Shown in another zone, or without its own end, it would be another schedule than the one that runs.
         raise click.UsageError(

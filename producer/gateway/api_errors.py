@@ -1,42 +1,24 @@
 """The API's errors: one exception, and how it is made from the catalogue of documented codes."""
 
-from collections.abc import Mapping
-
 from .error_catalogue import STATUS_IN_ACTION, row_of
 
 
 class ApiError(Exception):
     """A request refused, with the code that clients key on and a message for people.
 
-    ``facts`` go into the answer's body next to the code (``AccessDeniedDetail``); ``retry_after_seconds`` becomes
-    the header ``x-acs-retry-after``, which the SDKs turn into their own throttling exception.
+    ``retry_after_seconds`` becomes the header ``x-acs-retry-after``, which the SDKs turn into their own throttling
+    exception.
     """
 
-    def __init__(
-        self,
-        code: str,
-        http_status: int,
-        message: str,
-        *,
-        facts: Mapping[str, object] | None = None,
-        retry_after_seconds: int | None = None,
-    ) -> None:
+    def __init__(self, code: str, http_status: int, message: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.http_status = http_status
         self.message = message
-        self.facts = facts or {}
         self.retry_after_seconds = retry_after_seconds
 
 
-def api_error(
-    code: str,
-    detail: str = "",
-    *,
-    action: str = "",
-    facts: Mapping[str, object] | None = None,
-    retry_after_seconds: int | None = None,
-) -> ApiError:
+def api_error(code: str, detail: str = "", *, action: str = "", retry_after_seconds: int | None = None) -> ApiError:
     """Make the error of a documented code; the detail replaces the catalogue's general sentence.
 
     Raises:
@@ -44,13 +26,7 @@ def api_error(
     """
     row = row_of(code)
     message = f"{detail or row.what} {row.remedy}"
-    return ApiError(
-        code,
-        http_status_of(code, action),
-        message,
-        facts=facts,
-        retry_after_seconds=retry_after_seconds,
-    )
+    return ApiError(code, http_status_of(code, action), message, retry_after_seconds=retry_after_seconds)
 
 
 def http_status_of(code: str, action: str = "") -> int:

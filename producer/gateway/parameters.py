@@ -67,14 +67,14 @@ class Parameters:
             raise api_error(code or f"Missing{name}", f"The parameter {self._prefix}{name} is mandatory.")
         return value
 
-    def boolean(self, name: str, default: Default, *, code: str | None = None) -> bool | Default:
+    def boolean(self, name: str, default: Default) -> bool | Default:
         """Read ``true`` or ``false`` in any case (Python clients send ``True``)."""
         value = self._values.get(name, "")
         if not value:
             return default
         known = _BOOLEANS.get(value.lower())
         if known is None:
-            raise self._invalid(name, value, "true or false", code)
+            raise self._invalid(name, value, "true or false")
         return known
 
     def integer(
@@ -115,24 +115,22 @@ class Parameters:
                 found.setdefault(index, {})[rest] = value
         return [Parameters(found[index], prefix=f"{self._prefix}{name}.{index}.") for index in sorted(found)]
 
-    def json_object(
-        self, name: str, *, code: str | None = None, duplicate_code: str | None = None
-    ) -> dict[str, object] | None:
+    def json_object(self, name: str, *, duplicate_code: str | None = None) -> dict[str, object] | None:
         """Read a JSON object, or give None if the parameter is absent.
 
         Raises:
-            ApiError: ``InvalidParameter.<Name>`` or the code given when it is not an object;
-                the duplicate code when a key occurs twice in it.
+            ApiError: it is not an object (``InvalidParameter.<Name>``), or a key occurs twice in it (the same, or
+                the code given for that).
         """
         value = self._values.get(name, "")
         if not value:
             return None
-        decoded, pairs_count = self._json(name, value, code)
+        decoded, pairs_count = self._json(name, value)
         if not isinstance(decoded, dict):
-            raise self._invalid(name, value, 'a JSON object such as {"name": "Jack"}', code)
+            raise self._invalid(name, value, 'a JSON object such as {"name": "Jack"}')
         if len(decoded) != pairs_count:
             raise api_error(
-                duplicate_code or code or f"InvalidParameter.{name}",
+                duplicate_code or f"InvalidParameter.{name}",
                 f"A key occurs more than once in the parameter {self._prefix}{name}.",
             )
         return decoded
@@ -157,7 +155,7 @@ class Parameters:
                     found.append((int(match[1]), match[2] or "", value))
         return found
 
-    def _json(self, name: str, value: str, code: str | None) -> tuple[object, int]:
+    def _json(self, name: str, value: str, code: str | None = None) -> tuple[object, int]:
         """Decode, and count the entries of the outermost object before equal keys fell together."""
         try:
             # msgspec refuses what the json module lets through: NaN, lone surrogates, numbers without end.
@@ -170,7 +168,7 @@ class Parameters:
                 wanted = "JSON with double quotes (this looks like a Python value: send json.dumps(…) of it)"
             raise self._invalid(name, value, wanted, code) from exc
 
-    def _invalid(self, name: str, value: str, wanted: str, code: str | None) -> ApiError:
+    def _invalid(self, name: str, value: str, wanted: str, code: str | None = None) -> ApiError:
         shown = value if len(value) <= 40 else value[:40] + "…"
         return api_error(
             code or f"InvalidParameter.{name}", f"The parameter {self._prefix}{name} is {shown!r}, not {wanted}."

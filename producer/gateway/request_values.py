@@ -88,11 +88,12 @@ def targets_of(call: Call) -> Targets:
     return Targets(instance_ids=ids, tags=tags)
 
 
-def counted_instance_ids_of(call: Call, *, most: int, code: str = "InstanceIds.ExceedLimit") -> list[str]:
+def counted_instance_ids_of(call: Call, *, most: int) -> list[str]:
     """Read instance ids, at most so many; an empty list when none was given."""
     ids = instance_ids_of(call.parameters)
     if len(ids) > most:
-        raise api_error(code, f"{len(ids)} instances were given; this action takes {most}.", action=call.action)
+        detail = f"{len(ids)} instances were given; this action takes {most}."
+        raise api_error("InstanceIds.ExceedLimit", detail, action=call.action)
     return ids
 
 

@@ -76,7 +76,6 @@ def error_reply(error: ApiError, called_name: str, request_id: str, answer_forma
         "Code": error.code,
         "Message": error.message,
         "Recommend": "",
-        **error.facts,
     }
     headers = {}
     if error.retry_after_seconds is not None:

@@ -77,15 +77,13 @@ def schedule_of(given: Parameters) -> Schedule:
     return Schedule(repeat_mode=mode or RepeatMode.ONCE)
 
 
-def passed_parameters(
-    given: Parameters, *, code: str | None = None, duplicate_code: str = "ParameterKey.Duplicate"
-) -> Mapping[str, str]:
+def passed_parameters(given: Parameters) -> Mapping[str, str]:
     """Read ``Parameters``: one JSON object of strings; whether the names fit is checked against the command.
 
     Raises:
         ApiError: it is no object, a key occurs twice, or a value is not a string.
     """
-    found = given.json_object("Parameters", code=code, duplicate_code=duplicate_code) or {}
+    found = given.json_object("Parameters", duplicate_code="ParameterKey.Duplicate") or {}
     for key, value in found.items():
         if not isinstance(value, str):
             raise api_error("ParameterType.NotSupported", f"The value of parameter {key[:64]!r} is not a string.")

@@ -8,7 +8,7 @@ from cloud_assistant.broker_config import ids
 def test_new_ids_are_recognised_sorted_by_age_and_unique() -> None:
     made = [ids.new_id("t") for _ in range(1000)]
     assert len(set(made)) == 1000
-    assert all(ids.is_made_id(one, "t") for one in made)
+    assert all(ids.is_invocation_id(one) for one in made)
     assert [one[:12] for one in made] == sorted(one[:12] for one in made)
 
 
@@ -16,7 +16,7 @@ def test_new_ids_are_recognised_sorted_by_age_and_unique() -> None:
     "text", ["c-holvrhuclr052i9sh7dypg7bm9", "", "t-", "t-../../etc", "t-0000 0000", "t-" + "0" * 41]
 )
 def test_an_id_of_another_kind_is_not_recognised(text: str) -> None:
-    assert not ids.is_made_id(text, "t")
+    assert not ids.is_invocation_id(text)
 
 
 @pytest.mark.parametrize("text", ["i-1", "i-web.prod-01", "mi-0abc", "i-" + "a" * 63, "i-A_b"])

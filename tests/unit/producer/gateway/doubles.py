@@ -49,4 +49,4 @@ class ReadersOnlyDescribe:
     def require(self, caller: AccessKey, action: str) -> None:
         """Refuse a reader who wants to change something."""
         if caller.access_key_id == "reader" and not action.startswith("Describe"):
-            raise api_error("Forbidden.RAM", facts={"AccessDeniedDetail": {"AuthAction": f"ecs:{action}"}})
+            raise api_error("Forbidden.RAM", f"This key does not include {action}.")
