@@ -1,7 +1,7 @@
 """Publish what a running script writes, for those who follow it; never at the cost of the script or its result."""
 
 from ..broker_config.errors import RedisRefused, RedisUnreachable
-from ..broker_config.functions.executions import append_output
+from ..broker_config.functions.executions import LivePiece, append_output
 from ..broker_config.redis_client import Redis
 from ..broker_config.results import format_runs
 from .execution.output_chunk import OutputChunk
@@ -28,23 +28,20 @@ class LiveOutput:
         """Publish one piece; what Redis does not take is counted as skipped in the next one."""
         frames, cut_bytes = _newest(chunk.frames, self._most_bytes)
         skipped_bytes = chunk.skipped_bytes + cut_bytes + self._lost_bytes
-        size_bytes = sum(len(data) for _, data in frames)
+        piece = LivePiece(
+            offset_bytes=chunk.offset_bytes + cut_bytes,
+            skipped_bytes=skipped_bytes,
+            streams=format_runs([(stream, len(data)) for stream, data in frames]),
+            data=b"".join(data for _, data in frames),
+            keep_count=_KEEP_COUNT,
+            ttl_ms=_TTL_MS,
+        )
         try:
-            append_output(
-                self._redis,
-                self._instance_id,
-                self._execution_id,
-                offset_bytes=chunk.offset_bytes + cut_bytes,
-                skipped_bytes=skipped_bytes,
-                streams=format_runs([(stream, len(data)) for stream, data in frames]),
-                data=b"".join(data for _, data in frames),
-                keep_count=_KEEP_COUNT,
-                ttl_ms=_TTL_MS,
-            )
+            append_output(self._redis, self._instance_id, self._execution_id, piece)
             self._lost_bytes = 0
         except (RedisUnreachable, RedisRefused):
             # The result has the whole output; a viewer sees the gap.
-            self._lost_bytes = skipped_bytes + size_bytes
+            self._lost_bytes = skipped_bytes + len(piece.data)
 
 
 def _newest(frames: list[tuple[int, bytes]], most_bytes: int) -> tuple[list[tuple[int, bytes]], int]:

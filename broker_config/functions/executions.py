@@ -63,6 +63,20 @@ class Unmoved(msgspec.Struct, frozen=True):
     current: str
 
 
+class LivePiece(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of the output of a script that runs, for those who follow it."""
+
+    #: Its place in the merged output, and what was left out before it.
+    offset_bytes: int
+    skipped_bytes: int
+    #: Runs of the two streams in ``data``, as ``format_runs`` writes them.
+    streams: str
+    data: bytes
+    #: About how many pieces are kept, and for how long.
+    keep_count: int
+    ttl_ms: int
+
+
 def claim_command(instance_id: str, execution_id: str, *, epoch: str, boot_id: str, report_margin_ms: int) -> Command:
     """Build the claim, for a pipeline; read its reply with ``claim_reply``."""
     return fcall(
@@ -170,49 +184,26 @@ def stop_reply(reply: list[Any]) -> Moved | Unmoved:
     return _move_reply(reply)
 
 
-def append_output_command(
-    instance_id: str,
-    execution_id: str,
-    *,
-    offset_bytes: int,
-    skipped_bytes: int,
-    streams: str,
-    data: bytes,
-    keep_count: int,
-    ttl_ms: int,
-) -> Command:
+def append_output_command(instance_id: str, execution_id: str, piece: LivePiece) -> Command:
     """Build the publishing of a piece of live output; the reply is 0 when the execution is not running any more."""
     return fcall(
         "ca_append_output",
         [keys.execution(instance_id, execution_id), keys.live_output(instance_id, execution_id)],
-        [execution_id, offset_bytes, skipped_bytes, streams, data, keep_count, ttl_ms],
+        [
+            execution_id,
+            piece.offset_bytes,
+            piece.skipped_bytes,
+            piece.streams,
+            piece.data,
+            piece.keep_count,
+            piece.ttl_ms,
+        ],
     )
 
 
-def append_output(
-    redis: Redis,
-    instance_id: str,
-    execution_id: str,
-    *,
-    offset_bytes: int,
-    skipped_bytes: int,
-    streams: str,
-    data: bytes,
-    keep_count: int,
-    ttl_ms: int,
-) -> bool:
+def append_output(redis: Redis, instance_id: str, execution_id: str, piece: LivePiece) -> bool:
     """Publish a piece of live output; false when the execution is not running any more."""
-    command = append_output_command(
-        instance_id,
-        execution_id,
-        offset_bytes=offset_bytes,
-        skipped_bytes=skipped_bytes,
-        streams=streams,
-        data=data,
-        keep_count=keep_count,
-        ttl_ms=ttl_ms,
-    )
-    return bool(run(redis, command))
+    return bool(run(redis, append_output_command(instance_id, execution_id, piece)))
 
 
 def settle_lost_command(instance_id: str, execution_id: str, *, seen: str, error_code: str, error_info: str) -> Command:

@@ -19,6 +19,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import (
     Claimed,
+    LivePiece,
     append_output_command,
     claim_reply,
     finish_command,
@@ -143,16 +144,8 @@ class SimulatedInstance:
             yield [events]
 
     def _live_output(self, execution_id: str) -> Command:
-        return append_output_command(
-            self._instance_id,
-            execution_id,
-            offset_bytes=0,
-            skipped_bytes=0,
-            streams="",
-            data=_OUTPUT,
-            keep_count=100,
-            ttl_ms=3_600_000,
-        )
+        piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="", data=_OUTPUT, keep_count=100, ttl_ms=3_600_000)
+        return append_output_command(self._instance_id, execution_id, piece)
 
     def _end(self, execution_id: str) -> Command:
         now = now_ms()

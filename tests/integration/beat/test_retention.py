@@ -11,7 +11,7 @@ from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.sweeper import Sweeper, trim_queues
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.functions.executions import Claimed, append_output
+from cloud_assistant.broker_config.functions.executions import Claimed, LivePiece, append_output
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
@@ -37,8 +37,8 @@ def used(assistant: Assistant, timing: Timing) -> str:
     ).invoke_id
     timing.claim(invoke_id, 0)
     execution = f"{invoke_id}.0@i-1"
-    piece = {"offset_bytes": 0, "skipped_bytes": 0, "streams": "", "keep_count": 10, "ttl_ms": 60_000}
-    append_output(timing.redis, "i-1", execution, data=b"123", **piece)  # type: ignore[arg-type]
+    piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="", data=b"123", keep_count=10, ttl_ms=60_000)
+    append_output(timing.redis, "i-1", execution, piece)
     timing.finish(invoke_id, 0)
     timing.assistant.stop_invocation(invoke_id)
     return invoke_id

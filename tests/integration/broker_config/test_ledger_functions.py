@@ -10,6 +10,7 @@ from cloud_assistant.broker_config import keys, messages, signing
 from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import (
     Claimed,
+    LivePiece,
     Moved,
     NotClaimed,
     Unmoved,
@@ -398,17 +399,8 @@ def test_live_output_is_taken_while_running_and_refused_afterwards(ledger: Ledge
     ledger.claim(invocation, "i-1")
 
     def piece(offset: int) -> bool:
-        return append_output(
-            ledger.redis,
-            "i-1",
-            ledger.execution(invocation, "i-1"),
-            offset_bytes=offset,
-            skipped_bytes=0,
-            streams="1:3",
-            data=b"abc",
-            keep_count=100,
-            ttl_ms=60_000,
-        )
+        abc = LivePiece(offset_bytes=offset, skipped_bytes=0, streams="1:3", data=b"abc", keep_count=100, ttl_ms=60_000)
+        return append_output(ledger.redis, "i-1", ledger.execution(invocation, "i-1"), abc)
 
     assert piece(0)
     live = keys.live_output("i-1", ledger.execution(invocation, "i-1"))

@@ -19,6 +19,7 @@ from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.functions.boot_firings import fire_boot
 from cloud_assistant.broker_config.functions.executions import (
     Claimed,
+    LivePiece,
     Moved,
     append_output,
     claim_command,
@@ -96,9 +97,8 @@ def everything_an_agent_does(stage: Stage, agent: Redis) -> None:
     agent.call("GET", keys.payload(stage.invocation.payload_token))
     reply = run(agent, claim_command(mine, execution, epoch="e1", boot_id="b1", report_margin_ms=1000))
     assert isinstance(claim_reply(reply), Claimed)
-    append_output(
-        agent, mine, execution, offset_bytes=0, skipped_bytes=0, streams="1:1", data=b"x", keep_count=9, ttl_ms=1000
-    )
+    piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="1:1", data=b"x", keep_count=9, ttl_ms=1000)
+    append_output(agent, mine, execution, piece)
     done = finish(
         agent, mine, execution, ExecutionState.SUCCESS, {"exit_code": 0}, live_output_ttl_ms=1000, retention_ms=1000
     )

@@ -8,7 +8,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import WaitTimedOut
-from cloud_assistant.broker_config.functions.executions import append_output, claim_command, finish
+from cloud_assistant.broker_config.functions.executions import LivePiece, append_output, claim_command, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ledger import load_invocation, load_rows
 from cloud_assistant.broker_config.redis_client import Redis
@@ -158,10 +158,8 @@ def test_what_comes_without_its_row_or_unsigned_is_read(scene: Scene, why: str) 
 def test_live_output_is_shown_before_the_announced_end(scene: Scene) -> None:
     invoke_id = scene.assistant.run_command("true", ONLY_A).invoke_id
     scene.a.claim(invoke_id)
-    append_output(
-        scene.a.redis, "i-a", scene.a.execution(invoke_id),
-        offset_bytes=0, skipped_bytes=0, streams="1:4", data=b"123\n", keep_count=9, ttl_ms=60_000,
-    )  # fmt: skip
+    piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="1:4", data=b"123\n", keep_count=9, ttl_ms=60_000)
+    append_output(scene.a.redis, "i-a", scene.a.execution(invoke_id), piece)
     events = scene.assistant.follow(invoke_id, timeout_seconds=10)
     while not isinstance(event := next(events), Output):
         pass
