@@ -92,10 +92,6 @@ class KeptOutput:
         """How many bytes are missing between head and tail."""
         return self.total_bytes - len(self._head) - (len(self._tail) - self._tail_begin)
 
-    def total_of(self, stream: int) -> int:
-        """How many bytes one stream wrote, kept or not."""
-        return self._total_by_stream[stream]
-
     @property
     def head(self) -> list[Frame]:
         """The beginning; everything, when nothing was dropped and little was written."""
@@ -119,10 +115,6 @@ class KeptOutput:
         """Return everything kept of one stream."""
         return b"".join(data for written_by, data in self.frames() if written_by == stream)
 
-    def dropped_of(self, stream: int) -> int:
-        """How many bytes of one stream are missing."""
-        return self._total_by_stream[stream] - len(self.of_stream(stream))
-
     def newest_after(self, offset_bytes: int, most_bytes: int) -> OutputChunk:
         """Return the newest of the merged output after ``offset_bytes``, at most ``most_bytes`` and in one piece.
 
@@ -132,18 +124,6 @@ class KeptOutput:
         if self.dropped_bytes:
             begin = max(begin, self._tail_offset)
         return self._part_from(begin, offset_bytes)
-
-    def rest_after(self, offset_bytes: int) -> list[OutputChunk]:
-        """Return all that is kept after ``offset_bytes``: two parts where the dropped bytes lie between."""
-        head_length = len(self._head)
-        if not self.dropped_bytes:
-            return [self._part_from(offset_bytes, offset_bytes)]
-        if offset_bytes >= head_length:
-            return [self._part_from(max(offset_bytes, self._tail_offset), offset_bytes)]
-        return [
-            OutputChunk(offset_bytes, list(self._head.frames(offset_bytes)), 0),
-            self._part_from(self._tail_offset, head_length),
-        ]
 
     @property
     def _tail_offset(self) -> int:

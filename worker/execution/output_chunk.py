@@ -12,8 +12,8 @@ _FRAME_HEADER = struct.Struct("<BI")
 class OutputChunk(NamedTuple):
     """Output at ``offset_bytes`` of both streams merged, after ``skipped_bytes`` that are not shown.
 
-    While a script runs these are events, the newest output at most ten times a second. They stop when it ends;
-    ``ExitRecord.output.rest_after(end_bytes)`` has what follows the last one.
+    While a script runs these are events, the newest output at most ten times a second. They stop when it ends:
+    what follows the last one is in the ``ExitRecord`` alone.
     """
 
     offset_bytes: int

@@ -75,7 +75,7 @@ def test_an_adopted_script_reports_output_and_end_to_the_next_agent(runner: Runn
         gate.touch()
         outcome = to_the_end(running)
     assert (outcome.record.reason, outcome.record.exit_code) == ("exited", 9)
-    [rest] = outcome.record.output.rest_after(chunk.end_bytes)
+    rest = outcome.record.output.newest_after(chunk.end_bytes, 100)
     assert rest.frames == [(1, b"after\n")]
 
 

@@ -37,8 +37,6 @@ def test_whatever_is_fed_the_counts_are_exact_and_the_limit_holds(pieces: list[F
     assert kept.merged() == joined(list(kept.frames())) == joined(kept.head) + joined(kept.tail)
     for stream in (STDOUT, STDERR):
         everything = b"".join(data for written_by, data in pieces if written_by == stream)
-        assert kept.total_of(stream) == len(everything)
-        assert kept.dropped_of(stream) == len(everything) - len(kept.of_stream(stream))
         head = b"".join(data for written_by, data in kept.head if written_by == stream)
         tail = b"".join(data for written_by, data in kept.tail if written_by == stream)
         assert everything.startswith(head)
@@ -78,9 +76,7 @@ def test_kept_output_survives_being_written_down(pieces: list[Frame], limit_byte
         kept.dropped_bytes,
         limit_bytes,
     )
-    for stream in (STDOUT, STDERR):
-        assert again.total_of(stream) == kept.total_of(stream)
-    assert again.rest_after(0) == kept.rest_after(0)
+    assert again.to_bytes() == kept.to_bytes()
 
 
 @given(PIECES, PIECES, LIMITS, st.integers(1, 30))
@@ -97,10 +93,6 @@ def test_a_viewer_who_counts_what_was_skipped_knows_where_everything_is(
         assert chunk.end_bytes == kept.total_bytes
         assert len(joined(chunk.frames)) <= most_bytes
         seen_bytes = chunk.end_bytes
-    kept.finish()
-    rest = kept.rest_after(seen_bytes)
-    assert rest[-1].end_bytes == kept.total_bytes
-    assert all(part.offset_bytes >= seen_bytes for part in rest)
 
 
 def test_a_viewer_of_a_flood_gets_the_newest_whole_characters() -> None:
@@ -117,15 +109,6 @@ def test_a_viewer_who_may_see_more_than_is_kept_sees_no_gap_as_output() -> None:
     chunk = kept.newest_after(0, 100)
     assert joined(chunk.frames) == joined(kept.tail) == bytes(range(170, 200))
     assert (chunk.offset_bytes, chunk.skipped_bytes) == (170, 170)
-
-
-@given(PIECES, LIMITS)
-def test_the_rest_after_nothing_is_everything_that_is_kept(pieces: list[Frame], limit_bytes: int) -> None:
-    kept = fed(pieces, limit_bytes)
-    parts = kept.rest_after(0)
-    assert b"".join(joined(part.frames) for part in parts) == kept.merged()
-    assert sum(part.skipped_bytes for part in parts) == kept.dropped_bytes
-    assert parts[-1].end_bytes == kept.total_bytes
 
 
 def test_the_first_quarter_and_the_end_are_kept() -> None:
@@ -169,7 +152,7 @@ def test_single_bytes_of_both_streams_in_turn_cost_bounded_memory() -> None:
         kept.feed(STDERR, b"e")
     assert len(kept._tail.buffer) <= 3000
     assert len(kept._tail._stretches) <= 3000
-    assert kept.total_of(STDOUT) == kept.total_of(STDERR) == 20_000
+    assert kept.total_bytes == 40_000
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x02" + bytes(40), b"\x01short"])
