@@ -13,13 +13,10 @@ from . import (
     settings_rows,
 )
 from .convention_rows import STATUS_IN_ACTION
-from .errors_of_actions import COMMON_ERRORS, ERRORS_OF_ACTIONS
 from .row import ErrorRow
 
 __all__ = [
     "CATALOGUE",
-    "COMMON_ERRORS",
-    "ERRORS_OF_ACTIONS",
     "ERROR_FAMILIES",
     "STATUS_IN_ACTION",
     "ErrorRow",

@@ -15,9 +15,9 @@ from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import ActionRegistry, Call
 from cloud_assistant.producer.gateway.api_errors import ApiError, http_status_of
-from cloud_assistant.producer.gateway.error_catalogue import ERRORS_OF_ACTIONS
 from cloud_assistant.producer.gateway.idempotency import scope_of
 from cloud_assistant.producer.gateway.parameters import Parameters
+from harness.documented_errors import ERRORS_OF_ACTIONS
 from harness.redis_server import RedisServer
 
 CALLER = AccessKey("k", "secret", active=True, principal="tester")

@@ -5,11 +5,10 @@ import pytest
 from cloud_assistant.producer.gateway.api_errors import api_error, http_status_of
 from cloud_assistant.producer.gateway.error_catalogue import (
     CATALOGUE,
-    COMMON_ERRORS,
-    ERRORS_OF_ACTIONS,
     STATUS_IN_ACTION,
     row_of,
 )
+from harness.documented_errors import COMMON_ERRORS, ERRORS_OF_ACTIONS
 
 #: Status words of the public documentation, sampled over all its tables.
 DOCUMENTED = {
