@@ -1,4 +1,4 @@
-"""Let a machine that has an activation code in: an instance with an id, a Redis user and a key of its own."""
+"""Let in a machine that has an activation code: an instance with an id, a Redis user and a key of its own."""
 
 import hashlib
 import hmac
@@ -70,6 +70,18 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     again: bool
 
 
+class _Use(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of an activation: by which machine, and what proves that it is the one."""
+
+    activation: Activation
+    machine: str
+    proof: str
+
+    def leading_to(self, instance_id: str) -> bytes:
+        """What is sealed: nobody without the master key can have a use lead to another machine's instance."""
+        return f"{self.activation.activation_id} {self.machine} {self.proof} {instance_id}".encode()
+
+
 def register(
     redis: Redis, trust: Trust, request: RegistrationRequest, *, address: str, before_use: Callable[[], None]
 ) -> Registered:
@@ -88,8 +100,12 @@ def register(
     _check_words(request, activation)
     _check_address(activation, address)
     before_use()
-    machine = _digest("machine", request.machine_id)
-    turn = keys.client_token("register", _digest(activation.activation_id, machine))
+    use = _Use(
+        activation=activation,
+        machine=_digest("machine", request.machine_id),
+        proof=_digest("proof", request.client_token),
+    )
+    turn = keys.client_token("register", _digest(activation.activation_id, use.machine))
     # The master key is asked for first: without one nothing can be given, and no use should be lost for that.
     master = trust.master
     if not activations.is_trusted(request.activation_id, activation, master):
@@ -103,30 +119,24 @@ def register(
         )
     try:
         instance_id = new_id(INSTANCE_ID_PREFIX)
-        proof = _digest("proof", request.client_token)
         taken = take_activation(
             redis,
             activation.activation_id,
-            machine=machine,
-            proof=proof,
+            machine=use.machine,
+            proof=use.proof,
             instance_id=instance_id,
             uses_count=activation.instance_count,
             ends_ms=activation.ends_ms,
             another=request.force_new,
-            seal=master.seal(_PURPOSE, _use(activation, machine, proof, instance_id)),
+            seal=master.seal(_PURPOSE, use.leading_to(instance_id)),
         )
         if taken.word in _REFUSALS:
             raise _refused(taken.word)
-        if not master.is_sealed(_PURPOSE, _use(activation, machine, proof, taken.instance_id), taken.seal):
+        if not master.is_sealed(_PURPOSE, use.leading_to(taken.instance_id), taken.seal):
             raise _untrusted("which instance this machine has was changed in Redis")
-        return _completed(redis, trust, request, activation, taken, machine, proof)
+        return _completed(redis, trust, use, taken, request.name)
     finally:
         redis.call("DEL", turn)
-
-
-def _use(activation: Activation, machine: str, proof: str, instance_id: str) -> bytes:
-    """What a use binds together: nobody without the master key can have it lead to another machine's instance."""
-    return f"{activation.activation_id} {machine} {proof} {instance_id}".encode()
 
 
 def _refused(word: str) -> Refused:
@@ -138,28 +148,22 @@ def _untrusted(what: str) -> Refused:
     return Refused(f"{what}; ask for another activation", code="Activation.NotTrusted")
 
 
-def _completed(
-    redis: Redis,
-    trust: Trust,
-    request: RegistrationRequest,
-    activation: Activation,
-    taken: Taken,
-    machine: str,
-    proof: str,
-) -> Registered:
+def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name: str) -> Registered:
+    """Make the instance of a use, unless it is there, and give its machine credentials."""
+    activation = use.activation
     found = instances.load_all(redis, [taken.instance_id])[0]
-    name = found.name if found is not None else request.name or _numbered(activation, taken.number)
+    name = found.name if found is not None else wanted_name or _numbered(activation, taken.number)
     facts = {"ActivationId": activation.activation_id, "InstanceName": name}
     with trust.auditing.change("RegisterInstance", what=taken.instance_id, **facts):
         if found is None:
             came_by = {
                 "activation_id": activation.activation_id,
-                "activation_machine": machine,
+                "activation_machine": use.machine,
                 "resource_group_id": activation.resource_group_id,
             }
             instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
         issued = trust.issue_credentials(taken.instance_id, for_registration=True)
-        if not activations.has_use(redis, activation.activation_id, machine, proof, taken.instance_id):
+        if not activations.has_use(redis, activation.activation_id, use.machine, use.proof, taken.instance_id):
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
             raise _refused("known")
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
