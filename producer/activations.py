@@ -20,7 +20,7 @@ from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import validation
 from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
-from .shapes import Shape
+from .shapes import Shape, tag_list
 
 ACTIVATIONS_COUNT = 5_000
 INSTANCES_COUNT_MAX = 1_000
@@ -270,7 +270,7 @@ def shape_of(stored: StoredActivation) -> Shape:
         "IpAddressRange": one.address_range,
         "Disabled": stored.disabled,
         "ResourceGroupId": one.resource_group_id,
-        "Tags": [{"TagKey": key, "TagValue": value} for key, value in one.tags.items()],
+        "Tags": tag_list(one.tags),
     }
 
 

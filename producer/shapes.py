@@ -34,9 +34,14 @@ def as_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def tag_list(tags: Mapping[str, str]) -> list[Shape]:
+    """The flat form in which instances and activations carry tags."""
+    return [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
+
+
 def tags_shape(tags: Mapping[str, str]) -> Shape:
-    """The nested form in which most answers carry tags."""
-    return {"Tag": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]}
+    """The nested form in which all else carries them."""
+    return {"Tag": tag_list(tags)}
 
 
 def command_shape(stored: StoredCommand, content_as: Encoding) -> Shape:
@@ -272,5 +277,5 @@ def instance_shape(stored: StoredInstance) -> Shape:
         "InvocationCount": stored.invocation_count,
         "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
         "Quarantined": stored.quarantined,
-        "Tags": [{"TagKey": key, "TagValue": value} for key, value in stored.tags.items()],
+        "Tags": tag_list(stored.tags),
     }

@@ -1,15 +1,13 @@
 """Timed invocations and their firings in the words of the API, as ``--output json`` shows them."""
 
 from contextlib import suppress
-from typing import Any
 
 from ..broker_config.clock import iso_seconds
 from ..broker_config.errors import RecordUnreadable
 from ..broker_config.schedule import DueTime
 from ..broker_config.timed import stored_calendar
+from .shapes import Shape
 from .timed_showing import FiringView, Preview, TimedView
-
-Shape = dict[str, Any]
 
 
 def due_time_shape(preview: Preview, due: DueTime) -> Shape:

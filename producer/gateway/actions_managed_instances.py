@@ -9,7 +9,7 @@ from ..api import Assistant
 from ..instances import StoredInstance
 from ..matching import has_tags, like
 from ..paging import page_of_list, read_page
-from ..shapes import Shape
+from ..shapes import Shape, tag_list
 from ..visibility import Visible
 from .actions import Action, Call, Fields
 from .api_errors import api_error
@@ -110,7 +110,7 @@ def managed_instance_shape(stored: StoredInstance) -> Shape:
         "InvocationCount": stored.invocation_count,
         "LastInvokedTime": iso_seconds(stored.last_invoked_ms),
         "ResourceGroupId": stored.resource_group_id,
-        "Tags": [{"TagKey": key, "TagValue": value} for key, value in stored.tags.items()],
+        "Tags": tag_list(stored.tags),
     }
 
 
