@@ -146,7 +146,7 @@ class GatewayApplication:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        began_seconds = perf_counter()
         request = HttpRequest(
             scope["method"], "/", scope["query_string"], [(name, value) for name, value in scope["headers"]], b""
         )
@@ -163,7 +163,7 @@ class GatewayApplication:
             reply = await self._reply_to(exchange, body, receive)
         except ClientLeft:
             exchange.code = "ClientLeft"
-            log_exchange(exchange, 499, (perf_counter() - started) * 1000, 0)
+            log_exchange(exchange, 499, began_seconds, 0)
             return
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("request failed request_id=%s", exchange.request_id)
@@ -172,7 +172,7 @@ class GatewayApplication:
             self._requests_count -= 1
             body.release()
         await send_reply(send, reply)
-        log_exchange(exchange, reply.http_status, (perf_counter() - started) * 1000, len(reply.body))
+        log_exchange(exchange, reply.http_status, began_seconds, len(reply.body))
 
     async def _reply_to(self, exchange: Exchange, body: RequestBody, receive: Receive) -> HttpReply:
         try:

@@ -74,7 +74,7 @@ class OtherPaths:
         await self._serve_route(path, route, scope, receive, send)
 
     async def _serve_route(self, path: str, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        began_seconds = perf_counter()
         headers = [(name, value) for name, value in scope["headers"]]
         request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
         body = RequestBody(
@@ -98,7 +98,7 @@ class OtherPaths:
             )
             reply = await self._in(self._threads, lambda: route.answer(asked))
         except ClientLeft:
-            log_page(request, 499, (perf_counter() - started) * 1000, address)
+            log_page(request, 499, began_seconds, address)
             return
         except ApiError as error:
             if not body.given_up:
@@ -113,7 +113,7 @@ class OtherPaths:
             self._pages_count -= 1
             body.release()
         await send_reply(send, reply, with_body=request.method != "HEAD")
-        log_page(request, reply.http_status, (perf_counter() - started) * 1000, address)
+        log_page(request, reply.http_status, began_seconds, address)
 
     def _address_of(self, scope: Scope, request: HttpRequest) -> str:
         return self._client_addresses.of_request(scope.get("client"), request)
