@@ -1,6 +1,7 @@
 """The registered instances and what their agents last said."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -170,17 +171,20 @@ def not_registered(instance_id: str) -> NotFound:
 
 def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance | None]:
     """Read instances; ``None`` for one that is not registered."""
-    commands: list[Command] = []
-    for one in instance_ids:
-        commands.append(("HGETALL", keys.profile(one)))
-        commands.append(read_whole_command(keys.info(one)))
-        commands.append(("ZCARD", keys.instance_history(one)))
-        commands.append(read_last_score_command(keys.instance_history(one)))
-        commands.append(read_fields_command(keys.quarantine(one), "reason"))
-    replies = run_all(redis, commands) if commands else []
+    asked = [_reading_of(one) for one in instance_ids]
+    replies = iter(run_all(redis, list(chain.from_iterable(asked))) if asked else [])
+    return [_stored(one, *(next(replies) for _ in of_one)) for one, of_one in zip(instance_ids, asked, strict=True)]
+
+
+def _reading_of(instance_id: str) -> list[Command]:
+    """The commands whose replies ``_stored`` takes, in their order."""
+    history = keys.instance_history(instance_id)
     return [
-        _stored(one, *replies[number * 5 : number * 5 + 5]) if replies[number * 5] else None
-        for number, one in enumerate(instance_ids)
+        ("HGETALL", keys.profile(instance_id)),
+        read_whole_command(keys.info(instance_id)),
+        ("ZCARD", history),
+        read_last_score_command(history),
+        read_fields_command(keys.quarantine(instance_id), "reason"),
     ]
 
 
@@ -219,7 +223,9 @@ def _stored(
     count: int,
     last: bytes,
     quarantine: Sequence[bytes | None],
-) -> StoredInstance:
+) -> StoredInstance | None:
+    if not profile:
+        return None
     known = _texts(profile)
     report = _texts(info)
     tags = _read_tags(instance_id, known.get("tags"))
