@@ -7,8 +7,10 @@ from ...broker_config.errors import NotFound
 from ...broker_config.publisher_signing import ANY, Signed, parse
 from ...broker_config.redis_client import Redis
 from ...broker_config.version_order import version_order
+from ..some_of import some_of
 
 LATEST = "latest"
+_NOTHING_PUBLISHED = "nothing of that name is published; see `assist package list`"
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ class Catalogue:
             and version in (one.version, LATEST)
         ]
         if not fitting:
-            there = f"published is {', '.join(one.field for one in same_name[:5])}"
-            there = there if same_name else "nothing of that name is published; see `assist package list`"
+            there = f"published: {some_of([one.field for one in same_name])}" if same_name else _NOTHING_PUBLISHED
             raise NotFound(f"there is no {name} {version} for {os}/{arch}; {there}", code="PackageNotFound")
         # What was made for this very system comes before what runs anywhere.
         best = version_order(fitting[0].version)
