@@ -79,7 +79,7 @@ def test_stopping_one_instance_lets_the_others_go_on(timing: Timing) -> None:
 
 def test_a_stranger_cannot_be_stopped(timing: Timing) -> None:
     invoke_id = timing.invoke("i-1")
-    with pytest.raises(NotFound, match="i-2 is no target"):
+    with pytest.raises(NotFound, match="does not target i-2"):
         timing.assistant.stop_invocation(invoke_id, ["i-2"])
 
 
