@@ -33,24 +33,27 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
-@click.option("-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show it.")
+@click.option(
+    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
 @click.option("--redis-url", metavar="URL", help="Where Redis is.")
 @click.option("--home", metavar="FOLDER", help="State folder, for the master key.")
 @click.option(
     "--misfire",
     type=click.Choice(["latest", "all", "skip"]),
-    help="What runs of the due times that were missed while no beat ran, where the schedule does not say.",
+    help="Which due times to make up for that were missed while no beat was running, unless "
+    "the schedule says so itself.",
 )
-@click.option("--sweep-seconds", type=click.FloatRange(0.05), help="Time between looks for overdue executions.")
+@click.option("--sweep-seconds", type=click.FloatRange(0.05), help="Time between two looks for overdue executions.")
 @click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
     """Fire timed invocations and settle what was lost, until SIGTERM or Ctrl-C.
 
-    Several may run on one Redis: each due time is decided about once, and if one dies the others go on. It is also
-    Celery's own beat: `celery -A cloud_assistant.beat.app beat` runs the same scheduler.
+    Several may run on one Redis: each due time is decided about once, and if one dies the others go on. Celery's own
+    beat can run the same scheduler: `celery -A cloud_assistant.beat.app beat`.
 
-    Settings come from the command line, the environment (CLOUD_ASSISTANT_…), a TOML file, in this order.
+    Settings come from the command line, then the environment (CLOUD_ASSISTANT_…), then a TOML file.
 
     Exit codes: 0 ended as asked; 2 a setting is wrong.
     """

@@ -36,31 +36,35 @@ class AgentSettings:
     slots: int = setting(10, "Scripts that run at once on one instance; more wait in its queue.")
     heartbeat_seconds: float = setting(20.0, "Time between heartbeats, jittered by a fifth.")
     heartbeat_ttl_seconds: float = setting(
-        75.0, "An instance without a heartbeat for so long is shown as not connected."
+        75.0, "An instance without a heartbeat for this long is shown as not connected."
     )
     reconcile_seconds: float = setting(30.0, "Time between comparisons of the ledger with what the queue delivered.")
     events: bool = setting(True, "Send Celery events, so that Flower shows this agent and its executions.")
     fsync: bool = setting(True, "Force the journal of started scripts to disk before each start.")
     output_limit_bytes: int = setting(
         24 * 1024,
-        "Output kept per execution, 256 MiB at most: head and tail; what is between is counted.",
+        "Output kept per execution, at most 256 MiB: its beginning and its end; what is "
+        "dropped between them is counted.",
         most=_OUTPUT_MOST,
     )
     live_output_bytes: int = setting(16 * 1024, "Most bytes of live output published at a time, ten times a second.")
     grace_seconds: float = setting(5.0, "Time between TERM and KILL when a script is stopped or its time is up.")
-    drain_seconds: float = setting(0.2, "How long output of background children is awaited once a script has ended.")
+    drain_seconds: float = setting(
+        0.2, "How long to wait for the output of background children once a script has ended."
+    )
     keep_scripts: bool = setting(False, "Keep script files after the end instead of removing them.")
     spool_limit_bytes: int = setting(
         256 * 1024 * 1024, "Disk for scripts and unreported results; oldest kept files go first."
     )
     log_limit_bytes: int = setting(20 * 1024 * 1024, "Size of one log file of the agent; five are kept.")
-    log_days: float = setting(30.0, "Log files of the agent that are older than so many days are removed.")
+    log_days: float = setting(30.0, "Log files of the agent that are older than this many days are removed.")
     log_folder: str = setting(
         "", "Folder of the agent's log; default is /var/log/cloud-assistant for the system's own home, else <home>/log."
     )
     memory_limit_bytes: int = setting(
         256 * 1024 * 1024,
-        "Memory of the agent itself, without its scripts: past it, it starts anew while scripts go on. 0: no limit.",
+        "Memory of the agent itself, without its scripts; beyond it the agent starts anew "
+        "while scripts go on. 0: no limit.",
     )
     cpu_limit_percent: int = setting(
         50, "Share of one processor that the agent itself may use for minutes on end before it steps back. 0: no limit."
@@ -77,7 +81,7 @@ class AgentSettings:
     )
     publishers_folder: str = setting(
         PUBLISHERS_FOLDER,
-        "Public keys (*.pub) of those whose versions and packages are installed here.",
+        "Public keys (*.pub) of the publishers whose versions and packages are installed here.",
     )
     self_update: bool = setting(True, "Upgrade the agent when the control side asks for it and a publisher signed it.")
     accept_unsigned: bool = setting(
@@ -105,7 +109,7 @@ class LimitSettings:
     report_margin_seconds: float = setting(
         60.0, "Time after timeout and grace in which a result must arrive before it counts as lost."
     )
-    history_days: float = setting(28.0, "Finished invocations are removed after so many days.")
+    history_days: float = setting(28.0, "Finished invocations are removed after this many days.")
     history_count: int = setting(100_000, "Most invocations kept; the oldest finished ones are removed first.")
     activation_hours_max: int = setting(4, "Longest life of an activation code.")
     audit_count: int = setting(
@@ -116,14 +120,14 @@ class LimitSettings:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BeatSettings:
-    """The scheduler and the sweeper."""
+    """Beat: the scheduler and the sweeper."""
 
     timezone: str = setting("UTC", "Zone of schedules that name none.")
     minimum_interval_seconds: int = setting(10, "Shortest time between two runs of a schedule.")
     misfire: str = setting("latest", "Due times missed while no beat ran: latest, all or skip.")
     misfire_limit_count: int = setting(10, "Most missed due times made up for when misfire is all.")
     misfire_within_seconds: int = setting(3600, "Missed due times older than this are skipped.")
-    sweep_seconds: float = setting(2.0, "Time between looks for overdue executions.")
+    sweep_seconds: float = setting(2.0, "Time between two looks for overdue executions.")
     retention_seconds: float = setting(60.0, "Time between removals of old history.")
 
 
@@ -143,7 +147,8 @@ class GatewaySettings:
     request_bytes: int = setting(1024 * 1024, "Largest request line, and largest body.")
     region_id: str = setting("local", "The region id of this installation, for clients that ask; any is accepted.")
     registration_failures_count: int = setting(
-        10, "Wrong activation codes from one address within a minute before it has to wait; 0 means no limit."
+        10,
+        "How many wrong activation codes one address may send within a minute before it has to wait; 0 means no limit.",
     )
     public_url: str = setting(
         "", "Where machines reach this gateway, for the install scripts; default is what a request was sent to."

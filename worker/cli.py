@@ -18,15 +18,15 @@ class Row(NamedTuple):
 VERBS: dict[str, Row] = {
     "register": Row("register", "Make this machine an instance, with an activation code."),
     "run": Row("run", "Run the agent in the foreground."),
-    "status": Row("status", "Tell whether the agent of this machine runs."),
+    "status": Row("status", "Tell whether this machine's agent is running."),
     "policy": Row("policy", "Show or check the local policy of this machine."),
     "upgrade": Row("upgrade", "Install another version of the agent and try it."),
-    "doctor": Row("doctor", "Say why this agent is not online, and how to mend it."),
+    "doctor": Row("doctor", "Say why this agent is not online, and how to fix it."),
     "install": Row("install", "Make the agent a service of this machine."),
     "uninstall": Row("uninstall", "Remove the service; state and settings stay."),
     "start": Row("start", "Start the service."),
-    "stop": Row("stop", "Stop the service; scripts that run go on."),
-    "restart": Row("restart", "Restart the service; scripts that run go on."),
+    "stop": Row("stop", "Stop the service; running scripts go on."),
+    "restart": Row("restart", "Restart the service; running scripts go on."),
 }
 #: Verbs that programs of ours call; the help does not show them.
 HIDDEN = {"supervise-version": "supervise_version", "package": "package"}
@@ -66,9 +66,11 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show it.")
+@click.option(
+    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
 def main() -> None:
     """Run commands of Cloud Assistant on this machine.
 
-    Settings come from the command line, the environment (CLOUD_ASSISTANT_…), a TOML file, in this order.
+    Settings come from the command line, then the environment (CLOUD_ASSISTANT_…), then a TOML file.
     """

@@ -33,9 +33,9 @@ def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=Pair(),
             multiple=True,
             callback=mapping,
-            help="Only instances with this tag; several must all be there.",
+            help="Only instances with this tag; if repeated, they must have all of them.",
         ),
-        click.option("--action", "actions", multiple=True, help="Only this action; * for any letters; repeatable."),
+        click.option("--action", "actions", multiple=True, help="Only this action; * matches any letters; repeatable."),
     ):
         command = option(command)
     return command
@@ -51,7 +51,7 @@ def _limits_of(stored: StoredAccessKey) -> str:
     return stored.scope.shown() if isinstance(stored.scope, Scope) else ""
 
 
-group = AssistGroup("access-key", help="Make and manage access keys for the gateway.")
+group = AssistGroup("access-key", help="Create and manage access keys for the gateway.")
 
 
 @assist_command(
@@ -62,19 +62,19 @@ group = AssistGroup("access-key", help="Make and manage access keys for the gate
         "assist access-key create --name test-team --instance-tag env=test --user-name deploy --action '*Command'",
     ),
 )
-@click.option("--name", callback=filled, help="Whom the key is for; the log shows it.  [default: who you are here]")
+@click.option("--name", callback=filled, help="Who the key is for; the log shows it.  [default: your user name here]")
 @click.option(
     "--role",
     type=click.Choice(["viewer", "operator", "admin"]),
     default="operator",
     show_default=True,
-    help="viewer reads, operator also runs and keeps the library, admin may do everything.",
+    help="A viewer reads, an operator also runs scripts and manages the library, an admin may do everything.",
 )
 @_scope_options
 def create(call: Call, *, name: str, role: str, **limits: Any) -> None:
-    """Make an access key. Its secret is shown this once.
+    """Create an access key. Its secret is shown only this once.
 
-    A limit that is given narrows what the role allows; all that are given must be kept.
+    Limits narrow what the role allows; a request must be within all of those given.
     """
     access_key_id, secret = _keys(call).create(name or local_user().name, role, _scope(**limits))
     if call.wants_json:
@@ -94,16 +94,16 @@ def create(call: Call, *, name: str, role: str, **limits: Any) -> None:
     ),
 )
 @click.argument("access_key_id", metavar="ID")
-@click.option("--name", help="Whom the key is for.")
+@click.option("--name", help="Who the key is for.")
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), help="What it may do.")
 @_scope_options
-@click.option("--no-limits", is_flag=True, help="Take all limits off.")
+@click.option("--no-limits", is_flag=True, help="Remove all limits.")
 def update(
     call: Call, *, access_key_id: str, name: str | None, role: str | None, no_limits: bool, **limits: Any
 ) -> None:
     """Change an access key's name, role or limits, from its next request on.
 
-    Limits that are given replace all that it had; without any, they stay.
+    Limits given here replace all that it had; without any, they stay.
     """
     scope = _scope(**limits)
     if no_limits and scope != Scope():

@@ -19,7 +19,7 @@ from .tables import properties, table
 from .terminal import terminal_columns
 from .text_cells import counted, tags_text
 
-group = AssistGroup("activation", help="Make and manage codes that let machines register.")
+group = AssistGroup("activation", help="Create and manage codes with which machines register.")
 
 
 @assist_command(
@@ -30,11 +30,18 @@ group = AssistGroup("activation", help="Make and manage codes that let machines 
     ),
 )
 @click.option("--uses", type=int, default=10, show_default=True, help="How many machines may register with it.")
-@click.option("--hours", type=int, default=None, help="How long it is good; 4 unless set.")
-@click.option("--address-range", callback=filled, metavar="RANGE", help="Only for machines from here, as 10.0.0.0/8.")
-@click.option("--name-prefix", default="", metavar="TEXT", help="Names of the instances: web gives web-001, web-002 ….")
+@click.option("--hours", type=int, default=None, help="How long it is valid; 4 unless set.")
+@click.option(
+    "--address-range",
+    callback=filled,
+    metavar="RANGE",
+    help="Only for machines with these addresses, such as 10.0.0.0/8.",
+)
+@click.option(
+    "--name-prefix", default="", metavar="TEXT", help="Prefix of the instances' names: web gives web-001, web-002 …."
+)
 @click.option("--description", default="", metavar="TEXT", help="What it is for.")
-@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag of it and of its instances.")
+@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag for it and for its instances.")
 def create(
     call: Call,
     *,
@@ -45,9 +52,9 @@ def create(
     description: str,
     tags: Mapping[str, str],
 ) -> None:
-    """Make an activation. Its code is shown this once.
+    """Create an activation. Its code is shown only this once.
 
-    On each machine then: assist-agent register --gateway URL --activation-id ID --activation-code CODE
+    Then, on each machine: assist-agent register --gateway URL --activation-id ID --activation-code CODE
     """
     hours_max = call.loaded.settings.limits.activation_hours_max
     master = call.assistant.trust.master
@@ -79,9 +86,11 @@ def create(
 
 
 @assist_command("list", examples=("assist activation list", "assist activation list --tag env=prod --output json"))
-@click.option("--name-prefix", default="", metavar="TEXT", help="Only with this prefix; * stands for anything.")
-@tag_filter_option(help="Only with this tag.")
-@click.option("--limit", type=click.IntRange(1, LIMIT_COUNT), default=50, show_default=True, help="How many at most.")
+@click.option("--name-prefix", default="", metavar="TEXT", help="Only those with this prefix; * matches anything.")
+@tag_filter_option(help="Only those with this tag.")
+@click.option(
+    "--limit", type=click.IntRange(1, LIMIT_COUNT), default=50, show_default=True, help="How many to show at most."
+)
 def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | None], limit: int) -> None:
     """List activations, newest first."""
     wanted = ActivationFilter(instance_name=name_prefix, tags=tags)
@@ -127,7 +136,7 @@ def show(call: Call, *, activation_id: str) -> None:
 @assist_command("disable", examples=("assist activation disable 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
 @click.argument("activation_id", metavar="ID")
 def disable(call: Call, *, activation_id: str) -> None:
-    """Let nobody register with it any more; instances that did stay."""
+    """Let no more machines register with it; those that did stay."""
     with call.assistant.auditing.change("DisableActivation", what=activation_id):
         stored = activations.disable(call.assistant.redis, activation_id)
     _done(call, stored, "is disabled")
@@ -136,7 +145,7 @@ def disable(call: Call, *, activation_id: str) -> None:
 @assist_command("delete", examples=("assist activation delete 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
 @click.argument("activation_id", metavar="ID")
 def delete(call: Call, *, activation_id: str) -> None:
-    """Delete an activation that nobody registered with."""
+    """Delete an activation with which no machine has registered."""
     with call.assistant.auditing.change("DeleteActivation", what=activation_id):
         stored = activations.delete(call.assistant.redis, activation_id)
     if stored is not None:
@@ -181,7 +190,7 @@ def _row(stored: StoredActivation) -> tuple[str, ...]:
 
 
 def _shape(stored: StoredActivation) -> Shape:
-    """The API's own fields, and two that it has not."""
+    """The API's own fields, and two that it does not have."""
     return {
         **activations.shape_of(stored),
         "State": _state(stored),

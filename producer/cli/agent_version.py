@@ -24,9 +24,10 @@ group = AssistGroup("agent-version", help="Publish versions of the agent and rol
 @assist_command("publish", examples=(f"assist agent-version publish dist/{AGENT_NAME}-1.2.0-linux-x86_64.tar.gz",))
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 def publish(call: Call, *, archive: Path) -> None:
-    """Put a signed archive of the agent into the gateway's file store; FILE.sig is beside it.
+    """Put a signed archive of the agent into the gateway's file store; FILE.sig must lie beside it.
 
-    Through the gateway when gateway.url and an admin's access key are set, else into the folder of this machine.
+    It is uploaded to the gateway if gateway.url and an admin's access key are set, and else put into the folder of this
+    machine.
     """
     signed = publish_archive(call, archive, agent=True)
     print_entries(call, [CatalogueEntry(signed)])
@@ -34,14 +35,14 @@ def publish(call: Call, *, archive: Path) -> None:
 
 @assist_command("list", examples=("assist agent-version list",))
 def show(call: Call) -> None:
-    """List the versions that were published."""
+    """List the published versions."""
     print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
 
 
 @assist_command("withdraw", examples=("assist agent-version withdraw 1.2.0",))
 @click.argument("version", metavar="VERSION")
 def withdraw(call: Call, *, version: str) -> None:
-    """Take a version back: nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
+    """Withdraw a version, so that nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
     withdraw_version(call, AGENT_NAME, version)
 
 
@@ -59,13 +60,24 @@ def withdraw(call: Call, *, version: str) -> None:
 @click.option(
     "--window", callback=filled, metavar="HOURS", help="Only in these hours, in each instance's own local time."
 )
-@click.option("--at-once", type=click.IntRange(1), metavar="COUNT", help="On their way at once.  [default: a tenth]")
-@click.option("--stop-at", default="10%", show_default=True, help="Stop by itself when this share has failed.")
-@click.option("--probation", type=Duration(), default=180.0, show_default=True, help="Time to show that it works.")
-@click.option("--again", is_flag=True, help="Also where this version failed before.")
-@click.option("--pause", "wish", flag_value=Wish.PAUSE, help="Give no more orders; what has begun goes on.")
-@click.option("--resume", "wish", flag_value=Wish.RUN, help="Go on, with the failures so far forgiven.")
-@click.option("--cancel", "wish", flag_value=Wish.CANCEL, help="End it; instances that have it keep it.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1),
+    metavar="COUNT",
+    help="How many to upgrade at the same time.  [default: a tenth]",
+)
+@click.option("--stop-at", default="10%", show_default=True, help="Stop the roll-out when this share has failed.")
+@click.option(
+    "--probation",
+    type=Duration(),
+    default=180.0,
+    show_default=True,
+    help="How long a version has to show that it works.",
+)
+@click.option("--again", is_flag=True, help="Also upgrade where this version failed before.")
+@click.option("--pause", "wish", flag_value=Wish.PAUSE, help="Pause it: give no more orders; what has begun goes on.")
+@click.option("--resume", "wish", flag_value=Wish.RUN, help="Resume it, with the failures so far forgiven.")
+@click.option("--cancel", "wish", flag_value=Wish.CANCEL, help="Cancel it; instances that have the version keep it.")
 @takes_targets
 def rollout(
     call: Call,
@@ -80,9 +92,9 @@ def rollout(
     wish: Wish | None,
     targets: Targets,
 ) -> None:
-    """Have instances upgrade to a published version, each in its own time, all or those named.
+    """Upgrade instances, all or those named, to a published version, each in its own time.
 
-    An agent that does not work returns to its old version by itself and says so. A beat carries the roll-out out; see
+    An agent that does not work goes back to its old version by itself and says so. A beat carries out the roll-out; see
     `assist agent-version status`.
     """
     versions = call.assistant.agent_versions
@@ -105,7 +117,7 @@ def rollout(
 @assist_command("status", examples=("assist agent-version status --output json",))
 @click.argument("version", required=False, default="", metavar="[VERSION]")
 def status(call: Call, *, version: str) -> None:
-    """Show how far the latest roll-out is, or that of a version."""
+    """Show how far the latest roll-out has come, or that of a version."""
     _print_progress(call, call.assistant.agent_versions.find(version))
 
 
@@ -113,7 +125,7 @@ def _percent(text: str) -> float:
     try:
         return float(text.removesuffix("%"))
     except ValueError as exc:
-        raise click.UsageError(f"{text!r} is no share; write 10%", click.get_current_context()) from exc
+        raise click.UsageError(f"{text!r} is not a share; write 10%", click.get_current_context()) from exc
 
 
 def _print_progress(call: Call, progress: Progress) -> None:

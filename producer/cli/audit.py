@@ -23,7 +23,7 @@ from .call import Call
 from .tables import table
 from .terminal import terminal_columns
 
-group = AssistGroup("audit", help="Look at the record of changes and refusals, and check it.")
+group = AssistGroup("audit", help="Show and verify the record of changes and refusals.")
 
 
 @assist_command(
@@ -34,15 +34,21 @@ group = AssistGroup("audit", help="Look at the record of changes and refusals, a
         "assist audit list --outcome refused --output json",
     ),
 )
-@click.option("--since", type=Duration(), help="Only what happened within so long: 30m, 2h, 7d.")
+@click.option("--since", type=Duration(), help="Only what happened in the last 30m, 2h, 7d ….")
 @click.option("--who", callback=filled, help="Only what this user, access key or instance did.")
 @click.option("--action", callback=filled, help="Only this action, such as RunCommand.")
-@click.option("--outcome", type=click.Choice(["done", "begun", "refused", "failed"]), help="Only what ended so.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Most entries shown.")
+@click.option("--outcome", type=click.Choice(["done", "begun", "refused", "failed"]), help="Only what ended this way.")
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many entries to show at most.",
+)
 def show(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:
-    """List entries, the latest first.
+    """List entries, latest first.
 
-    A change of several steps has two: that it begins, and how it ended; both carry the same Change.
+    A change of several steps has two: one when it begins, one for how it ended. Both carry the same Change.
     """
 
     def keep(entry: AuditEntry) -> bool:
@@ -86,19 +92,19 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="An earlier export: what it holds must still be there, to its last entry.",
+    help="An earlier export: everything in it must still be there, to its last entry.",
 )
 @click.option(
     "--unsealed-through",
     type=click.IntRange(min=0),
     default=0,
     metavar="NUMBER",
-    help="Entries up to this one may be without a seal: they are from before there was a master key.",
+    help="Entries up to this one may lack a seal: they are from before there was a master key.",
 )
 def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> None:
     """Check that no entry was edited, removed, inserted or moved; exit 4 and name the first that was.
 
-    A missing end is found by the notes that beat and this command keep in the home folder, and by exports.
+    Whether the end is missing is told by the notes that beat and this command keep in the home folder, and by exports.
     """
     settings = call.loaded.settings
     master = find_master_keys(settings)
@@ -140,7 +146,9 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
 @assist_command("export", examples=("assist audit export audit.jsonl", "assist audit export - | gzip > audit.gz"))
 @click.argument("target", metavar="FILE|-")
 def export(call: Call, *, target: str) -> None:
-    """Write all entries, oldest first, one JSON object per line; kept elsewhere, it is what verify compares with."""
+    """Write all entries, oldest first, one JSON object per line. Kept elsewhere, the file is something that verify can
+    compare with.
+    """
     entries = oldest_first(call.assistant.redis)
     if target == "-":
         _write(entries, sys.stdout.buffer.write)
@@ -197,7 +205,7 @@ def _exported(path: Path) -> list[Known]:
         with open_to_the_end(path) as file:
             return list(read_export(file.read().splitlines(), f"the export {path.name}"))
     except msgspec.MsgspecError as exc:
-        raise RequestInvalid(f"{path} is no export of the audit: {exc}", code="InvalidExport") from exc
+        raise RequestInvalid(f"{path} is not an export of the audit: {exc}", code="InvalidExport") from exc
 
 
 def _shape(stored: StoredEntry, entry: AuditEntry) -> dict[str, object]:

@@ -46,25 +46,27 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
 @click.option("--name", required=True, help="A name for people.")
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--description", default="", help="What it is for.")
-@click.option("--timeout", type=Duration(), default=60, help="Time for the script, from 10 s on.", show_default=True)
-@click.option("--workdir", callback=filled, metavar="FOLDER", help="Where it runs.")
-@click.option("--user", callback=filled, metavar="NAME", help="Whom it runs as.")
+@click.option(
+    "--timeout", type=Duration(), default=60, help="How long the script may run, at least 10 s.", show_default=True
+)
+@click.option("--workdir", callback=filled, metavar="FOLDER", help="Working directory of the script.")
+@click.option("--user", callback=filled, metavar="NAME", help="User to run the script as.")
 @click.option("--launcher", callback=filled, metavar="TEXT", help="Command line that starts the script.")
 @click.option(
     "--parameter",
     "parameters",
     multiple=True,
     metavar="KEY",
-    help="A parameter that the script finds in the environment as CA_PARAM_<KEY>; may be repeated.",
+    help="Declare a parameter, which the script finds in its environment variable CA_PARAM_<KEY>; may be repeated.",
 )
 @click.option(
     "--secret-parameter",
     "secret_parameters",
     multiple=True,
     metavar="KEY",
-    help="A parameter whose value is secret: encrypted to each instance, masked in output; may be repeated.",
+    help="Declare a parameter whose value is secret: encrypted to each instance, masked in output; may be repeated.",
 )
-@click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the text by the parameters of a run.")
+@click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the text with the parameters of a run.")
 @click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag; may be repeated.")
 @client_token_option
 def create(
@@ -84,7 +86,7 @@ def create(
     tags: Mapping[str, str],
     client_token: str,
 ) -> None:
-    """Store a command. Its id goes to standard output."""
+    """Store a command and print its id."""
     command_id = call.assistant.create_command(
         name=name,
         type=script_type,
@@ -114,9 +116,9 @@ def create(
         "assist command list --output json",
     ),
 )
-@click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
-@click.option("--description", default="", metavar="TEXT", help="Only with this description; * stands for anything.")
-@script_type_option(help="Only of this type.")
+@click.option("--name", default="", metavar="TEXT", help="Only those with this name; * matches anything.")
+@click.option("--description", default="", metavar="TEXT", help="Only those with this description; * matches anything.")
+@script_type_option(help="Only those of this type.")
 @tag_filter_option()
 @takes_page
 def list_commands(
@@ -174,12 +176,12 @@ def show(call: Call, *, command_id: str) -> None:
 @click.argument("command_id", metavar="ID_OR_NAME")
 @click.option("--name", help="A name for people.")
 @click.option("--description", help="What it is for.")
-@click.option("--timeout", type=Duration(), help="Time for the script.")
-@click.option("--workdir", "working_directory", metavar="FOLDER", help="Where it runs.")
-@click.option("--user", "username", metavar="NAME", help="Whom it runs as.")
+@click.option("--timeout", type=Duration(), help="How long the script may run.")
+@click.option("--workdir", "working_directory", metavar="FOLDER", help="Working directory of the script.")
+@click.option("--user", "username", metavar="NAME", help="User to run the script as.")
 @click.option("--launcher", metavar="TEXT", help="Command line that starts the script.")
 def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str | None) -> None:
-    """Change a command; later invocations use the new values. An empty text takes a value away."""
+    """Change a command; later invocations use the new values. An empty text clears a value."""
     changes: dict[str, str | int] = {name: text for name, text in texts.items() if text is not None}
     if timeout is not None:
         changes["timeout_seconds"] = whole_seconds(timeout, "--timeout")

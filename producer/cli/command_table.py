@@ -14,23 +14,23 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "run": Row(".run:run", "Run a script on instances and show what came of it."),
+    "run": Row(".run:run", "Run a script on instances and show the results."),
     "invoke": Row(".invocation_create:invoke", "Invoke a stored command; the same as `invocation create`."),
     "command": Row(".command:group", "Store, list, change and delete commands."),
     "invocation": Row(".invocation:group", "Invoke commands; follow, show and stop invocations."),
     "timed": Row(".timed:group", "List, preview, pause, change and stop timed invocations."),
     "instance": Row(".instance:group", "List, name and tag instances."),
-    "activation": Row(".activation:group", "Make and manage codes that let machines register."),
+    "activation": Row(".activation:group", "Create and manage codes with which machines register."),
     "file": Row(".file:group", "Send small files to instances."),
-    "ecs": Row(".ecs:ecs", "Call any action of the API by its name."),
-    "access-key": Row(".access_key:group", "Make and manage access keys for the gateway."),
+    "ecs": Row(".ecs:ecs", "Call any API action by its name."),
+    "access-key": Row(".access_key:group", "Create and manage access keys for the gateway."),
     "key": Row(".key:group", "Make and rotate the master key that executions are signed with."),
     "program": Row(".control_program:group", "Renew what beat, gateway, assist and Flower may do in Redis."),
     "package": Row(".package:group", "Publish packages; install and remove them on instances."),
     "agent-version": Row(".agent_version:group", "Publish versions of the agent and roll them out."),
-    "publisher": Row(".publisher:group", "Make a publisher's key and sign versions and packages with it."),
-    "audit": Row(".audit:group", "Look at the record of changes and refusals, and check it."),
-    "doctor": Row(".doctor:doctor", "Check this installation, and say how to mend what is wrong."),
+    "publisher": Row(".publisher:group", "Manage a publisher's key; sign versions and packages with it."),
+    "audit": Row(".audit:group", "Show and verify the record of changes and refusals."),
+    "doctor": Row(".doctor:doctor", "Check this installation, and say how to fix what is wrong."),
     "config": Row(".config:group", "Show the settings and where each comes from."),
     "up": Row("..local_system.command:up_command", "Run a whole local system on this machine."),
     "version": Row(".version:version", "Show the version."),
@@ -47,9 +47,9 @@ class SharedOption(NamedTuple):
 VERSION_HELP = "Show the version."
 #: Each may stand before and after the verb.
 SHARED_OPTIONS: dict[str, SharedOption] = {
-    "--output": SharedOption("[text|json]", "Form of what goes to standard output."),
-    "--redis-url": SharedOption("URL", "Redis to talk to.  [CLOUD_ASSISTANT_REDIS_URL]"),
+    "--output": SharedOption("[text|json]", "Format of what goes to standard output."),
+    "--redis-url": SharedOption("URL", "Where Redis is.  [CLOUD_ASSISTANT_REDIS_URL]"),
     "--home": SharedOption("FOLDER", "State folder.  [CLOUD_ASSISTANT_HOME]"),
-    "--config": SharedOption("FILE", "Configuration file (TOML).  [CLOUD_ASSISTANT_CONFIG]"),
-    "--debug": SharedOption("", "Show a traceback with an error."),
+    "--config": SharedOption("FILE", "Settings file (TOML).  [CLOUD_ASSISTANT_CONFIG]"),
+    "--debug": SharedOption("", "Show the traceback of an error."),
 }

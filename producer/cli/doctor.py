@@ -1,4 +1,4 @@
-"""``assist doctor``: what is wrong with this installation, and how to mend it."""
+"""``assist doctor``: what is wrong with this installation, and how to fix it."""
 
 import sys
 
@@ -11,10 +11,10 @@ from .call import CONNECT_TIMEOUT_SECONDS, Call
 
 @assist_command("doctor", examples=("assist doctor", "assist doctor --output json"))
 def doctor(call: Call) -> int:
-    """Look at this machine, Redis, its users, beat, gateway and agents, and say what is wrong and how to mend it.
+    """Check this machine, Redis, its users, beat, gateway and agents, and say what is wrong and how to fix it.
 
-    Nothing is changed. With the server's administrator in --redis-url it sees the most. Exit codes: 0 nothing fails;
-    2 a setting is wrong; 3 Redis is not reached; 4 something else fails.
+    Nothing is changed. With the server's administrator in --redis-url it sees the most. Exit codes: 0 nothing fails; 2
+    a setting is wrong; 3 Redis cannot be reached; 4 something else fails.
     """
     findings: list[Finding] = []
     settings = call.loaded.settings

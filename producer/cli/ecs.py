@@ -23,7 +23,7 @@ from .assist_command import assist_command
 from .call import Call
 from .ecs_words import EcsCall, read_words
 
-#: What a gateway's client learns of a trouble behind the gateway. Whoever stands there himself is told which it is.
+#: What a gateway's client learns of a trouble behind the gateway. A person who stands right there is told which it is.
 _TOLD_TO_CLIENTS = ("ServiceUnavailable", "InternalError")
 
 

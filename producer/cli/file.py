@@ -32,14 +32,18 @@ group = AssistGroup("file", help="Send small files to instances.")
     ),
 )
 @click.argument("source", metavar="FILE")
-@click.option("--to", "target_directory", required=True, metavar="FOLDER", help="Folder there; made if missing.")
-@click.option("--name", default="", help="Name there.  [default: the file's own]")
-@click.option("--owner", callback=filled, metavar="USER", help="Whom it belongs to.  [default: the agent's user]")
-@click.option("--group", "group_name", callback=filled, metavar="GROUP", help="Its group.  [default: the owner's]")
-@click.option("--mode", default="0644", metavar="OCTAL", help="Its permissions.  [default: 0644]")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@click.option("--description", default="", help="A note for those who look at it later.")
-@click.option("--deliver-within", type=Duration(), help="Time for the agent to take it.  [default: 60]")
+@click.option(
+    "--to", "target_directory", required=True, metavar="FOLDER", help="Target folder; created if it is missing."
+)
+@click.option("--name", default="", help="Name of the file there.  [default: the file's own]")
+@click.option("--owner", callback=filled, metavar="USER", help="Owner of the file.  [default: the agent's user]")
+@click.option(
+    "--group", "group_name", callback=filled, metavar="GROUP", help="Group of the file.  [default: the owner's]"
+)
+@click.option("--mode", default="0644", metavar="OCTAL", help="Permissions of the file.  [default: 0644]")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is already there.")
+@click.option("--description", default="", help="A note for whoever looks at it later.")
+@click.option("--deliver-within", type=Duration(), help="How long to wait for the agent to take it.  [default: 60]")
 @takes_targets
 @takes_waiting(default=True)
 def send(
@@ -59,7 +63,7 @@ def send(
 ) -> int:
     """Send one small file, up to 24 KB; - is standard input. It arrives whole or not at all."""
     if source == "-" and not name:
-        raise click.UsageError("give what comes from standard input a --name", click.get_current_context())
+        raise click.UsageError("what comes from standard input needs a --name", click.get_current_context())
     request = FileRequest(
         name=name or Path(source).name,
         target_directory=target_directory,
@@ -76,7 +80,7 @@ def send(
 
 
 @assist_command("list", examples=("assist file list", "assist file list --instance i-web1 --output json"))
-@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only to this instance.")
+@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only those sent to this instance.")
 @takes_page
 def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
     """List files that were sent, newest first."""

@@ -30,14 +30,14 @@ group = AssistGroup("instance", help="List, name and tag instances.")
         "assist instance list --output json",
     ),
 )
-@click.option("--name", default="", metavar="TEXT", help="Only with this name; * stands for anything.")
-@click.option("--os-type", callback=filled, metavar="TEXT", help="Only with this system: linux, windows, darwin.")
+@click.option("--name", default="", metavar="TEXT", help="Only those with this name; * matches anything.")
+@click.option("--os-type", callback=filled, metavar="TEXT", help="Only those with this system: linux, windows, darwin.")
 @click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
 @tag_filter_option()
 def list_instances(
     call: Call, *, name: str, os_type: str, connected: bool | None, tags: Mapping[str, str | None]
 ) -> None:
-    """List all instances, newest first."""
+    """List instances, newest first."""
     found = _all(call.assistant, InstanceFilter(name=name, os_type=os_type, connected=connected, tags=tags))
     for one in found:
         if one.unreadable:
@@ -56,7 +56,7 @@ def list_instances(
 @assist_command("show", examples=("assist instance show i-web1", "assist instance show i-web1 --output json"))
 @click.argument("instance_id", metavar="ID")
 def show(call: Call, *, instance_id: str) -> None:
-    """Show all that is known of an instance."""
+    """Show everything known about an instance."""
     _print(call, load(call.assistant.redis, instance_id))
 
 
@@ -74,7 +74,7 @@ def show(call: Call, *, instance_id: str) -> None:
 def add(call: Call, *, instance_id: str, name: str, tags: Mapping[str, str], credentials: Path | None) -> None:
     """Register an instance under an id you choose: i- and letters, digits, '.', '_' or '-'.
 
-    With --credentials, carry the file to that machine and run: assist-agent run --config FILE
+    With --credentials, copy the file to that machine and run: assist-agent run --config FILE
     """
     if credentials is not None:
         # First of all: what was entered in the audit before there was a key would have no seal.
@@ -118,9 +118,10 @@ def rename(call: Call, *, instance_id: str, name: str) -> None:
 @assist_command("remove", examples=("assist instance remove i-old",))
 @click.argument("instance_id", metavar="ID")
 def remove(call: Call, *, instance_id: str) -> None:
-    """Let an instance go: its credentials are worthless and its connections cut at once, what it ran is given up.
+    """Remove an instance: its credentials stop working and its connections are cut at once, and what it was running is
+    given up.
 
-    Results of its past stay until history is removed.
+    Its past results stay until they are too old to be kept.
     """
     removed = call.assistant.remove_instance(instance_id)
     if call.wants_json:

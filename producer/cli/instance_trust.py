@@ -38,9 +38,9 @@ def write_first_credentials(call: Call, instance_id: str, file: Path) -> None:
 @click.argument("instance_id", metavar="ID")
 @credentials_option(required=True)
 def rotate(call: Call, *, instance_id: str, credentials: Path) -> None:
-    """Give an instance new credentials. The old ones are worthless at once, and its agent is cut off.
+    """Give an instance new credentials. The old ones stop working at once, and its agent is cut off.
 
-    Scripts that run go on; their results arrive once the agent runs with the new file.
+    Running scripts go on; their results arrive once the agent runs with the new file.
     """
     _write_credentials(call, instance_id, credentials)
     if call.wants_json:
@@ -66,7 +66,7 @@ def renew_rights(call: Call, *, instance_ids: tuple[str, ...], everything: bool)
 @click.argument("instance_id", metavar="ID")
 @click.option("--reason", default="by an operator", show_default=True, help="Shown with the instance.")
 def quarantine(call: Call, *, instance_id: str, reason: str) -> None:
-    """Give an instance no more work, and keep everything else as it is, until it is released."""
+    """Give an instance no more work until it is released; everything else stays as it is."""
     call.assistant.trust.quarantine(instance_id, reason)
     _done(call, instance_id, f"{instance_id} gets no work until: assist instance release {instance_id}")
 

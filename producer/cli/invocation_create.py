@@ -46,9 +46,9 @@ def _invoke(
     waiting: Waiting,
     client_token: str,
 ) -> int:
-    """Invoke a stored command on instances and show what came of it.
+    """Invoke a stored command on instances and show the results.
 
-    What is not given here is taken from the command. Output and exit code are those of `assist run`.
+    What is not given here is taken from the command. Output and exit code are as with `assist run`.
     """
     before_dispatch(call, targets, waiting, options)
     invoked = call.assistant.invoke_command(

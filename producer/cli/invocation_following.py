@@ -18,11 +18,11 @@ from .watching import wait_for_end, watch
 
 @assist_command("follow", examples=("assist invocation follow t-…", "assist invocation follow t-… --wait-timeout 5m"))
 @click.argument("invoke_id", metavar="ID")
-@click.option("--wait-timeout", type=Duration(), help="Stop waiting after this time; the scripts go on.")
+@click.option("--wait-timeout", type=Duration(), help="Stop waiting after this time; the scripts keep running.")
 def follow(call: Call, *, invoke_id: str, wait_timeout: float | None) -> int:
-    """Watch an invocation to its end, from wherever it is, as `assist run` does.
+    """Watch an invocation from wherever it is to its end, as `assist run` does.
 
-    Ctrl-C ends the watching only. Exit code 0 when every script succeeded, 1 otherwise.
+    Ctrl-C only stops the watching. Exit code 0 if every script succeeded, 1 otherwise.
     """
     stored = load_invocation(call.assistant.redis, invoke_id)
     return watch(call, invoke_id, stored.record.target_count, wait_timeout)
@@ -30,7 +30,7 @@ def follow(call: Call, *, invoke_id: str, wait_timeout: float | None) -> int:
 
 @assist_command("stop", examples=("assist invocation stop t-…", "assist invocation stop t-… --instance i-web1 --wait"))
 @click.argument("invoke_id", metavar="ID")
-@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only there; may be repeated.")
+@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only on this instance; may be repeated.")
 @takes_waiting(default=False)
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: Waiting) -> int:
     """Stop an invocation: what waits is cancelled, what runs is ended with all of its processes.

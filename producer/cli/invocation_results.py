@@ -47,14 +47,16 @@ class _ResultsCommand(AssistCommand):
     ),
 )
 @click.argument("invoke_id", metavar="ID")
-@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only of this one; may be repeated.")
-@click.option("--history", is_flag=True, help="Of every firing of a timed invocation, newest first.")
-@click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most so long.")
+@click.option(
+    "--instance", "instance_ids", multiple=True, metavar="ID", help="Only the result of this instance; may be repeated."
+)
+@click.option("--history", is_flag=True, help="The results of every firing of a timed invocation, newest first.")
+@click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most this long.")
 def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, wait: float | None) -> int:
     """Show the results of an invocation.
 
-    One result: its output as it was. Several: equal ones together. With --wait the exit code is that of `assist run`,
-    else it is 0 whatever the results are.
+    A single result is shown as its output alone; of several, equal ones are shown together. With --wait the exit code
+    is that of `assist run`; otherwise it is 0, whatever the results.
     """
     one = one_invocation(call, invoke_id)
     rows = rows_of(one, instance_ids)

@@ -33,14 +33,14 @@ _STATES = [state.value for state in InvocationState]
         "assist invocation list --command c-… --limit 10 --output json",
     ),
 )
-@click.option("--command", "command_id", callback=filled, metavar="ID", help="Only of this command.")
-@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only on this instance.")
+@click.option("--command", "command_id", callback=filled, metavar="ID", help="Only those of this command.")
+@click.option("--instance", "instance_id", callback=filled, metavar="ID", help="Only those on this instance.")
 @click.option(
-    "--status", type=click.Choice(_STATES), metavar="STATE", help=f"Only in this state: {', '.join(_STATES)}."
+    "--status", type=click.Choice(_STATES), metavar="STATE", help=f"Only those in this state: {', '.join(_STATES)}."
 )
-@click.option("--name", default="", metavar="TEXT", help="Only of commands with this name; * stands for anything.")
-@script_type_option(help="Only of commands of this type.")
-@click.option("--timed/--not-timed", default=None, help="Only those that will, or will not, run again by themselves.")
+@click.option("--name", default="", metavar="TEXT", help="Only those of commands with this name; * matches anything.")
+@script_type_option(help="Only those of commands of this type.")
+@click.option("--timed/--not-timed", default=None, help="Only those that will, or will not, run again on their own.")
 @tag_filter_option()
 @takes_page
 def list_invocations(
@@ -76,7 +76,7 @@ def list_invocations(
 @assist_command("show", examples=("assist invocation show t-…", "assist invocation show t-… --output json"))
 @click.argument("invoke_id", metavar="ID")
 def show(call: Call, *, invoke_id: str) -> None:
-    """Show an invocation: what was asked, and where each instance stands. For outputs see `invocation results`."""
+    """Show an invocation: what was asked for, and where each instance stands. For output see `invocation results`."""
     one = one_invocation(call, invoke_id)
     if call.wants_json:
         call.print_json(invocation_summary_object(one))

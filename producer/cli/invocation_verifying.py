@@ -22,9 +22,9 @@ _MEANING = {
 @assist_command("verify", examples=("assist invocation verify t-…", "assist invocation verify t-… --output json"))
 @click.argument("invoke_id", metavar="ID")
 def verify(call: Call, *, invoke_id: str) -> int:
-    """Check that results are what their agents signed, and were not changed in Redis since.
+    """Check that results are what their agents signed and have not been changed in Redis since.
 
-    Exit code 4: at least one is not.
+    Exit code 4 if at least one is not.
     """
     found = call.assistant.trust.verify_results(invoke_id)
     bad_count = sum(one.verdict in BAD for one in found)

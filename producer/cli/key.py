@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.5
 
 @assist_command("create", examples=("assist key create",))
 def create(call: Call) -> None:
-    """Make the master key where there is none. Back its file up: without it, every instance must be registered anew."""
+    """Create the master key if there is none. Back up its file: without it, every instance must be registered again."""
     master = call.assistant.trust.master
     if call.wants_json:
         call.print_json({"KeyId": master.current, "File": _file(call), "Fingerprint": master.fingerprint()})
@@ -33,7 +33,7 @@ def create(call: Call) -> None:
 
 @assist_command("show", examples=("assist key show",))
 def show(call: Call) -> None:
-    """Show the master keys, and which of the instances holds which key."""
+    """Show the master keys, and which instance holds which key."""
     _print(call, call.assistant.trust.settle_rotation())
 
 
@@ -44,13 +44,13 @@ def show(call: Call) -> None:
     type=Duration(),
     default=60.0,
     show_default=True,
-    help="How long connected agents are waited for.",
+    help="How long to wait for connected agents.",
 )
 def rotate(call: Call, *, wait_seconds: float) -> int:
-    """Make a new master key and give each instance its new key, while everything goes on working.
+    """Make a new master key and give each instance its new key, while everything keeps working.
 
-    Copy the master key file to the other machines of the control side first thing afterwards. Instances that are off
-    come along when they return; `assist key show` tells.
+    Right afterwards, copy the master key file to the other machines of the control side. Instances that are offline
+    follow when they return; `assist key show` tells.
     """
     trust = call.assistant.trust
     status = trust.rotate_master_key()

@@ -28,14 +28,14 @@ group = AssistGroup("package", help="Publish packages; install, update, remove a
 @assist_command("publish", examples=("assist package publish tools-1.2.0-any-any.tar.gz",))
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 def publish(call: Call, *, archive: Path) -> None:
-    """Put a signed package into the gateway's file store; FILE.sig is beside it."""
+    """Put a signed package into the gateway's file store; FILE.sig must lie beside it."""
     print_entries(call, [CatalogueEntry(publish_archive(call, archive, agent=False))])
 
 
 @assist_command("list", examples=("assist package list",))
 @click.argument("name", required=False, default="", metavar="[NAME]")
 def show(call: Call, *, name: str) -> None:
-    """List the packages that were published."""
+    """List the published packages."""
     found = Catalogue(call.assistant.redis).list(name)
     print_entries(call, [one for one in found if one.name != AGENT_NAME])
 
@@ -44,7 +44,7 @@ def show(call: Call, *, name: str) -> None:
 @click.argument("name", metavar="NAME")
 @click.argument("version", metavar="VERSION")
 def withdraw(call: Call, *, name: str, version: str) -> None:
-    """Take a version back: nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
+    """Withdraw a version, so that nobody can fetch it any more. Its file is deleted on this machine, the gateway's."""
     withdraw_version(call, name, version)
 
 
@@ -57,16 +57,16 @@ def withdraw(call: Call, *, name: str, version: str) -> None:
 )
 @click.argument("name", metavar="NAME")
 @click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
-@click.option("--force", is_flag=True, help="Run its install script although this version is installed.")
+@click.option("--force", is_flag=True, help="Run its install script even if this version is installed.")
 @click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
 @takes_waiting(default=True)
 def install(
     call: Call, *, name: str, version: str, force: bool, timeout: float, targets: Targets, waiting: Waiting
 ) -> int:
-    """Install a package. Where its health script fails, what was there before is put back."""
+    """Install a package. If its health script fails, what was there before is put back."""
     request = PackageRequest(
         action=PackageAction.INSTALL,
         name=name,
@@ -81,7 +81,7 @@ def install(
 @click.argument("name", metavar="NAME")
 @click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
 @click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
 @takes_waiting(default=True)
@@ -96,7 +96,7 @@ def update(call: Call, *, name: str, version: str, timeout: float, targets: Targ
 @assist_command("uninstall", examples=("assist package uninstall tools --instance i-web1",))
 @click.argument("name", metavar="NAME")
 @click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="Time for all of it."
+    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
 @takes_waiting(default=True)
@@ -121,7 +121,7 @@ def check(call: Call, *, name: str, targets: Targets, waiting: Waiting) -> int:
 @click.argument("name", required=False, default="", metavar="[NAME]")
 @takes_targets
 def status(call: Call, *, name: str, targets: Targets) -> None:
-    """Show what instances say of their packages; all instances unless some are named."""
+    """Show the packages that instances report; all instances unless some are named."""
     wanted = targets if targets.instance_ids or targets.tags else Targets(everything=True)
     chosen = resolve(call.assistant.redis, wanted, call.assistant.settings.limits)
     _print_status(call, Packages(call.assistant).status(chosen, name))

@@ -36,14 +36,14 @@ def _takes_file(text: str) -> Callable[[Callable[..., Answer]], Callable[..., An
     return click.option("--file", "file", type=place, metavar="FILE", help=f"{text}  {_DEFAULT_PLACE}")
 
 
-group = AssistGroup("publisher", help="Make a publisher's key and sign versions and packages with it.")
-key_group = AssistGroup("key", help="Make and show the publisher's key.")
+group = AssistGroup("publisher", help="Manage a publisher's key; sign versions and packages with it.")
+key_group = AssistGroup("key", help="Create and show the publisher's key.")
 
 
 @assist_command("create", examples=("assist publisher key create",))
 @_takes_file("Where to put it.")
 def create(call: Call, *, file: Path | None) -> None:
-    """Make a publisher's key and print its public half, which goes to every instance.
+    """Create a publisher's key and print its public half, which goes to every instance.
 
     Keep the private file where releases are made, not on the gateway: whoever has it can install software on all
     instances that trust it.
@@ -68,7 +68,7 @@ def show(call: Call, *, file: Path | None) -> None:
     ),
 )
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
-@click.option("--name", default="", help="What it is.  [default: from the file's name]")
+@click.option("--name", default="", help="Name of what it holds.  [default: from the file's name]")
 @click.option("--version", default="", help="Its version.  [default: from the file's name]")
 @click.option("--os", default="", help=f"{', '.join(SYSTEMS)} or any.  [default: from the file's name]")
 @click.option("--arch", default="", help="x86_64, aarch64 … or any.  [default: from the file's name]")

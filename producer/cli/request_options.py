@@ -28,7 +28,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 def tag_filter_option(
-    *, help: str = "Only with this tag; may be repeated."
+    *, help: str = "Only those with this tag; may be repeated."
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Give the option --tag of what is looked for; the command gets a mapping as ``tags``, ``None`` for any value."""
     return click.option("--tag", "tags", multiple=True, type=Pair(bare_key=True), callback=mapping, help=help)
@@ -40,11 +40,11 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--timeout",
         type=Duration(),
-        help="Time for the script, from 10 s on.  [default: that of a stored command, else 60]",
+        help="How long the script may run, at least 10 s.  [default: the stored command's, else 60]",
     )
     @click.option("--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help=_PARAMETER_HELP)
-    @click.option("--workdir", callback=filled, metavar="FOLDER", help="Where the script runs.")
-    @click.option("--user", callback=filled, metavar="NAME", help="Whom the script runs as.")
+    @click.option("--workdir", callback=filled, metavar="FOLDER", help="Working directory of the script.")
+    @click.option("--user", callback=filled, metavar="NAME", help="User to run the script as.")
     @click.option("--launcher", callback=filled, metavar="TEXT", help="Command line that starts the script.")
     @click.option(
         "--termination-mode",
@@ -52,12 +52,12 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         metavar="MODE",
         help="What a stop or a timeout ends: ProcessTree or Process.  [default: ProcessTree]",
     )
-    @click.option("--grace", type=Duration(), help="Time between TERM and KILL; 0: none.  [default: the agent's]")
+    @click.option("--grace", type=Duration(), help="Time between TERM and KILL; 0 for none.  [default: the agent's]")
     @click.option(
         "--deliver-within",
         type=Duration(),
-        help="Time for the agent to take it, up to 30d; so long it waits for an instance that is offline.  "
-        "[default: 60]",
+        help="How long to wait for the agent to take it, up to 30d: an instance that is offline "
+        "has this long to come back.  [default: 60]",
     )
     @click.option("--dry-run", is_flag=True, help="Check parameters, user and folder on the instances; run nothing.")
     @functools.wraps(function)
@@ -91,8 +91,8 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 _PARAMETER_HELP = (
-    "A value for the script, which finds it in the environment as CA_PARAM_<KEY>: no quoting can go wrong there. "
-    "May be repeated."
+    "A value for the script, in its environment variable CA_PARAM_<KEY>, where no "
+    "quoting can go wrong. May be repeated."
 )
 
 
@@ -103,9 +103,9 @@ def takes_waiting(*, default: bool) -> Callable[[Callable[..., Answer]], Callabl
         @click.option(
             "--wait/--no-wait",
             default=default,
-            help=f"Wait for the end and show it.  [default: {'--wait' if default else '--no-wait'}]",
+            help=f"Wait for the results and show them.  [default: {'--wait' if default else '--no-wait'}]",
         )
-        @click.option("--wait-timeout", type=Duration(), help="Stop waiting after this time; the scripts go on.")
+        @click.option("--wait-timeout", type=Duration(), help="Stop waiting after this time; the scripts keep running.")
         @functools.wraps(function)
         def collect(*arguments: Any, wait: bool, wait_timeout: float | None, **rest: Any) -> Answer:
             return function(*arguments, waiting=Waiting(wait, wait_timeout), **rest)
@@ -125,7 +125,7 @@ def takes_page(function: Callable[..., Answer]) -> Callable[..., Answer]:
         metavar="N",
         help=f"How many at a time, at most {LIMIT_COUNT}.  [default: 50]",
     )
-    @click.option("--page", type=click.IntRange(1), default=1, metavar="N", help="Which page of them.  [default: 1]")
+    @click.option("--page", type=click.IntRange(1), default=1, metavar="N", help="Which page to show.  [default: 1]")
     @functools.wraps(function)
     def collect(*arguments: Any, limit: int, page: int, **rest: Any) -> Answer:
         request = PageRequest(number=page, size=limit, size_max=LIMIT_COUNT)
@@ -139,7 +139,7 @@ client_token_option = click.option(
     "--client-token",
     callback=filled,
     metavar="TEXT",
-    help="Given again with this, the request is done once.",
+    help="The same request, sent again with this token, is carried out only once.",
 )
 
 

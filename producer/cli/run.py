@@ -43,8 +43,8 @@ _EXAMPLES = (
 @takes_pacing
 @takes_secret_values
 @schedule_options
-@click.option("--enable-parameter", is_flag=True, help="Replace {{KEY}} in the script's text by the parameters too.")
-@click.option("--keep-command", is_flag=True, help="Store the script as a command as well.")
+@click.option("--enable-parameter", is_flag=True, help="Also replace {{KEY}} in the script's text with the parameters.")
+@click.option("--keep-command", is_flag=True, help="Also store the script as a command.")
 @client_token_option
 @takes_waiting(default=True)
 def run(
@@ -61,10 +61,10 @@ def run(
     keep_command: bool,
     client_token: str,
 ) -> int:
-    """Run a script on instances and show what came of it.
+    """Run a script on instances and show the results.
 
-    One instance: its output goes to standard output as it comes, and nothing else does. Several: equal results are
-    shown together. Exit code 0 when every script succeeded, 1 otherwise.
+    With one instance, its output goes to standard output as it comes, and nothing else does. With several, equal
+    results are shown together. Exit code 0 if every script succeeded, 1 otherwise.
     """
     before_dispatch(call, targets, waiting, options)
     invoked = call.assistant.run_command(

@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 _MODES = [mode.value for mode in RepeatMode]
 
 _FREQUENCY_HELP = (
-    "Run again and again: cron with the second first ('0 */10 * * * *'), rate(5 m), or at(2030-06-01 08:30:00)."
+    "Run on a schedule: cron with seconds first ('0 */10 * * * *'), rate(5 m), or at(2030-06-01 08:30:00)."
 )
 
 
@@ -33,7 +33,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--repeat-mode",
         type=click.Choice(_MODES),
-        help="NextRebootOnly and EveryReboot run when the machine starts.  [default: Once, Period with --frequency]",
+        help="NextRebootOnly and EveryReboot run when the machine starts.  [default: Once, or Period with --frequency]",
     )
     @policy_options
     @functools.wraps(function)
@@ -77,16 +77,20 @@ def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--overlap",
         type=click.Choice(OVERLAP_POLICIES),
-        help="When the last execution on an instance still runs: leave this one out, let it wait, end the last one "
-        "first, or run both.  [default: skip]",
+        help="What to do while the previous execution on an instance is still running: leave this "
+        "one out, let it wait, end the previous one first, or run both.  [default: skip]",
     )
     @click.option(
         "--misfire",
         type=click.Choice(MISFIRE_POLICIES),
-        help="What runs of due times that passed while no scheduler ran.  [default: beat.misfire, latest]",
+        help="Which due times to make up for that passed while no beat was running.  [default: beat.misfire, latest]",
     )
-    @click.option("--max-count", type=click.IntRange(1), help="Over after so many runs.")
-    @click.option("--jitter", type=Duration(), help="Start each instance up to so much later, always alike.")
+    @click.option("--max-count", type=click.IntRange(1), help="End after this many runs.")
+    @click.option(
+        "--jitter",
+        type=Duration(),
+        help="Start each instance up to this much later, the same instance always by the same amount.",
+    )
     @calendar_options
     @functools.wraps(function)
     def collect(
@@ -114,13 +118,14 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         "--timezone",
         metavar="ZONE",
         callback=filled,
-        help="Zone of the frequency.  [default: beat.timezone, UTC]",
+        help="Time zone of the frequency.  [default: beat.timezone, UTC]",
     )
     @click.option(
         "--end-time",
         metavar="TIME",
         callback=filled,
-        help="Not due after this moment, as in 2030-12-31T23:00:00Z; without Z or an offset in the schedule's zone.",
+        help="Never due after this time, as in 2030-12-31T23:00:00Z; without Z or an offset, it "
+        "is in the schedule's zone.",
     )
     @click.option(
         "--day-rule",
@@ -130,12 +135,12 @@ def calendar_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--dst-gap",
         type=click.Choice(GAP_POLICIES),
-        help="When the clock is put forward over a due time.  [default: run_after]",
+        help="What to do when the clocks go forward over a due time.  [default: run_after]",
     )
     @click.option(
         "--dst-overlap",
         type=click.Choice(REPEAT_POLICIES),
-        help="When the clock is put back and a due time comes twice.  [default: once]",
+        help="What to do when the clocks go back and a due time comes twice.  [default: once]",
     )
     @functools.wraps(function)
     def collect(

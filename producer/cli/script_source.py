@@ -22,7 +22,7 @@ def takes_script(function: Callable[..., Answer]) -> Callable[..., Answer]:
 
     @click.argument("script", required=False)
     @click.option("--file", "file", metavar="FILE", help="Read the script from a file; - is standard input.")
-    @click.option("--base64", "encoded", metavar="TEXT", help="Take the script in Base64.")
+    @click.option("--base64", "encoded", metavar="TEXT", help="The script in Base64.")
     @functools.wraps(function)
     def collect(*arguments: Any, script: str | None, file: str | None, encoded: str | None, **rest: Any) -> Answer:
         refuse_second_use_of_stdin(script, file)

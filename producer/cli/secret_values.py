@@ -15,9 +15,9 @@ Answer = TypeVar("Answer")
 
 _FORMS = "NAME=- (standard input, asked for at a terminal), NAME=@FILE or NAME=env:VARIABLE"
 _HELP = (
-    "A secret for the script, which finds it in the environment as CA_PARAM_<NAME>: encrypted to each instance, masked "
-    "in output, stored nowhere in clear. Its value is read from standard input (-), a file or an environment variable. "
-    "May be repeated."
+    "A secret for the script, in its environment variable CA_PARAM_<NAME>: encrypted to "
+    "each instance, masked in output, never stored in the clear. Its value is read from "
+    "standard input (-), a file or an environment variable. May be repeated."
 )
 
 

@@ -22,17 +22,17 @@ def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add --instance, --tag, --all, --failed-in and --connected; the command gets them as ``targets``."""
 
     @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
-    @tag_filter_option(help="All instances with this tag (any value when none is given); repeated, they must have all.")
+    @tag_filter_option(
+        help="All instances with this tag (any value if none is given). If repeated, they must have all of them."
+    )
     @click.option("--all", "everything", is_flag=True, help="All registered instances.")
     @click.option(
         "--failed-in",
         callback=filled,
         metavar="ID",
-        help="The instances on which this invocation did not succeed, or was not started.",
+        help="Instances on which this invocation did not succeed or was not started.",
     )
-    @click.option(
-        "--connected", is_flag=True, help="Of the chosen ones only those whose agent is connected at this moment."
-    )
+    @click.option("--connected", is_flag=True, help="Of those, only the ones whose agent is connected right now.")
     @functools.wraps(function)
     def collect(
         call: Call,

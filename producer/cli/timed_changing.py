@@ -22,7 +22,7 @@ from .secret_values import refuse_second_use_of_stdin, takes_secret_values
 @assist_command("pause", examples=("assist timed pause t-…",))
 @click.argument("invoke_id", metavar="ID")
 def pause(call: Call, *, invoke_id: str) -> None:
-    """Leave out due times until it is resumed; the history says so for each of them."""
+    """Leave out due times until it is resumed; the history records each of them."""
     call.assistant.timed.pause(invoke_id)
     _tell(call, invoke_id, f"paused; go on with: assist timed resume {invoke_id}")
 
@@ -30,16 +30,16 @@ def pause(call: Call, *, invoke_id: str) -> None:
 @assist_command("resume", examples=("assist timed resume t-…",))
 @click.argument("invoke_id", metavar="ID")
 def resume(call: Call, *, invoke_id: str) -> None:
-    """Let it come due again, from the next due time on."""
+    """Resume it, from the next due time on."""
     call.assistant.timed.resume(invoke_id)
     _tell(call, invoke_id, "resumed")
 
 
 @assist_command("stop", examples=("assist timed stop t-…", "assist timed stop t-… --instance i-web1"))
 @click.argument("invoke_id", metavar="ID")
-@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only there; may be repeated.")
+@click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="Only on this instance; may be repeated.")
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
-    """Let it never run again, and end what runs. For good; to go on later, use pause."""
+    """End it for good, together with what is running. To go on later, use pause."""
     try:
         before = call.assistant.timed.show(invoke_id).timed
     except RecordUnreadable:
@@ -64,12 +64,17 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 @click.argument("invoke_id", metavar="ID")
 @click.option("--frequency", metavar="TEXT", callback=filled, help="A new frequency; a rate keeps its grid.")
 @policy_options
-@click.option("--no-end-time", is_flag=True, help="Take its end time away.")
-@click.option("--no-max-count", is_flag=True, help="Take the limit of its runs away.")
+@click.option("--no-end-time", is_flag=True, help="Remove its end time.")
+@click.option("--no-max-count", is_flag=True, help="Remove the limit on its runs.")
 @click.option("--script", metavar="TEXT", help="A new script.")
 @click.option("--file", "file", metavar="FILE", help="A new script, from a file; - is standard input.")
 @click.option(
-    "--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help="New values, all of them."
+    "--parameter",
+    "parameters",
+    multiple=True,
+    type=Pair(),
+    callback=mapping,
+    help="New values, which replace all of the old ones.",
 )
 @takes_secret_values
 @click.option("--enable-parameter/--disable-parameter", default=None, help="Replace {{KEY}} in the script's text.")

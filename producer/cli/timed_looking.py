@@ -27,7 +27,7 @@ _NAMES_COLUMNS = 40
 @assist_command("list", examples=("assist timed list", "assist timed list --limit 10 --output json"))
 @takes_page
 def list_timed(call: Call, *, page: PageRequest) -> None:
-    """List timed invocations, newest first, those that are over included."""
+    """List timed invocations, newest first, including those that are over."""
     found = call.assistant.timed.list(page)
     headers = (
         "INVOCATION",
@@ -87,9 +87,11 @@ def show(call: Call, *, invoke_id: str) -> None:
     "start",
     metavar="TIME",
     callback=filled,
-    help="Begin at that moment instead of now; written as --end-time.",
+    help="Begin at this time instead of now; written like --end-time.",
 )
-@click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many due times.", show_default=True)
+@click.option(
+    "--count", type=click.IntRange(1, 1000), default=10, help="How many due times to show.", show_default=True
+)
 def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str, count: int) -> None:
     """Show when a frequency, or a timed invocation, is due: in UTC and in its zone."""
     timed = call.assistant.timed
@@ -126,7 +128,7 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
 @click.argument("invoke_id", metavar="ID")
 @takes_page
 def history(call: Call, *, invoke_id: str, page: PageRequest) -> None:
-    """Show what became of each due time of a timed invocation, the latest first: fired, or left out and why."""
+    """Show what became of each due time of a timed invocation, latest first: fired, or left out and why."""
     found = call.assistant.timed.history(invoke_id, page)
     if call.wants_json:
         shapes = [firing_shape(view) for view in found.items]

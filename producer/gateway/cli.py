@@ -37,7 +37,9 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
-@click.option("-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show it.")
+@click.option(
+    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 unless set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 8177 unless set; 0 picks a free one.")
 @click.option("--unix-socket", metavar="PATH", help="Listen on a Unix socket instead.")
@@ -48,9 +50,9 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
-    """Serve the ECS OpenAPI of Cloud Assistant at /, /healthz and /metrics, until SIGTERM or Ctrl-C.
+    """Serve the ECS OpenAPI of Cloud Assistant at /, and /healthz and /metrics, until SIGTERM or Ctrl-C.
 
-    Settings come from the command line, the environment (CLOUD_ASSISTANT_…), a TOML file, in this order.
+    Settings come from the command line, then the environment (CLOUD_ASSISTANT_…), then a TOML file.
 
     Exit codes: 0 ended as asked; 2 a setting is wrong or the address cannot be used.
     """

@@ -24,12 +24,14 @@ _EXAMPLES = (
 )
 @click.option("--instance-id", metavar="ID", help="Id of this machine as an instance.  [CLOUD_ASSISTANT_INSTANCE_ID]")
 @click.option(
-    "--gateway-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of the gateway; 0: any free one."
+    "--gateway-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of the gateway; 0 for any free one."
 )
-@click.option("--flower-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of Flower; 0: any free one.")
+@click.option(
+    "--flower-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of Flower; 0 for any free one."
+)
 @click.option("--no-flower", is_flag=True, help="Leave Flower out.")
 @click.option("--no-agent", is_flag=True, help="Do not make this machine an instance.")
-@click.option("--no-access-key", is_flag=True, help="Do not make and show a first access key for the gateway.")
+@click.option("--no-access-key", is_flag=True, help="Do not create and show a first access key for the gateway.")
 def up_command(
     call: Call,
     *,
@@ -43,8 +45,8 @@ def up_command(
 ) -> int:
     """Run a whole local system: Redis server, beat, gateway, agent and Flower. Ctrl-C ends it.
 
-    Data, keys and logs are in one home; the next `assist up` on it goes on where this one ended. With --redis-url it
-    uses that Redis and runs none.
+    Data, keys and logs are kept in one home folder; the next `assist up` there goes on where this one ended. With
+    --redis-url it uses that Redis and runs none of its own.
     """
     if os.name != "posix":
         raise Refused("`assist up` runs on Linux and macOS; on Windows, run the programs one by one (see README)")

@@ -59,7 +59,9 @@ def checked(scope: Scope | None) -> Scope | None:
         return None
     for one in scope.actions:
         if not _ACTION.fullmatch(one):
-            raise RequestInvalid(f"{one[:70]!r} is no action of the API, nor a pattern such as 'Describe*'", code=_CODE)
+            raise RequestInvalid(
+                f"{one[:70]!r} is not an action of the API, nor a pattern such as 'Describe*'", code=_CODE
+            )
         if not is_any(one):
             raise RequestInvalid(_unknown_action(one), code=_CODE)
     for one in scope.command_ids:

@@ -8,12 +8,12 @@ import click
 @click.command(epilog="Example: assist-agent doctor --config /etc/cloud-assistant/config.toml --output json")
 @click.option("--config", default="", metavar="FILE", help="Settings file (TOML) of the agent.")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def verb(config: str, home: str | None, output: str) -> None:
-    """Look at everything between this machine and its work, and say what is wrong and how to mend it.
+    """Look at everything between this machine and its work, and say what is wrong and how to fix it.
 
     It changes nothing, here or in Redis. Run it as the user of the agent. Exit codes: 0 nothing fails; 2 a setting is
-    wrong; 3 Redis is not reached; 4 something else fails.
+    wrong; 3 Redis cannot be reached; 4 something else fails.
     """
     from ...broker_config import settings  # lazy: help does without it
     from ...broker_config.errors import SettingsInvalid  # lazy: help does without it

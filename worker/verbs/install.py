@@ -12,13 +12,13 @@ from .service_options import chosen, plan_of, root_option, say, system_option, t
 @click.command(epilog="Example: assist-agent install --print --system systemd")
 @system_option
 @root_option
-@click.option("--print", "only_print", is_flag=True, help="Print the files, and write and start nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the files; write and start nothing.")
 @click.option("--config", metavar="FILE", help=f"Settings and credentials of the service; default {SETTINGS_FILE}.")
 @click.option("--home", metavar="FOLDER", help=f"Its state; default {STATE_FOLDER}.")
 @click.option("--log-folder", metavar="FOLDER", help=f"Its log; default {LOG_FOLDER}.")
 @click.option("--program", metavar="FILE", help="The program to start; default is this one.")
-@click.option("--harden", is_flag=True, help="systemd: take rights from the agent; its scripts lose them too.")
-@click.option("--start/--no-start", default=True, help="Start it now, when there are credentials.")
+@click.option("--harden", is_flag=True, help="systemd only: take rights away from the agent, and so from its scripts.")
+@click.option("--start/--no-start", default=True, help="Start it now, if there are credentials.")
 def verb(
     name: str | None,
     root: Path,
@@ -30,7 +30,7 @@ def verb(
     harden: bool,
     start: bool,
 ) -> None:
-    """Have the service manager of this machine start the agent, now and with the machine.
+    """Have this machine's service manager start the agent, now and whenever the machine starts.
 
     Knows systemd, SysV, OpenRC, upstart, FreeBSD's rc.d, launchd and Windows. Exit code 4: it could not be done.
     """

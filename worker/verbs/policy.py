@@ -20,7 +20,7 @@ def verb() -> None:
     """
 
 
-_output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+_output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 
 
 @verb.command("show", epilog="Example: assist-agent policy show --output json")

@@ -31,9 +31,9 @@ Examples:
     metavar="CODE",
     help="Its code; - reads it from standard input.  [CLOUD_ASSISTANT_ACTIVATION_CODE]",
 )
-@click.option("--name", default="", metavar="TEXT", help="A name for people; must begin as the activation says.")
-@click.option("--ca-file", default="", metavar="FILE", help="Certificates (PEM) that vouch for the gateway.")
-@click.option("--allow-http", is_flag=True, help="Send secrets in clear to a gateway that is not on this machine.")
+@click.option("--name", default="", metavar="TEXT", help="A name for people; it must begin as the activation says.")
+@click.option("--ca-file", default="", metavar="FILE", help="CA certificates (PEM) by which the gateway is checked.")
+@click.option("--allow-http", is_flag=True, help="Send secrets in the clear to a gateway that is not on this machine.")
 @click.option("--config", metavar="FILE", help="Settings file to write; `assist-agent run` finds the default.")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
 @click.option(
@@ -43,7 +43,11 @@ Examples:
     metavar="FOLDER",
     help="Register the machine of the image at this folder; settings, state and a copy of --ca-file go into it.",
 )
-@click.option("--force-new", is_flag=True, help="Take another use although this machine is registered: a copy is.")
+@click.option(
+    "--force-new",
+    is_flag=True,
+    help="Take another use even if this machine seems to be registered, as a copy of a registered one does.",
+)
 def verb(
     gateway: str,
     activation_id: str,
@@ -58,8 +62,8 @@ def verb(
 ) -> None:
     """Make this machine an instance, and write the settings that the agent runs with (mode 0600).
 
-    It may be repeated: the same machine gets the same instance, and no second use is taken. With --root it is the
-    machine of an image that becomes one; register no image that more than one machine starts from.
+    It may be repeated: the same machine gets the same instance, and no second use is taken. With --root, the machine of
+    an image becomes the instance; register no image that more than one machine starts from.
 
     Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
     """

@@ -9,5 +9,5 @@ from .service_options import chosen, say, system_option, telling
 @click.command(epilog="Example: assist-agent restart")
 @system_option
 def verb(name: str | None) -> None:
-    """Restart the service of the agent; scripts that run go on and are taken up again."""
+    """Restart the service of the agent; running scripts go on and are taken up again."""
     telling(lambda: control(chosen(name).restart, say))

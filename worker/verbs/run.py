@@ -11,13 +11,13 @@ import click
 @click.option("--instance-id", metavar="ID", help="The id of this instance, i-… or mi-….")
 @click.option("--redis-url", metavar="URL", help="Where Redis is.")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
-@click.option("--slots", type=click.IntRange(1, 1000), help="Scripts that run at once.")
+@click.option("--slots", type=click.IntRange(1, 1000), help="How many scripts run at once.")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def verb(config: str, debug: bool, **given: Any) -> None:
-    """Run the agent in the foreground until SIGTERM or Ctrl-C; scripts that run then go on.
+    """Run the agent in the foreground until SIGTERM or Ctrl-C; scripts that are running then go on.
 
-    Exit codes: 0 ended as asked; 2 a setting is wrong; 4 another agent has this home or this instance id;
-    75 start me again.
+    Exit codes: 0 ended as asked; 2 a setting is wrong; 4 another agent has this home or this instance id; 75 start me
+    again.
     """
     from ..program import run as run_program  # lazy: help does without it
 

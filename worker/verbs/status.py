@@ -9,11 +9,11 @@ import click
 @click.command(epilog="Example: assist-agent status --output json")
 @click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def verb(config: str, home: str | None, output: str) -> None:
-    """Tell whether the agent of this machine runs, and what it has not delivered yet.
+    """Tell whether this machine's agent is running, and what it has not delivered yet.
 
-    Exit codes: 0 it runs; 2 a setting is wrong; 4 this user may not look; 5 it does not run.
+    Exit codes: 0 it is running; 2 a setting is wrong; 4 this user may not look; 5 it is not running.
     """
     from ...broker_config import settings  # lazy: help does without it
     from ...broker_config.errors import SettingsInvalid  # lazy: help does without it

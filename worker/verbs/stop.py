@@ -9,5 +9,5 @@ from .service_options import chosen, say, system_option, telling
 @click.command(epilog="Example: assist-agent stop")
 @system_option
 def verb(name: str | None) -> None:
-    """Stop the service of the agent; scripts that run go on, and their results wait for the next start."""
+    """Stop the service of the agent; running scripts go on, and their results wait for the next start."""
     telling(lambda: control(chosen(name).stop, say))

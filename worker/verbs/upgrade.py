@@ -10,25 +10,32 @@ import click
     epilog="Examples: assist-agent upgrade --version latest;"
     " assist-agent upgrade --file cloud-assistant-agent-1.2.0-linux-x86_64.tar.gz"
 )
-@click.option("--version", "version", default="", metavar="VERSION", help="Fetch it from the gateway; or `latest`.")
+@click.option(
+    "--version", "version", default="", metavar="VERSION", help="The version to fetch from the gateway, or `latest`."
+)
 @click.option(
     "--file",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Take this archive; FILE.sig is beside it.",
+    help="Use this archive; FILE.sig must lie beside it.",
 )
 @click.option(
-    "--probation", default=180.0, show_default=True, type=float, metavar="SECONDS", help="Time to show it works."
+    "--probation",
+    default=180.0,
+    show_default=True,
+    type=float,
+    metavar="SECONDS",
+    help="How long it has to show that it works.",
 )
 @click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
 @click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
 def verb(version: str, file: Path | None, probation: float, config: str, home: str | None) -> None:
-    """Install another version beside this one and try it; scripts that run go on.
+    """Install another version beside this one and try it; running scripts go on.
 
-    A publisher whose key is in agent.publishers_folder must have signed it. The agent that runs begins the trial with
-    its next heartbeat; when the new version does not heartbeat, take work and report a result in time, the old one
-    runs again by itself. Where no agent runs, the next start is of the new version, without a trial.
+    A publisher whose key is in agent.publishers_folder must have signed it. The running agent begins the trial with its
+    next heartbeat; if the new version does not heartbeat, take work and report a result in time, the old one runs again
+    by itself. If no agent is running, the next start is of the new version, without a trial.
     """
     from ...broker_config import program_log, settings  # lazy: help does without it
     from ...broker_config.errors import CloudAssistantError  # lazy: help does without it

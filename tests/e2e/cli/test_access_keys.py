@@ -77,7 +77,7 @@ def test_keys_open_the_gateway_by_their_role_until_they_are_disabled(system: Sys
 def test_a_name_or_an_action_left_empty_or_misspelt_makes_no_key(system: System) -> None:
     for given, said in (
         (("--name", ""), "it is empty"),
-        (("--name", "a", "--action", ""), "no action of the API"),
+        (("--name", "a", "--action", ""), "not an action of the API"),
         (("--name", "a", "--action", "nan"), "There are: CreateActivation"),
     ):
         refused = system.assist("access-key", "create", *given)
