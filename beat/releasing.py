@@ -127,6 +127,6 @@ def _read(instance_id: str, execution_id: str, row: list[bytes | None] | RedisRe
         raise row
     waits_for, envelope, failures_count = (part or b"" for part in row)
     if waits_for and split_execution_id(waits_for.decode()) is None:
-        raise ValueError(f"{waits_for[:80]!r} is no execution to wait for")
+        raise ValueError(f"{waits_for[:80]!r} is not an execution to wait for")
     token = decode_envelope(envelope).payload_token if envelope else ""
     return _Waiting(instance_id, execution_id, waits_for.decode(), token, bool(failures_count))

@@ -81,7 +81,7 @@ def parse_public(text: str) -> bytes:
     try:
         raw = base64.b64decode(text.removeprefix(_PUBLIC_PREFIX), validate=True)
     except binascii.Error as exc:
-        raise ValueError(f"{text[:60]!r} is no Base64: {exc}") from exc
+        raise ValueError(f"{text[:60]!r} is not Base64: {exc}") from exc
     if not text.startswith(_PUBLIC_PREFIX) or len(raw) != _KEY_BYTES:
         raise ValueError(f"{text[:60]!r} is not ed25519: followed by the Base64 of {_KEY_BYTES} bytes")
     return raw

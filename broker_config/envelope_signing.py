@@ -123,7 +123,9 @@ def open_secrets(instance_key: bytes, instance_id: str, envelope: bytes, sealed:
         return _decoder.decode(opened)
     except msgspec.MsgspecError as exc:
         # Whoever has stolen the instance's key can encrypt anything; what it says is not repeated.
-        raise Refused("what was encrypted to this instance is no secret parameters", code="SealBroken") from exc
+        raise Refused(
+            "what was encrypted to this instance is not a set of secret parameters", code="SealBroken"
+        ) from exc
 
 
 def _context(instance_id: str, envelope: bytes) -> bytes:

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     OK = "ok"
     #: It works, and is not as it should be, will not for long, or could not be looked at.
     WARN = "warn"
-    #: Work is lost, refused, never begun, or open to others until it is mended.
+    #: Work is lost, refused, never begun, or open to others until it is fixed.
     FAIL = "fail"
     #: It was not looked at, because something before it fails.
     SKIP = "skip"
@@ -52,7 +52,7 @@ def warn(check: str, text: str, mend: str) -> Finding:
 
 
 def fail(check: str, text: str, mend: str) -> Finding:
-    """It has to be mended."""
+    """It has to be fixed."""
     return Finding(check, Verdict.FAIL, text, mend)
 
 

@@ -51,7 +51,7 @@ def decode_package_order(text: str) -> PackageOrder:
     try:
         order = msgspec.json.decode(base64.b64decode(text, validate=True), type=PackageOrder)
     except (msgspec.MsgspecError, binascii.Error) as exc:
-        raise RequestInvalid(f"this is no order about a package: {exc}", code="InvalidPackageOrder") from exc
+        raise RequestInvalid(f"this is not an order about a package: {exc}", code="InvalidPackageOrder") from exc
     if order.v != 1:
         raise RequestInvalid(f"the order has version {order.v}; upgrade the agent", code="InvalidPackageOrder")
     return order

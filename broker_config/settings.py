@@ -1,4 +1,4 @@
-"""Read settings once: command line > environment > configuration file > what `assist up` left > default.
+"""Read settings once: command line > environment > settings file > what `assist up` left > default.
 
 Unknown names are errors that show the nearest known one: a misspelt setting must not be a silent default.
 """
@@ -86,7 +86,7 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
 
 
 def chosen_home() -> str:
-    """The state folder that the environment names, else the default one; for who must not read a settings file."""
+    """The state folder that the environment names, else the default one; for those that read no settings file."""
     return os.environ.get(_ENV_PREFIX + "HOME") or default_home()
 
 
@@ -209,18 +209,18 @@ def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Value]:
         text = read_small_file(path).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
         if must_exist:
-            raise SettingsInvalid(f"configuration file {path}: {exc.strerror}") from exc
+            raise SettingsInvalid(f"settings file {path}: {exc.strerror}") from exc
         return {}
     except (OSError, UnicodeDecodeError) as exc:
         # There, and yet no text: a folder, a broken disk.
-        raise SettingsInvalid(f"configuration file {path}: {getattr(exc, 'strerror', None) or exc}") from exc
+        raise SettingsInvalid(f"settings file {path}: {getattr(exc, 'strerror', None) or exc}") from exc
     import tomllib  # lazy: 3 ms, and often there is no file
 
     try:
         parsed = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:
-        # Not only what is no TOML: a number of 5,000 digits, a thousand lists in one another.
-        raise SettingsInvalid(f"configuration file {path}: {exc}") from exc
+        # Not only what is not TOML: a number of 5,000 digits, a thousand lists in one another.
+        raise SettingsInvalid(f"settings file {path}: {exc}") from exc
     flat: dict[str, Value] = {}
     for name, value in parsed.items():
         if isinstance(value, dict):

@@ -113,7 +113,7 @@ def load_own_certificate(context: ssl.SSLContext, cert: str, key: str) -> None:
         if exc.reason == "KEY_VALUES_MISMATCH":
             raise TlsFilesUnusable(f"the key {key} does not belong to the certificate {cert}") from exc
         raise TlsFilesUnusable(
-            f"{cert} and {key} are no certificate and key in PEM without a passphrase ({exc.reason})"
+            f"{cert} and {key} are not a certificate and key in PEM without a passphrase ({exc.reason})"
         ) from exc
     except OSError as exc:
         raise TlsFilesUnusable(f"{cert} or {key} cannot be read: {exc.strerror}") from exc

@@ -28,6 +28,6 @@ class UntrustedDecoder(Generic[Decoded]):
         try:
             return self._decode(data)
         except UnicodeDecodeError as exc:
-            raise msgspec.DecodeError("it holds text that is no UTF-8") from exc
+            raise msgspec.DecodeError("it holds text that is not UTF-8") from exc
         except RecursionError as exc:
             raise msgspec.DecodeError("it is nested too deep") from exc

@@ -48,7 +48,7 @@ def parse_window(text: str) -> UpgradeWindow | None:
     found = _TEXT.fullmatch(text.lower())
     if found is None or _minute(found["from"]) >= _DAY_MINUTES or _minute(found["to"]) > _DAY_MINUTES:
         raise RequestInvalid(
-            f"{text!r} is no window; write 02:00-04:30, or sat,sun 22:00-06:00 UTC", code="InvalidParameter.Window"
+            f"{text!r} is not a window; write 02:00-04:30, or sat,sun 22:00-06:00 UTC", code="InvalidParameter.Window"
         )
     names = found["days"].split(",") if found["days"] else _DAYS
     days = frozenset(_DAYS.index(name) for name in names)

@@ -40,7 +40,7 @@ class Condition:
         """
         found = _CONDITION.fullmatch(text.strip())
         if not text.strip() or found is None:
-            raise RequestInvalid(f"{text!r} is no condition; write base, or base>=1.0,<2", code="InvalidCondition")
+            raise RequestInvalid(f"{text!r} is not a condition; write base, or base>=1.0,<2", code="InvalidCondition")
         self.text = text.strip()
         self.name = found["name"] or ""
         self._parts = _PART.findall(found["test"])

@@ -1,4 +1,4 @@
-"""Activations: codes that let machines register themselves, for a while and for so many."""
+"""Activations: codes with which a number of machines may register themselves for some hours."""
 
 import hashlib
 import ipaddress
@@ -46,12 +46,12 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     resource_group_id: str = ""
     tags: dict[str, str] = {}
-    #: Made with the master key; whoever can write to Redis cannot make an activation of his own.
+    #: Made with the master key; whoever can write to Redis cannot make an activation of their own.
     seal: str = ""
 
     @property
     def ends_ms(self) -> int:
-        """When the code is good no more."""
+        """When the code ceases to be valid."""
         return self.created_ms + self.hours * _HOUR_MS
 
 
@@ -166,7 +166,7 @@ def describe(redis: Redis, wanted: ActivationFilter, page: PageRequest) -> Page[
 
 
 def disable(redis: Redis, activation_id: str) -> StoredActivation:
-    """Let nobody register with it any more.
+    """Let no more machines register with it.
 
     Raises:
         NotFound: there is none.
@@ -177,11 +177,11 @@ def disable(redis: Redis, activation_id: str) -> StoredActivation:
 
 
 def delete(redis: Redis, activation_id: str) -> StoredActivation | None:
-    """Delete an activation that nobody registered with, or that cannot be read, which is answered with ``None``.
+    """Delete an activation with which no machine has registered, or one that cannot be read, answered with ``None``.
 
     Raises:
         NotFound: there is none.
-        Refused: somebody did (``ActivationId.InUse``).
+        Refused: one has (``ActivationId.InUse``).
     """
     stored = _load_all(redis, [activation_id])[0]
     if isinstance(stored, RecordUnreadable):
@@ -211,7 +211,7 @@ def let_go(redis: Redis, activation_id: str, machine: str) -> None:
 
 
 def end_use(redis: Redis, activation_id: str, machine: str, instance_id: str) -> None:
-    """Have nobody prove any more that an instance is his: an operator has given it other credentials.
+    """Let no machine prove any more that an instance is its own: an operator has given it other credentials.
 
     Its use stays taken. Whoever has the machine's secret and the code is told that the machine is known.
     """
@@ -352,7 +352,7 @@ def _checked_range(text: str) -> str:
             ipaddress.ip_network(text, strict=False)
         except ValueError as exc:
             raise RequestInvalid(
-                f"{text[:60]!r} is no range of addresses; write 10.0.0.0/8, or 10.0.0.5 for one",
+                f"{text[:60]!r} is not a range of addresses; write 10.0.0.0/8, or 10.0.0.5 for one",
                 code="AddressRange.InvalidPattern",
             ) from exc
     return text

@@ -66,7 +66,7 @@ def _stretch(text: str) -> Stretch:
     found = _STRETCH.fullmatch(text.strip())
     if found is None:
         raise ValueError(
-            f"{text!r} are no hours; write them as 'Mon-Fri 08:00-18:00', 'Sat,Sun 10:00-12:00' or '22:00-06:00'"
+            f"{text!r} are not hours; write them as 'Mon-Fri 08:00-18:00', 'Sat,Sun 10:00-12:00' or '22:00-06:00'"
         )
     begin, end = _minute(found["begin"]), _minute(found["end"])
     if begin == end:
@@ -77,7 +77,7 @@ def _stretch(text: str) -> Stretch:
 def _minute(text: str) -> int:
     minute = int(text[:2]) * 60 + int(text[3:])
     if int(text[3:]) > 59 or minute > _DAY_MINUTES:
-        raise ValueError(f"{text!r} is no time of day")
+        raise ValueError(f"{text!r} is not a time of day")
     return minute
 
 
@@ -94,5 +94,5 @@ def _days(text: str | None) -> frozenset[int]:
 
 def _day(name: str) -> int:
     if name.title() not in _DAYS:
-        raise ValueError(f"{name!r} is no day; use {', '.join(_DAYS)}")
+        raise ValueError(f"{name!r} is not a day; use {', '.join(_DAYS)}")
     return _DAYS.index(name.title())

@@ -1,6 +1,6 @@
 """What the exit code of an agent tells whoever started it."""
 
-#: A setting is wrong, which no further start would mend: service managers do not start the agent again.
+#: A setting is wrong, which no further start would fix: service managers do not start the agent again.
 EXIT_USAGE = 2
 #: The gateway cannot be reached.
 EXIT_UNREACHABLE = 3

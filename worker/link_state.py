@@ -17,7 +17,7 @@ _REMEDIES = {
     "unreachable": "",
     "LOADING": "; it is reading its data",
     "WRONGPASS": (
-        "; user or password in its redis_url are not good, or no longer: start it with the file of its newest"
+        "; user or password in its redis_url are not accepted, or no longer: start it with the file of its newest"
         " credentials (on the control side: assist instance rotate ID --credentials FILE)"
     ),
     "NOAUTH": "; put user and password into its redis_url, or register this machine",

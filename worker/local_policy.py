@@ -102,7 +102,7 @@ def parse_policy(text: str) -> Policy:
     """Read ``agent.toml``.
 
     Raises:
-        ValueError: it is no TOML, or has a rule that is unknown or cannot be understood; the text says which.
+        ValueError: it is not TOML, or has a rule that is unknown or cannot be understood; the text says which.
     """
     try:
         given = msgspec.convert(tomllib.loads(text), _PolicyFile)
@@ -155,7 +155,7 @@ def _digest(text: str) -> str:
         return text
     if not _DIGEST.fullmatch(text):
         raise ValueError(
-            f"commands: {text[:80]!r} is no digest; write sha256: and what sha256sum prints, in small letters"
+            f"commands: {text[:80]!r} is not a digest; write sha256: and what sha256sum prints, in small letters"
         )
     return text.removeprefix("sha256:")
 

@@ -151,7 +151,7 @@ def _read_trusted(path: str, owner_uid: int) -> str:
             _check_owner(os.path.realpath(path), found, owner_uid)
             _check_way(path, owner_uid)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            raise ValueError("it is no ordinary file of less than a mebibyte")
+            raise ValueError("it is not an ordinary file of less than a mebibyte")
         # With the mark that editors of Windows put first.
         return file.read().decode("utf-8-sig")
 
@@ -167,7 +167,7 @@ def _check_folder(folder: str, owner_uid: int) -> None:
     found = Path(folder).stat()
     if found.st_uid not in (_ROOT_UID, owner_uid):
         raise ValueError(f"the folder {folder} belongs to uid {found.st_uid}; run: chown root {folder}")
-    # In a sticky folder such as /tmp nobody can replace what is not his.
+    # In a sticky folder such as /tmp nobody can replace what belongs to others.
     if found.st_mode & _WRITABLE_BY_OTHERS and not found.st_mode & stat.S_ISVTX:
         raise ValueError(f"others than root can write the folder {folder}; run: chmod go-w {folder}")
 

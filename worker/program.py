@@ -59,7 +59,7 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: 
         if exc.errno not in _PASSING_ERRORS:
             _log.error("%s", exc)
             return EXIT_USAGE
-        _log.error("%s; mend that on this machine, and start me again (code %d)", exc, EXIT_RESTART)
+        _log.error("%s; fix that on this machine, and start me again (code %d)", exc, EXIT_RESTART)
         return EXIT_RESTART
     return 0
 

@@ -29,7 +29,7 @@ def write_identity(path: Path, settings: Mapping[str, str], *, heading: str) -> 
     Other settings and comments that are there stay; the same settings are replaced.
 
     Raises:
-        SettingsInvalid: what is there is no TOML, or sets one of these in a way that cannot be replaced.
+        SettingsInvalid: what is there is not TOML, or sets one of these in a way that cannot be replaced.
         Refused: the file cannot be written.
     """
     before = _text(path)
@@ -86,7 +86,7 @@ def _parsed(path: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise SettingsInvalid(f"{path} is no TOML: {exc}") from exc
+        raise SettingsInvalid(f"{path} is not TOML: {exc}") from exc
 
 
 def _write(path: Path, text: str) -> None:

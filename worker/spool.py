@@ -61,7 +61,7 @@ class Spool:
             ValueError: what is named would lie elsewhere; names in the ledger may be anybody's.
         """
         if execution_id in ("", ".", "..") or not _BEYOND.isdisjoint(execution_id):
-            raise ValueError(f"{execution_id[:200]!r} is no execution; it would be a folder beyond the spool")
+            raise ValueError(f"{execution_id[:200]!r} is not an execution; it would be a folder beyond the spool")
         return self.root / execution_id
 
     def folder_name(self, execution_id: str) -> str:
@@ -69,7 +69,7 @@ class Spool:
         return f"{self._root_name}/{execution_id}"
 
     def executions(self, *, untouched_seconds: float = 0) -> list[str]:
-        """Executions whose result is not delivered yet, oldest folder first; only those untouched for so long."""
+        """Executions whose result is not delivered yet, oldest folder first; only those untouched for that long."""
         limit_ns = time.time_ns() - int(untouched_seconds * 1e9)
         found = [entry for entry in self._folders() if not _is_delivered(entry)]
         ages = sorted((_modified_ns(entry), entry.name) for entry in found)

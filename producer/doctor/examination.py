@@ -29,7 +29,7 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
         yield from UserChecks(redis).all()
         yield from FleetChecks(redis, settings).all()
     except RedisNotTrusted as exc:
-        yield fail("redis", str(exc), "mend ?ca=FILE&cert=FILE&key=FILE in the address, or the server's certificate")
+        yield fail("redis", str(exc), "fix ?ca=FILE&cert=FILE&key=FILE in the address, or the server's certificate")
     except RedisUnreachable as exc:
         yield fail("redis", f"{shown} does not answer: {exc}", "start it, or name the right one with --redis-url")
     except RedisRefused as exc:

@@ -85,7 +85,7 @@ def _on_its_disk() -> Iterator[None]:
     except OSError as exc:
         _log.error("a file cannot be stored: %s", exc)
         raise Refused(
-            f"the gateway cannot store the file ({exc.strerror or exc}); mend that on its machine, in "
+            f"the gateway cannot store the file ({exc.strerror or exc}); fix that on its machine, in "
             "gateway.files_folder, and publish it again: what was uploaded stays",
             code="FileNotStored",
         ) from exc

@@ -10,7 +10,7 @@ from ...broker_config.clock import monotonic_seconds
 
 logger = logging.getLogger(__name__)
 
-#: A line is written so often at the most: strangers must not fill the log.
+#: A line is written at most this often: strangers must not fill the log.
 _LINE_SECONDS = 60.0
 
 
@@ -49,7 +49,7 @@ class Crowd:
         self._written = Counter(self._counts)
         logger.warning(
             "too crowded: since the last such line connections_ended=%d unfinished_requests_given_up=%d; "
-            "if these are no strangers, run more gateways",
+            "if these are not strangers, run more gateways",
             since["connection"],
             since["request"],
         )

@@ -105,7 +105,8 @@ def secret_parameters_of(given: Parameters) -> Mapping[str, str]:
         return _secrets_decoder.decode(text)
     except msgspec.MsgspecError:
         raise api_error(
-            "InvalidParameter.SecretParameters", 'SecretParameters is no JSON object of strings such as {"token": "…"}.'
+            "InvalidParameter.SecretParameters",
+            'SecretParameters is not a JSON object of strings such as {"token": "…"}.',
         ) from None
 
 

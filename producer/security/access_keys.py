@@ -1,8 +1,8 @@
 """Access keys of people and scripts: their secrets lie in Redis sealed under the master key.
 
 Both signatures of the API are HMACs, so the secret itself is needed to verify one; it is kept AES-GCM encrypted under a
-key derived from the master key, and bound to all that stands beside it. Who can read Redis, and not the master key
-file, learns no secret; who can write to it can change neither whose a key is nor what it may do.
+key derived from the master key, and bound to all that stands beside it. Whoever can read Redis, but not the
+master key file, learns no secret; whoever can write to it can change neither whose a key is nor what it may do.
 """
 
 import base64
@@ -213,7 +213,7 @@ def _decoded(access_key_id: str, value: bytes) -> StoredAccessKey:
     try:
         return _decoder.decode(value)
     except msgspec.MsgspecError as exc:
-        raise _unreadable(access_key_id, "it is no record of ours") from exc
+        raise _unreadable(access_key_id, "it is not one of our records") from exc
 
 
 def _check(name: str | None, role: str) -> None:

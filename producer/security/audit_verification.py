@@ -93,7 +93,7 @@ class _Walk:
             if stored.number == 1:
                 self._check(stored, "")
             elif stored.number < 1:
-                raise _Problem(0, f"what stands at {stored.stream_id} is no entry of the audit")
+                raise _Problem(0, f"what stands at {stored.stream_id} is not an entry of the audit")
         else:
             self._check_number(stored, last.number + 1)
             self._check(stored, last.mac)

@@ -70,7 +70,7 @@ def require_writable(path: Path) -> None:
         raise Refused(f"{path} cannot be written: it is a folder; name a file in it", code="FileNotWritten")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         # It would be replaced, for everybody: /dev/stdout is a link, too.
-        raise Refused(f"{path} cannot be written: it is no ordinary file; name one", code="FileNotWritten")
+        raise Refused(f"{path} cannot be written: it is not an ordinary file; name one", code="FileNotWritten")
     probe = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     write_secret_file(probe, "")
     probe.unlink()

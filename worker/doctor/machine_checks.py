@@ -67,7 +67,7 @@ def _identity(settings: Settings) -> Finding:
     if not settings.instance_id:
         return fail("identity", "no instance id is set", "register this machine: assist-agent register --help")
     if not is_instance_id(settings.instance_id):
-        return fail("identity", f"{settings.instance_id!r} is no instance id", "set instance_id to i-… or mi-…")
+        return fail("identity", f"{settings.instance_id!r} is not an instance id", "set instance_id to i-… or mi-…")
     return ok("identity", settings.instance_id)
 
 
@@ -98,7 +98,7 @@ def _key(settings: Settings) -> Finding:
         keys = read_instance_keys(Path(settings.home), settings.security.instance_key)
     except SettingsInvalid as exc:
         return fail(
-            "key", str(exc), "mend the file, or make new credentials: assist instance rotate ID --credentials FILE"
+            "key", str(exc), "fix the file, or make new credentials: assist instance rotate ID --credentials FILE"
         )
     if keys is not None:
         return ok("key", f"key {keys.current}")

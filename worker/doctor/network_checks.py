@@ -30,7 +30,7 @@ _SIGN_IN_MENDS = {
     "NOPERM": f"give this instance its Redis user anew; {_NEW_CREDENTIALS}",
     "LOADING": "wait: Redis is reading its data",
     "MASTERDOWN": "Redis' replica has lost its master; look at the sentinels",
-    "ERR": "mend what it names in redis_url, or in Redis' configuration (maxclients, databases)",
+    "ERR": "fix what it names in redis_url, or in Redis' configuration (maxclients, databases)",
     "DENIED": "let Redis ask for passwords, and bind it to an address that this machine reaches",
 }
 #: Why a Redis that lets an agent in takes nothing from it.
@@ -58,7 +58,7 @@ def _walk(settings: Settings) -> Iterator[Finding]:
     try:
         address = parse_url(settings.redis_url)
     except SettingsInvalid as exc:
-        yield fail("name", str(exc), "mend redis_url")
+        yield fail("name", str(exc), "fix redis_url")
         return
     if address.kind == "unix":
         yield ok("name", f"Unix socket {address.path}")
@@ -80,7 +80,7 @@ def _unix_port(address: RedisAddress) -> Iterator[Finding]:
         try:
             line.connect(address.path)
         except OSError as exc:
-            yield fail("port", f"{address.path}: {exc}", "start Redis, or mend the path and its permissions")
+            yield fail("port", f"{address.path}: {exc}", "start Redis, or fix the path and its permissions")
         else:
             yield ok("port", f"{address.path} answers")
 
@@ -94,10 +94,10 @@ def _names(address: RedisAddress) -> Iterator[Finding]:
         except OSError as exc:
             failures.append(f"{name}: {exc.strerror or exc}")
     if not found:
-        mend = "mend the name in redis_url, or this machine's name service (/etc/resolv.conf, /etc/hosts)"
+        mend = "fix the name in redis_url, or this machine's name service (/etc/resolv.conf, /etc/hosts)"
         yield fail("name", "; ".join(failures), mend)
     elif failures:
-        yield warn("name", "; ".join(failures), "mend these sentinels' names")
+        yield warn("name", "; ".join(failures), "fix these sentinels' names")
     else:
         yield ok("name", "; ".join(found))
 
@@ -182,7 +182,7 @@ def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
 def _unanswered_mend(exc: RedisUnreachable) -> str:
     """What to do about a server that takes connections, and then does not let us talk to a Redis."""
     if isinstance(exc, RedisNotTrusted):
-        return "mend the certificates: ?ca=FILE&cert=FILE&key=FILE in redis_url, or the server's (tls-auth-clients)"
+        return "fix the certificates: ?ca=FILE&cert=FILE&key=FILE in redis_url, or the server's (tls-auth-clients)"
     cause: BaseException = exc
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -190,7 +190,7 @@ def _unanswered_mend(exc: RedisUnreachable) -> str:
         return "it hangs, or what answers there is no Redis: look at Redis and its own log"
     if isinstance(cause, ConnectionResetError | BrokenPipeError):
         return "it hung up: use rediss:// if it speaks TLS there; else Redis may have as many clients as its maxclients"
-    return "what answers there is no Redis: mend the port in redis_url"
+    return "what answers there is no Redis: fix the port in redis_url"
 
 
 def _rights(settings: Settings, redis: Redis) -> Finding:

@@ -37,6 +37,6 @@ start_pre() {
     . @ENVIRONMENT_FILE@
     set +a
   fi
-  # 2: a setting is wrong, which no further start would mend; said here, since it would be tried for ever.
+  # 2: a setting is wrong, which no further start would fix; said here, since it would be tried for ever.
   "$program" status --config "$config" > /dev/null || [ $? -ne 2 ]
 }

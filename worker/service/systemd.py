@@ -62,7 +62,7 @@ TimeoutStopSec={STOP_SECONDS}
 TimeoutStartSec=60
 Restart=always
 RestartSec={RESTART_SECONDS}
-# 2: a setting is wrong, which no further start would mend.
+# 2: a setting is wrong, which no further start would fix.
 RestartPreventExitStatus=2
 # The agent answers from the loop that takes stop requests and beats; a hung one is replaced, scripts go on.
 WatchdogSec={WATCHDOG_SECONDS}

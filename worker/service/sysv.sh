@@ -55,7 +55,7 @@ keep() {
     agent=$!
     echo "$agent" > "$agent_pid_file"
     wait "$agent"
-    # 2: a setting is wrong, which no further start would mend.
+    # 2: a setting is wrong, which no further start would fix.
     [ $? -ne 2 ] || exit 2
     agent=
     sleep @RESTART_SECONDS@ &

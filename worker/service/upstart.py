@@ -9,7 +9,7 @@ start on runlevel [2345]
 stop on runlevel [!2345]
 respawn
 respawn limit unlimited
-# 2: a setting is wrong, which no further start would mend.
+# 2: a setting is wrong, which no further start would fix.
 normal exit 0 2
 kill timeout @STOP_SECONDS@
 # upstart signals the agent's process group; supervisors and scripts have sessions of their own and go on.

@@ -20,7 +20,7 @@ _READ_BYTES = 256 * 1024
 PATIENCE_SECONDS = 900.0
 #: What is being fetched ends so.
 PART_SUFFIX = ".part"
-#: A beginning that nobody went on with for so long is not kept for a later try any more.
+#: A beginning that nobody has continued for this long is not kept for a later try.
 _STALE_MS = 24 * 3600 * 1000
 
 
@@ -62,7 +62,7 @@ def fetch_archive(
             _fetch_rest(url, ca_file, statement, target, there_bytes, go_on)
             backoff.reset()
         except ssl.SSLCertVerificationError as exc:
-            # No later try makes it another certificate, as a rule; whoever mends it orders the version again.
+            # No later try makes it another certificate, as a rule; whoever fixes it orders the version again.
             raise DownloadFailed(_tls(ca_file).explain(exc, url)) from exc
         except _TryLater as exc:
             if monotonic_seconds() > deadline:

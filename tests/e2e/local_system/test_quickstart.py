@@ -135,7 +135,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(
     (precious / "file").touch()
     outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_VENV": str(precious)})
     assert outcome.returncode == 1
-    assert "is no Python environment" in outcome.stderr
+    assert "is not a Python environment" in outcome.stderr
     assert (precious / "file").exists()
 
 

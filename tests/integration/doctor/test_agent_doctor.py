@@ -148,7 +148,7 @@ def test_a_server_of_another_kind_at_that_port(patient: Patient) -> None:
         answering.join(10)
 
     assert report.verdict("sign-in") == "fail"
-    assert report.mend("sign-in") == "what answers there is no Redis: mend the port in redis_url"
+    assert report.mend("sign-in") == "what answers there is no Redis: fix the port in redis_url"
 
 
 def test_a_server_with_as_many_clients_as_it_may_have(patient: Patient) -> None:

@@ -1,4 +1,4 @@
-"""``assist doctor`` on real servers, each misconfigured in one way: it finds that, and says how to mend it."""
+"""``assist doctor`` on real servers, each misconfigured in one way: it finds that, and says how to fix it."""
 
 import json
 import os

@@ -56,7 +56,7 @@ def test_what_is_no_ordinary_file_stays_what_it_is(
     link.symlink_to("target")
     for path in (pipe, link):
         assert run(["instance", "add", "i-1", "--credentials", str(path), *shared]) == 4
-        assert f"{path} cannot be written: it is no ordinary file; name one" in capsys.readouterr().err
+        assert f"{path} cannot be written: it is not an ordinary file; name one" in capsys.readouterr().err
     assert pipe.is_fifo()
     assert link.is_symlink()
     assert (tmp_path / "target").read_text() == "as before"

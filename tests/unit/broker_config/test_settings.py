@@ -60,7 +60,7 @@ def test_what_assist_up_left_in_home_is_below_all_but_the_defaults(
             "[agent]\noutput_limit_bytes = 268435457\n",
             "output_limit_bytes is 268435457; it may be 268435456 at most: have the script write .* into a file",
         ),
-        ("slots = [\n", "configuration file"),
+        ("slots = [\n", "settings file"),
         ("redis_url = 'http://x'\n", "scheme 'http' is not known"),
     ],
 )
@@ -110,12 +110,12 @@ def test_a_childs_environment_has_only_the_settings_it_is_given(monkeypatch: pyt
 def test_what_the_reader_of_toml_gives_up_on_is_refused_as_what_is_no_toml(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text)
-    with pytest.raises(SettingsInvalid, match=f"configuration file {file}: "):
+    with pytest.raises(SettingsInvalid, match=f"settings file {file}: "):
         settings.load(config=str(file))
 
 
 def test_a_device_without_an_end_as_configuration_file_is_refused() -> None:
-    with pytest.raises(SettingsInvalid, match="configuration file /dev/full: it has more than 1 MiB"):
+    with pytest.raises(SettingsInvalid, match="settings file /dev/full: it has more than 1 MiB"):
         settings.load(config="/dev/full")
 
 
@@ -126,7 +126,7 @@ def test_a_configuration_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -
 
 
 def test_a_folder_as_configuration_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match=f"configuration file {tmp_path}: Is a directory"):
+    with pytest.raises(SettingsInvalid, match=f"settings file {tmp_path}: Is a directory"):
         settings.load(config=str(tmp_path))
 
 

@@ -262,4 +262,4 @@ def test_a_file_too_large_for_a_policy_forbids_everything(tmp_path: Path) -> Non
     path = written(tmp_path / "agent.toml", rule + "#" * (most_bytes - len(rule)))
     assert problem(path) == ""
     written(path, path.read_text() + "#")
-    assert "no ordinary file" in problem(path)
+    assert "not an ordinary file" in problem(path)
