@@ -1,1 +1,1 @@
-"""The scheduler and the sweeper: fires timed invocations, settles what was lost."""
+"""Beat, the scheduler and the sweeper: fires timed invocations, settles what was lost."""

@@ -12,7 +12,7 @@ ca:i:{ID}:open                  zset    dispatch, agent, sweeper             mem
 ca:i:{ID}:history               zset    dispatch                             members for history retention
 ca:i:{ID}:out:<execution>       stream  agent                                five minutes after the end
 ca:i:{ID}:info                  hash    agent                                heartbeat_ttl_seconds
-ca:i:{ID}:control               list    producer, scheduler; agent pops      24 h after the last stop
+ca:i:{ID}:control               list    producer, beat; agent pops           24 h after the last stop
 ca:i:{ID}:profile               hash    control side; agent only reads       until deregistered
 ca:i:{ID}:boot                  hash    producer; agent reads                boot-bound invocations
 ca:i:{ID}:quarantine            hash    agent sets, control side clears      until released
@@ -50,19 +50,19 @@ ca:rate:<what>:<who>            string  gateway                              one
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:packages                     hash    producer                             until deleted
 ca:rollouts                     hash    producer                             the last twenty
-ca:rollout:<id>                 hash    scheduler                            as long as its roll-out
-ca:rollout:<id>:members         hash    scheduler                            as long as its roll-out
-ca:timed:due                    zset    producer, scheduler                  members until ended
-ca:timed:<id>                   hash    producer, scheduler                  history retention
-ca:timed:<id>:latest            hash    scheduler                            history retention
+ca:rollout:<id>                 hash    beat                                 as long as its roll-out
+ca:rollout:<id>:members         hash    beat                                 as long as its roll-out
+ca:timed:due                    zset    producer, beat                       members until ended
+ca:timed:<id>                   hash    producer, beat                       history retention
+ca:timed:<id>:latest            hash    beat                                 history retention
 ca:timed:<id>:stopped           set     producer                             history retention
-ca:timed:boot                   zset    producer, scheduler                  members until ended
-ca:timed:dispatching            zset    scheduler                            members until all targets have a row
-ca:timed:waiting                zset    dispatch, scheduler                  members until released
-ca:firing:<id>                  zset    scheduler                            members for history retention
-ca:firing:<id>:<due ms>         hash    scheduler                            history retention
-ca:beat:turn:<work>             string  scheduler                            seconds: who sweeps now
-ca:timed:changed                channel producer and scheduler publish       –
+ca:timed:boot                   zset    producer, beat                       members until ended
+ca:timed:dispatching            zset    beat                                 members until all targets have a row
+ca:timed:waiting                zset    dispatch, beat                       members until released
+ca:firing:<id>                  zset    beat                                 members for history retention
+ca:firing:<id>:<due ms>         hash    beat                                 history retention
+ca:beat:turn:<work>             string  beat                                 seconds: who sweeps now
+ca:timed:changed                channel producer and beat publish            –
 ca:never                        –       nobody                               never
 ==============================  ======  ===================================  =================================
 """

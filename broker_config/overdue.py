@@ -1,6 +1,6 @@
 """What an execution past its deadline amounts to. Pure.
 
-Any reader may compute it, so that a dead scheduler hides nothing; only the sweeper writes it.
+Any reader may compute it, so that a dead beat hides nothing; only the sweeper writes it.
 """
 
 from .error_codes import ErrorCode

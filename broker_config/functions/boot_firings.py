@@ -1,4 +1,4 @@
-"""Typed calls for invocations bound to the start of a machine: the agent's, and the scheduler's notes of them."""
+"""Typed calls for invocations bound to the start of a machine: the agent's, and a beat's notes of them."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -55,7 +55,7 @@ def redis_program(server: EmbeddedServer) -> Program:
 
 
 def beat_program(loaded: Loaded, home: Path, redis_url: str) -> Program:
-    """The scheduler and sweeper."""
+    """Beat: the scheduler and the sweeper."""
     return Program(
         name="beat",
         argv=(script("assist-beat"),),
