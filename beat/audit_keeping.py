@@ -19,13 +19,13 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.refusals_of_agents import take_over
 from ..broker_config.settings_table import Settings
 
-#: The limit may be passed by so much, so that entries are removed in pieces and not one by one.
+#: The limit may be passed by this much, so that entries are removed in pieces and not one by one.
 _SLACK_SHARE = 0.1
 #: Entries read in one piece, and removed in one turn.
 _PIECE_COUNT = 1_000
 _REMOVED_PER_TURN_COUNT = 50_000
-#: After so many reports of one agent the rest of its hour waits: with a few at each look, it would push all that others
-#: did out of the audit within hours.
+#: After this many reports of one agent the rest of its hour waits: with a few at each look, it would push all that
+#: others did out of the audit within hours.
 _REPORTS_COUNT = 20
 _HOUR_SECONDS = 3600.0
 

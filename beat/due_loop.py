@@ -28,7 +28,7 @@ from .releasing import Releases
 from .server_clock import TIME, ServerClock
 from .wakeups import Wakeups
 
-#: What comes due within so long is read and prepared before it is due.
+#: What comes due within this time is read and prepared before it is due.
 _AHEAD_MS = 1_000
 #: Due times looked at in one go: bounds what is kept in memory however many schedules there are.
 _WINDOW_COUNT = 2_000
@@ -40,9 +40,9 @@ _SENT_AT_ONCE_COUNT = 50
 _PLANNED_AT_ONCE_COUNT = 20
 #: The longest sleep: Redis' clock is read again, in case somebody set it.
 _LONGEST_SLEEP_SECONDS = 1.0
-#: A timed invocation that cannot be decided about is left to other beats for so long.
+#: A timed invocation that cannot be decided about is left to other beats for this long.
 _UNREADABLE_SECONDS = 10.0
-#: One that was changed under our hands is left alone for so long: others are at work on it.
+#: One that was changed under our hands is left alone for this long: others are at work on it.
 _CHANGED_SECONDS = 0.05
 
 _log = logger("beat")

@@ -21,9 +21,9 @@ from .decisions import Fire
 
 #: Targets written by one call: bounds how long Redis is busy with it.
 CHUNK_COUNT = TARGETS_PER_DIGEST_COUNT
-#: A dispatch whose owner says nothing for so long is taken over.
+#: A dispatch whose owner says nothing for this long is taken over.
 LEASE_MS = 3_000
-#: An envelope outlives its delivery deadline by so much: the deadline is judged by Redis' clock, the expiry by the
+#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the expiry by the
 #: agent's.
 _EXPIRY_MARGIN_MS = 60_000
 

@@ -25,14 +25,14 @@ _DAY_MS = 86_400_000
 _BATCH_COUNT = 200
 #: Entries of one index looked at in one turn.
 _LOOKED_AT_PER_TURN = 5_000
-#: A turn ends after so long and the next goes on.
+#: A turn ends after this long and the next goes on.
 _TURN_SECONDS = 5.0
 #: A timed invocation keeps this share of ``limits.history_count`` as firings, and these at least.
 _FIRINGS_SHARE = 0.1
 _FIRINGS_LEAST_COUNT = 10
 #: Firings removed from one invocation in one go.
 _FIRINGS_AT_ONCE_COUNT = 100
-#: What was taken in the last moment has run, and its result has come, so long after its timeout.
+#: This long after its timeout, even what was taken in the last moment has run, and its result has come.
 _SPARE_MS = 300_000
 #: Old entries of one instance's history looked at in one go.
 _DEAD_AT_ONCE_COUNT = 20

@@ -41,9 +41,9 @@ from ..broker_config.rollouts import (
 from ..broker_config.signing import MasterKeys
 from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, signed_order
 
-#: An order may wait so long for its window.
+#: An order may wait this long for its window.
 _ORDER_LIFE_MS = 7 * 86_400_000
-#: An instance that is not heard of for so long, beyond its probation, counts as failed when it had begun; else its
+#: An instance that is not heard of for this long, beyond its probation, counts as failed when it had begun; else its
 #: order is taken back until it returns. Who is heard of and has not taken its order by then does not take it.
 _LOST_AFTER_MS = 600_000
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
@@ -231,7 +231,7 @@ def chosen_of(rollout: Rollout, candidates: Sequence[str]) -> list[str]:
 
 
 def most_failures(rollout: Rollout, chosen_count: int) -> int:
-    """So many failures stop a roll-out."""
+    """How many failures stop a roll-out."""
     return max(1, math.ceil(chosen_count * rollout.failures_percent / 100))
 
 

@@ -27,7 +27,7 @@ _INVOCATIONS_PER_TURN = 100
 _TARGETS_PER_TURN = 20_000
 #: One that is younger may still be under way in the hands of its producer.
 _CUT_OFF_AFTER_MS = 5_000
-#: A timed invocation that has not begun after so long never will.
+#: A timed invocation that has not begun after this long never will.
 _NOT_BEGUN_AFTER_MS = 60_000
 
 _log = logger("beat")

@@ -6,7 +6,7 @@ from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.timed import server_ms
 
-#: What cannot be worked on as its row stands is left alone for so long.
+#: What cannot be worked on as its row stands is left alone for this long.
 _UNREADABLE_MS = 600_000
 
 _log = logger("beat")

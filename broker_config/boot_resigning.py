@@ -40,7 +40,7 @@ def resign(redis: Redis, instance_id: str, master: MasterKeys, key_id: str, *, h
         try:
             fresh = _with_key(entry, instance_id, master, signer, key_id)
         except Refused:
-            # Whoever has the instance's key can sign what he cannot have encrypted.
+            # Whoever has the instance's key can sign what they cannot have encrypted.
             continue
         commands.append(replace_entry_command(keys.boot_bound(instance_id), name, stored, msgspec.json.encode(fresh)))
     return sum(run_all(redis, commands)) if commands else 0

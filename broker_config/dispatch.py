@@ -37,7 +37,7 @@ CHUNK_COUNT = 100
 _LOOK_UP_COUNT = 40 * CHUNK_COUNT
 #: A work order travels in the rows while all copies together stay below this; else it has a key of its own.
 _INLINE_BYTES = 256 * 1024
-#: An envelope outlives its delivery deadline by so much: the deadline is judged by Redis' clock, the
+#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the
 #: expiry by the agent's.
 _EXPIRY_MARGIN_MS = 60_000
 #: A payload key outlives the last moment at which a claim may read it.

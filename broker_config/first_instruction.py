@@ -1,4 +1,4 @@
-"""The first that beat, gateway and agent do: tell Ctrl-C in one line while their imports still run.
+"""The first thing that beat, gateway and agent do: tell Ctrl-C in one line while their imports still run.
 
 Only what Python itself has loaded is imported here: an exception would be thrown into whatever import it meets, which
 Python 3.11 now and then turns into another, or drops.

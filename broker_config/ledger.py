@@ -102,7 +102,7 @@ def load_targets(redis: Redis, invoke_id: str) -> list[str]:
 
 
 def load_some_targets(redis: Redis, invoke_id: str, first: int, count: int) -> list[str]:
-    """So many of them at most, from a place in that order on, counted from 0."""
+    """At most ``count`` of them, from a place in that order on, counted from 0."""
     return [one.decode() for one in redis.call("LRANGE", keys.invocation_targets(invoke_id), first, first + count - 1)]
 
 

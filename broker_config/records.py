@@ -85,7 +85,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many instances run a one-off invocation at the same time, and what ends it early."""
 
     at_once_count: int
-    #: When so many executions did not succeed, no further one is started; 0: however many.
+    #: When this many executions did not succeed, no further one is started; 0 for no limit.
     failures_count: int = 0
 
 

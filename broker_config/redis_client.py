@@ -153,7 +153,7 @@ class Redis:
             connection.close()
 
     def close_idle(self, older_than_seconds: float) -> None:
-        """Close connections that nobody used for so long."""
+        """Close connections that nobody has used for that long."""
         limit = monotonic_seconds() - older_than_seconds
         with self._lock:
             old = [pair for pair in self._idle if pair[0] < limit]

@@ -43,7 +43,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     instance_ids: Sequence[str] = ()
     tags: Mapping[str, str | None] = {}
     window: str = ""
-    #: So many instances are on their way at once; 0 is a tenth of the chosen ones.
+    #: How many instances are on their way at once; 0 is a tenth of the chosen ones.
     at_once_count: int = 0
     #: It stops by itself when this share of the chosen ones failed, or one where that is less than one.
     failures_percent: float = 10.0

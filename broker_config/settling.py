@@ -12,7 +12,7 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .states import OUTCOMES
 
-#: An end that says that no agent took the execution is taken for the last word after so long.
+#: An end that says that no agent took the execution is taken for the last word after this long.
 _NOT_TAKEN_MS = 3_600_000
 
 

@@ -5,7 +5,7 @@ the control side stores one secret and an agent that is broken into gives away n
 key is the master key's name, and after a rotation of one instance its generation: ``k1``, ``k2``, ``k2.3``.
 
 What the control side stores and later acts upon (commands, timed invocations, access keys) carries a seal made with
-the master key, so that whoever can write to Redis cannot have his own text signed for an instance.
+the master key, so that whoever can write to Redis cannot have a text of their own signed for an instance.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ from .unreadable import raised, read_or_tell, whole
 _schedule_decoder = msgspec.json.Decoder(Schedule)
 _PURPOSE = "timed invocation"
 _SEALED_FIELDS = ("schedule", "command_id", "timeout_seconds", "token", "digest", "target_count", "target_digests")
-#: Targets are read, checked and written by so many at a time.
+#: How many targets are read, checked and written at a time.
 TARGETS_PER_DIGEST_COUNT = 400
 
 

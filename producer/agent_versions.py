@@ -1,4 +1,4 @@
-"""Roll versions of the agent out: to whom, how fast, and what to do about it once it is under way."""
+"""Roll out versions of the agent: to which instances, how fast, and what to do once it is under way."""
 
 import re
 
@@ -33,7 +33,7 @@ _URL = re.compile(r"https?://[^\s/]+(/[^\s]*)?")
 
 
 class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a version is rolled out."""
+    """To how many, when and how fast a version is rolled out."""
 
     share_percent: float = 100.0
     window: str = ""
@@ -69,7 +69,7 @@ class AgentVersions:
         raise NotFound(f"{what}; see `assist agent-version rollout --help`", code="RolloutNotFound")
 
     def begin(self, version: str, targets: Targets, options: RolloutOptions) -> Progress:
-        """Roll a published version out, or widen the roll-out of it that is open.
+        """Roll out a published version, or widen the roll-out of it that is open.
 
         Raises:
             NotFound: no such version was published. RequestInvalid: the window or a share makes no sense.

@@ -1,7 +1,7 @@
 """Hear of the ends of executions as they happen, without a thread and without polling.
 
-One subscription serves all waiting threads of a process: whoever waits first reads the socket, and puts what is not
-his own into the others' boxes. An announcement is only a hint; the ledger is what counts, or a row that is proved.
+One subscription serves all waiting threads of a process: whoever waits first reads the socket, and puts what is for
+others into their boxes. An announcement is only a hint; the ledger is what counts, or a row that is proved.
 """
 
 import threading
@@ -23,7 +23,7 @@ _BOX_COUNT = 50_000
 _EARLY_BOX_COUNT = 500
 #: Rows kept in one box; of further ends only the announcement is kept, and their rows have to be read.
 _BOX_ROWS_BYTES = 256 * 1024
-#: Longer than any kind, execution and state together: whoever knows the channel may announce what he likes.
+#: Longer than any kind, execution and state together: whoever knows the channel may announce anything.
 _WORDS_BYTES = 256
 #: How long one reader holds the socket before it looks whether another has left.
 _TURN_SECONDS = 1.0
@@ -104,8 +104,8 @@ class Announcements:
     def expect(self, invoke_id: str) -> Box | None:
         """Collect from now on what is announced of an invocation that is about to be made here.
 
-        Of its output only when that was asked for. ``None`` while this process listens to nothing. Who does not
-        ``listen`` with the box later must ``leave`` it.
+        Of its output only when that was asked for. ``None`` while this process listens to nothing. A caller that does
+        not ``listen`` with the box later must ``leave`` it.
         """
         self._await_beginning()
         with self._lock:
@@ -223,7 +223,7 @@ class Announcements:
                     box.put(Announcement(kind, execution, state, row))
 
     def _subscribe(self) -> Subscription:
-        """Listen anew; whoever listens already is told that he may have missed something."""
+        """Listen anew; those who listen already are told that they may have missed something."""
         self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
         for boxes in self._boxes.values():
             for box in boxes:

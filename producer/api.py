@@ -319,7 +319,7 @@ class Assistant:
 
     @cached_property
     def agent_versions(self) -> "AgentVersions":
-        """Roll published versions of the agent out."""
+        """Roll out published versions of the agent."""
         from .agent_versions import AgentVersions  # lazy: most calls need none of it
 
         return AgentVersions(self.redis, self.settings, self._master, self.auditing)

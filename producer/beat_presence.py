@@ -11,7 +11,7 @@ _LOOK_SECONDS = 0.2
 
 
 def is_beat_at_work(redis: Redis, *, looks_count: int) -> bool:
-    """Look for a mark, some times if need be: in a tenth of the time there may be none."""
+    """Look for a mark, several times if need be: for a tenth of the time there may be none."""
     marks = [keys.beat_turn(work) for work in BEAT_WORKS]
     for look in range(looks_count):
         if look:

@@ -7,9 +7,9 @@ from ..broker_config.redis_client import Redis
 
 
 def part_by_connection(redis: Redis, instance_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part instances into those to ask, and those that are registered and not connected; both in their order.
+    """Split instances into those to ask and those that are registered but not connected, each in their order.
 
-    Who is not registered at all is asked: only then is it told that nobody knows that one.
+    One that is not registered at all is asked too: only so is the caller told that nobody knows it.
     """
     replies = redis.pipeline_or_raise(
         [command for one in instance_ids for command in (("EXISTS", keys.info(one)), ("EXISTS", keys.profile(one)))]

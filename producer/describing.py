@@ -268,7 +268,7 @@ def _as_seen(
 
 
 def _is_named(name: str, wanted: InvocationFilter) -> bool:
-    """Files are looked for by their exact name; the API leaves the one of a command unread under an instance id."""
+    """Files are found by their exact name; beside an instance id, the API ignores the name of a command."""
     if wanted.files:
         return wanted.command_name in ("", name)
     return bool(wanted.instance_id) or like(name, wanted.command_name)

@@ -298,7 +298,7 @@ def _results_over_invocations(
 
 
 def _targets_from(redis: Redis, invoke_id: str, first: int, count: int) -> Iterator[tuple[int, list[str]]]:
-    """The targets of an invocation from a place on, so many at a time, with the place of the first of them."""
+    """The targets of an invocation from a place on, ``count`` at a time, with the place of the first of them."""
     while some := load_some_targets(redis, invoke_id, first, count):
         yield first, some
         first += len(some)

@@ -25,7 +25,7 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]*\$?")
 
 @dataclass(frozen=True, kw_only=True)
 class FileRequest:
-    """One file, where it goes, and to whom it is to belong; no owner and no group leave that to the agent's user."""
+    """One file, where it goes, and whose it is to be: the agent's user's, unless owner or group say otherwise."""
 
     name: str
     target_directory: str

@@ -45,7 +45,7 @@ class GatewayClient:
         """Call an action and give its answer.
 
         Raises:
-            GatewayUnreachable: no answer, or none of a gateway.
+            GatewayUnreachable: no answer, or not one of a gateway.
             NotFound, Refused, RequestInvalid: the API's own error, with its code.
         """
         form = signed_form(action, parameters, self.access_key_id, self.access_key_secret)
@@ -113,7 +113,7 @@ def connection_to(url: str, tls: TlsClient, *, timeout_seconds: float = _TIMEOUT
 
     Raises:
         SettingsInvalid: the URL is not one of a gateway.
-        TlsFilesUnusable: the CA file is none.
+        TlsFilesUnusable: the CA file cannot be used.
     """
     try:
         parts = urlsplit(url)

@@ -12,7 +12,7 @@ from ..broker_config.ledger import (
 )
 from ..broker_config.redis_client import Redis
 
-#: Invocations are read together up to so many targets; a larger one is read alone.
+#: Invocations are read together up to this many targets; a larger one is read alone.
 _TOGETHER_COUNT = 1_000
 
 

@@ -1,4 +1,4 @@
-"""Build an invocation from a command and the options of one request, and dispatch it."""
+"""Build the records of an invocation from a command and the options of one request."""
 
 from collections.abc import Mapping
 

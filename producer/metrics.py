@@ -2,8 +2,8 @@
 
 Executions are found in the index of deadlines, where each one stands from its dispatch until the sweeper has seen it
 past its deadline: at least the delivery time, a minute unless set otherwise. So nothing is counted twice, and nothing
-is missed by who scrapes at least once a minute. Several gateways on one Redis count the same executions: take one, or
-the maximum, never the sum.
+is missed by whoever scrapes at least once a minute. Several gateways on one Redis count the same executions: take one,
+or the maximum, never the sum.
 
 ===================================================  =========  ====================================================
 metric                                               type       meaning

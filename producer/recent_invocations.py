@@ -53,7 +53,7 @@ class RecentInvocations:
             self.forget(next(iter(self._made)))
 
     def take_box(self, invoke_id: str, *, with_output: bool) -> Box | None:
-        """What was announced since before the dispatch, for one who waits; he has to ``listen`` with it."""
+        """What was announced since before the dispatch, for a caller that waits, which has to ``listen`` with it."""
         box = self._boxes.pop(invoke_id, None)
         if box is not None and with_output and not box.wants_output:
             self._leave(box)

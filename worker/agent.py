@@ -63,9 +63,9 @@ _START_SECONDS = 0.7
 _FLUSH_SECONDS = 1.0
 #: The longest that all of its goodbyes may take.
 _LEAVE_SECONDS = 2.5
-#: A consumer that ran for so long had no lasting trouble: the next wait before a new one is short again.
+#: A consumer that ran for this long had no lasting trouble: the next wait before a new one is short again.
 _STEADY_SECONDS = 30.0
-#: Every so many beats one is announced to monitors as well.
+#: One in this many beats is announced to monitors as well.
 _EVENT_BEATS = 3
 #: Longer than a connection to nowhere takes to be given up by itself.
 _LEAST_PATIENCE_SECONDS = 30.0

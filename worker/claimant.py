@@ -1,4 +1,4 @@
-"""Who claims executions: this agent, in this run of it."""
+"""The claims of an agent: how one is made, and how one whose answer was lost is found again."""
 
 from dataclasses import dataclass
 

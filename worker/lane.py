@@ -26,7 +26,7 @@ _JITTER = 0.2
 #: A reply that is this late means that the connection is dead.
 _LATE_SECONDS = 5.0
 _CLOSE_IDLE_SECONDS = 30.0
-#: A turn ends at least so often, however far apart the beats are, so that a watchdog sees us live.
+#: A turn ends at least this often, however far apart the beats are, so that a watchdog sees us live.
 _TURN_SECONDS = 60.0
 
 _log = logger("lane")

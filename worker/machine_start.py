@@ -14,7 +14,7 @@ from ..broker_config.program_log import logger
 from .state_file import write_state_file
 
 _FILE = "boot.json"
-#: The wall clock may have been set by so much since the agent was last started.
+#: The wall clock may have been set by this much since the agent was last started.
 _TOLERANCE_MS = 120_000
 
 _log = logger("boot")

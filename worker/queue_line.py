@@ -13,7 +13,7 @@ from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.redis_connection import RedisConnection
 from ..broker_config.redis_url import RedisAddress
 
-#: How long a BRPOP of an idle agent waits: one command in so long; a message wakes it at once.
+#: How long a BRPOP of an idle agent waits: it sends one command in that time; a message wakes it at once.
 WAIT_SECONDS = 15
 #: An answer that is this late means that the connection is dead, however whole it looks from here.
 LATE_SECONDS = 5

@@ -45,9 +45,9 @@ from .spool import Spool
 
 #: Rows looked at in one go; the others wait for the next.
 _BATCH_COUNT = 500
-#: A message is missed only when its row was without one for so long: it may just be on its way.
+#: A message is missed only when its row was without one for this long: it may just be on its way.
 MISSED_AFTER_SECONDS = 2.0
-#: A folder that is not in hand may be about to be: it counts as forgotten only when nothing was done in it for so long.
+#: A folder that is not in hand may be about to be: it counts as forgotten once nothing was done there for this long.
 FORGOTTEN_AFTER_SECONDS = 60.0
 
 _log = logger("reconciler")

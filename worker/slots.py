@@ -1,4 +1,4 @@
-"""The slots of an instance: so many executions at once, each in a thread that follows its supervisor.
+"""The slots of an instance: how many executions run at once, each in a thread that follows its supervisor.
 
 Not a ThreadPoolExecutor: that one is joined when the interpreter ends, and an agent must be able to leave while scripts
 go on. Threads are made when first needed and kept.

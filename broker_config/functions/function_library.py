@@ -23,7 +23,7 @@ TEXT_VERSION = 8
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 
-#: All that agents call. Every other function is closed to them: with arguments of his own choice, whoever has the
+#: All that agents call. Every other function is closed to them: with arguments of their own choice, whoever has the
 #: credentials of one instance could keep the server busy for hours, or fill its memory, by one call on its own keys.
 FOR_AGENTS = ("ca_append_output", "ca_claim", "ca_finish", "ca_fire_boot", "ca_heartbeat")
 

@@ -31,7 +31,7 @@ def create_invocation_command(
     """Build the creation of an invocation and, with ``audit``, its entry there; it answers ``[b"ok"]``.
 
     Or ``[b"exists"]``, ``[b"no_command"]``, ``[b"unknown", instance id, …]``, ``[b"other_keys", key id, …]`` when
-    the targets do not hold the keys that are assumed (who has none of his own holds the current one), or what stands
+    the targets do not hold the keys that are assumed (a target without an entry holds the current one), or what stands
     against the entry, and then has written nothing.
     """
     touched = [

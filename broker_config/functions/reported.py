@@ -38,7 +38,7 @@ def read_fields_command(key: str, *fields: str) -> Command:
 def read_members_command(key: str, *, up_to: int | str = "+inf", count: int, beginning: str = "") -> Command:
     """The command that reads the names in a set of executions, the lowest score first; what is too long is removed.
 
-    Of so many at most that stand there, those are answered that begin with this.
+    Of at most ``count`` that stand there, those that begin with ``beginning`` are answered.
     """
     return fcall("ca_read_members", [key], [up_to, count, beginning])
 
@@ -51,7 +51,7 @@ def read_last_score_command(key: str) -> Command:
 def read_refusals(
     redis: Redis, instance_ids: Sequence[str], places: Sequence[str], *, count: int
 ) -> list[list[Any] | int]:
-    """Read what agents have refused after these places in their streams, so many entries of each at most.
+    """Read what agents have refused after these places in their streams, at most ``count`` entries of each.
 
     A stream that is larger than a true agent makes it is emptied, and answered by the number of its entries.
     """

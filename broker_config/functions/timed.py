@@ -9,7 +9,7 @@ from ..redis_connection import Argument, Command
 from ..unreadable import whole
 from .function_library import fcall
 
-#: So many due times in a row that are skipped for one reason get a row each; what follows grows the last of them.
+#: This many due times in a row that are skipped for one reason get a row each; further ones extend the last row.
 ROWS_OF_ONE_REASON_COUNT = 100
 
 

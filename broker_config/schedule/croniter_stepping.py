@@ -9,7 +9,7 @@ union of the day fields into an intersection when one of them holds ``W`` or ``#
 
 Measured on one core over fifteen expressions in New York time: ``CronSchedule.next_after`` takes 27-92 µs (median 43)
 with croniter, 10 µs with the calendar stepper, of which the zone costs 5; parsing takes 60 µs, building a croniter
-another 60-110. Who asks often keeps the schedule.
+another 60-110. A caller that asks often keeps the schedule.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from ..some_of import some_of
 
 _CHUNK_COUNT = 500
 _BEAT_LOOKS_COUNT = 10
-#: A deadline that has passed for so long was looked at by no sweeper.
+#: A deadline that passed this long ago was looked at by no sweeper.
 _OVERDUE_MS = 60_000
 _BACKLOG_SHARE = 0.5
 _BACKLOG_COUNT = 100

@@ -12,7 +12,7 @@ from ..security.credentials import LOOPBACK
 #: Functions came with this release of Redis; every Valkey has them.
 _REDIS_WITH_FUNCTIONS = 7
 _HEADROOM_SHARES = (0.9, 0.75)
-#: Off by so much, envelopes are refused soon; off by less, times in listings are odd.
+#: Off by the first, envelopes are refused soon; off by the second, times in listings are odd.
 _CLOCK_FAIL_MS, _CLOCK_WARN_MS = 150_000, 2_000
 _AS_ADMINISTRATOR = "run it with the server's administrator in --redis-url"
 

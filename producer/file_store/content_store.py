@@ -16,7 +16,7 @@ from ...broker_config.settings_table import Settings
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _PART_SUFFIX = ".part"
 _READ_BYTES = 1024 * 1024
-#: Uploads that nobody continued for so long are thrown away.
+#: Uploads that nobody has continued for this long are thrown away.
 PART_LIFE_MS = 24 * 3600 * 1000
 
 
@@ -48,7 +48,7 @@ class ContentStore:
 
         Raises:
             Refused: the content has another digest (``DigestMismatch``) or is too large (``FileTooLarge``).
-            RequestInvalid: the digest is none. OSError: the disk does not take it.
+            RequestInvalid: the digest is malformed. OSError: the disk does not take it.
         """
         path = self._path(sha256)
         if path.is_file():
@@ -137,7 +137,7 @@ class ContentStore:
         """Find a file.
 
         Raises:
-            NotFound: there is none (``FileNotFound``). RequestInvalid: the digest is none.
+            NotFound: there is none (``FileNotFound``). RequestInvalid: the digest is malformed.
         """
         path = self._path(sha256)
         try:

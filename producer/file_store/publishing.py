@@ -22,11 +22,11 @@ class Publishing:
         self.catalogue = Catalogue(redis)
 
     def publish_file(self, archive: Path, signature: str) -> CatalogueEntry:
-        """Take in an archive of this machine.
+        """Take in an archive that lies on this machine.
 
         Raises:
             Refused: the archive is not the one that was signed, or not by a publisher known here.
-            RequestInvalid: the signature is none. OSError: a file cannot be read or written.
+            RequestInvalid: the signature cannot be read. OSError: a file cannot be read or written.
         """
         signed = self._checked(signature)
         with archive.open("rb") as file:

@@ -12,7 +12,7 @@ from .request_values import page_fields, page_request_of, tag_filter_of, tags_of
 
 
 class ActivationActions:
-    """Codes that let machines in."""
+    """Codes with which machines register."""
 
     def __init__(self, assistant: Assistant) -> None:
         self._redis = assistant.redis
@@ -68,12 +68,12 @@ class ActivationActions:
         return {**page_fields(page, call.caller), "ActivationList": [activations.shape_of(one) for one in page.items]}
 
     def disable_activation(self, call: Call) -> Fields:
-        """Let nobody register with it any more."""
+        """Let no more machines register with it."""
         stored = activations.disable(self._redis, call.parameters.required("ActivationId"))
         return {"Activation": activations.shape_of(stored)}
 
     def delete_activation(self, call: Call) -> Fields:
-        """Delete an activation that nobody registered with."""
+        """Delete an activation with which no machine has registered."""
         activation_id = call.parameters.required("ActivationId")
         deleted = activations.delete(self._redis, activation_id)
         shape = {"ActivationId": activation_id} if deleted is None else activations.shape_of(deleted)

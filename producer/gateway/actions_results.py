@@ -18,7 +18,7 @@ from .scope_guard import visible_to
 
 #: Our own parameter: how long to hold the answer back while nothing changes.
 WAIT_SECONDS_MOST = 30
-#: The ledger is looked at so often although nothing was announced.
+#: The ledger is looked at this often even if nothing was announced.
 _LOOK_MS = 2_000
 #: The same where there is no invocation whose channel one could listen to.
 _LOOK_WITHOUT_CHANNEL_MS = 500

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _HELD_BYTES = 64 * 1024 * 1024
-#: So many requests of the largest size have room at once, whatever that size is.
+#: How many requests of the largest size have room at once, whatever that size is.
 _HELD_REQUESTS_COUNT = 16
 
 

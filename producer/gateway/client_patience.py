@@ -1,6 +1,6 @@
 """How long a client is waited for that takes a reply slowly: a least rate, with room for pauses."""
 
-#: A client may take nothing for so long.
+#: A client may take nothing for this long.
 STALLED_SECONDS = 60.0
 #: What it has to take on the average.
 LEAST_BYTES_PER_SECOND = 10_000

@@ -17,14 +17,14 @@ class Connection(Protocol):
 
 
 class ConnectionPlaces:
-    """So many places, for the event loop's thread only.
+    """A limited number of places, for the event loop's thread only.
 
     When none is free, a newcomer gets the place of the connection that has owed the head of a request for the longest,
-    else of the one that has been idle for the longest between two requests. Nobody who waits for an answer loses his.
+    else of the one that has been idle for the longest between two requests. One that waits for an answer keeps its own.
     """
 
     def __init__(self, count: int, note: Callable[[], None] = lambda: None) -> None:
-        """Have so many places; ``note`` is called for each connection that is ended or turned away."""
+        """Have ``count`` places; ``note`` is called for each connection that is ended or turned away."""
         self._count = count
         self._note = note
         self._taken: set[Connection] = set()
@@ -33,7 +33,7 @@ class ConnectionPlaces:
         self._idle: dict[Connection, None] = {}
 
     def enter(self, connection: Connection) -> bool:
-        """Take a place; tell whether there was one. Who is turned away counts as well until he is gone."""
+        """Take a place; tell whether there was one. A connection that is turned away counts until it is gone."""
         while is_full := len(self._taken) >= self._count:
             self._note()
             first = next(iter(self._owing), None) or next(iter(self._idle), None)

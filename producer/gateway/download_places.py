@@ -14,7 +14,7 @@ class DownloadPlace:
 
 
 class DownloadPlaces:
-    """So many places, for the event loop's thread only.
+    """A limited number of places, for the event loop's thread only.
 
     A network may have them all while no other asks. When none is free, one that asks and has fewer gets the youngest
     place of the network with the most: that download has lost the least, and is resumed when there is room again.

@@ -9,7 +9,7 @@ WINDOW_SECONDS = 60
 
 
 class GuessLimit:
-    """Lets an address guess wrong so often within a minute, and no more."""
+    """Lets an address guess wrong a few times within a minute, and no more."""
 
     def __init__(self, redis: Redis, what: str, most_count: int) -> None:
         self._redis = redis

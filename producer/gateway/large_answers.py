@@ -16,7 +16,7 @@ _RETRY_SECONDS = 5
 
 
 class LargeAnswers:
-    """Room for so many rows at once; one answer that is larger than that is made when there is no other."""
+    """Room for a number of rows at once; one answer that is larger than that is made when there is no other."""
 
     def __init__(self, rows_count: int = ROWS_COUNT, *, large_rows_count: int = LARGE_ROWS_COUNT) -> None:
         self._rows_count = rows_count

@@ -1,4 +1,4 @@
-"""Enter refused requests in the audit, so many a minute; more are counted, and cannot push out what matters."""
+"""Enter refused requests in the audit, a few each minute; more are counted, and cannot push out what matters."""
 
 import threading
 from collections import Counter

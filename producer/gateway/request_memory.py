@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class RequestMemory:
-    """So many bytes, for the event loop's thread only.
+    """A limited number of bytes, for the event loop's thread only.
 
     Counted is what has come of a request until it is answered. When that is too much, the request that has been coming
     for the longest is given up: an honest client sends its own within moments, and what has come whole is answered.

@@ -89,7 +89,7 @@ def targets_of(call: Call) -> Targets:
 
 
 def counted_instance_ids_of(call: Call, *, most: int) -> list[str]:
-    """Read instance ids, at most so many; an empty list when none was given."""
+    """Read instance ids, at most ``most``; an empty list when none was given."""
     ids = instance_ids_of(call.parameters)
     if len(ids) > most:
         detail = f"{len(ids)} instances were given; this action takes {most}."

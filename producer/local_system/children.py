@@ -17,7 +17,7 @@ from .programs import Program
 
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
-#: After so long without a death the next one counts as the first again.
+#: After this long without a death the next one counts as the first again.
 _STEADY_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 MASK = b"******"
-#: A line of a longer value is hidden too when it has so many bytes; shorter ones are braces and blanks.
+#: A line of a longer value is hidden too when it has this many bytes; shorter ones are braces and blanks.
 _LINE_BYTES_MIN = 8
 
 

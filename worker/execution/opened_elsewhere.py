@@ -8,7 +8,7 @@ _PAUSE_SECONDS = 0.02
 
 
 def patiently(act: Callable[[], object], patience_seconds: float) -> None:
-    """Do what moves or removes files, on Windows again and again for so long while it is refused.
+    """Do what moves or removes files; on Windows try it again for ``patience_seconds`` while it is refused.
 
     Raises:
         OSError: it cannot be done.

@@ -15,7 +15,7 @@ SCRIPT_MODE = 0o500
 def write_script_file(plan: Plan, *, overwrites: bool = False) -> None:
     """Create the plan's script, a file that belongs to its user, in the folder that is there.
 
-    The file is a new one, never followed through a link, unless the caller knows that an empty one of his own is there
+    The file is a new one, never followed through a link, unless the caller knows that an empty one of its own is there
     (``overwrites``). A full disk turns it into a file in memory (``script_fd``), with a note, since a full disk is
     what many scripts are sent to repair.
 

@@ -32,7 +32,7 @@ from .running_script import RunningScript
 from .script_file import SCRIPT_MODE
 from .watched_script import WatchedScript
 
-#: So long an agent that leaves waits for the results of scripts that have ended just now.
+#: How long an agent that leaves waits for the results of scripts that have ended just now.
 _KEEP_SECONDS = 0.5
 
 

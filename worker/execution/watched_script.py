@@ -24,10 +24,10 @@ from .verdict import EndReason, judge
 
 #: What two pipes hold.
 _PIPES_BYTES = 2 * 64 * 1024
-#: Live output comes at most so often, so much at a time.
+#: How often live output comes at most, and how much at a time.
 _LIVE_SECONDS = 0.1
 _LIVE_BYTES = 8 * 1024
-#: What is kept of the output goes to disk so often, for the case that this agent is killed.
+#: How often what is kept of the output goes to disk, in case this agent is killed.
 _SAVE_SECONDS = 0.5
 #: Enough for another thread to be given the interpreter.
 _WAKE_SECONDS = 0.005

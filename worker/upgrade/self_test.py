@@ -104,7 +104,7 @@ class SelfTest:
         if state in (ExecutionState.PENDING, ExecutionState.RUNNING):
             return None
         if error_code in (ErrorCode.REFUSED_BY_LOCAL_POLICY, ErrorCode.INSTANCE_QUARANTINED):
-            # The owner of the machine allows only what he knows, or nothing runs here until somebody has looked; that
+            # The owner of the machine allows only what they know, or nothing runs here until somebody has looked; that
             # the agent judged it is all there is to see.
             return ""
         if state == ExecutionState.SUCCESS and exit_code == "0" and self._proof in output:

@@ -14,9 +14,9 @@ from ...broker_config.redis_client import Redis
 from ..instance_key import InstanceKeys
 from .self_test import LOST, SelfTest
 
-#: Redis, or slots that are all taken by scripts, may hold up a verdict for so long.
+#: Redis, or slots that are all taken by scripts, may hold up a verdict for this long.
 MOST_HELD_UP_SECONDS = 3600.0
-#: A self-test outlives the longest trial by so much.
+#: A self-test outlives the longest trial by this much.
 _SPARE_SECONDS = 300.0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ...broker_config.errors import Refused
 
-#: Unpacked, an archive may be so large, and so many files.
+#: How large an archive may be unpacked, and how many files it may hold.
 LIMIT_BYTES = 4 * 1024 * 1024 * 1024
 LIMIT_COUNT = 100_000
 _COPY_BYTES = 1024 * 1024

@@ -23,7 +23,7 @@ from .upgrade_state import Stage, UpgradeState, read_state, write_state
 
 #: How often a window is looked at.
 _WINDOW_SECONDS = 20.0
-#: A machine that failed in the middle of a trial tries so often altogether.
+#: A machine that failed in the middle of a trial tries this many times altogether.
 TRIALS_COUNT = 2
 
 _log = logger("upgrade")

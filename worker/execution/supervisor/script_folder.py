@@ -176,7 +176,7 @@ def _make_empty(path: str) -> bool:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        # An ordinary user may not write to a file that he may only read; links are not followed.
+        # An ordinary user may not write to a file that they may only read; links are not followed.
         return False
     try:
         found = os.fstat(fd)
