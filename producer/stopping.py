@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from ..broker_config.errors import RecordUnreadable
-from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
-from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
+from .stop_requests import stop_executions
 from .targets import chosen_targets
 
 _CHUNK_COUNT = 500
@@ -20,7 +19,7 @@ def stop(redis: Redis, invoke_id: str, instance_ids: Sequence[str], limits: Limi
     Answers the new state of each instance where something changed; what is final is left alone.
 
     Raises:
-        NotFound: there is no such invocation, or an instance is no target of it.
+        NotFound: there is no such invocation, or an instance is not one of its targets.
     """
     try:
         stored = load_invocation(redis, invoke_id)
@@ -42,11 +41,6 @@ def _stop_once(
     confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
     changed: dict[str, str] = {}
     for first in range(0, len(chosen), _CHUNK_COUNT):
-        chunk = chosen[first : first + _CHUNK_COUNT]
-        executions = [execution_id(stored.record.invoke_id, 0, one) for one in chunk]
-        commands = [request_stop_command(*one, confirm_ms=confirm_ms) for one in zip(chunk, executions, strict=True)]
-        for instance_id, reply in zip(chunk, run_all(redis, commands), strict=True):
-            moved = stop_reply(reply)
-            if isinstance(moved, Moved):
-                changed[instance_id] = moved.previous
+        chunk = [(one, execution_id(stored.record.invoke_id, 0, one)) for one in chosen[first : first + _CHUNK_COUNT]]
+        changed |= stop_executions(redis, chunk, confirm_ms)
     return changed

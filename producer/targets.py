@@ -1,6 +1,6 @@
 """Turn what a request says of its targets into a fixed list of instance ids."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
+from .some_of import some_of
 
 #: The service's own ceiling, applied only with limits.strict.
 STRICT_TARGETS_COUNT = 100
@@ -82,15 +83,19 @@ def chosen_targets(redis: Redis, invoke_id: str, instance_ids: Sequence[str]) ->
     """All targets of an invocation, and those of them that are named, or all when none is.
 
     Raises:
-        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+        NotFound: an instance is not one of its targets (``InvalidInstanceId.NotFound``).
     """
     targets = load_targets(redis, invoke_id)
-    chosen = list(dict.fromkeys(instance_ids)) or targets
-    strangers = set(chosen) - set(targets)
+    refuse_strangers(invoke_id, instance_ids, targets)
+    return targets, list(dict.fromkeys(instance_ids)) or targets
+
+
+def refuse_strangers(invoke_id: str, instance_ids: Iterable[str], targets: Iterable[str]) -> None:
+    """Raise ``NotFound`` where an instance is not one of an invocation's targets."""
+    strangers = set(instance_ids).difference(targets)
     if strangers:
         raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {invoke_id}; "
-            f"`assist invocation show {invoke_id}` lists them",
+            f"{invoke_id} does not target {some_of(sorted(strangers))}; `assist invocation show {invoke_id}` lists its "
+            "targets",
             code="InvalidInstanceId.NotFound",
         )
-    return targets, chosen

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import Refused
-from ..broker_config.functions.executions import Moved, request_stop_command, stop_reply
 from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.reported import read_members_command
 from ..broker_config.functions.timed import move_timed_command
@@ -14,6 +13,7 @@ from ..broker_config.ledger import StoredInvocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
+from .stop_requests import stop_executions
 from .targets import chosen_targets
 from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
@@ -28,7 +28,7 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
     Answers the new state of each instance where something changed. What is over is left alone.
 
     Raises:
-        NotFound: an instance is no target of this invocation (``InvalidInstanceId.NotFound``).
+        NotFound: an instance is not one of its targets (``InvalidInstanceId.NotFound``).
     """
     invoke_id = stored.record.invoke_id
     targets, chosen = chosen_targets(redis, invoke_id, instance_ids)
@@ -138,10 +138,4 @@ def _stop_executions(redis: Redis, invoke_id: str, instance_ids: Sequence[str], 
         for execution in (one.decode("utf-8", "replace") for one in members)
         if is_execution_of(execution, instance_id)
     ]
-    commands = [request_stop_command(*one, confirm_ms=confirm_ms) for one in unfinished]
-    changed: dict[str, str] = {}
-    for (instance_id, _), reply in zip(unfinished, run_all(redis, commands) if commands else [], strict=True):
-        moved = stop_reply(reply)
-        if isinstance(moved, Moved):
-            changed[instance_id] = moved.previous
-    return changed
+    return stop_executions(redis, unfinished, confirm_ms)

@@ -22,7 +22,7 @@ def stop(
     Answers the new state of each instance where something changed.
 
     Raises:
-        NotFound: an instance is no target of this invocation. RecordUnreadable: nothing of it is left to be stopped.
+        NotFound: an instance is not one of its targets. RecordUnreadable: nothing of it is left to be stopped.
     """
     targets, chosen = chosen_targets(redis, invoke_id, instance_ids)
     stopped = keys.timed_stopped(invoke_id)

@@ -57,6 +57,12 @@ class Moved(msgspec.Struct, frozen=True):
     previous: str
 
 
+class StopRequested(msgspec.Struct, frozen=True):
+    """The row moved to ``state``: ``Cancelled`` when it waited, ``Stopping`` until the agent has ended what runs."""
+
+    state: str
+
+
 class Unmoved(msgspec.Struct, frozen=True):
     """The row did not move; ``current`` is its state, ``""`` when there is no row."""
 
@@ -120,7 +126,7 @@ def finish_command(
 
 def finish_reply(reply: list[Any]) -> Moved | Unmoved:
     """Read what the move to a final state answered."""
-    return _move_reply(reply)
+    return Moved(_state_in(reply)) if reply[0] == 1 else Unmoved(_state_in(reply))
 
 
 def announced_fields(announced: bytes) -> dict[bytes, bytes] | None:
@@ -179,9 +185,9 @@ def request_stop_command(instance_id: str, execution_id: str, *, confirm_ms: int
     )
 
 
-def stop_reply(reply: list[Any]) -> Moved | Unmoved:
-    """Read what the request to stop answered; ``Moved`` carries the new state here."""
-    return _move_reply(reply)
+def stop_reply(reply: list[Any]) -> StopRequested | Unmoved:
+    """Read what the request to stop answered."""
+    return StopRequested(_state_in(reply)) if reply[0] == 1 else Unmoved(_state_in(reply))
 
 
 def append_output_command(instance_id: str, execution_id: str, piece: LivePiece) -> Command:
@@ -248,7 +254,6 @@ def _states_before(state: ExecutionState) -> str:
     return f",{','.join(allowed_from(state))},"
 
 
-def _move_reply(reply: list[Any]) -> Moved | Unmoved:
+def _state_in(reply: list[Any]) -> str:
     # A row's present state is the agent's word.
-    state = reply[1].decode("utf-8", "replace")
-    return Moved(state) if reply[0] == 1 else Unmoved(state)
+    return text(reply[1])

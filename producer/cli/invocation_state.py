@@ -6,6 +6,7 @@ from ...broker_config.errors import NotFound
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation, InvocationFilter
 from ..shapes import Shape
+from ..targets import refuse_strangers
 from .call import Call
 from .exit_codes import DONE
 from .text_cells import counted
@@ -26,18 +27,12 @@ def one_invocation(call: Call, invoke_id: str) -> DescribedInvocation:
 
 
 def rows_of(one: DescribedInvocation, instance_ids: Sequence[str]) -> list[ExecutionRow]:
-    """The rows of some instances, or of all when none is named.
+    """List the rows of some instances, or of all when none is named.
 
     Raises:
-        NotFound: an instance is no target of it.
+        NotFound: an instance is not one of its targets.
     """
-    strangers = set(instance_ids) - {row.instance_id for row in one.rows}
-    if strangers:
-        raise NotFound(
-            f"{', '.join(sorted(strangers)[:5])} is no target of {one.stored.record.invoke_id}; "
-            f"`assist invocation show {one.stored.record.invoke_id}` lists them",
-            code="InvalidInstanceId.NotFound",
-        )
+    refuse_strangers(one.stored.record.invoke_id, instance_ids, (row.instance_id for row in one.rows))
     return [row for row in one.rows if not instance_ids or row.instance_id in instance_ids]
 
 

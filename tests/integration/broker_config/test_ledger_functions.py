@@ -13,6 +13,7 @@ from cloud_assistant.broker_config.functions.executions import (
     LivePiece,
     Moved,
     NotClaimed,
+    StopRequested,
     Unmoved,
     announced_fields,
     append_output,
@@ -53,7 +54,7 @@ def end(
     )
 
 
-def stop(ledger: Ledger, invocation: Invocation) -> Moved | Unmoved:
+def stop(ledger: Ledger, invocation: Invocation) -> StopRequested | Unmoved:
     execution = ledger.execution(invocation, "i-1")
     return stop_reply(
         run(
@@ -242,7 +243,7 @@ def test_a_stop_cancels_what_waits_and_a_later_claim_is_refused(ledger: Ledger, 
     before_ms = server_ms(ledger.redis)
     moved: list[object] = []
     heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
-    assert (moved, heard) == ([Moved("Cancelled")], [f"end {execution} Cancelled".encode()])
+    assert (moved, heard) == ([StopRequested("Cancelled")], [f"end {execution} Cancelled".encode()])
     row = ledger.row(invocation, "i-1")
     assert row.state == "Cancelled"
     assert before_ms <= row.stop_ms == row.outcome.finished_ms <= server_ms(ledger.redis)
@@ -259,7 +260,7 @@ def test_a_stop_of_what_runs_tells_the_agent_and_waits_for_its_word(ledger: Ledg
     ledger.claim(invocation, "i-1")
     moved: list[object] = []
     heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
-    assert (moved, heard) == ([Moved("Stopping")], [f"state {execution} Stopping".encode()])
+    assert (moved, heard) == ([StopRequested("Stopping")], [f"state {execution} Stopping".encode()])
     assert ledger.looked_at_ms(invocation, "i-1") == ledger.row(invocation, "i-1").deadline_ms
     [message] = ledger.redis.call("LRANGE", keys.control("i-1"), 0, -1)
     assert messages.decode_stop(message).stop == execution
@@ -278,7 +279,7 @@ def test_a_repeated_stop_is_told_to_the_agent_again_and_gives_no_more_time(ledge
     first = ledger.row(invocation, "i-1")
     moved: list[object] = []
     heard = heard_of(ledger, invocation, lambda: moved.append(stop(ledger, invocation)))
-    assert (moved, heard) == ([Moved("Stopping")], [])
+    assert (moved, heard) == ([StopRequested("Stopping")], [])
     assert ledger.row(invocation, "i-1") == first
     assert ledger.redis.call("LLEN", keys.control("i-1")) == 2
 
