@@ -28,6 +28,8 @@ _REMOVED_PER_TURN_COUNT = 50_000
 #: others did out of the audit within hours.
 _REPORTS_COUNT = 20
 _HOUR_SECONDS = 3600.0
+#: Of the number of an entry, at most.
+_NUMBER_DIGITS = 15
 
 _log = logger("beat")
 
@@ -83,40 +85,40 @@ class AuditKeeper:
         last_gone = self._last_of_surplus(count - self._keep_count)
         if last_gone is None:
             return
-        fields = dict(zip(last_gone[1][::2], last_gone[1][1::2], strict=True))
-        through, mac = fields[b"number"].decode(), fields[b"mac"].decode()
+        through = str(last_gone.number)
         statement = AuditEntry(
             at_ms=now_ms(),
             who=Who(kind="beat"),
             action="AuditTrimmed",
             outcome=Outcome.DONE,
             # The number of this entry is under its seal: whoever filled the stream with junk cannot make it greater.
-            facts={"Through": through, "Mac": mac, "Kept": str(self._keep_count)},
+            facts={"Through": through, "Mac": last_gone.mac, "Kept": str(self._keep_count)},
         )
         self._chain.append([statement])
         # The statement at least comes after them.
-        first_kept = self._redis.call("XRANGE", keys.AUDIT, f"({last_gone[0].decode()}", "+", "COUNT", 1)[0]
+        first_kept = self._redis.call("XRANGE", keys.AUDIT, f"({last_gone.stream_id}", "+", "COUNT", 1)[0]
         self._redis.call("XTRIM", keys.AUDIT, "MINID", first_kept[0])
         _log.info("removed the oldest entries of the audit through=%s kept=%d", through, self._keep_count)
 
-    def _last_of_surplus(self, surplus_count: int) -> tuple[bytes, list[bytes]] | None:
+    def _last_of_surplus(self, surplus_count: int) -> Anchor | None:
         """The last of the oldest entries that are too many, or of as many as are removed in one turn.
 
-        ``None`` when another beat was faster.
+        ``None`` when another beat was faster. What is no entry at all is passed over: nothing can be stated of it.
 
         Read from the old end, piece by piece: those that stay are ten times as many, and all of them at once would be
         more than a beat may take of memory.
         """
         left_count, start = min(surplus_count, _REMOVED_PER_TURN_COUNT), "-"
-        while True:
+        last = None
+        while left_count:
             found = self._redis.call("XRANGE", keys.AUDIT, start, "+", "COUNT", min(left_count, _PIECE_COUNT))
             if not found:
                 return None
             left_count -= len(found)
-            place, fields = found[-1]
-            if not left_count:
-                return place, fields
-            start = f"({place.decode()}"
+            start = f"({found[-1][0].decode()}"
+            entries = (_anchor_of(*one) for one in reversed(found))
+            last = next((one for one in entries if one.number), last)
+        return last
 
     def _note_end(self, path: Path) -> None:
         last = self._redis.call("XREVRANGE", keys.AUDIT, "+", "-", "COUNT", 1)
@@ -156,4 +158,6 @@ def _anchor_of(place: bytes, fields: list[bytes]) -> Anchor:
     given = dict(zip(fields[::2], fields[1::2], strict=True))
     number = given.get(b"number", b"")
     mac = given.get(b"mac", b"").decode("utf-8", "replace")
-    return Anchor(int(number) if number.isdigit() else 0, mac, place.decode(), now_ms())
+    # Whoever can write to Redis may have put anything there.
+    is_number = number.isdigit() and len(number) <= _NUMBER_DIGITS
+    return Anchor(int(number) if is_number else 0, mac, place.decode(), now_ms())

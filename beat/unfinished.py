@@ -11,7 +11,7 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import RecordUnreadable
-from ..broker_config.functions.function_library import run, run_all
+from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.timed import begin_timed_command, move_timed_command
 from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
 from ..broker_config.program_log import logger
@@ -132,6 +132,7 @@ class Unfinished:
         _log.warning("stopped a timed invocation that never began invocation=%s", invoke_id)
         unbind(self._redis, invoke_id, targets)
         fields = timed_fields(stored.record, "", targets, None)
-        run(self._redis, begin_timed_command(invoke_id, now_ms=now_ms, due_ms=None, fields=fields))
+        # Together: begun and not stopped, it would count as going on for good.
+        begin = begin_timed_command(invoke_id, now_ms=now_ms, due_ms=None, fields=fields)
         reason = "its producer ended before it could begin"
-        run_all(self._redis, [move_timed_command(invoke_id, ["active"], "stopped", reason=reason)])
+        run_all(self._redis, [begin, move_timed_command(invoke_id, ["active"], "stopped", reason=reason)])

@@ -37,7 +37,7 @@ def read_anchor(path: Path) -> Anchor | None:
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the note in one step.
+    """Replace the note in one step and for good: an empty one after a power failure would look like somebody's work.
 
     Raises:
         OSError: it cannot be written.
@@ -47,4 +47,6 @@ def write_anchor(path: Path, anchor: Anchor) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(anchor))
+        file.flush()
+        os.fsync(descriptor)
     temporary.replace(path)

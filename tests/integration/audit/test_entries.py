@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -257,6 +257,27 @@ def test_what_is_removed_for_its_age_is_stated_and_the_rest_stays_verifiable(
     first = redis.call("XRANGE", keys.AUDIT, "-", "+", "COUNT", 1)[0][0]
     redis.call("XDEL", keys.AUDIT, first)
     assert "the beginning is missing" in verify_audit(redis, find_master_keys(settings)).problem
+
+
+@pytest.mark.parametrize("junk", [("x", "y"), ("number", b"\xff", "mac", "m"), ("number", "9" * 5_000, "mac", "m")])
+def test_what_is_no_entry_does_not_keep_the_audit_from_being_shortened(
+    assistant: Assistant, redis: Redis, settings: Settings, junk: Sequence[str | bytes]
+) -> None:
+    for number in range(20):
+        if number == 15:
+            redis.call("XADD", keys.AUDIT, "*", *junk)
+        assistant.add_instance(f"i-{number}")
+    small = replace(settings, limits=replace(settings.limits, audit_count=10))
+    keeper = AuditKeeper(redis, chain_of(redis, settings), small)
+    keeper.work()
+    left = redis.call("XRANGE", keys.AUDIT, "-", "+")
+    assert left[0][1] == [part.encode() if isinstance(part, str) else part for part in junk]
+    assert [int(fields[1]) for _, fields in left[1:]] == list(range(31, 42))
+    assert decode_entry(left[-1][1][3]).facts["Through"] == "30"
+    assert "is no entry" in verify_audit(redis, find_master_keys(settings)).problem
+    # It goes with those of its age.
+    keeper.work()
+    assert verify_audit(redis, find_master_keys(settings)).problem == ""
 
 
 class _Measured(Redis):
