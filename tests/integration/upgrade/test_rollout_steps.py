@@ -209,15 +209,19 @@ def test_who_can_only_write_to_redis_starts_no_roll_out(assistant: Assistant) ->
 def test_what_is_not_sealed_with_the_master_key_can_be_cancelled(
     assistant: Assistant, made_by: MasterKeys | None
 ) -> None:
-    for number, version in enumerate(("2.0", "3.0", "2.0"), 1):
+    for number, version in enumerate(("2.0", "3.0", "2.0", "4.0"), 1):
         rollout = Rollout(rollout_id=f"t-{number}", created_ms=number, version=version, url="http://x", signatures={})
-        save_rollout(assistant.redis, rollout, made_by if version == "2.0" else MASTER)
+        save_rollout(assistant.redis, rollout, MASTER if version == "3.0" else made_by)
     versions = AgentVersions(assistant.redis, assistant.settings, MASTER, assistant.auditing)
     for wish in (Wish.PAUSE, Wish.RUN):
-        with pytest.raises(Refused, match=r"version 2\.0 in Redis was not written by"):
+        with pytest.raises(Refused, match=r"version [24]\.0 in Redis was not written by"):
             versions.change("2.0", wish)
-    assert versions.change("2.0", Wish.CANCEL).state == "Cancelled"
+    # One is as good as gone, and the other is in the way still.
+    with pytest.raises(Refused, match=r"version 4\.0 in Redis was not written by"):
+        versions.change("2.0", Wish.CANCEL)
+    assert versions.change("4.0", Wish.CANCEL).state == "Cancelled"
     assert [(one.rollout.version, one.state) for one in versions.all()] == [
+        ("4.0", "Cancelled"),
         ("2.0", "Cancelled"),
         ("3.0", "Running"),
         ("2.0", "Cancelled"),
@@ -243,3 +247,68 @@ def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(assis
     save_rollout(assistant.redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), MASTER)
     RolloutSteps(assistant.redis, MASTER).work()
     assert orders(assistant) == {}
+
+
+def test_one_that_stopped_by_itself_goes_on_with_the_failures_so_far_forgiven(assistant: Assistant) -> None:
+    steps = begin(assistant)
+    versions = AgentVersions(assistant.redis, assistant.settings, MASTER, assistant.auditing)
+    for stopped_count in (1, 2):
+        for instance_id, serial in orders(assistant).items():
+            answer(assistant, instance_id, serial, "Failed")
+        steps.work()
+        assert versions.find().halted
+        resumed = versions.change("2.0", Wish.RUN)
+        assert (resumed.state, resumed.rollout.forgiven_count) == ("Running", 2 * stopped_count)
+        steps.work()
+        assert (versions.find().state, len(orders(assistant))) == ("Running", 2)
+    # One failure more is not too many.
+    instance_id, serial = next(iter(orders(assistant).items()))
+    answer(assistant, instance_id, serial, "Failed")
+    steps.work()
+    assert versions.find().state == "Running"
+    # What has ended stays as it ended, whatever is made of the machine afterwards.
+    answer(assistant, instance_id, serial, "Succeeded")
+    steps.work()
+    assert versions.find().members[instance_id].stage == "Failed"
+    paused = versions.change("2.0", Wish.PAUSE)
+    assert (paused.state, paused.rollout.forgiven_count) == ("Paused", 4)
+
+
+def test_a_share_that_is_through_is_not_the_end(assistant: Assistant) -> None:
+    steps = begin(assistant, share_percent=10.0)
+    while reached := orders(assistant):
+        for instance_id, serial in reached.items():
+            answer(assistant, instance_id, serial, "Succeeded")
+        steps.work()
+    (progress,) = load_rollouts(assistant.redis, MASTER)
+    assert (progress.state, progress.count("Succeeded")) == ("Running", 2)
+    begin(assistant)
+    assert orders(assistant)
+
+
+def test_it_is_for_those_named_or_with_all_tags_alone_and_waits_for_them(assistant: Assistant) -> None:
+    tags: dict[str, str | None] = {"env": "test", "team": None}
+    steps = begin(assistant, tags=tags, at_once_count=COUNT)
+    assert load_rollouts(assistant.redis, MASTER)[0].state == "Running"
+    assistant.modify_instance("i-1", tags={"env": "test", "team": "a"})
+    assistant.modify_instance("i-2", tags={"env": "test"})
+    assistant.modify_instance("i-3", tags={"env": "live", "team": "a"})
+    steps.work()
+    assert set(orders(assistant)) == {"i-1"}
+    begin(assistant, instance_ids=("i-4", "i-5"), at_once_count=COUNT)
+    assert set(orders(assistant)) == {"i-1", "i-4", "i-5"}
+
+
+def test_who_runs_the_version_already_gets_no_order(assistant: Assistant) -> None:
+    report(assistant, "i-1", agent_version="2.0")
+    begin(assistant, at_once_count=COUNT)
+    assert set(orders(assistant)) == {f"i-{number}" for number in range(COUNT)} - {"i-1"}
+    member = load_rollouts(assistant.redis, MASTER)[0].members["i-1"]
+    assert (member.stage, member.reason) == ("Succeeded", "ran it already")
+
+
+def test_an_order_may_wait_for_its_window_for_a_week(assistant: Assistant) -> None:
+    begin(assistant)
+    instance_id, serial = next(iter(orders(assistant).items()))
+    order = read_order(read_signed(assistant.redis.call("HGET", keys.profile(instance_id), PROFILE_FIELD)))
+    assert (order.serial, order.expires_ms - serial) == (serial, 7 * 24 * 3600 * 1000)

@@ -1,0 +1,79 @@
+"""How far an instance is, by what its agent reports and how long that was not."""
+
+import pytest
+from msgspec.structs import replace
+
+from cloud_assistant.beat.rollout_steps import Report, advanced, most_failures
+from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.rollouts import LOST, ORDERED, REFUSED, SUCCEEDED, Member, Rollout
+
+ROLLOUT = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={}, probation_seconds=100.0)
+#: Its probation, and ten minutes.
+PATIENCE_SECONDS = 700
+
+
+def member(stage: str, seconds_ago: float, *, away_seconds: float = 0) -> Member:
+    now = now_ms()
+    away_ms = int(now - away_seconds * 1000) if away_seconds else 0
+    return Member(serial=5, stage=stage, changed_ms=int(now - seconds_ago * 1000), away_ms=away_ms)
+
+
+def said(stage: str = "", *, serial: int = 5, version: str = "1.0") -> Report:
+    return Report(version, "linux/x86_64", serial, stage, "why" if stage else "")
+
+
+def stage_of(found: Member | None) -> str:
+    return found.stage if found else "taken back"
+
+
+@pytest.mark.parametrize(
+    ("before", "report", "stage"),
+    [
+        (member(ORDERED, 1), said("Downloading"), "Downloading"),
+        (member("Downloading", 1), said("Probation"), "Probation"),
+        (member("Probation", 1), said("Succeeded", version="2.0"), "Succeeded"),
+        # What it says of an earlier order is no answer to this one.
+        (member(ORDERED, 1), said("Failed", serial=4), ORDERED),
+        (member(ORDERED, 1), said("Failed", serial=4, version="2.0"), SUCCEEDED),
+        (member(ORDERED, 1), said(version="2.0"), SUCCEEDED),
+        # Who is heard of and never takes its order.
+        (member(ORDERED, PATIENCE_SECONDS - 20), said(), ORDERED),
+        (member(ORDERED, PATIENCE_SECONDS + 20), said(), REFUSED),
+        (member(ORDERED, PATIENCE_SECONDS + 20, away_seconds=10), said(), ORDERED),
+        (member("Downloading", PATIENCE_SECONDS + 20), said(), "Downloading"),
+        (member("Waiting", PATIENCE_SECONDS + 20), said("Waiting"), "Waiting"),
+        # Who is not heard of.
+        (member(ORDERED, PATIENCE_SECONDS + 20), None, ORDERED),
+        (member(ORDERED, 9_999, away_seconds=PATIENCE_SECONDS - 20), None, ORDERED),
+        (member(ORDERED, 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
+        (member("Waiting", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
+        (member("Probation", 9_999, away_seconds=PATIENCE_SECONDS - 20), None, "Probation"),
+        (member("Probation", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, LOST),
+    ],
+)
+def test_what_a_report_or_its_absence_makes_of_an_instance(before: Member, report: Report | None, stage: str) -> None:
+    after = advanced(before, report, ROLLOUT)
+    assert stage_of(after) == stage
+    assert after is None or after.serial == 5
+
+
+def test_one_that_is_away_is_noted_once_and_has_its_whole_time_again_when_it_is_back() -> None:
+    before_ms = now_ms()
+    away = advanced(member(ORDERED, 300), None, ROLLOUT)
+    assert away is not None
+    assert away.away_ms >= before_ms
+    earlier = replace(away, away_ms=away.away_ms - 60_000)
+    assert advanced(earlier, None, ROLLOUT) == earlier
+    back = advanced(earlier, said(), ROLLOUT)
+    assert back is not None
+    assert (back.stage, back.away_ms, back.changed_ms >= before_ms) == (ORDERED, 0, True)
+
+
+def test_what_stays_the_same_is_not_written_anew() -> None:
+    waiting = replace(member("Waiting", 60), reason="why")
+    assert advanced(waiting, said("Waiting"), ROLLOUT) is waiting
+
+
+@pytest.mark.parametrize(("chosen_count", "percent", "most"), [(20, 10, 2), (21, 10, 3), (5, 10, 1), (0, 10, 1)])
+def test_so_many_failures_stop_a_roll_out(chosen_count: int, percent: float, most: int) -> None:
+    assert most_failures(replace(ROLLOUT, failures_percent=percent), chosen_count) == most
