@@ -147,7 +147,8 @@ def still_waits(reply: list[Any]) -> bool:
 
 def trim_queue_command(instance_id: str, most_count: int) -> Command:
     """Build the removal of messages whose executions are over; answers how many went."""
-    return fcall("ca_trim_queue", [keys.queue(instance_id), keys.open_executions(instance_id)], [most_count])
+    touched = [keys.queue(instance_id), keys.open_executions(instance_id)]
+    return fcall("ca_trim_queue", touched, [most_count, keys.execution(instance_id, "")])
 
 
 def _keys(chunk: FiringChunk) -> list[str]:

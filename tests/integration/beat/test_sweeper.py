@@ -7,6 +7,7 @@ import pytest
 from integration.beat.conftest import Timing
 from msgspec.structs import replace
 
+from cloud_assistant.beat import sweeper as sweeper_module
 from cloud_assistant.beat.cut_off import Completer
 from cloud_assistant.beat.sweeper import Sweeper
 from cloud_assistant.beat.unfinished import Unfinished
@@ -26,6 +27,7 @@ from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
 from cloud_assistant.broker_config.signing import MasterKeys, digest
 from cloud_assistant.producer import RunOptions, Targets
+from cloud_assistant.worker.upgrade.self_test import SelfTest
 from harness.eventually import eventually
 
 SWEEP_OFTEN = {"CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.2"}
@@ -167,6 +169,45 @@ def test_a_foreign_message_in_a_queue_is_left_alone(timing: Timing) -> None:
     Sweeper(timing.redis).work()
     assert timing.redis.call("LINDEX", keys.queue("i-1"), -1) == b"not ours"
     assert timing.state(waiting, 0) == "Pending"
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_the_self_test_of_an_agent_on_trial_waits_for_a_slot_in_its_queue(timing: Timing, is_busy: bool) -> None:
+    """While all slots are taken, others that wait there are given up."""
+    if is_busy:
+        timing.claim(run_once(timing, 60), 0)
+        timing.redis.call("RPOP", keys.queue("i-1"))
+    given_up = run_once(timing, 60)
+    SelfTest(timing.redis, "i-1", None, life_ms=60_000).begin()
+    make_overdue(timing, given_up)
+    Sweeper(timing.redis).work()
+    assert timing.state(given_up, 0) == "Aborted"
+    (message,) = timing.redis.call("LRANGE", keys.queue("i-1"), 0, -1)
+    assert given_up.encode() not in message
+
+
+def test_what_cannot_be_read_goes_too_where_nothing_is_open(timing: Timing) -> None:
+    given_up = run_once(timing, 60)
+    timing.redis.call("RPUSH", keys.queue("i-1"), "not ours", "{}", '{"headers": {"id": "t-1.0@i-1"}}', "[1]")
+    make_overdue(timing, given_up)
+    Sweeper(timing.redis).work()
+    assert timing.redis.call("EXISTS", keys.queue("i-1")) == 0
+
+
+def test_a_burst_is_settled_part_by_part_and_what_is_no_execution_is_dropped(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper_module, "_BATCH_COUNT", 2)
+    monkeypatch.setattr(sweeper_module, "_BATCHES_PER_TURN", 2)
+    made = [run_once(timing, 60) for _ in range(5)]
+    for one in made:
+        make_overdue(timing, one)
+    timing.redis.call("ZADD", keys.DEADLINES, 0, "junk")
+    sweeper = Sweeper(timing.redis)
+    for settled_count in (3, 5):
+        sweeper.work()
+        assert [timing.state(one, 0) for one in made].count("Aborted") == settled_count
+    assert timing.redis.call("ZCARD", keys.DEADLINES) == 0
 
 
 # Dispatches that were cut off
