@@ -1,14 +1,25 @@
 """A claim that was made and whose answer never came is taken up by who made it, and by nobody else."""
 
+from collections.abc import Iterator
+
+import pytest
 from integration.agent.operator_side import Operator
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import Claimed, claim_reply
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.signing import MasterKeys
 from cloud_assistant.worker.claimant import Claimant
 
 ID = "i-one"
+
+
+@pytest.fixture
+def signing_operator(redis: Redis) -> Iterator[Operator]:
+    control = Operator(redis.url, MasterKeys("k1", {"k1": b"m" * 32}))
+    yield control
+    control.close()
 
 
 def claimant(epoch: str) -> Claimant:
@@ -16,14 +27,15 @@ def claimant(epoch: str) -> Claimant:
 
 
 def test_a_claim_whose_answer_was_lost_is_read_by_who_made_it_and_by_nobody_else(
-    redis: Redis, operator: Operator
+    redis: Redis, signing_operator: Operator
 ) -> None:
-    operator.register(ID)
-    execution = operator.invoke_one("echo").id
+    signing_operator.register(ID)
+    execution = signing_operator.invoke_one("echo").id
     ours, another = claimant("this"), claimant("another")
     assert ours.lost_claim(redis, execution) is None, "nobody has claimed it"
     claimed = claim_reply(run(redis, ours.command(execution)))
     assert isinstance(claimed, Claimed)
+    assert claimed.mac
     assert ours.lost_claim(redis, execution) == claimed
     assert another.lost_claim(redis, execution) is None
     redis.call("HSET", keys.execution(ID, execution), "state", "Stopping")
