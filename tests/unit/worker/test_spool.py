@@ -42,6 +42,11 @@ def test_a_saved_result_reads_back_whole(tmp_path: Path) -> None:
     assert first.executions() == [A]
 
 
+def test_users_whose_scripts_lie_below_may_pass_whatever_the_mask_or_an_earlier_release_says(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir(mode=0o700)
+    assert spool(tmp_path).root.stat().st_mode & 0o777 == 0o711
+
+
 def test_the_emptied_folder_of_a_killed_supervisor_goes(tmp_path: Path) -> None:
     made = spool(tmp_path)
     spares = tmp_path / "spool-spare"
@@ -56,19 +61,21 @@ def test_the_emptied_folder_of_a_killed_supervisor_goes(tmp_path: Path) -> None:
     made.remove_abandoned()
 
 
+@pytest.mark.parametrize("step", ["open", "fsync"])
 def test_of_a_result_that_the_disk_does_not_take_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def refuse(_: int) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     made = spool(tmp_path)
     made.folder(B).mkdir()
     (made.folder(B) / "script.sh").touch()
-    monkeypatch.setattr(os, "fsync", refuse)
-    for name in (A, B):
-        with pytest.raises(OSError, match="No space"):
-            made.save(name, OUTCOME)
+    with monkeypatch.context() as full:
+        full.setattr(os, step, refuse)
+        for name in (A, B):
+            with pytest.raises(OSError, match="No space"):
+                made.save(name, OUTCOME)
 
     assert [path.relative_to(made.root) for path in made.root.rglob("*")] == [Path(B), Path(B) / "script.sh"]
 
