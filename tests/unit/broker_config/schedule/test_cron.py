@@ -79,6 +79,17 @@ def test_a_query_from_the_second_pass_finds_nothing_that_was_due_in_the_first() 
     ]
 
 
+def test_a_query_from_the_second_pass_finds_what_is_due_the_moment_it_ends() -> None:
+    assert due("0 0 2 * * *", NEW_YORK, "2026-11-01T01:10-05:00", "2026-11-02T01:10-05:00") == ["11-01T02:00:00-05:00"]
+
+
+def test_the_last_run_of_all_comes_twice_where_its_time_does() -> None:
+    assert due("0 30 1 1 11 ? 2026", NEW_YORK, *AUTUMN, overlap="twice") == [
+        "11-01T01:30:00-04:00",
+        "11-01T01:30:00-05:00",
+    ]
+
+
 def test_the_next_due_time_after_an_overlap_may_lie_in_the_next_gap() -> None:
     year = "2026-11-01T01:30-04:00", "2027-04-01T00:00-04:00"
     assert due("0 30 2 14 3 ?", NEW_YORK, *year, overlap="twice") == ["03-14T03:00:00-04:00"]
