@@ -35,6 +35,13 @@ def test_a_held_home_is_refused_and_says_by_whom(tmp_path: Path) -> None:
     HomeLock(tmp_path)
 
 
+def test_a_home_is_made_where_there_is_none_for_its_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    lock = HomeLock(home)
+    assert home.stat().st_mode & 0o777 == 0o700
+    lock.describe(Holder(pid=1))
+
+
 def test_what_a_child_inherits_does_not_hold_the_home(tmp_path: Path) -> None:
     lock = HomeLock(tmp_path)
     lock.describe(Holder(pid=os.getpid(), instance_id="i-one"))

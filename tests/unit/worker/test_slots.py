@@ -133,7 +133,9 @@ def refuse_threads(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     slots, gate, done = Slots(2), threading.Event(), threading.Event()
 
     def occupy() -> None:
@@ -144,6 +146,7 @@ def test_work_for_which_no_thread_can_be_started_waits_and_costs_no_slot(monkeyp
         crowded.setattr(threading.Thread, "start", refuse_threads)
         slots.submit(done.set)
     assert (slots.free_count, slots.waiting_count, slots.has_room) == (1, 1, False)
+    assert "can't start new thread" in caplog.text
     gate.set()
     assert done.wait(5)
     both = threading.Barrier(2)
