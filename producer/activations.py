@@ -12,6 +12,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import iso_seconds, now_ms
+from ..broker_config.counted import counted
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.redis_client import Redis
@@ -192,7 +193,8 @@ def delete(redis: Redis, activation_id: str) -> StoredActivation | None:
         raise _unknown(activation_id)
     if stored.registered_count:
         raise Refused(
-            f"{stored.registered_count} instances are registered with {activation_id}; disable it instead",
+            f"{counted(stored.registered_count, 'instance is', 'instances are')} registered with {activation_id}; "
+            "disable it instead",
             code="ActivationId.InUse",
         )
     _forget(redis, [activation_id])
@@ -331,7 +333,7 @@ def _checked_name(name: str) -> str:
     if not name:
         return name
     if not _NAME_CHARACTERS[0] <= len(name) <= _NAME_CHARACTERS[1]:
-        raise RequestInvalid(f"the name has {len(name)} characters", code="InstanceName.ExceedLimit")
+        raise RequestInvalid(f"the name has {counted(len(name), 'character')}", code="InstanceName.ExceedLimit")
     check_name(name)
     return name
 

@@ -6,6 +6,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
+from ..broker_config.counted import counted
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused
 from ..broker_config.functions import commands as functions
 from ..broker_config.functions.function_library import run_apart
@@ -114,7 +115,8 @@ def create(redis: Redis, command: Command, limits: LimitSettings, master: Master
     )
     if answer == "full":
         raise Refused(
-            f"the library holds {limits.commands_count} commands already (limits.commands_count); delete some",
+            f"the library holds {counted(limits.commands_count, 'command')} already "
+            "(limits.commands_count); delete some",
             code="CmdCount.ExceedQuota",
         )
     tagging.replace(redis, KIND, command.command_id, {}, command.tags)

@@ -13,6 +13,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import bind
+from ..broker_config.counted import counted
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.functions.function_library import run
 from ..broker_config.functions.timed import TimedChange, modify_timed_command
@@ -201,8 +202,8 @@ def _refuse_too_few_runs(timed: Timed, change: TimedModification) -> None:
     most_count = change.policies.get("max_count", 0)
     if most_count and int(most_count) <= timed.fired_count:
         raise RequestInvalid(
-            f"{timed.invoke_id} has run {timed.fired_count} times already: give a greater limit, or end it with"
-            f" `assist timed stop {timed.invoke_id}`",
+            f"{timed.invoke_id} has run {counted(timed.fired_count, 'time')} already: give a greater limit, or end it"
+            f" with `assist timed stop {timed.invoke_id}`",
             code="InvalidParameter.MaxCount",
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ..broker_config.content_signing import is_signed_by, parse_public
+from ..broker_config.counted import counted
 from .allowed_hours import Hours, parse_hours
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -140,7 +141,8 @@ def explain(policy: Policy) -> list[str]:
         lines.append("Any script.")
     else:
         digests, signers = len(policy.digests or ()), len(policy.signers or ())
-        lines.append(f"Only scripts with one of {digests} digests, or signed by one of {signers} keys; no launcher.")
+        one_of = f"one of {counted(digests, 'digest')}, or signed by one of {counted(signers, 'key')}"
+        lines.append(f"Only scripts with {one_of}; no launcher.")
     if policy.timeout_seconds_max:
         lines.append(f"Timeouts up to {policy.timeout_seconds_max} s.")
     if policy.directories is None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from ...broker_config.clock import iso_seconds, now_ms
+from ...broker_config.counted import counted
 from ...broker_config.printable import clean
 from .. import activations
 from ..activations import ActivationFilter, StoredActivation
@@ -17,7 +18,7 @@ from .page_printing import say_unreadable
 from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
-from .text_cells import counted, tags_text
+from .text_cells import tags_text
 
 group = AssistGroup("activation", help="Create and manage codes with which machines register.")
 

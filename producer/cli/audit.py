@@ -11,6 +11,7 @@ import msgspec
 from ...broker_config.audit_anchor import Anchor, anchor_path, read_anchor, write_anchor
 from ...broker_config.audit_entry import AuditEntry, Outcome
 from ...broker_config.clock import iso_seconds, now_ms
+from ...broker_config.counted import counted
 from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.master_key import find_master_keys
 from ...broker_config.named_file import open_to_the_end
@@ -157,7 +158,7 @@ def export(call: Call, *, target: str) -> None:
     if call.wants_json:
         call.print_json({"File": clean(target), "EntryCount": count})
     else:
-        call.say(f"{count} entries are in {clean(target)}")
+        call.say(f"{counted(count, 'entry is', 'entries are')} in {clean(target)}")
 
 
 def _write_file(entries: Iterable[StoredEntry], target: Path) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from ...broker_config.clock import iso_minutes
+from ...broker_config.counted import counted
 from ...broker_config.errors import NotFound
 from ..command_library import CommandFilter, StoredCommand
 from ..paging import PageRequest
@@ -159,7 +160,7 @@ def show(call: Call, *, command_id: str) -> None:
         ("Parameters", ", ".join(command.parameter_names)),
         ("Secrets", ", ".join(command.secret_names)),
         ("Tags", tags_text(command.tags)),
-        ("Invoked", f"{stored.invoke_count:,} times"),
+        ("Invoked", counted(stored.invoke_count, "time")),
     ]
     for line in properties(pairs):
         call.print(line)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.counted import counted
 from ...broker_config.printable import clean
 from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance, load
@@ -17,7 +18,7 @@ from .instance_trust import credentials_option, quarantine, release, renew_right
 from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
-from .text_cells import counted, tags_text
+from .text_cells import tags_text
 
 group = AssistGroup("instance", help="List, name and tag instances.")
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ...broker_config.clock import iso_seconds
+from ...broker_config.counted import counted
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation
 from ..describing_results import ResultFilter
@@ -21,7 +22,7 @@ from .request_options import LIMIT_COUNT
 from .result_text import ending, grouped, one_line, reason, span
 from .tables import table
 from .terminal import terminal_columns
-from .text_cells import by_state, counted
+from .text_cells import by_state
 from .watching import exit_code_of, wait_for_end
 
 #: What --wait means without a number: as long as it takes.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ...broker_config.counted import counted
 from ...broker_config.errors import NotFound
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation, InvocationFilter
@@ -9,7 +10,6 @@ from ..shapes import Shape
 from ..targets import refuse_strangers
 from .call import Call
 from .exit_codes import DONE
-from .text_cells import counted
 
 
 def one_invocation(call: Call, invoke_id: str) -> DescribedInvocation:

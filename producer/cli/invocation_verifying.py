@@ -2,6 +2,7 @@
 
 import click
 
+from ...broker_config.counted import counted
 from ..security.result_verification import BAD, Verdict
 from .assist_command import assist_command
 from .call import Call
@@ -44,5 +45,5 @@ def verify(call: Call, *, invoke_id: str) -> int:
         for line in table(("INSTANCE", "STATE", "RESULT", "KEY"), rows, terminal_columns()):
             call.print(line)
     if bad_count:
-        call.say(f"{bad_count} of {len(found)} results cannot be trusted")
+        call.say(f"{bad_count:,} of {counted(len(found), 'result')} cannot be trusted")
     return REFUSED if bad_count else DONE

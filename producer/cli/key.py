@@ -5,6 +5,7 @@ from time import sleep
 import click
 
 from ...broker_config.clock import monotonic_seconds
+from ...broker_config.counted import counted
 from ...broker_config.master_key import master_key_path
 from ...broker_config.printable import clean
 from ..security.key_rotation import RotationStatus
@@ -14,7 +15,7 @@ from .call import Call
 from .exit_codes import DONE, TIMED_OUT
 from .tables import table
 from .terminal import terminal_columns
-from .text_cells import counted, duration
+from .text_cells import duration
 
 group = AssistGroup("key", help="Make and rotate the master key that executions are signed with.")
 

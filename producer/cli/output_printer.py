@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
+from ...broker_config.counted import counted
 from ...broker_config.results import STDERR, STDOUT, KeptStreams
 from ..waiting import Output
 from .call import Call
-from .text_cells import counted
 
 #: In a pipe, pieces behind a gap wait for the result, which may fill it; more bytes than these no result keeps.
 _HELD_BYTES = 64 * 1024

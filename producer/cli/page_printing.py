@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ...broker_config.counted import counted
 from ...broker_config.printable import clean
 from ..paging import Page, PageRequest
 from .call import Call
 from .tables import table
 from .terminal import terminal_columns
-from .text_cells import counted
 
 Item = TypeVar("Item")
 

@@ -2,10 +2,10 @@
 
 import click
 
+from ...broker_config.counted import counted
 from ..security.rights_renewal import Renewed
 from .call import Call
 from .exit_codes import DONE, REFUSED
-from .text_cells import counted
 
 
 def named_or_all(names: tuple[str, ...], *, everything: bool) -> tuple[str, ...] | None:

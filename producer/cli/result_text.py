@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 
+from ...broker_config.counted import counted
 from ...broker_config.error_codes import ErrorCode
 from ...broker_config.printable import clean
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
 from .terminal import WIDTH_COLUMNS
-from .text_cells import counted, duration, some_of
+from .text_cells import duration, some_of
 
 _OUTPUT_INDENT = "    "
 

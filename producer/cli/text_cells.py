@@ -48,11 +48,6 @@ def duration(span_ms: int) -> str:
     return " ".join(shown)
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 instance``, ``1,200 instances``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def by_state(counts: Mapping[str, int]) -> str:
     """Counts by state, largest first: ``98 Success, 2 Failed``."""
     ordered = sorted(((count, state) for state, count in counts.items() if count), reverse=True)

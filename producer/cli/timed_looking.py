@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ...broker_config.clock import iso_seconds
+from ...broker_config.counted import counted
 from ...broker_config.ids import is_invocation_id
 from ..paging import PageRequest
 from ..timed_shapes import firing_shape, preview_shape, timed_shape
@@ -18,7 +19,7 @@ from .request_options import takes_page
 from .schedule_options import calendar_options, moment_of, schedule_of
 from .tables import properties, table
 from .terminal import terminal_columns
-from .text_cells import by_state, counted, some_of
+from .text_cells import by_state, some_of
 
 #: Names of instances shown in one cell.
 _NAMES_COLUMNS = 40

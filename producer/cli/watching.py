@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
 
+from ...broker_config.counted import counted
 from ...broker_config.errors import WaitTimedOut
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
@@ -17,7 +18,7 @@ from .invocation_state import one_invocation
 from .output_printer import OutputPrinter
 from .progress_line import ProgressLine, bar
 from .result_text import grouped, one_line
-from .text_cells import by_state, counted
+from .text_cells import by_state
 
 
 def watch(call: Call, invoke_id: str, target_count: int, timeout_seconds: float | None) -> int:

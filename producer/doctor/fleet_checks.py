@@ -4,6 +4,7 @@ import http.client
 from collections.abc import Iterator, Sequence
 
 from ...broker_config import keys
+from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
@@ -43,7 +44,8 @@ class FleetChecks:
         server_ms = int(seconds) * 1000 + int(microseconds) // 1000
         overdue = self._redis.call("ZCOUNT", keys.DEADLINES, "-inf", server_ms - _OVERDUE_MS)
         if overdue:
-            return fail("beat", f"{overdue} executions are past their deadline and nobody has settled them", mend)
+            late = counted(overdue, "execution is past its deadline", "executions are past their deadline")
+            return fail("beat", f"{late} and nobody has settled that", mend)
         if is_beat_at_work(self._redis, looks_count=_BEAT_LOOKS_COUNT):
             return ok("beat", "at work")
         return fail("beat", "no beat is at work", mend)
@@ -102,7 +104,7 @@ class FleetChecks:
         most = self._settings.limits.queue_count
         full = [one for one, length in lengths.items() if length >= most * _BACKLOG_SHARE]
         long = [one for one, length in lengths.items() if length >= _BACKLOG_COUNT]
-        text = f"{sum(lengths.values())} messages wait"
+        text = counted(sum(lengths.values()), "message waits", "messages wait")
         mend = "start the agents, or raise agent.slots there; stop what is not needed: assist invocation stop ID"
         if full:
             return fail("queues", f"{text}; nearly full (limit {most}): {some_of(full)}", mend)

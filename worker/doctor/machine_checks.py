@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, skip, warn
 from ...broker_config.ids import is_instance_id
@@ -122,7 +123,8 @@ def _disk(home: Path) -> Finding:
     if os.name == "posix":
         inodes = os.statvfs(place)
         if inodes.f_files and inodes.f_favail < 1000:
-            return fail("disk", f"{inodes.f_favail} files can still be made at {place}", "remove files there")
+            left = counted(inodes.f_favail, "file")
+            return fail("disk", f"{left} can still be made at {place}", "remove files there")
     if usage.free < _LEAST_FREE_BYTES // 8:
         return fail("disk", text, "make room: nothing can start without its journal")
     if usage.free < _LEAST_FREE_BYTES:

@@ -52,12 +52,14 @@ def judge(
     )
     record.error_code, record.error_info = _error_of(record, plan)
     if left_running and not ending:
-        record.notes.append(f"{left_running} background processes of the script go on running")
+        go_on = "process of the script goes" if left_running == 1 else "processes of the script go"
+        record.notes.append(f"{left_running} background {go_on} on running")
     return record
 
 
 def _error_of(record: ExitRecord, plan: Plan) -> tuple[str, str]:
-    survived = f"; {record.survivors} processes could not be ended" if record.survivors else ""
+    processes = "process" if record.survivors == 1 else "processes"
+    survived = f"; {record.survivors} {processes} could not be ended" if record.survivors else ""
     if record.reason == "timeout":
         return EXECUTION_TIMEOUT, f"the script ran longer than {plan.timeout_seconds:g} s and was ended{survived}"
     if record.reason == "stopped":

@@ -119,7 +119,7 @@ class WatchedLauncher:
         except (OSError, subprocess.SubprocessError) as exc:
             notes.append(f"nobody can say what is left of the script, which may still run: {exc}")
         if survivors:
-            notes.append(f"{survivors} processes of the script could not be ended")
+            notes.append(f"{survivors} process{'' if survivors == 1 else 'es'} of the script could not be ended")
         return ExitRecord(
             execution_id=start.execution_id,
             reason="supervisor_lost",

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud_assistant.broker_config.content_signing import public_text, sign_content
+from cloud_assistant.broker_config.counted import counted
 from cloud_assistant.worker.local_policy import Wish, explain, parse_policy
 
 MONDAY_NOON_MS = 1_795_435_200_000
@@ -140,8 +141,6 @@ def test_a_policy_says_which_scripts_alone_it_lets_run(digests_count: int, signe
     digests = [digest * 64 for digest in "ab"[:digests_count]]
     rules = [("commands", digests), ("signers", [public_text(KEY)] * signers_count)]
     lines = explain(parse_policy("\n".join(f"{name} = {rule}" for name, rule in rules if rule)))
-    expected = (
-        f"Only scripts with one of {digests_count} digests, or signed by one of {signers_count} keys; no launcher."
-    )
-    assert expected in lines
+    digests_text, keys_text = counted(digests_count, "digest"), counted(signers_count, "key")
+    assert f"Only scripts with one of {digests_text}, or signed by one of {keys_text}; no launcher." in lines
     assert "Any script." not in lines

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cloud_assistant.producer.cli.text_cells import by_state, counted, cut, duration, pad, some_of, width_of
+from cloud_assistant.broker_config.counted import counted
+from cloud_assistant.producer.cli.text_cells import by_state, cut, duration, pad, some_of, width_of
 
 
 @pytest.mark.parametrize(
@@ -56,4 +57,6 @@ def test_names_that_all_fit_are_all_shown() -> None:
 def test_counts_are_words() -> None:
     assert counted(1, "instance") == "1 instance"
     assert counted(1200, "instance") == "1,200 instances"
+    assert counted(0, "entry is", "entries are") == "0 entries are"
+    assert counted(1, "entry is", "entries are") == "1 entry is"
     assert by_state({"Failed": 2, "Success": 98, "Running": 0}) == "98 Success, 2 Failed"

@@ -104,7 +104,7 @@ def test_what_holds_the_output_open_does_not_hold_the_result(tmp_path: Path) -> 
     _, record = run(tmp_path / "x", f"sleep 100 & echo $! > {tmp_path}/left; echo done")
     try:
         assert (record.exit_code, record.output.merged(), record.left_running) == (0, b"done\n", 1)
-        assert record.notes == ["1 background processes of the script go on running"]
+        assert record.notes == ["1 background process of the script goes on running"]
     finally:
         os.kill(int((tmp_path / "left").read_text(encoding="ascii")), signal.SIGKILL)
 
