@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from ...broker_config.counted import counted
-from ...broker_config.errors import WaitTimedOut
+from ...broker_config.errors import CloudAssistantError, WaitTimedOut
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
 from ..invoked import Finished
+from ..shapes import Shape
 from ..waiting import Ended, Event, Output
 from .answers import invocation_object
 from .call import Call
@@ -53,7 +54,7 @@ def wait_for_end(
     Raises:
         NotFound: no such invocation.
         WaitTimedOut: the time was up; for a program, the state so far was written first.
-        Detached: Ctrl-C.
+        Detached: Ctrl-C; for a program, the same.
     """
     missing = set(only)
     watcher = _Watcher(call, len(missing) or target_count, live=live)
@@ -67,14 +68,23 @@ def wait_for_end(
                     if not missing:
                         break
     except KeyboardInterrupt:
+        _print_so_far(call, invoke_id)
         raise Detached(invoke_id) from None
     except WaitTimedOut as exc:
-        if call.wants_json:
-            so_far = one_invocation(call, invoke_id)
-            command_id = so_far.stored.record.command.command_id
-            call.print_json(invocation_object(invoke_id, command_id, so_far.status.state, so_far.rows))
+        _print_so_far(call, invoke_id)
         raise WaitTimedOut(f"{exc}; watch on with: assist invocation follow {invoke_id}") from exc
     return watcher.rows
+
+
+def _print_so_far(call: Call, invoke_id: str) -> None:
+    """Leave a program with what is known, and with its id in any case: what it started goes on."""
+    if not call.wants_json:
+        return
+    shape: Shape = {"InvokeId": invoke_id}
+    with suppress(CloudAssistantError, KeyboardInterrupt):
+        so_far = one_invocation(call, invoke_id)
+        shape = invocation_object(invoke_id, so_far.stored.record.command.command_id, so_far.status.state, so_far.rows)
+    call.print_json(shape)
 
 
 def exit_code_of(rows: Sequence[ExecutionRow]) -> int:

@@ -1,5 +1,6 @@
 """``assist invocation …``: look, follow, stop."""
 
+import json
 import signal
 
 import pytest
@@ -154,6 +155,9 @@ def test_ctrl_c_stops_the_watching_and_not_the_script(fleet: Fleet, form: str) -
     invoke_id = said.rpartition("assist invocation stop ")[2].split()[0]
     assert f"assist invocation follow {invoke_id}" in said
     assert "Traceback" not in said
+    if form == "json":
+        answer = json.loads(said[said.index("{") : said.rindex("}") + 1])
+        assert (answer["InvokeId"], answer["InvocationStatus"]) == (invoke_id, "Running")
     again = fleet.assist("invocation", "follow", invoke_id).must_succeed()
     assert again.stdout == "begun\nended\n"
 
