@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..broker_config.command_line import Program
+from ..broker_config.command_line import Program, filled
 
 _EXAMPLES = """\b
 Examples:
@@ -36,8 +36,8 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option(
     "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
 )
-@click.option("--redis-url", metavar="URL", help="Where Redis is.")
-@click.option("--home", metavar="FOLDER", help="State folder, for the master key.")
+@click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
+@click.option("--home", metavar="FOLDER", callback=filled, help="State folder, for the master key.")
 @click.option(
     "--misfire",
     type=click.Choice(["latest", "all", "skip"]),
@@ -45,7 +45,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
     "the schedule says so itself.",
 )
 @click.option("--sweep-seconds", type=click.FloatRange(0.05), help="Time between two looks for overdue executions.")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
     """Fire timed invocations and settle what was lost, until SIGTERM or Ctrl-C.

@@ -15,8 +15,21 @@ from .standard_streams import prepare_streams
 _WRONG_USAGE = 2
 _NOT_WRITTEN = 4
 _INTERRUPTED = 130
+_EMPTY = "it is empty, as an unset variable leaves it; give a value, or leave the option out"
 #: By this later clicks show the help where no word is given; earlier ones just do.
 _HELP_INSTEAD: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def filled(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty option, as an unset variable leaves it: another system would be meant; for use as a callback.
+
+    Raises:
+        BadParameter: it was given, and is empty.
+    """
+    is_given = context.get_parameter_source(str(parameter.name)) == click.core.ParameterSource.COMMANDLINE
+    if is_given and not (value or "").strip():
+        raise click.BadParameter(_EMPTY)
+    return value
 
 
 class Program(click.Command):

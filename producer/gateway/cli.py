@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ...broker_config.command_line import Program
+from ...broker_config.command_line import Program, filled
 
 _EXAMPLES = """\b
 Examples:
@@ -45,9 +45,9 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option("--unix-socket", metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option("--tls-certificate", metavar="FILE", help="Certificate (PEM); with --tls-key it turns HTTPS on.")
 @click.option("--tls-key", metavar="FILE", help="Private key (PEM).")
-@click.option("--redis-url", metavar="URL", help="Where Redis is.")
-@click.option("--home", metavar="FOLDER", help="State folder, for the master key.")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
+@click.option("--home", metavar="FOLDER", callback=filled, help="State folder, for the master key.")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
     """Serve the ECS OpenAPI of Cloud Assistant at /, and /healthz and /metrics, until SIGTERM or Ctrl-C.

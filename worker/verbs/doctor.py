@@ -4,10 +4,12 @@ import sys
 
 import click
 
+from ...broker_config.command_line import filled
+
 
 @click.command(epilog="Example: assist-agent doctor --config /etc/cloud-assistant/config.toml --output json")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML) of the agent.")
-@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML) of the agent.")
+@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def verb(config: str, home: str | None, output: str) -> None:
     """Look at everything between this machine and its work, and say what is wrong and how to fix it.

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.command_line import filled
+
 
 @click.command(epilog="Example: assist-agent status --output json")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
-@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def verb(config: str, home: str | None, output: str) -> None:
     """Tell whether this machine's agent is running, and what it has not delivered yet.

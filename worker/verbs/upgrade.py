@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.command_line import filled
+
 
 @click.command(
     epilog="Examples: assist-agent upgrade --version latest;"
@@ -28,8 +30,8 @@ import click
     metavar="SECONDS",
     help="How long it has to show that it works.",
 )
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
-@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
 def verb(version: str, file: Path | None, probation: float, config: str, home: str | None) -> None:
     """Install another version beside this one and try it; running scripts go on.
 

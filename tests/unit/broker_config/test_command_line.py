@@ -4,7 +4,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from cloud_assistant.beat.cli import main as beat
 from cloud_assistant.broker_config.command_line import Program
+from cloud_assistant.producer.gateway.cli import main as gateway
+from cloud_assistant.worker.cli import main as agent
 
 
 def test_ctrl_c_is_told_in_one_line_and_as_shells_say_it() -> None:
@@ -74,3 +77,23 @@ def test_a_group_without_a_verb_shows_its_help() -> None:
 
     outcome = CliRunner().invoke(Group("agent", help="Run commands."), [])
     assert "Run commands." in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (beat, ["--redis-url", ""]),
+        (beat, ["--home", " "]),
+        (gateway, ["--redis-url", ""]),
+        (gateway, ["--config", ""]),
+        (agent, ["run", "--redis-url", ""]),
+        (agent, ["run", "--instance-id", ""]),
+        (agent, ["doctor", "--config", ""]),
+        (agent, ["status", "--home", ""]),
+        (agent, ["upgrade", "--home", ""]),
+    ],
+)
+def test_an_empty_option_is_refused_and_not_taken_for_none(program: click.Command, words: list[str]) -> None:
+    outcome = CliRunner().invoke(program, words)
+    assert outcome.exit_code == 2
+    assert "it is empty, as an unset variable leaves it" in outcome.stderr
