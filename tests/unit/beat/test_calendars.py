@@ -3,31 +3,19 @@
 from typing import Any
 
 import pytest
+from unit.timed_invocations import some_timed
 
 from cloud_assistant.beat.calendars import calendar_for
-from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.timed import Timed, read_timed, timed_fields
+from cloud_assistant.broker_config.timed import Timed
 
 #: 2026-03-29 01:00 and 2026-10-25 00:30 UTC: in Berlin 02:30 does not come, and comes twice.
 GAP_MS, TWICE_MS = 1_774_746_000_000, 1_792_888_200_000
 
 
 def timed(anchor_ms: int = 0, **schedule: Any) -> Timed:
-    command = Command(command_id="c-1", name="n", type=ScriptType.SHELL, content=b"true", created_ms=1)
-    invocation = Invocation(
-        invoke_id="t-1",
-        command=command,
-        created_ms=1,
-        target_count=1,
-        done_channel="d",
-        payload_token="p",
-        schedule=Schedule(repeat_mode=RepeatMode.PERIOD, **schedule),
-    )
-    fields = {name: str(value) for name, value in timed_fields(invocation, "", ["i-1"], None).items()}
-    found = read_timed("t-1", {**fields, "status": "active", "revision": "1", "anchor_ms": str(anchor_ms)})
-    assert found is not None
-    return found
+    return some_timed(Schedule(repeat_mode=RepeatMode.PERIOD, **schedule), anchor_ms=anchor_ms)
 
 
 @pytest.mark.parametrize("text", ["rate(10 m)", " RATE (10 m)"])

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from unit.timed_invocations import some_invocation, some_timed
 
 from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
-from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.settings_table import BeatSettings
-from cloud_assistant.broker_config.timed import Timed, TimedStatus, read_timed
+from cloud_assistant.broker_config.timed import TimedStatus
 from cloud_assistant.producer.timed_checking import CheckedSchedule, check_schedule, check_timed
 from cloud_assistant.producer.timed_modes import is_timed, repeat_mode
 from cloud_assistant.producer.timed_shapes import preview_shape
@@ -133,31 +134,14 @@ def test_a_rate_that_has_begun_is_judged_by_its_own_grid() -> None:
 
 @pytest.mark.parametrize(("is_given", "seconds"), [(True, 45), (False, 0)])
 def test_a_time_for_delivery_that_nobody_gave_is_until_the_next_due_time(is_given: bool, seconds: int) -> None:
-    command = Command(command_id="c-1", name="n", type=ScriptType.SHELL, content=b"true", created_ms=1)
-    asked = Invocation(
-        invoke_id="t-1",
-        command=command,
-        created_ms=1,
-        target_count=1,
-        done_channel="d",
-        payload_token="p",
-        deliver_within_seconds=45,
-        schedule=Schedule(frequency="0 0 * * * *"),
-    )
+    asked = some_invocation(Schedule(frequency="0 0 * * * *"), deliver_within_seconds=45)
     checked = check_timed(asked, BeatSettings(), is_within_given=is_given, now_ms=NOW_MS)
     assert (checked.deliver_within_seconds, checked.schedule.timezone) == (seconds, "UTC")
 
 
-def some_timed(**changed: Any) -> Timed:
-    fields = {"status": "active", "revision": "1", "schedule": "{}", "command_id": "c", "done": "d", "token": "p"}
-    made = read_timed("t-1", {**fields, "digest": ""})
-    assert made is not None
-    return replace(made, **changed)
-
-
 def test_a_stored_preview_ends_with_the_most_runs_that_are_left() -> None:
     due = [DueTime(1), DueTime(2, "dst_gap"), DueTime(3), DueTime(4)]
-    limited = some_timed(schedule=Schedule(max_count=5), fired_count=3)
+    limited = some_timed(Schedule(max_count=5), fired_count=3)
     # What the gap takes is none of the runs.
     assert list(left_to_run(limited, iter(due))) == due[:3]
     assert list(left_to_run(replace(limited, fired_count=5), iter(due))) == []
