@@ -66,6 +66,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 @policy_options
 @click.option("--no-end-time", is_flag=True, help="Remove its end time.")
 @click.option("--no-max-count", is_flag=True, help="Remove the limit on its runs.")
+@click.option("--no-misfire", is_flag=True, help="Leave it to the beats again which missed due times to make up for.")
 @click.option("--script", metavar="TEXT", help="A new script.")
 @click.option("--file", "file", metavar="FILE", help="A new script, from a file; - is standard input.")
 @click.option(
@@ -87,6 +88,7 @@ def modify(
     policies: dict[str, Any],
     no_end_time: bool,
     no_max_count: bool,
+    no_misfire: bool,
     script: str | None,
     file: str | None,
     parameters: Mapping[str, str],
@@ -98,7 +100,7 @@ def modify(
 
     What is not given stays as it is; the defaults shown here are those of a new one.
     """
-    _take_away(policies, no_end_time=no_end_time, no_max_count=no_max_count)
+    _take_away(policies, no_end_time=no_end_time, no_max_count=no_max_count, no_misfire=no_misfire)
     timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
     refuse_second_use_of_stdin(script, file)
     change = TimedModification(
@@ -118,18 +120,19 @@ def modify(
     _tell(call, invoke_id, f"changed; its command is {command_id}")
 
 
-def _take_away(policies: dict[str, Any], *, no_end_time: bool, no_max_count: bool) -> None:
-    """Enter among the policies to change which limits are to go."""
-    for is_asked, option, given, field in (
-        (no_end_time, "--end-time", "end_time", "end_ms"),
-        (no_max_count, "--max-count", "max_count", "max_count"),
+def _take_away(policies: dict[str, Any], *, no_end_time: bool, no_max_count: bool, no_misfire: bool) -> None:
+    """Enter among the policies to change which of its own are to go."""
+    for is_asked, option, given, field, nothing in (
+        (no_end_time, "--end-time", "end_time", "end_ms", 0),
+        (no_max_count, "--max-count", "max_count", "max_count", 0),
+        (no_misfire, "--misfire", "misfire", "misfire", ""),
     ):
         if is_asked and given in policies:
             raise click.UsageError(
                 f"--no{option[1:]} does not go with {option}; leave one of them out", click.get_current_context()
             )
         if is_asked:
-            policies[field] = 0
+            policies[field] = nothing
 
 
 def _content(script: str | None, file: str | None) -> bytes | None:

@@ -27,6 +27,16 @@ def test_limits_are_taken_away_one_by_one(operator: Operator, invoke_id: str) ->
     assert len(operator.due_times(invoke_id, "--count", "50")) == 50
 
 
+def test_what_becomes_of_missed_due_times_is_left_to_the_beats_again(operator: Operator, invoke_id: str) -> None:
+    assert operator.json("timed", "show", invoke_id)["MisfirePolicy"] == ""
+    operator.run("timed", "modify", invoke_id, "--misfire", "all").must_succeed()
+    assert operator.json("timed", "show", invoke_id)["MisfirePolicy"] == "all"
+    operator.run("timed", "modify", invoke_id, "--no-misfire").must_succeed()
+    assert operator.json("timed", "show", invoke_id)["MisfirePolicy"] == ""
+    outcome = operator.run("timed", "modify", invoke_id, "--misfire", "skip", "--no-misfire")
+    assert (outcome.exit_code, "--no-misfire does not go with --misfire" in outcome.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("given", [("--end-time", "2091-01-01"), ("--max-count", "9")])
 def test_a_limit_cannot_be_given_and_taken_away_at_once(
     operator: Operator, invoke_id: str, given: tuple[str, str]
