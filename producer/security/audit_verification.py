@@ -85,6 +85,7 @@ class _Walk:
         self._known_count = 0
         #: The last entry that a sealed statement says was removed for its age, with its MAC.
         self._trimmed: tuple[int, str] = (0, "")
+        self._has_sealed = False
 
     def take(self, stored: StoredEntry) -> None:
         last = self._last
@@ -97,6 +98,7 @@ class _Walk:
         else:
             self._check_number(stored, last.number + 1)
             self._check(stored, last.mac)
+        self._has_sealed |= is_sealed(stored.mac)
         self._check_known(stored)
         self._note_trimming(stored)
         if stored.number == self._head.number:
@@ -159,7 +161,7 @@ class _Walk:
     def _check(self, stored: StoredEntry, before: str) -> None:
         number = stored.number
         if self._master is not None and not is_sealed(stored.mac) and number > self._unsealed_through:
-            raise _Problem(number, f"entry {number} carries no seal: it was not written by a holder of the master key")
+            raise _Problem(number, self._without_seal(number))
         try:
             fits = has_mac(self._master, stored.mac, before, number, stored.body)
         except KeyError as exc:
@@ -167,6 +169,15 @@ class _Walk:
             raise _Problem(number, f"entry {number} is sealed with the master key {name!r}, which is not here") from exc
         if not fits:
             raise _Problem(number, f"entry {number} was changed, or what stood before it was")
+
+    def _without_seal(self, number: int) -> str:
+        why = f"entry {number} carries no seal: it was not written by a holder of the master key"
+        if self._has_sealed:
+            return why
+        # After a sealed one nobody can say that of it.
+        return (
+            f"{why}; those that you know to be from before there was one: --unsealed-through NUMBER (the last of them)"
+        )
 
     def _check_known(self, stored: StoredEntry) -> None:
         for one in self._known.get(stored.number, ()):
