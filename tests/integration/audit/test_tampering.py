@@ -98,6 +98,18 @@ def test_a_chain_made_anew_without_the_key_is_found(
     assert "carries no seal" in verify().problem
 
 
+@pytest.mark.usefixtures("ten")
+def test_an_entry_without_a_seal_after_sealed_ones_is_not_said_to_be_acceptable(
+    verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None]
+) -> None:
+    *sealed, (place, fields) = entries()
+    body, before = fields[3], sealed[-1][1][5].decode()
+    forged = entry_mac(None, before, 10, body).encode()
+    rewrite([*sealed, (place, [b"number", b"10", b"body", body, b"mac", forged])])
+    found = verify()
+    assert (found.bad_number, "carries no seal" in found.problem, "--unsealed" in found.problem) == (10, True, False)
+
+
 def test_entries_from_before_the_master_key_are_accepted_where_somebody_says_so(
     redis: Redis, settings: Settings
 ) -> None:
