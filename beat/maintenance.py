@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
+from ..broker_config.pacing import LETS_GO
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_remedies import with_remedy
@@ -35,7 +36,7 @@ class Maintenance:
 
     def __init__(self, redis: Redis, token: str, works: Sequence[Work]) -> None:
         self._redis = redis
-        self._token = token
+        self._mark = f"{token} {LETS_GO}"
         self._works = works
         self._next = dict.fromkeys((work.name for work in works), monotonic_seconds())
         self._is_closed = threading.Event()
@@ -63,7 +64,7 @@ class Maintenance:
     def _do(self, work: Work) -> None:
         try:
             turn_ms = max(1, int(work.every_seconds * 1000 * _TURN_SHARE))
-            if self._redis.call("SET", keys.beat_turn(work.name), self._token, "NX", "PX", turn_ms) is not None:
+            if self._redis.call("SET", keys.beat_turn(work.name), self._mark, "NX", "PX", turn_ms) is not None:
                 work.do()
             self._is_troubled = False
         except (RedisUnreachable, RedisRefused) as exc:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from .records import Invocation, Pacing
 
+#: What a beat that lets go who waits for its turn adds to its marks (``keys.beat_turn``); earlier ones do not.
+LETS_GO = "lets-go"
 #: An execution may wait no longer for its turn, nor an envelope be good for longer.
 _LONGEST_MS = 30 * 86_400_000
 #: What an execution takes beyond its own limits: to be noticed, ended, reported, and the next one let go.

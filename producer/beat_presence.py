@@ -3,6 +3,7 @@
 from time import sleep
 
 from ..broker_config import keys
+from ..broker_config.pacing import LETS_GO
 from ..broker_config.redis_client import Redis
 
 #: Each leaves a mark for nine tenths of the time until its next turn, and none for long when no beat runs.
@@ -10,12 +11,16 @@ BEAT_WORKS = ("sweep", "settle", "keep the audit")
 _LOOK_SECONDS = 0.2
 
 
-def is_beat_at_work(redis: Redis, *, looks_count: int) -> bool:
-    """Look for a mark, several times if need be: for a tenth of the time there may be none."""
+def is_beat_at_work(redis: Redis, *, looks_count: int, lets_go: bool = False) -> bool:
+    """Look for a mark, several times if need be: for a tenth of the time there may be none.
+
+    With ``lets_go`` only a beat counts that lets go what ``--at-once`` holds back; those of earlier releases do not.
+    """
+    ending = LETS_GO.encode() if lets_go else b""
     marks = [keys.beat_turn(work) for work in BEAT_WORKS]
     for look in range(looks_count):
         if look:
             sleep(_LOOK_SECONDS)
-        if redis.call("EXISTS", *marks):
+        if any(found is not None and found.endswith(ending) for found in redis.call("MGET", *marks)):
             return True
     return False

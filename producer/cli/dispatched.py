@@ -44,8 +44,10 @@ def _say_of_pacing(call: Call, target_count: int, options: RunOptions) -> None:
                 f"--stop-at ends nothing here: --at-once {options.at_once} covers all {target_count:,} chosen, "
                 "so none of them waits"
             )
-    elif not is_beat_at_work(call.assistant.redis, looks_count=3):
-        call.say("no beat is at work: nothing runs beyond the first ones until assist-beat is started")
+    elif not is_beat_at_work(call.assistant.redis, looks_count=3, lets_go=True):
+        is_old = is_beat_at_work(call.assistant.redis, looks_count=1)
+        who = "only a beat of an earlier release" if is_old else "no beat"
+        call.say(f"{who} is at work: nothing runs beyond the first ones until assist-beat is started")
 
 
 def _after_timed(call: Call, invoked: Invoked) -> int:

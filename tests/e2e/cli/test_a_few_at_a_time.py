@@ -60,6 +60,17 @@ def test_it_is_told_when_nobody_lets_the_next_ones_go(fleet: Fleet) -> None:
     fleet.assist("invocation", "stop", outcome.stderr.split()[-2]).must_succeed()
 
 
+def test_a_beat_of_an_earlier_release_is_told_from_one_that_lets_the_next_ones_go(fleet: Fleet) -> None:
+    redis = Redis(fleet.system.redis_url)
+    # As earlier ones left their marks.
+    redis.pipeline_or_raise([("SET", keys.beat_turn(work), "beat-0123456789ab", "PX", 20_000) for work in BEAT_WORKS])
+    outcome = fleet.assist("run", "true", "--all", "--at-once", "1", "--wait-timeout", "1")
+    assert "only a beat of an earlier release is at work: nothing runs beyond the first ones" in outcome.stderr
+    fleet.assist("invocation", "stop", outcome.stderr.split()[-2]).must_succeed()
+    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.close()
+
+
 def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fleet: Fleet) -> None:
     redis = Redis(fleet.system.redis_url)
     redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
