@@ -7,7 +7,7 @@ read back, and taken away again: the only thing that the doctor ever writes.
 import os
 from collections.abc import Iterator, Sequence
 
-from ...broker_config.errors import RedisRefused
+from ...broker_config.errors import RecordUnreadable, RedisRefused
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ..security.agent_rights import agent_rules, agent_user
@@ -37,7 +37,11 @@ class UserChecks:
             yield warn("users", "cannot be read", _AS_ADMINISTRATOR)
             return
         yield self._default(users.get("default", ""))
-        yield self._agents(users)
+        try:
+            yield self._agents(users)
+        except RecordUnreadable as exc:
+            text, _, mend = str(exc).partition("? ")
+            yield fail("agent users", text, mend)
         yield self._programs(users)
         yield self._file()
 

@@ -8,10 +8,12 @@ import msgspec
 
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
+from ...broker_config.errors import RecordUnreadable
 from ...broker_config.functions.function_library import load_library
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_url import parse_url
 from ...broker_config.signing import KeyId, MasterKeys
+from ...broker_config.unreadable import raised, read_or_tell
 from .agent_rights import agent_rules, agent_user
 from .credentials import Credentials
 from .redis_users import new_password, password_digest, put_user, remove_user, save_users
@@ -107,9 +109,20 @@ def restore_users(redis: Redis, instance_ids: Sequence[str]) -> None:
 
 
 def load_credentials(redis: Redis) -> dict[str, StoredCredentials]:
-    """What is kept of the credentials of all instances."""
+    """What is kept of the credentials of all instances.
+
+    Raises:
+        RecordUnreadable: one of them cannot be read.
+    """
     reply = redis.call("HGETALL", keys.CREDENTIALS)
-    return {name.decode(): decode_credentials(text) for name, text in zip(reply[::2], reply[1::2], strict=True)}
+    pairs = ((name.decode(), text) for name, text in zip(reply[::2], reply[1::2], strict=True))
+    return {one: raised(_read(one, text)) for one, text in pairs}
+
+
+def _read(instance_id: str, stored: bytes) -> StoredCredentials | RecordUnreadable:
+    what = f"what is kept of the credentials of {instance_id}"
+    remedy = f"Give it new ones: assist instance rotate {instance_id} --credentials FILE"
+    return read_or_tell(what, remedy, decode_credentials, stored)
 
 
 def stored_credentials(redis: Redis, instance_id: str) -> bytes | None:

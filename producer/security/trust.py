@@ -88,7 +88,8 @@ class Trust:
         self._require_own_master()
         credentials = identities.load_credentials(self._redis)
         chosen = list(credentials if instance_ids is None else dict.fromkeys(instance_ids))
-        with self.auditing.change("RenewRights", what="".join(chosen[:1]), **named_targets(chosen)) as change:
+        what = chosen[0] if len(chosen) == 1 else ""
+        with self.auditing.change("RenewRights", what=what, **named_targets(chosen)) as change:
             for one in chosen:
                 if one not in credentials:
                     instances.load(self._redis, one)

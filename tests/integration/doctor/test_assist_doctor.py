@@ -146,6 +146,9 @@ WRONG = [
     pytest.param(
         lambda redis: redis.call("ACL", "SETUSER", "ca-beat", "+@all"), "program users", "fail", id="program's rights"
     ),
+    pytest.param(
+        lambda redis: redis.call("HSET", keys.CREDENTIALS, "i-1", "{"), "agent users", "fail", id="credentials' record"
+    ),
     pytest.param(lambda redis: redis.call("DEL", keys.info("i-1")), "agents", "warn", id="agent silent"),
     pytest.param(
         lambda redis: redis.call("HSET", keys.quarantine("i-1"), "reason", "x"), "agents", "warn", id="quarantine"

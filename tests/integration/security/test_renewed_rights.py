@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import NotFound, RedisRefused, Refused
+from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable, RedisRefused, Refused
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import Assistant
@@ -193,6 +193,16 @@ def test_whoever_works_meanwhile_is_refused_nothing(
     assert refused == []
     same = [line.split()[0] for line in connections.splitlines() if f"user={USER}".encode() in line]
     assert same == [line.split()[0] for line in redis.call("CLIENT", "LIST").splitlines() if USER.encode() in line]
+
+
+def test_a_record_of_credentials_that_cannot_be_read_is_named_with_what_mends_it(
+    assistant: Assistant, redis: Redis, old: Credentials
+) -> None:
+    redis.call("HSET", keys.CREDENTIALS, "i-old", "{")
+    with pytest.raises(RecordUnreadable, match="assist instance rotate i-old --credentials FILE"):
+        assistant.trust.renew_rights()
+    assistant.trust.issue_credentials("i-old")
+    assert assistant.trust.renew_rights().unchanged == ["i-old"]
 
 
 def test_it_is_in_the_audit_and_an_unknown_instance_has_nothing_changed(
