@@ -22,8 +22,8 @@ UNREAD_BODY_SECONDS = 30.0
 #: How long the remaining bytes of a client that was refused, or too slow, are read and dropped. Closing at once while
 #: it still sends would reset the connection, and the client would never see the reply.
 LINGER_SECONDS = 2.0
-#: How long a reply may still take once its client has said that it sends no more. Some clients end their side that way
-#: and read on; of one that has gone nothing else is seen.
+#: How long a reply may still take to begin once its client has said that it sends no more. Some clients end their side
+#: that way and read on; of one that has gone nothing else is seen.
 HALF_CLOSED_SECONDS = 5.0
 #: When whoever was turned away for want of room may come again.
 _SOON_SECONDS = 1
@@ -126,7 +126,7 @@ class GatewayProtocol(H11Protocol):
         is_whole = self.conn.their_state is not h11.SEND_BODY
         self._is_half_closed = self._is_answering and is_whole and self.transport.get_extra_info("ssl_object") is None
         if self._is_half_closed:
-            self._half_closed_end = self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+            self._half_closed_end = self.loop.call_later(HALF_CLOSED_SECONDS, self._end_unless_begun)
         return self._is_half_closed
 
     def on_response_complete(self) -> None:
@@ -238,6 +238,11 @@ class GatewayProtocol(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _end_unless_begun(self) -> None:
+        # Of a reply that has begun, a client that has gone is noticed, and one that is slow is given its time.
+        if self.cycle is None or not self.cycle.response_started:
+            self.transport.close()
 
     @property
     def _taken_bytes(self) -> int:

@@ -14,7 +14,7 @@ from integration.gateway.running_gateway import running_gateway
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.producer.file_store.content_store import ContentStore
-from cloud_assistant.producer.gateway import client_patience
+from cloud_assistant.producer.gateway import client_patience, http_protocol
 from cloud_assistant.producer.gateway.file_serving import DOWNLOADS_COUNT
 from cloud_assistant.producer.gateway.http_messages import HttpReply
 from cloud_assistant.producer.gateway.routes import Route, Routes
@@ -130,3 +130,21 @@ def test_a_page_that_nobody_takes_ends_with_its_connection(monkeypatch: pytest.M
         with connection:
             assert status == 200
             eventually(lambda: not server.server_state.connections, within_seconds=20)
+
+
+@pytest.mark.parametrize("kind", ["download", "page"])
+def test_who_sends_no_more_gets_all_of_an_answer_that_takes_its_time(
+    whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(http_protocol, "HALF_CLOSED_SECONDS", 0.2)
+    routes = Routes({"/page": Route(("GET",), lambda _asked: HttpReply(200, "text/plain", CONTENT, {}))})
+    with running_gateway(routes=routes) as server:
+        port, path = (whole.port, PATH) if kind == "download" else (int(server.url.rpartition(":")[2]), "/page")
+        connection, _ = begun(port, ONE, path)
+        with connection:
+            connection.shutdown(socket.SHUT_WR)
+            received = bytearray()
+            while data := connection.recv(64 * 1024):
+                received += data
+                threading.Event().wait(0.005)
+    assert bytes(received).partition(b"\r\n\r\n")[2] == CONTENT
