@@ -171,8 +171,9 @@ class GatewayApplication:
         finally:
             self._requests_count -= 1
             body.release()
+        body_bytes = reply.body_bytes
         await send_reply(send, reply)
-        log_exchange(exchange, reply.http_status, began_seconds, len(reply.body))
+        log_exchange(exchange, reply.http_status, began_seconds, body_bytes)
 
     async def _reply_to(self, exchange: Exchange, body: RequestBody, receive: Receive) -> HttpReply:
         try:

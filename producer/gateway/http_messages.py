@@ -1,7 +1,8 @@
 """One HTTP request as it arrived and one reply as it leaves; nothing about the API's meaning."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
@@ -51,6 +52,13 @@ class HttpReply:
     content_type: str
     body: bytes
     headers: Mapping[str, str]
+    #: The rest of a large answer, which would take twice its room in one piece; a piece goes when it is sent.
+    more: deque[bytes] = field(default_factory=deque)
+
+    @property
+    def body_bytes(self) -> int:
+        """How many bytes the body has, as far as it is not sent yet."""
+        return len(self.body) + sum(map(len, self.more))
 
 
 def path_of_target(raw_path: bytes) -> str:

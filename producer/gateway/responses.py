@@ -1,6 +1,7 @@
 """Write answers and errors as JSON or XML, as the API's clients expect them byte for byte."""
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
 from xml.sax.saxutils import escape
@@ -47,19 +48,26 @@ def format_of(request: HttpRequest, parameters: Mapping[str, str]) -> AnswerForm
     return _accepted(request, otherwise=AnswerFormat.XML)
 
 
-class _WrittenXml(str):
-    """Elements that need no more than to be put in their place."""
+class _Written:
+    """An entry that needs no more than to be put in its place."""
 
-    __slots__ = ()
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+#: Holds the place of such an entry: no text in UTF-8 has this byte.
+_PLACE = b"\xff"
 
 
 def written_entry(name: str, entry: Mapping[str, object], answer_format: AnswerFormat) -> object:
     """Write one entry of an answer's list ``name``, to stand there in place of the entry itself."""
     if answer_format is AnswerFormat.JSON:
-        return msgspec.Raw(msgspec.json.encode(entry))
+        return _Written(msgspec.json.encode(entry))
     parts: list[str] = []
-    _write_element(parts, name, entry)
-    return _WrittenXml("".join(parts))
+    _write_element(parts, name, entry, deque())
+    return _Written("".join(parts).encode())
 
 
 def success_reply(action: str, fields: Mapping[str, object], request_id: str, answer_format: AnswerFormat) -> HttpReply:
@@ -100,33 +108,48 @@ def _reply(
     answer_format: AnswerFormat,
     headers: Mapping[str, str] | None = None,
 ) -> HttpReply:
+    written: deque[bytes] = deque()
     is_json = answer_format is AnswerFormat.JSON
-    content = msgspec.json.encode(body) if is_json else _xml_document(root, body)
+    document = _json_document(body, written) if is_json else _xml_document(root, body, written)
+    first, *between = document.split(_PLACE)
+    more = deque(piece for pair in zip(written, between, strict=True) for piece in pair)
     return HttpReply(
         http_status,
         CONTENT_TYPES[answer_format],
-        content,
+        first,
         {"x-acs-request-id": request_id, **(headers or {})},
+        more,
     )
 
 
-def _xml_document(root: str, body: Mapping[str, object]) -> bytes:
+def _json_document(body: Mapping[str, object], written: deque[bytes]) -> bytes:
+    def leave_place(value: object) -> msgspec.Raw:
+        if not isinstance(value, _Written):
+            raise TypeError(f"an answer cannot hold a {type(value).__name__}")
+        written.append(value.text)
+        return msgspec.Raw(_PLACE)
+
+    return msgspec.json.encode(body, enc_hook=leave_place)
+
+
+def _xml_document(root: str, body: Mapping[str, object], written: deque[bytes]) -> bytes:
     parts = ['<?xml version="1.0" encoding="UTF-8"?>']
-    _write_element(parts, root, body)
-    return "".join(parts).encode("utf-8")
+    _write_element(parts, root, body, written)
+    return "".join(parts).encode("utf-8", "surrogateescape")
 
 
-def _write_element(parts: list[str], name: str, value: object) -> None:
+def _write_element(parts: list[str], name: str, value: object, written: deque[bytes]) -> None:
     """Append one element; a list becomes the element once per entry, so a wrapper pair nests by itself."""
-    if isinstance(value, _WrittenXml):
-        parts.append(value)
+    if isinstance(value, _Written):
+        written.append(value.text)
+        parts.append(_PLACE.decode("utf-8", "surrogateescape"))
     elif isinstance(value, list | tuple):
         for entry in value:
-            _write_element(parts, name, entry)
+            _write_element(parts, name, entry, written)
     elif isinstance(value, Mapping):
         parts.append(f"<{name}>")
         for key, inner in value.items():
-            _write_element(parts, str(key), inner)
+            _write_element(parts, str(key), inner, written)
         parts.append(f"</{name}>")
     else:
         parts.append(f"<{name}>{_xml_text(value)}</{name}>")

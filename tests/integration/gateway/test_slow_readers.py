@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,12 +133,17 @@ def test_a_page_that_nobody_takes_ends_with_its_connection(monkeypatch: pytest.M
             eventually(lambda: not server.server_state.connections, within_seconds=20)
 
 
-@pytest.mark.parametrize("kind", ["download", "page"])
+@pytest.mark.parametrize("kind", ["download", "page", "page in pieces"])
 def test_who_sends_no_more_gets_all_of_an_answer_that_takes_its_time(
     whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(http_protocol, "HALF_CLOSED_SECONDS", 0.2)
-    routes = Routes({"/page": Route(("GET",), lambda _asked: HttpReply(200, "text/plain", CONTENT, {}))})
+    pieces = [CONTENT[start : start + 2**20] for start in range(0, len(CONTENT), 2**20)]
+    answers = {
+        "page": lambda _asked: HttpReply(200, "text/plain", CONTENT, {}),
+        "page in pieces": lambda _asked: HttpReply(200, "text/plain", b"", {}, deque(pieces)),
+    }
+    routes = Routes({"/page": Route(("GET",), answers.get(kind, answers["page"]))})
     with running_gateway(routes=routes) as server:
         port, path = (whole.port, PATH) if kind == "download" else (int(server.url.rpartition(":")[2]), "/page")
         connection, _ = begun(port, ONE, path)

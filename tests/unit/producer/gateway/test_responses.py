@@ -148,4 +148,7 @@ def test_entries_that_were_written_one_by_one_make_the_same_answer(answer_format
         success_reply("DescribeInvocations", {"TotalCount": 2, "Invocations": {"Invocation": list_}}, ID, answer_format)
         for list_ in (entries, written)
     ]
-    assert replies[0].body == replies[1].body
+    whole, in_pieces = replies
+    assert len(in_pieces.more) == 4, "each entry, and what stands behind it"
+    assert in_pieces.body_bytes == whole.body_bytes == len(whole.body)
+    assert b"".join([in_pieces.body, *in_pieces.more]) == whole.body
