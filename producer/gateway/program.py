@@ -10,6 +10,7 @@ from ...broker_config.functions.function_library import load_library
 from ...broker_config.settings_table import GatewaySettings, Value
 from ...broker_config.tls import TlsFilesUnusable, load_own_certificate
 from ..api import Assistant
+from .freed_memory import share_memory
 from .server import GatewayServer
 from .wiring import gateway_application
 
@@ -21,6 +22,7 @@ _log = program_log.logger("gateway")
 def run(overrides: Mapping[str, Value], *, config: str, debug: bool) -> int:
     """Serve until stopped; the requests under way have ended when this returns."""
     program_log.set_up(debug=debug)
+    share_memory()
     try:
         loaded = settings.load(overrides, config=config)
         check_tls(loaded.settings.gateway)
