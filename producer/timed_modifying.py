@@ -5,29 +5,23 @@ The grid of a rate still starts where the invocation began.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import sleep
 from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.boot_bound import bind
 from ..broker_config.counted import counted
 from ..broker_config.errors import Refused, RequestInvalid
-from ..broker_config.functions.function_library import run
-from ..broker_config.functions.timed import TimedChange, modify_timed_command
 from ..broker_config.ids import new_token
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
-from ..broker_config.messages import WorkOrder, encode
-from ..broker_config.records import Command, Invocation, Schedule
-from ..broker_config.records import encode as encode_record
+from ..broker_config.records import Command, Schedule
 from ..broker_config.redis_client import Redis
-from ..broker_config.schedule import DueTime, InvalidFrequency
+from ..broker_config.schedule import InvalidFrequency
 from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys, digest
-from ..broker_config.timed import Timed, calendar_of, load_timed, next_due, server_ms, timed_fields
-from ..broker_config.timed_secrets import FIELD, open_timed_secrets, require_master, seal_timed_secrets
+from ..broker_config.signing import MasterKeys
+from ..broker_config.timed import Timed, calendar_of, load_timed, server_ms
 from . import command_library
 from .invoking import RunOptions, prepare
 from .secret_parameters import SecretValues, check_known, refuse_in_clear
@@ -36,6 +30,7 @@ from .targets import Targets, resolve
 from .timed_checking import check_schedule
 from .timed_showing import moment_ms
 from .timed_stopping import refuse_if_over
+from .timed_storing import Before, Changed, store
 from .timed_undecided import leave_out_undecided, too_busy
 
 #: A due time that is just being decided about is waited for before its schedule is taken away from under it.
@@ -45,8 +40,6 @@ _SETTLE_SECONDS = 0.1
 _TRIES_COUNT = 10
 #: The fields of a schedule that decide when it is due.
 _OF_THE_CALENDAR = ("frequency", "timezone", "day_rule", "dst_gap", "dst_overlap", "end_ms")
-#: A replaced work order outlives the executions that were made with it.
-_OLD_PAYLOAD_MARGIN_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +67,6 @@ class TimedModification:
         object.__setattr__(self, "secret_parameters", SecretValues(self.secret_parameters))
 
 
-@dataclass(frozen=True)
-class _Changed:
-    """A change that is checked and not yet stored."""
-
-    invocation: Invocation
-    order: WorkOrder
-    new_targets: Sequence[str]
-    is_reordered: bool
-    is_rescheduled: bool
-    secrets: SecretValues
-
-
 def modify(
     redis: Redis, invoke_id: str, change: TimedModification, settings: Settings, master: MasterKeys | None
 ) -> str:
@@ -97,49 +78,47 @@ def modify(
         RequestInvalid: the new content, parameters or frequency break a rule.
     """
     for tried_count in range(_TRIES_COUNT):
-        # Before all that is read of it: whoever changes it from now on is noticed.
-        old_record = redis.call("HGET", keys.invocation(invoke_id), "record") or b""
-        stored = load_invocation(redis, invoke_id)
-        if not stored.timed:
-            raise Refused(
-                f"{invoke_id} runs once; only Period, NextRebootOnly and EveryReboot can be changed",
-                code="InvalidOperation.RepeatModeUnsupported",
-            )
-        timed = load_timed(redis, invoke_id)
-        refuse_if_over(timed)
-        targets = load_targets(redis, invoke_id)
-        changed = _change(redis, stored, timed, targets, change, settings)
-        is_new_in_library = changed.invocation.command is not stored.record.command and stored.record.command.kept
+        before = _read(redis, invoke_id)
+        command = before.stored.record.command
+        changed = _change(redis, before, change, settings)
+        is_new_in_library = changed.invocation.command is not command and command.kept
         if is_new_in_library and redis.call("ZCARD", keys.COMMANDS) >= settings.limits.commands_count:
             raise Refused("the library is full (limits.commands_count); delete commands", code="CommandLimitExceeded")
         if changed.is_rescheduled:
             if not tried_count:
-                _let_settle(redis, timed)
-            read_revision = timed.revision
+                _let_settle(redis, before.timed)
             timed, _ = leave_out_undecided(redis, invoke_id, "misfire", "its schedule was changed")
             refuse_if_over(timed)
-            if timed.revision != read_revision:
+            if timed.revision != before.timed.revision:
                 # Somebody else changed it while beats were waited for: what was built is from before that.
                 continue
-        if _store(redis, stored, old_record, timed, targets, changed, master):
+            before = replace(before, timed=timed)
+        if store(redis, before, changed, master):
             if is_new_in_library:
                 command_library.create(redis, changed.invocation.command, settings.limits, master)
             return changed.invocation.command.command_id
     raise too_busy(invoke_id)
 
 
-def _change(
-    redis: Redis,
-    stored: StoredInvocation,
-    timed: Timed,
-    targets: Sequence[str],
-    change: TimedModification,
-    settings: Settings,
-) -> _Changed:
+def _read(redis: Redis, invoke_id: str) -> Before:
+    # Before all else that is read of it: whoever changes it from now on is noticed.
+    record = redis.call("HGET", keys.invocation(invoke_id), "record") or b""
+    stored = load_invocation(redis, invoke_id)
+    if not stored.timed:
+        raise Refused(
+            f"{invoke_id} runs once; only Period, NextRebootOnly and EveryReboot can be changed",
+            code="InvalidOperation.RepeatModeUnsupported",
+        )
+    timed = load_timed(redis, invoke_id)
+    refuse_if_over(timed)
+    return Before(stored, record, timed, load_targets(redis, invoke_id))
+
+
+def _change(redis: Redis, read: Before, change: TimedModification, settings: Settings) -> Changed:
     """Build the changed records and check them as those of a new request are checked."""
-    before = stored.record
+    before, timed, targets = read.stored.record, read.timed, read.targets
     new_targets = [one for one in change.instance_ids if one not in set(targets)]
-    _refuse_stopped(redis, stored, [one for one in change.instance_ids if one in set(targets)])
+    _refuse_stopped(redis, read.stored, [one for one in change.instance_ids if one in set(targets)])
     if new_targets:
         resolve(redis, Targets(instance_ids=[*targets, *new_targets]), settings.limits)
     refuse_in_clear(before.command, change.parameters or {})
@@ -178,7 +157,7 @@ def _change(
         schedule=schedule,
         payload_token=new_token() if is_reordered else before.payload_token,
     )
-    return _Changed(invocation, made.order, new_targets, is_reordered, _has_other_due_times(timed, schedule), secrets)
+    return Changed(invocation, made.order, new_targets, is_reordered, _has_other_due_times(timed, schedule), secrets)
 
 
 def _has_other_due_times(timed: Timed, schedule: Schedule) -> bool:
@@ -291,97 +270,3 @@ def _let_settle(redis: Redis, timed: Timed) -> None:
             return
         sleep(_SETTLE_SECONDS)
         timed = load_timed(redis, timed.invoke_id)
-
-
-def _store(
-    redis: Redis,
-    stored: StoredInvocation,
-    old_record: bytes,
-    timed: Timed,
-    targets: Sequence[str],
-    changed: _Changed,
-    master: MasterKeys | None,
-) -> bool:
-    """Store a change unless somebody else was first; tell whether it is stored."""
-    before, after = stored.record, changed.invocation
-    payload = encode(changed.order)
-    order_digest = digest(payload) if changed.is_reordered else timed.digest
-    all_targets = [*targets, *changed.new_targets]
-    due = _new_due(redis, timed, after) if changed.is_rescheduled else None
-    fields = timed_fields(after, order_digest, all_targets, master)
-    if changed.secrets:
-        fields[FIELD] = _sealed(redis, after, changed.secrets, require_master(master))
-    reply = run(
-        redis,
-        modify_timed_command(
-            TimedChange(
-                invoke_id=before.invoke_id,
-                revision=timed.revision,
-                old_record=old_record,
-                record=encode_record(after),
-                created_ms=before.created_ms,
-                fields=fields,
-                payload=payload if changed.is_reordered else b"",
-                payload_token=after.payload_token,
-                old_payload_token=before.payload_token,
-                old_payload_ttl_ms=before.timeout_seconds * 1000 + _OLD_PAYLOAD_MARGIN_MS,
-                command_id=after.command.command_id,
-                old_command_id=before.command.command_id,
-                due_ms=due.utc_ms if due else 0,
-                due_skipped=due.skipped if due else "",
-                new_targets=changed.new_targets,
-            )
-        ),
-    )
-    if reply[0] == b"unknown":
-        names = ", ".join(one.decode() for one in reply[1:6])
-        raise Refused(
-            f"no instance {names} is registered; `assist instance list` shows those that are",
-            code="InvalidInstanceId.NotFound",
-        )
-    if reply[0] == b"ok" and timed.is_boot_bound:
-        _bind_again(redis, after, order_digest, targets, changed, master)
-    return bool(reply[0] == b"ok")
-
-
-def _new_due(redis: Redis, timed: Timed, after: Invocation) -> DueTime:
-    """The first due time of a new schedule that has no row yet, even if Redis' clock was put back."""
-    latest = redis.call("ZREVRANGE", keys.firings(timed.invoke_id), 0, 0, "WITHSCORES")
-    after_ms = max(server_ms(redis), int(float(latest[1])) if latest else 0)
-    due = next_due(calendar_of(after.schedule, timed.anchor_ms), after.schedule, after_ms)
-    if due is None:
-        raise RequestInvalid("the new frequency is never due", code="InvalidParameter.Frequency")
-    return due
-
-
-def _sealed(redis: Redis, after: Invocation, secrets: SecretValues, master: MasterKeys) -> str:
-    """Seal new values together with those that stay.
-
-    Raises:
-        Refused: those that stay cannot be opened; with a value for each of them nothing has to be.
-    """
-    kept: Mapping[str, str] = {}
-    if set(secrets) != set(after.command.secret_names):
-        stored = redis.call("HGET", keys.timed(after.invoke_id), FIELD) or b""
-        kept = open_timed_secrets(master, after.invoke_id, stored.decode())
-    return seal_timed_secrets(master, after.invoke_id, {**kept, **secrets})
-
-
-def _bind_again(
-    redis: Redis,
-    after: Invocation,
-    order_digest: str,
-    targets: Sequence[str],
-    changed: _Changed,
-    master: MasterKeys | None,
-) -> None:
-    """Hand a boot-bound invocation to new instances, and what is new of it to those that still wait for their start."""
-    waiting: list[str] = []
-    if changed.is_reordered or changed.secrets:
-        replies = redis.pipeline_or_raise([("HEXISTS", keys.boot_bound(one), after.invoke_id) for one in targets])
-        waiting = [one for one, is_there in zip(targets, replies, strict=True) if is_there]
-    bound = [*waiting, *changed.new_targets]
-    if bound:
-        sealed = redis.call("HGET", keys.timed(after.invoke_id), FIELD) or b""
-        secrets = open_timed_secrets(master, after.invoke_id, sealed.decode())
-        bind(redis, after, order_digest, bound, master, created_ms=server_ms(redis), secret_values=secrets)
