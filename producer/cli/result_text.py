@@ -9,7 +9,7 @@ from ...broker_config.printable import clean
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
 from .terminal import WIDTH_COLUMNS
-from .text_cells import duration, some_of
+from .text_cells import duration, names_that_fit
 
 _OUTPUT_INDENT = "    "
 
@@ -74,7 +74,7 @@ def _group_lines(group: Sequence[ExecutionRow]) -> Iterator[str]:
     first = group[0]
     why = f" ({reason(first)})" if reason(first) else ""
     yield f"{counted(len(group), 'instance')}: {ending(first)}{why}"
-    yield f"  {some_of([row.instance_id for row in group], WIDTH_COLUMNS - 2)}"
+    yield f"  {names_that_fit([row.instance_id for row in group], WIDTH_COLUMNS - 2)}"
     for line in output_lines(first):
         yield f"{_OUTPUT_INDENT}{line}".rstrip()
 

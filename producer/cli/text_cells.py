@@ -59,7 +59,7 @@ def tags_text(tags: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(tags.items()))
 
 
-def some_of(names: Sequence[str], width: int) -> str:
+def names_that_fit(names: Sequence[str], width: int) -> str:
     """As many names as fit, and how many more there are."""
     shown = ""
     for number, name in enumerate(names):

@@ -19,7 +19,7 @@ from .request_options import takes_page
 from .schedule_options import calendar_options, moment_of, schedule_of
 from .tables import properties, table
 from .terminal import terminal_columns
-from .text_cells import by_state, some_of
+from .text_cells import by_state, names_that_fit
 
 #: Names of instances shown in one cell.
 _NAMES_COLUMNS = 40
@@ -194,7 +194,7 @@ def _firing(view: FiringView) -> tuple[str, ...]:
     decided = f"{late_ms / 1000:+.1f} s" if firing.decided_ms else ""
     parts = [f"left out: {firing.reason}"] if firing.reason else [by_state(view.counts) or firing.status.value]
     if firing.overlap and not firing.reason:
-        parts.append(f"still running on {some_of(firing.overlap, _NAMES_COLUMNS)}")
+        parts.append(f"still running on {names_that_fit(firing.overlap, _NAMES_COLUMNS)}")
     if firing.left_out_count:
         parts.append(f"{counted(firing.left_out_count, 'target')} left out")
     if firing.info:

@@ -3,7 +3,7 @@
 import pytest
 
 from cloud_assistant.broker_config.counted import counted
-from cloud_assistant.producer.cli.text_cells import by_state, cut, duration, pad, some_of, width_of
+from cloud_assistant.producer.cli.text_cells import by_state, cut, duration, names_that_fit, pad, width_of
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_text_that_fits_is_not_cut() -> None:
 
 def test_some_names_are_shown_and_the_others_counted() -> None:
     names = [f"i-{number}" for number in range(1200)]
-    shown = some_of(names, 30)
+    shown = names_that_fit(names, 30)
     assert shown.startswith("i-0, i-1")
     assert shown.endswith(" more")
     assert width_of(shown) <= 30
@@ -50,8 +50,8 @@ def test_some_names_are_shown_and_the_others_counted() -> None:
 
 
 def test_names_that_all_fit_are_all_shown() -> None:
-    assert some_of(["i-a", "i-b"], 8) == "i-a, i-b"
-    assert some_of(["i-" + "x" * 60], 10) == "i-" + "x" * 60
+    assert names_that_fit(["i-a", "i-b"], 8) == "i-a, i-b"
+    assert names_that_fit(["i-" + "x" * 60], 10) == "i-" + "x" * 60
 
 
 def test_counts_are_words() -> None:
