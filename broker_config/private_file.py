@@ -19,7 +19,8 @@ def write_private_file(path: Path, content: str | bytes) -> None:
 
     A reader sees the old content or the new, never a part. The folder must be there.
 
-    Raises OSError: it cannot be written; what was there before is untouched.
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
     """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
@@ -43,7 +44,10 @@ def put_in_place(fresh: Path, path: Path) -> None:
     """Move a file over another in one step.
 
     Windows refuses that while somebody has the other one open, as a virus scanner has for a moment: it is tried again
-    for a second. Raises OSError: it cannot be done.
+    for a second.
+
+    Raises:
+        OSError: it cannot be done.
     """
     give_up_at = monotonic_seconds() + _PATIENCE_SECONDS
     while True:
@@ -60,7 +64,8 @@ def put_in_place(fresh: Path, path: Path) -> None:
 def make_private_folder(path: Path) -> None:
     """Make a folder for its owner alone, with those above it; one that is there stays as it is.
 
-    Raises OSError: it cannot be made.
+    Raises:
+        OSError: it cannot be made.
     """
     if os.name == "nt":
         windows_private.make_private_folder(path)

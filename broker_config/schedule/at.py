@@ -58,7 +58,11 @@ class AtSchedule(Schedule):
 
 
 def parse_at(expression: Span, options: ScheduleOptions) -> AtSchedule:
-    """Parse an at expression; without a zone it is UTC, as in the original service. Raises InvalidFrequency."""
+    """Parse an at expression; without a zone it is UTC, as in the original service.
+
+    Raises:
+        InvalidFrequency: it is none, or has no such date or time.
+    """
     match = _AT.fullmatch(expression.text)
     words = expression.part(*match.span(1)).words() if match else []
     if not 2 <= len(words) <= 3:

@@ -19,7 +19,8 @@ _DAY = timedelta(days=1)
 def check_future(schedule: Schedule, now_ms: int) -> None:
     """Refuse a schedule that will never run: its time has passed, its dates do not exist, or all fall into gaps.
 
-    Raises InvalidFrequency.
+    Raises:
+        InvalidFrequency: it is never due from now on.
     """
     due = schedule.next_after(now_ms)
     while due is not None and due.skipped:
@@ -45,7 +46,8 @@ def check_interval(
     A ``rate`` must even be longer than the timeout. The whole calendar is covered, not a sample of it; it is read on
     the wall clock, so that the shorter distance of two runs around a clock change refuses nothing.
 
-    Raises InvalidFrequency naming two due times that are too close.
+    Raises:
+        InvalidFrequency: it names two due times that are too close.
     """
     limits = {"minimum interval": minimum_interval_seconds, "timeout": timeout_seconds, "jitter": jitter_seconds}
     longest = max(limits, key=lambda name: limits[name])

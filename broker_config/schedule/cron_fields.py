@@ -61,7 +61,11 @@ def split_cron(expression: Span) -> tuple[list[Span], Span | None]:
 
 
 def parse_cron_fields(words: list[Span]) -> CronFields:
-    """Parse six or seven fields. Raises InvalidFrequency at the first that is wrong."""
+    """Parse six or seven fields.
+
+    Raises:
+        InvalidFrequency: it points at the first field that is wrong.
+    """
     for word in words:
         if _RANDOM.match(word.text):
             raise word.refused(f"{word.text!r}: random and hashed fields are refused, a due time is never a surprise")

@@ -24,10 +24,11 @@ def parse_frequency(
     """Turn the text of a frequency into a schedule.
 
     ``default_zone`` is the zone of a cron expression that names none; ``at`` without a zone is UTC. ``anchor_ms`` is
-    the creation time, where the grid of a ``rate`` starts.
+    the creation time, where the grid of a ``rate`` starts. What depends on the present (no future run, runs too close
+    together) is left to ``checks``.
 
-    Raises InvalidFrequency with the reason and the position of the first thing that is wrong. What depends on the
-    present (no future run, runs too close together) is left to ``checks``.
+    Raises:
+        InvalidFrequency: with the reason and the position of the first thing that is wrong.
     """
     if len(text) > MAXIMUM_LENGTH_CHARACTERS:
         reason = f"a frequency has at most {MAXIMUM_LENGTH_CHARACTERS} characters and this has {len(text)}"

@@ -25,7 +25,8 @@ class ScheduleOptions:
     * ``overlap``: a due time on a wall-clock time that comes twice counts ``once``, the first time (the default), or
       ``twice``. It applies to schedules of fixed hours; see ``cron.CronSchedule``.
 
-    Raises ValueError for any other word.
+    Raises:
+        ValueError: any other word.
     """
 
     day_rule: DayRule = "either"

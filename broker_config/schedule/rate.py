@@ -51,7 +51,11 @@ class RateSchedule(Schedule):
 
 
 def parse_rate(expression: Span, zone: str, anchor_ms: int) -> RateSchedule:
-    """Parse a rate expression. Raises InvalidFrequency."""
+    """Parse a rate expression.
+
+    Raises:
+        InvalidFrequency: it is none, or out of range.
+    """
     match = _RATE.fullmatch(expression.text)
     if match is None:
         raise expression.refused(f"this is not a rate; allowed is {ALLOWED}")

@@ -43,7 +43,11 @@ def zone_name(span: Span) -> str:
 
 
 def zone_named(name: str) -> tzinfo:
-    """Return the zone of a canonical name. Raises ZoneInfoNotFoundError when this machine has no data for it."""
+    """Return the zone of a canonical name.
+
+    Raises:
+        ZoneInfoNotFoundError: this machine has no data for it.
+    """
     zone = _load(name)
     if zone is None:
         raise ZoneInfoNotFoundError(
