@@ -1,5 +1,8 @@
 """How far an instance is, by what its agent reports and how long that was not."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from msgspec.structs import replace
 
@@ -29,30 +32,32 @@ def stage_of(found: Member | None) -> str:
 @pytest.mark.parametrize(
     ("before", "report", "stage"),
     [
-        (member(ORDERED, 1), said("Downloading"), "Downloading"),
-        (member("Downloading", 1), said("Probation"), "Probation"),
-        (member("Probation", 1), said("Succeeded", version="2.0"), "Succeeded"),
+        (partial(member, ORDERED, 1), said("Downloading"), "Downloading"),
+        (partial(member, "Downloading", 1), said("Probation"), "Probation"),
+        (partial(member, "Probation", 1), said("Succeeded", version="2.0"), "Succeeded"),
         # What it says of an earlier order is no answer to this one.
-        (member(ORDERED, 1), said("Failed", serial=4), ORDERED),
-        (member(ORDERED, 1), said("Failed", serial=4, version="2.0"), SUCCEEDED),
-        (member(ORDERED, 1), said(version="2.0"), SUCCEEDED),
+        (partial(member, ORDERED, 1), said("Failed", serial=4), ORDERED),
+        (partial(member, ORDERED, 1), said("Failed", serial=4, version="2.0"), SUCCEEDED),
+        (partial(member, ORDERED, 1), said(version="2.0"), SUCCEEDED),
         # Who is heard of and never takes its order.
-        (member(ORDERED, PATIENCE_SECONDS - 20), said(), ORDERED),
-        (member(ORDERED, PATIENCE_SECONDS + 20), said(), REFUSED),
-        (member(ORDERED, PATIENCE_SECONDS + 20, away_seconds=10), said(), ORDERED),
-        (member("Downloading", PATIENCE_SECONDS + 20), said(), "Downloading"),
-        (member("Waiting", PATIENCE_SECONDS + 20), said("Waiting"), "Waiting"),
+        (partial(member, ORDERED, PATIENCE_SECONDS - 20), said(), ORDERED),
+        (partial(member, ORDERED, PATIENCE_SECONDS + 20), said(), REFUSED),
+        (partial(member, ORDERED, PATIENCE_SECONDS + 20, away_seconds=10), said(), ORDERED),
+        (partial(member, "Downloading", PATIENCE_SECONDS + 20), said(), "Downloading"),
+        (partial(member, "Waiting", PATIENCE_SECONDS + 20), said("Waiting"), "Waiting"),
         # Who is not heard of.
-        (member(ORDERED, PATIENCE_SECONDS + 20), None, ORDERED),
-        (member(ORDERED, 9_999, away_seconds=PATIENCE_SECONDS - 20), None, ORDERED),
-        (member(ORDERED, 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
-        (member("Waiting", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
-        (member("Probation", 9_999, away_seconds=PATIENCE_SECONDS - 20), None, "Probation"),
-        (member("Probation", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, LOST),
+        (partial(member, ORDERED, PATIENCE_SECONDS + 20), None, ORDERED),
+        (partial(member, ORDERED, 9_999, away_seconds=PATIENCE_SECONDS - 20), None, ORDERED),
+        (partial(member, ORDERED, 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
+        (partial(member, "Waiting", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, "taken back"),
+        (partial(member, "Probation", 9_999, away_seconds=PATIENCE_SECONDS - 20), None, "Probation"),
+        (partial(member, "Probation", 9_999, away_seconds=PATIENCE_SECONDS + 20), None, LOST),
     ],
 )
-def test_what_a_report_or_its_absence_makes_of_an_instance(before: Member, report: Report | None, stage: str) -> None:
-    after = advanced(before, report, ROLLOUT)
+def test_what_a_report_or_its_absence_makes_of_an_instance(
+    before: Callable[[], Member], report: Report | None, stage: str
+) -> None:
+    after = advanced(before(), report, ROLLOUT)
     assert stage_of(after) == stage
     assert after is None or after.serial == 5
 
