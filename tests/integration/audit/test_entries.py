@@ -280,6 +280,18 @@ def test_what_is_no_entry_does_not_keep_the_audit_from_being_shortened(
     assert verify_audit(redis, find_master_keys(settings)).problem == ""
 
 
+def test_a_few_entries_beyond_the_limit_are_not_removed_one_by_one(
+    assistant: Assistant, redis: Redis, settings: Settings
+) -> None:
+    for number in range(10):
+        assistant.add_instance(f"i-{number}")
+    for limit, left in ((19, 20), (18, 19)):
+        small = replace(settings, limits=replace(settings.limits, audit_count=limit))
+        AuditKeeper(redis, chain_of(redis, settings), small).work()
+        # The statement is one more.
+        assert redis.call("XLEN", keys.AUDIT) == left
+
+
 class _Measured(Redis):
     """Notes how many parts the longest reply had."""
 
@@ -327,6 +339,26 @@ def test_the_keeper_notes_the_end_outside_of_redis_and_does_not_take_the_note_ba
         later.add_instance("i-2")
     keeper.work()
     assert read_anchor(path) == noted
+
+
+def test_an_entry_with_the_number_of_the_noted_one_in_its_place_is_not_taken_for_it(
+    assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assistant.add_instance("i-1")
+    keeper = AuditKeeper(redis, chain_of(redis, settings), settings)
+    keeper.work()
+    path = anchor_path(settings)
+    assert path is not None
+    noted = read_anchor(path)
+    # It is not written anew, and forced to disk, without need.
+    keeper.work()
+    assert read_anchor(path) == noted
+    stored = redis.call("XRANGE", keys.AUDIT, "-", "+")
+    redis.call("DEL", keys.AUDIT)
+    for place, fields in stored:
+        redis.call("XADD", keys.AUDIT, place, *fields[:5], fields[5].replace(b"k1:", b"k1:0"))
+    keeper.work()
+    assert "is not what it was" in caplog.text
 
 
 def test_a_note_of_an_entry_that_was_removed_for_its_age_is_replaced(

@@ -13,6 +13,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.waiting import Ended
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -117,6 +118,35 @@ def test_an_end_that_may_still_be_replaced_is_not_taken_for_the_last_word(
     assert wait_soon(assistant, invoke_id) == "PartialFailed"
     assert load_invocation(assistant.redis, invoke_id).settled is None
     assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoke_id) is None
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_no_roll_up_is_stored_before_the_last_target_has_ended(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("echo 123", ON_ALL).invoke_id
+    events = assistant.follow(invoke_id, timeout_seconds=20, live=False)
+    # What is there already is told first: from now on the announcement alone says of the end.
+    next(events)
+    rows = []
+    for number, instance_id in enumerate(("i-2", "i-1", "i-3"), 1):
+        agent.run(invoke_id, instance_id)
+        rows.append(next(event.row for event in events if isinstance(event, Ended)))
+        settled = load_invocation(assistant.redis, invoke_id).settled
+        assert settled == ({"Success": 3} if number == 3 else None)
+    assert [row.instance_id for row in rows] == ["i-2", "i-1", "i-3"]
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_an_announcement_that_says_another_state_than_the_row_decides_nothing(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("echo 123", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    execution = f"{invoke_id}.0@i-1"
+    assistant.redis.call("HSET", keys.execution("i-1", execution), "state", "Failed")
+    channel = load_invocation(assistant.redis, invoke_id).record.done_channel
+    assistant.redis.call("PUBLISH", channel, f"end {execution} Success")
+    assert wait_soon(assistant, invoke_id) == "Failed"
+    assert load_invocation(assistant.redis, invoke_id).settled == {"Failed": 1}
 
 
 @pytest.mark.usefixtures("exchanges")

@@ -12,15 +12,17 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.boot_bound import BootEntry
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.key_bundle import unwrap
 from cloud_assistant.broker_config.master_key import master_key_path
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.redis_url import parse_url
-from cloud_assistant.broker_config.signing import read_master_keys
-from cloud_assistant.producer import Assistant
+from cloud_assistant.broker_config.signing import read_master_keys, verify
+from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.security.credentials import Credentials
 from cloud_assistant.producer.security.identities import (
     StoredCredentials,
@@ -40,11 +42,15 @@ def path(assistant: Assistant) -> Path:
 
 
 class Interrupted(Rotation):
-    """A rotation in whose first step, just as a new key was sent, somebody else does something."""
+    """A rotation in whose first step, as a new key is sent, somebody else does something before it or behind it."""
 
+    before: Callable[[], object] | None = None
     meanwhile: Callable[[], object] | None = None
 
     def _send(self, bundles: Sequence[Command]) -> None:
+        before, self.before = self.before, None
+        if before:
+            before()
         super()._send(bundles)
         if meanwhile := self.meanwhile:
             self.meanwhile = None
@@ -96,11 +102,12 @@ def test_a_large_fleet_is_sent_its_keys_in_a_few_round_trips(assistant: Assistan
     counting.close()
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_credentials_that_are_revoked_beside_a_rotation_do_not_come_back(
-    assistant: Assistant, redis: Redis, path: Path
+    assistant: Assistant, redis: Redis, path: Path, when: str
 ) -> None:
     rotation = Interrupted(redis, assistant.trust.master, path)
-    rotation.meanwhile = lambda: revoke(redis, "i-one")
+    setattr(rotation, when, lambda: revoke(redis, "i-one"))
     rotation.begin()
     assert not has_credentials(redis, "i-one")
     assert redis.call("EXISTS", keys.key_bundle("i-one")) == 0
@@ -126,6 +133,26 @@ def test_a_key_that_was_sent_to_who_had_the_credentials_before_is_never_signed_w
     rotation.settle(rotation.ready([waiting]))
     assert redis.call("HGET", keys.KEY_IDS, "i-one") == issued[0].key_id.encode()
     assert load_credentials(redis)["i-one"].next_key_id == ""
+
+
+def test_what_waits_for_the_start_of_a_machine_is_signed_with_the_new_key(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    schedule = Schedule(repeat_mode=RepeatMode.EVERY_REBOOT)
+    # It signs with the master key that has been made now.
+    with Assistant(settings=assistant.settings) as signing:
+        targets = Targets(instance_ids=["i-one"])
+        invoke_id = signing.run_command("true", targets, RunOptions(schedule=schedule)).invoke_id
+    rotation = Rotation(redis, assistant.trust.master, path)
+    rotation.begin()
+    [waiting] = rotation.status().waiting
+    held = {"key_ids": f"{waiting.key_id},{waiting.next_key_id}"}
+    heartbeat(redis, "i-one", "epoch", held, ttl_ms=60_000, take_over=True)
+    assert rotation.settle(rotation.ready([waiting])).waiting == []
+    entry = msgspec.json.decode(redis.call("HGET", keys.boot_bound("i-one"), invoke_id), type=BootEntry)
+    key = assistant.trust.master.instance_key("i-one", waiting.next_key_id)
+    assert entry.mac.startswith(f"{waiting.next_key_id}:")
+    assert verify(key, "i-one", entry.envelope.encode(), entry.mac.encode())
 
 
 def test_looking_at_a_rotation_that_waits_for_an_agent_is_not_entered_in_the_audit(
