@@ -93,6 +93,14 @@ def test_stretches_that_begin_and_end_near_a_clock_change_are_counted_as_they_ar
             assert count_due(schedule, start_ms, until_ms) == len(stepped(schedule, start_ms, until_ms)), start_ms
 
 
+def test_what_came_twice_is_counted_once_up_to_the_end_of_the_longest_change() -> None:
+    """Casey's clock went back by three hours, from 02:00 to 23:00: no zone's has gone back by more."""
+    schedule = parse_frequency("0 45 1 * * *", default_zone="Antarctica/Casey", anchor_ms=0)
+    ends = (datetime(2010, 3, 4, 17, 30, tzinfo=UTC), datetime(2010, 3, 4, 18, 30, tzinfo=UTC))
+    after_ms, until_ms = (round(end.timestamp() * 1000) for end in ends)
+    assert count_due(schedule, after_ms, until_ms) == len(stepped(schedule, after_ms, until_ms)) == 0
+
+
 def test_a_year_of_seconds_is_counted_without_stepping_through_it() -> None:
     schedule = parse_frequency("* * * * * *", default_zone="Asia/Shanghai", anchor_ms=0)
     start_ms = 1_767_225_600_000
