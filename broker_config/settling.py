@@ -34,7 +34,6 @@ def settle(redis: Redis, stored: StoredInvocation, status: InvocationStatus) -> 
             stored.record.invoke_id,
             stored.record.command.command_id,
             msgspec.json.encode(status.counts),
-            finished_ms=stored.finished_ms or now_ms(),
             frozen=not may_change,
         ),
     )
@@ -70,7 +69,6 @@ def settle_as_announced(
         stored.record.invoke_id,
         stored.record.command.command_id,
         msgspec.json.encode(status.counts),
-        finished_ms=now_ms(),
         frozen=True,
         announced=announced,
     )

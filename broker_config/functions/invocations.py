@@ -104,19 +104,18 @@ def settle_invocation_command(
     command_id: str,
     roll_up: bytes,
     *,
-    finished_ms: int,
     frozen: bool,
     announced: Sequence[tuple[str, str, str]] = (),
 ) -> Command:
     """Build the storing of a finished invocation's roll-up; ``frozen`` when no result in it may still change.
 
-    It stores nothing unless the (instance id, execution id, state) rows of ``announced`` are in these states. Read the
-    reply with ``is_stored``.
+    It counts as finished since the first time, by the server's clock. Nothing is stored unless the (instance id,
+    execution id, state) rows of ``announced`` are in these states. Read the reply with ``is_stored``.
     """
     touched = [keys.invocation(invoke_id), keys.INVOCATIONS_OPEN, keys.command_open(command_id)]
     touched += [keys.execution(instance_id, execution_id) for instance_id, execution_id, _ in announced]
     states = (state for _, _, state in announced)
-    return fcall("ca_settle_invocation", touched, [invoke_id, roll_up, finished_ms, int(frozen), *states])
+    return fcall("ca_settle_invocation", touched, [invoke_id, roll_up, 0, int(frozen), *states])
 
 
 def is_stored(reply: Any) -> bool:

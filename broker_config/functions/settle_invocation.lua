@@ -2,7 +2,8 @@
 --
 -- KEYS  1 invocation (hash)   2 unfinished (zset)   3 the command's unfinished invocations (set)
 --       then rows (hashes) whose ends were only announced to the caller
--- ARGV  1 invocation id   2 roll-up (JSON)   3 finished ms   4 '1' when nothing in it may still change
+-- ARGV  1 invocation id   2 roll-up (JSON)   3 (by whose clock callers of earlier releases said when)
+--       4 '1' when nothing in it may still change
 --       then for each row the state that was announced
 -- Returns 1, 0 when the invocation is gone, or 2 when a row is in another state, and nothing is stored then.
 local function settle_invocation(keys, args)
@@ -14,11 +15,10 @@ local function settle_invocation(keys, args)
   for place = 4, #keys do
     if redis.call('HGET', keys[place], 'state') ~= args[place + 1] then return 2 end
   end
-  if args[4] == '1' then
-    redis.call('HSET', keys[1], 'finished_ms', args[3], 'roll_up', args[2])
-  else
-    redis.call('HSET', keys[1], 'finished_ms', args[3])
-  end
+  -- By the clock that retention goes by: that of whoever settles may be weeks behind.
+  local now = redis.call('TIME')
+  redis.call('HSETNX', keys[1], 'finished_ms', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+  if args[4] == '1' then redis.call('HSET', keys[1], 'roll_up', args[2]) end
   redis.call('ZREM', keys[2], args[1])
   redis.call('SREM', keys[3], args[1])
   return 1

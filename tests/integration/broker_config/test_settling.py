@@ -12,6 +12,7 @@ from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settling import settle, settle_as_announced
 from cloud_assistant.broker_config.states import ExecutionState
+from cloud_assistant.broker_config.timed import server_ms
 
 from .conftest import Ledger
 
@@ -102,7 +103,6 @@ def store(ledger: Ledger, invocation: Invocation, *, frozen: bool) -> bool:
         invocation.invoke_id,
         invocation.command.command_id,
         b'{"Success":1}',
-        finished_ms=5,
         frozen=frozen,
     )
     return is_stored(run(ledger.redis, command))
@@ -123,9 +123,13 @@ def test_what_may_still_change_is_over_without_a_roll_up(
     invocation = ledger.dispatch("i-1")
     entry = invocation.invoke_id.encode()
     assert open_entries(ledger, invocation) == ([entry], [entry])
+    before_ms = server_ms(ledger.redis)
     assert store(ledger, invocation, frozen=is_frozen)
-    found = ledger.redis.call("HMGET", keys.invocation(invocation.invoke_id), "finished_ms", "roll_up")
-    assert found == [b"5", roll_up]
+    fields = "HMGET", keys.invocation(invocation.invoke_id), "finished_ms", "roll_up"
+    finished_ms, stored = ledger.redis.call(*fields)
+    assert (before_ms <= int(finished_ms) <= server_ms(ledger.redis), stored) == (True, roll_up)
+    assert store(ledger, invocation, frozen=True)
+    assert ledger.redis.call(*fields) == [finished_ms, b'{"Success":1}'], "over since the first time"
     assert open_entries(ledger, invocation) == ([], [])
 
 
