@@ -274,7 +274,7 @@ def test_what_is_no_entry_does_not_keep_the_audit_from_being_shortened(
     assert left[0][1] == [part.encode() if isinstance(part, str) else part for part in junk]
     assert [int(fields[1]) for _, fields in left[1:]] == list(range(31, 42))
     assert decode_entry(left[-1][1][3]).facts["Through"] == "30"
-    assert "is no entry" in verify_audit(redis, find_master_keys(settings)).problem
+    assert "is not an entry" in verify_audit(redis, find_master_keys(settings)).problem
     # It goes with those of its age.
     keeper.work()
     assert verify_audit(redis, find_master_keys(settings)).problem == ""
