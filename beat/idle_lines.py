@@ -8,8 +8,6 @@ never do more run at once.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused
@@ -17,13 +15,12 @@ from ..broker_config.functions.followers import follow_another_command
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import execution_id
-from ..broker_config.ledger import load_targets
+from ..broker_config.ledger import StoredInvocation, load_invocations, load_targets
 from ..broker_config.pacing import Neighbours, lines
-from ..broker_config.records import decode_invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.states import ExecutionState, is_final
 
-#: An invocation is looked at so often, and less often when it has many lines.
+#: An invocation is looked at this often, and less often when it has many lines.
 _EVERY_SECONDS = 0.25
 _EVERY_SECONDS_PER_LINE = 0.001
 #: Invocations whose lines are remembered.
@@ -64,11 +61,8 @@ class IdleLines:
                 self._fill(invoke_id, paced.neighbours)
 
     def _remember(self, invoke_id: str) -> _Paced | None:
-        text = self._redis.call("HGET", keys.invocation(invoke_id), "record")
-        try:
-            pacing = decode_invocation(text).pacing if text else None
-        except msgspec.MsgspecError:
-            return None
+        [stored] = load_invocations(self._redis, [invoke_id])
+        pacing = stored.record.pacing if isinstance(stored, StoredInvocation) else None
         if pacing is None:
             return None
         while len(self._remembered) >= _REMEMBERED_COUNT:

@@ -26,7 +26,7 @@ ca:command:<id>:invocations     zset    dispatch                             mem
 ca:commands                     zset    producer                             –
 ca:invocation:<id>              hash    dispatch, settle                     history retention
 ca:invocation:<id>:targets      list    dispatch                             history retention
-ca:invocation:<id>:followers    hash    scheduler                            31 days after the last change
+ca:invocation:<id>:followers    hash    beat                                 31 days after the last change
 ca:files                        zset    dispatch                             members for history retention
 ca:invocations                  zset    dispatch                             members for history retention
 ca:invocations:open             zset    dispatch, settle                     members while unfinished
