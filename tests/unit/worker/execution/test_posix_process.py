@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.worker.execution.watching import adopted_record, alive, script_of, start_record
+from unit.worker.execution.watching import adopted_record, alive, script_of, start_record, wait_for_text
 
 from cloud_assistant.worker.execution import posix_process
 from cloud_assistant.worker.execution.posix_process import SessionSystem
@@ -18,7 +18,6 @@ from cloud_assistant.worker.execution.record import (
     load_start,
 )
 from cloud_assistant.worker.execution.watched_launcher import WatchedLauncher
-from harness.eventually import eventually
 
 
 def test_what_nobody_can_find_is_not_told_as_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +53,7 @@ def test_a_script_whose_agent_died_before_it_noted_the_first_process_is_ended(
     Path(plan.script_path).write_bytes(plan.content)
     process, _ = SessionSystem().start(plan)
     with process:
-        eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(encoding="ascii"))
+        wait_for_text(tmp_path / "child")
         with subprocess.Popen(["tail", "-f", plan.script_path], stdout=subprocess.DEVNULL) as reader:
             record = adopted_record(folder)
             assert (record.survivors, record.notes, reader.poll()) == (0, [], None)
@@ -66,7 +65,7 @@ def test_a_clock_that_was_set_makes_nobody_a_stranger(tmp_path: Path) -> None:
     """As on a machine without a clock of its own, which is told the time while the script runs."""
     launcher = WatchedLauncher(SessionSystem())
     running = launcher.launch(prepare(script_of(f"echo $$ > {tmp_path}/pid; sleep 100"), tmp_path / "x"))
-    eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="ascii"))
+    wait_for_text(tmp_path / "pid")
     start = load_start(str(tmp_path / "x"))
     assert start is not None
     assert start.start_ticks == start_ticks_of(start.pid)

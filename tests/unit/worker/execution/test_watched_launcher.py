@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.worker.execution.watching import adopted_record, alive, launch, run, script_of
+from unit.worker.execution.watching import adopted_record, alive, launch, run, script_of, wait_for_text
 
 from cloud_assistant.worker.execution import posix_process, watched_launcher, watched_script
 from cloud_assistant.worker.execution.events import Ended, Started
@@ -178,7 +178,7 @@ def test_what_a_killed_agent_left_of_a_script_is_ended(tmp_path: Path) -> None:
     running = launch(tmp_path / "x", f"(sleep 100 & echo $! > {tmp_path}/child) & wait; sleep 100")
     started = next(running.events(timeout=20))
     assert isinstance(started, Started)
-    eventually((tmp_path / "child").exists)
+    wait_for_text(tmp_path / "child")
     adopted = WatchedLauncher(SessionSystem()).adopt(tmp_path / "x")
     assert adopted is not None
     [ended] = list(adopted.events())
@@ -193,7 +193,7 @@ def test_an_agent_that_ends_takes_its_scripts_along_and_reports_nothing(tmp_path
     launcher = WatchedLauncher(SessionSystem())
     script = script_of(f"sleep 100 & echo $! > {tmp_path}/child; wait")
     running = launcher.launch(prepare(script, tmp_path / "x"))
-    eventually((tmp_path / "child").exists)
+    wait_for_text(tmp_path / "child")
     launcher.leave()
     eventually(lambda: not alive(tmp_path / "child"))
     assert [type(event) for event in running.events(timeout=0.5)] == [Started]
@@ -221,7 +221,7 @@ def test_a_script_that_ended_as_its_agent_ends_keeps_its_result(tmp_path: Path) 
 def test_a_script_that_starts_as_its_agent_ends_ends_with_it(tmp_path: Path) -> None:
     launcher = WatchedLauncher(SessionSystem())
     launcher.leave()
-    running = launcher.launch(prepare(script_of("sleep 100"), tmp_path / "x"))
+    running = launcher.launch(prepare(script_of(f"exec 3> {tmp_path}/held; sleep 100"), tmp_path / "x"))
     [started] = running.events(timeout=0.5)
     assert isinstance(started, Started)
     eventually(lambda: proc.process(started.pid) is None, 10, "it is gone")
@@ -300,7 +300,7 @@ def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: py
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    plan = prepare(script_of(f"echo $$ > {tmp_path}/pid; sleep 100"), tmp_path / "x")
+    plan = prepare(script_of(f"exec 3> {tmp_path}/held; sleep 100"), tmp_path / "x")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         # Short of threads is short of processes.
@@ -308,4 +308,4 @@ def test_a_script_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: py
         with pytest.raises(NotStarted, match="no thread") as refused:
             WatchedLauncher(SessionSystem()).launch(plan)
     assert refused.value.error_code == "ExecutionInterrupted"
-    assert not (tmp_path / "pid").exists() or not alive(tmp_path / "pid")
+    eventually(lambda: not proc.processes_using(tmp_path), what="the script and its sleep have ended")

@@ -15,6 +15,7 @@ from cloud_assistant.worker.execution.running_script import RunningScript
 from cloud_assistant.worker.execution.script import Script
 from cloud_assistant.worker.execution.watched_launcher import WatchedLauncher
 from harness import proc
+from harness.eventually import eventually
 
 
 def script_of(content: str, **changes: Any) -> Script:
@@ -40,6 +41,11 @@ def run(folder: Path, content: str, **changes: Any) -> tuple[list[Event], ExitRe
     events = list(launch(folder, content, **changes).events(timeout=20))
     assert isinstance(events[-1], Ended)
     return events, events[-1].record
+
+
+def wait_for_text(path: Path) -> str:
+    """What a script wrote there: a file is empty for a moment before it holds anything."""
+    return eventually(lambda: path.read_text(encoding="ascii") if path.exists() else None, what=f"{path} is written")
 
 
 def alive(pid_file: Path) -> bool:
