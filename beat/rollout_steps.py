@@ -6,15 +6,16 @@ orders for one version carries out the later one, or none of them again.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.envelope_signing import key_ids
-from ..broker_config.errors import RedisRefused, Refused
+from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.program_log import logger
@@ -23,6 +24,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.reported_values import whole_number
 from ..broker_config.rollouts import (
+    DOWNLOADING,
     FAILURES,
     FINAL,
     FINISHED,
@@ -46,6 +48,10 @@ _ORDER_LIFE_MS = 7 * 86_400_000
 #: An instance that is not heard of for this long, beyond its probation, counts as failed when it had begun; else its
 #: order is taken back until it returns. Who is heard of and has not taken its order by then does not take it.
 _LOST_AFTER_MS = 600_000
+#: Who downloads for longer than this is given up, for he keeps a place from others.
+_DOWNLOAD_MS = 86_400_000
+#: Instances whose keys are asked for together.
+_KEYS_AT_ONCE_COUNT = 100
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
 
 _log = logger("beat")
@@ -77,7 +83,10 @@ class RolloutSteps:
     def __init__(self, redis: Redis, master: MasterKeys | None) -> None:
         self._redis = redis
         self._master = master
-        self._refused = ""
+        #: What was said of roll-outs that nobody carries out, so that it is said once.
+        self._told: set[str] = set()
+        #: Instances for which no order could be signed, for the same reason.
+        self._unsigned: set[str] = set()
 
     def work(self) -> None:
         """Take every open roll-out a step further.
@@ -85,16 +94,16 @@ class RolloutSteps:
         Raises:
             RedisUnreachable, RedisRefused: the next step comes later.
         """
-        try:
-            rollouts = load_rollouts(self._redis, self._master)
-        except Refused as exc:
-            if str(exc) != self._refused:
-                self._refused = str(exc)
-                _log.error("nothing is rolled out: %s", exc)
-            return
-        for progress in rollouts:
+        rollouts = load_rollouts(self._redis, self._master)
+        self._tell({str(one.why) for one in rollouts.unusable})
+        for progress in rollouts.usable:
             if progress.is_open or any(member.stage not in FINAL for member in progress.members.values()):
                 self._step(progress)
+
+    def _tell(self, reasons: set[str]) -> None:
+        for reason in sorted(reasons - self._told):
+            _log.error("a roll-out is left alone: %s", reason)
+        self._told = reasons
 
     def _step(self, progress: Progress) -> None:
         rollout = progress.rollout
@@ -143,7 +152,7 @@ class RolloutSteps:
         """Choose the next instances, as many as may be on their way at once; answers what gives them their orders."""
         on_the_way_count = sum(member.stage not in FINAL for member in members.values())
         room_count = (rollout.at_once_count or max(1, math.ceil(len(chosen) / 10))) - on_the_way_count
-        next_ones: list[tuple[str, str]] = []
+        waiting: list[tuple[str, str]] = []
         for name in chosen:
             report = reports.get(name)
             if name in members or report is None:
@@ -153,19 +162,22 @@ class RolloutSteps:
             elif report.system not in rollout.signatures:
                 reason = f"nothing was published for {report.system}"
                 changed[name] = members[name] = Member(stage=REFUSED, reason=reason, changed_ms=now_ms())
-            elif len(next_ones) < room_count:
-                next_ones.append((name, report.system))
+            else:
+                waiting.append((name, report.system))
         serial = now_ms()
-        orders = self._orders(rollout, next_ones, serial)
+        orders = dict(islice(self._orders(rollout, waiting, serial), max(0, room_count)))
         for name in orders:
             changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=serial)
         return list(orders.values())
 
-    def _orders(self, rollout: Rollout, instances: Sequence[tuple[str, str]], serial: int) -> dict[str, Command]:
-        """What writes an order into each instance's profile; those whose order cannot be signed are left out."""
-        orders: dict[str, Command] = {}
-        held_keys = key_ids(self._redis, [one for one, _ in instances]) if instances else []
-        for (name, system), key_id in zip(instances, held_keys, strict=True):
+    def _orders(
+        self, rollout: Rollout, instances: Sequence[tuple[str, str]], serial: int
+    ) -> Iterator[tuple[str, Command]]:
+        """What writes an order into each instance's profile.
+
+        Those whose order cannot be signed are left out, and keep no place from others.
+        """
+        for (name, system), key_id in self._with_keys(instances):
             order = UpgradeOrder(
                 serial=serial,
                 rollout_id=rollout.rollout_id,
@@ -181,10 +193,18 @@ class RolloutSteps:
             try:
                 signed = signed_order(order, self._master, key_id)
             except KeyError:
-                _log.error("no order for %s: its key comes from a master key that is not here", name)
+                if name not in self._unsigned:
+                    _log.error("no order for %s: its key comes from a master key that is not here", name)
+                self._unsigned.add(name)
                 continue
-            orders[name] = ("HSET", keys.profile(name), PROFILE_FIELD, signed)
-        return orders
+            self._unsigned.discard(name)
+            yield name, ("HSET", keys.profile(name), PROFILE_FIELD, signed)
+
+    def _with_keys(self, instances: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], str]]:
+        """Instances with the key that each holds, asked for as far as they are needed."""
+        remaining = iter(instances)
+        while some := list(islice(remaining, _KEYS_AT_ONCE_COUNT)):
+            yield from zip(some, key_ids(self._redis, [one for one, _ in some]), strict=True)
 
     def _write(self, rollout: Rollout, changed: Mapping[str, Member | None], orders: Sequence[Command]) -> None:
         """Write orders, and how far instances are; those that are through, or shall not begin, keep no order.
@@ -258,6 +278,8 @@ def advanced(member: Member, report: Report | None, rollout: Rollout) -> Member 
         stage, reason = REFUSED, "its agent does not take the order, its log says why"
     else:
         stage, reason = member.stage, member.reason
+    if stage == member.stage == DOWNLOADING and not member.away_ms and now - member.changed_ms > _DOWNLOAD_MS:
+        stage, reason = REFUSED, "it was still downloading after a day"
     if (stage, reason) == (member.stage, member.reason):
         # One that is back has its time to take the order anew.
         return msgspec.structs.replace(member, away_ms=0, changed_ms=now) if member.away_ms else member

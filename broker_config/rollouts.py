@@ -4,16 +4,20 @@ What was asked for is sealed with the master key, because a beat signs orders fo
 it what came of it: why it stopped, and how far each instance is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import msgspec
 
 from . import keys
-from .errors import Refused
+from .errors import RecordUnreadable, RedisRefused, Refused
+from .functions.function_library import run_apart
 from .printable import clean
 from .redis_client import Redis
 from .signing import MasterKeys
+from .unreadable import Arguments, Record, read_or_tell, whole
+from .upgrade_order import PROFILE_FIELD, read_order, read_signed
 
 _PURPOSE = "rollout"
 #: Roll-outs that are remembered; the oldest go first.
@@ -72,12 +76,13 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ORDERED = "Ordered"
+DOWNLOADING = "Downloading"
 SUCCEEDED = "Succeeded"
 #: Not heard of any more since it was given the order.
 LOST = "Lost"
 REFUSED = "Refused"
 #: An order can still be taken back from these.
-NOT_BEGUN = frozenset({ORDERED, "Waiting", "Downloading"})
+NOT_BEGUN = frozenset({ORDERED, "Waiting", DOWNLOADING})
 FAILURES = frozenset({"Failed", REFUSED, "Undecided", LOST})
 FINAL = FAILURES | {SUCCEEDED}
 
@@ -124,30 +129,75 @@ def save_rollout(redis: Redis, rollout: Rollout, master: MasterKeys | None) -> N
     redis.call("HSET", keys.ROLLOUTS, rollout.rollout_id, msgspec.json.encode(_Stored(record.decode(), seal)))
 
 
-def load_rollouts(redis: Redis, master: MasterKeys | None) -> list[Progress]:
-    """Read all roll-outs, newest first.
+class UnusableRollout(NamedTuple):
+    """What is stored as a roll-out and which nobody carries out."""
 
-    Raises:
-        Refused: one was changed by somebody without the master key (``SealBroken``).
-    """
+    rollout_id: str
+    #: As it says itself; ``""`` where that cannot be read.
+    version: str
+    #: ``RecordUnreadable``, or that it was not written with the master key (``SealBroken``).
+    why: Refused
+
+
+class Rollouts(NamedTuple):
+    """All that is stored; one that cannot be used takes no other along."""
+
+    #: Newest first.
+    usable: list[Progress]
+    unusable: list[UnusableRollout]
+
+
+def load_rollouts(redis: Redis, master: MasterKeys | None) -> Rollouts:
+    """Read all roll-outs."""
     stored = redis.call("HGETALL", keys.ROLLOUTS)
-    rollouts = [_opened(text, master) for text in stored[1::2]]
-    rollouts.sort(key=lambda one: one.created_ms, reverse=True)
+    rollouts: list[Rollout] = []
+    unusable: list[UnusableRollout] = []
+    for name, text in zip(stored[::2], stored[1::2], strict=True):
+        found = _read_or_tell(name.decode(), _read, text)
+        if isinstance(found, RecordUnreadable):
+            unusable.append(UnusableRollout(name.decode(), "", found))
+        elif master is not None and not _is_sealed(found[0], master):
+            unusable.append(UnusableRollout(name.decode(), found[1].version, _seal_broken(found[1])))
+        else:
+            rollouts.append(found[1])
+    usable: list[Progress] = []
+    for one, progress in zip(rollouts, _load_progress(redis, rollouts), strict=True):
+        if isinstance(progress, RecordUnreadable):
+            unusable.append(UnusableRollout(one.rollout_id, one.version, progress))
+        else:
+            usable.append(progress)
+    usable.sort(key=lambda one: one.rollout.created_ms, reverse=True)
+    return Rollouts(usable, unusable)
+
+
+def _load_progress(redis: Redis, rollouts: Sequence[Rollout]) -> list[Progress | RecordUnreadable]:
     commands: list[tuple[str, ...]] = []
     for one in rollouts:
         commands.append(("HMGET", keys.rollout(one.rollout_id), HALTED, FINISHED))
         commands.append(("HGETALL", keys.rollout_members(one.rollout_id)))
-    replies = redis.pipeline_or_raise(commands) if commands else []
-    found = []
-    for one, (halted, finished_ms), pairs in zip(rollouts, replies[::2], replies[1::2], strict=True):
-        members = {
-            name.decode(): msgspec.json.decode(text, type=Member)
-            for name, text in zip(pairs[::2], pairs[1::2], strict=True)
-        }
-        found.append(
-            Progress(rollout=one, halted=(halted or b"").decode(), finished_ms=int(finished_ms or 0), members=members)
-        )
-    return found
+    replies = run_apart(redis, commands)
+    return [
+        _read_or_tell(one.rollout_id, _progress, one, head, pairs)
+        for one, head, pairs in zip(rollouts, replies[::2], replies[1::2], strict=True)
+    ]
+
+
+def _progress(rollout: Rollout, head: Any, pairs: Any) -> Progress:
+    halted, finished_ms = whole(head)
+    members = {
+        name.decode(): msgspec.json.decode(text, type=Member)
+        for name, text in zip(whole(pairs)[::2], whole(pairs)[1::2], strict=True)
+    }
+    return Progress(
+        rollout=rollout, halted=(halted or b"").decode(), finished_ms=int(finished_ms or 0), members=members
+    )
+
+
+def _read_or_tell(
+    rollout_id: str, read: Callable[Arguments, Record], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Record | RecordUnreadable:
+    remedy = f"Nobody carries it out; remove it: assist agent-version rollout {clean(rollout_id)} --cancel"
+    return read_or_tell(f"the roll-out {clean(rollout_id)}", remedy, read, *arguments, **named)
 
 
 def forget_rollout(redis: Redis, rollout_id: str) -> None:
@@ -160,31 +210,48 @@ def forget_rollout(redis: Redis, rollout_id: str) -> None:
     )
 
 
+def take_back_orders(redis: Redis, rollout_id: str) -> None:
+    """Take back what a roll-out that cannot be read any more has ordered, as far as it is known to whom."""
+    [names] = run_apart(redis, [("HKEYS", keys.rollout_members(rollout_id))])
+    instance_ids = [] if isinstance(names, RedisRefused) else [one.decode() for one in names]
+    orders = run_apart(redis, [("HGET", keys.profile(one), PROFILE_FIELD) for one in instance_ids])
+    for instance_id, order in zip(instance_ids, orders, strict=True):
+        if isinstance(order, bytes) and _rollout_of(order) == rollout_id:
+            redis.call("HDEL", keys.profile(instance_id), PROFILE_FIELD)
+
+
+def _rollout_of(order: bytes) -> str:
+    try:
+        return read_order(read_signed(order)).rollout_id
+    except Refused:
+        return ""
+
+
 def cancel_unsealed(redis: Redis, master: MasterKeys, version: str) -> bool:
     """Cancel what was written as a roll-out of a version without the master key; answers whether there was any.
 
     Somebody else made it, or it is from before there was a master key. What else it says stays unproved, and no more
     comes of it than that orders are taken back.
     """
+    stored = redis.call("HGETALL", keys.ROLLOUTS)
+    read = [_read_or_tell(name.decode(), _read, text) for name, text in zip(stored[::2], stored[1::2], strict=True)]
     found = [
-        rollout
-        for stored, rollout in map(_read, redis.call("HVALS", keys.ROLLOUTS))
-        if rollout.version == version and not _is_sealed(stored, master)
+        one[1]
+        for one in read
+        if not isinstance(one, RecordUnreadable) and one[1].version == version and not _is_sealed(one[0], master)
     ]
     for one in found:
         save_rollout(redis, msgspec.structs.replace(one, wish=Wish.CANCEL), master)
     return bool(found)
 
 
-def _opened(text: bytes, master: MasterKeys | None) -> Rollout:
-    stored, rollout = _read(text)
-    if master is not None and not _is_sealed(stored, master):
-        raise Refused(
-            f"the roll-out of version {clean(rollout.version)} in Redis was not written by the holder of the master "
-            "key; cancel it (assist agent-version rollout VERSION --cancel) and roll out again",
-            code="SealBroken",
-        )
-    return rollout
+def _seal_broken(rollout: Rollout) -> Refused:
+    version = clean(rollout.version)
+    return Refused(
+        f"a roll-out of version {version} in Redis was not written by the holder of the master key, and nobody "
+        f"carries it out; cancel it: assist agent-version rollout {version} --cancel",
+        code="SealBroken",
+    )
 
 
 def _read(text: bytes) -> tuple[_Stored, Rollout]:

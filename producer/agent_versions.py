@@ -16,11 +16,14 @@ from ..broker_config.rollouts import (
     KEPT_COUNT,
     Progress,
     Rollout,
+    Rollouts,
+    UnusableRollout,
     Wish,
     cancel_unsealed,
     forget_rollout,
     load_rollouts,
     save_rollout,
+    take_back_orders,
 )
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys
@@ -53,18 +56,27 @@ class AgentVersions:
         self._auditing = auditing
 
     def all(self) -> list[Progress]:
-        """The roll-outs that are remembered, newest first."""
-        return load_rollouts(self._redis, self._master)
+        """The roll-outs that are remembered, newest first, without those that cannot be used."""
+        return self._load().usable
+
+    def unusable(self) -> list[UnusableRollout]:
+        """What is stored as a roll-out and which nobody carries out, with the reason and its remedy."""
+        return self._load().unusable
 
     def find(self, version: str = "") -> Progress:
         """The latest roll-out, or the latest of a version.
 
         Raises:
-            NotFound: there is none (``RolloutNotFound``).
+            NotFound: there is none (``RolloutNotFound``). Refused: what there is cannot be used (``SealBroken``,
+            ``RecordUnreadable``).
         """
-        for one in self.all():
+        usable, unusable = self._load()
+        for one in usable:
             if version in ("", one.rollout.version):
                 return one
+        for other in unusable:
+            if version in ("", other.version, other.rollout_id):
+                raise other.why
         what = f"version {version} was never rolled out" if version else "nothing was ever rolled out"
         raise NotFound(f"{what}; see `assist agent-version rollout --help`", code="RolloutNotFound")
 
@@ -116,7 +128,7 @@ class AgentVersions:
     def change(self, version: str, wish: Wish) -> Progress:
         """Pause, resume or cancel; resuming one that stopped by itself forgives the failures so far.
 
-        Cancelled is also what was not written with the master key and keeps all others from being read.
+        Cancelled is also what was not written with the master key.
 
         Raises:
             NotFound: it was never rolled out. Refused: it is over (``RolloutOver``).
@@ -125,9 +137,11 @@ class AgentVersions:
             return self._change(version, wish)
 
     def _change(self, version: str, wish: Wish) -> Progress:
-        if wish is Wish.CANCEL and self._master and cancel_unsealed(self._redis, self._master, version):
-            return self.find(version)
-        found = self.find(version)
+        is_cancelled = wish is Wish.CANCEL and self._master and cancel_unsealed(self._redis, self._master, version)
+        is_open = (one for one in self.all() if one.rollout.version == version and one.is_open)
+        found = next(is_open, None) or self.find(version)
+        if is_cancelled and not found.is_open:
+            return found
         if not found.is_open:
             raise Refused(f"the roll-out of {version} is {found.state.lower()}; begin a new one", code="RolloutOver")
         forgiven_count = found.count(*FAILURES) if wish is Wish.RUN else found.rollout.forgiven_count
@@ -136,6 +150,18 @@ class AgentVersions:
         if wish is Wish.RUN:
             self._redis.call("HDEL", keys.rollout(changed.rollout_id), HALTED)
         return self.find(version)
+
+    def remove_unusable(self, rollout_id: str) -> bool:
+        """Remove what cannot be used, by its id, and take back its orders; false where there is no such."""
+        if rollout_id not in {one.rollout_id for one in self.unusable()}:
+            return False
+        with self._auditing.change("ModifyRollout", what=rollout_id, Wish="remove"):
+            take_back_orders(self._redis, rollout_id)
+            forget_rollout(self._redis, rollout_id)
+        return True
+
+    def _load(self) -> Rollouts:
+        return load_rollouts(self._redis, self._master)
 
     def download_url(self) -> str:
         """Where agents fetch what was published.

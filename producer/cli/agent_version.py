@@ -13,7 +13,7 @@ from ..targets import Targets
 from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
+from .publishing import note_on_address, print_entries, publish_archive, tell_unreadable, withdraw_version
 from .tables import table
 from .target_options import takes_targets
 from .terminal import terminal_columns
@@ -36,7 +36,9 @@ def publish(call: Call, *, archive: Path) -> None:
 @assist_command("list", examples=("assist agent-version list",))
 def show(call: Call) -> None:
     """List the published versions."""
-    print_entries(call, Catalogue(call.assistant.redis).list(AGENT_NAME))
+    catalogue = Catalogue(call.assistant.redis)
+    tell_unreadable(call, catalogue, agent=True)
+    print_entries(call, catalogue.list(AGENT_NAME))
 
 
 @assist_command("withdraw", examples=("assist agent-version withdraw 1.2.0",))
@@ -98,6 +100,9 @@ def rollout(
     `assist agent-version status`.
     """
     versions = call.assistant.agent_versions
+    if wish == Wish.CANCEL and versions.remove_unusable(version):
+        _print_removed(call, version)
+        return
     if wish is not None:
         progress = versions.change(version, Wish(wish))
     else:
@@ -118,7 +123,11 @@ def rollout(
 @click.argument("version", required=False, default="", metavar="[VERSION]")
 def status(call: Call, *, version: str) -> None:
     """Show how far the latest roll-out has come, or that of a version."""
-    _print_progress(call, call.assistant.agent_versions.find(version))
+    versions = call.assistant.agent_versions
+    progress = versions.find(version)
+    for one in versions.unusable():
+        call.say(str(one.why))
+    _print_progress(call, progress)
 
 
 def _percent(text: str) -> float:
@@ -126,6 +135,13 @@ def _percent(text: str) -> float:
         return float(text.removesuffix("%"))
     except ValueError as exc:
         raise click.UsageError(f"{text!r} is not a share; write 10%", click.get_current_context()) from exc
+
+
+def _print_removed(call: Call, rollout_id: str) -> None:
+    if call.wants_json:
+        call.print_json({"RolloutId": rollout_id, "State": "Removed"})
+    else:
+        call.say(f"{rollout_id} is removed, and what it had ordered is taken back")
 
 
 def _print_progress(call: Call, progress: Progress) -> None:

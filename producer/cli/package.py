@@ -16,7 +16,7 @@ from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
-from .publishing import note_on_address, print_entries, publish_archive, withdraw_version
+from .publishing import note_on_address, print_entries, publish_archive, tell_unreadable, withdraw_version
 from .request_options import Waiting, takes_waiting, whole_seconds
 from .tables import table
 from .target_options import takes_targets
@@ -36,8 +36,9 @@ def publish(call: Call, *, archive: Path) -> None:
 @click.argument("name", required=False, default="", metavar="[NAME]")
 def show(call: Call, *, name: str) -> None:
     """List the published packages."""
-    found = Catalogue(call.assistant.redis).list(name)
-    print_entries(call, [one for one in found if one.name != AGENT_NAME])
+    catalogue = Catalogue(call.assistant.redis)
+    tell_unreadable(call, catalogue, agent=False)
+    print_entries(call, [one for one in catalogue.list(name) if one.name != AGENT_NAME])
 
 
 @assist_command("withdraw", examples=("assist package withdraw tools 1.2.0",))

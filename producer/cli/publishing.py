@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from ...broker_config.printable import clean
 from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Signed, parse
-from ..file_store.catalogue import CatalogueEntry
+from ..file_store.catalogue import Catalogue, CatalogueEntry
 from ..file_store.publishing import Publishing
 from ..file_store.uploading import upload
 from ..gateway_client import GatewayClient
@@ -54,9 +55,9 @@ def withdraw_version(call: Call, name: str, version: str) -> None:
     with call.assistant.auditing.change("WithdrawPackage", what=f"{name}/{version}"):
         removed = publishing.withdraw(name, version)
     if call.wants_json:
-        call.print_json([entry.field for entry in removed])
+        call.print_json(removed)
     else:
-        call.say(f"withdrawn: {', '.join(entry.field for entry in removed)}")
+        call.say(f"withdrawn: {clean(', '.join(removed))}")
 
 
 def note_on_address(call: Call) -> None:
@@ -64,6 +65,13 @@ def note_on_address(call: Call) -> None:
     url = call.assistant.agent_versions.download_url()
     if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
         call.say(f"note: agents fetch it from {url}, which is this machine only; set gateway.agent_url for others")
+
+
+def tell_unreadable(call: Call, catalogue: Catalogue, *, agent: bool) -> None:
+    """Say what cannot be read: of the agent's versions, or of packages."""
+    for field, why in catalogue.unreadable().items():
+        if (field.partition("/")[0] == AGENT_NAME) == agent:
+            call.say(str(why))
 
 
 def print_entries(call: Call, entries: Sequence[CatalogueEntry]) -> None:

@@ -1,11 +1,14 @@
 """Which versions and packages there are, for which systems, and what their publishers signed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...broker_config import keys
-from ...broker_config.errors import NotFound
-from ...broker_config.publisher_signing import ANY, Signed, parse
+from ...broker_config.errors import NotFound, RecordUnreadable
+from ...broker_config.printable import clean
+from ...broker_config.publisher_signing import AGENT_NAME, ANY, Signed, parse
 from ...broker_config.redis_client import Redis
+from ...broker_config.unreadable import read_or_tell
 from ...broker_config.version_order import version_order
 from ..some_of import some_of
 
@@ -49,14 +52,26 @@ class Catalogue:
         return entry
 
     def list(self, name: str = "") -> list[CatalogueEntry]:
-        """List entries, of one name or of all, the newest version first."""
-        stored = self._redis.call("HGETALL", keys.PACKAGES)
-        entries = [CatalogueEntry(parse(text.decode())) for text in stored[1::2]]
+        """List entries, of one name or of all, the newest version first, without those that cannot be read."""
+        entries = [one for _, one in self._load() if isinstance(one, CatalogueEntry)]
         wanted = [one for one in entries if not name or one.name == name]
         wanted.sort(key=lambda one: (one.signed.statement.os, one.signed.statement.arch))
         wanted.sort(key=lambda one: version_order(one.version), reverse=True)
         wanted.sort(key=lambda one: one.name)
         return wanted
+
+    def unreadable(self, name: str = "") -> dict[str, RecordUnreadable]:
+        """What cannot be read, by what it is called in the catalogue, of one name or of all."""
+        return {
+            field: one
+            for field, one in self._load()
+            if isinstance(one, RecordUnreadable) and name in ("", field.partition("/")[0])
+        }
+
+    def _load(self) -> Sequence[tuple[str, CatalogueEntry | RecordUnreadable]]:
+        stored = self._redis.call("HGETALL", keys.PACKAGES)
+        fields = [field.decode("utf-8", "replace") for field in stored[::2]]
+        return [(field, _read_or_tell(field, text)) for field, text in zip(fields, stored[1::2], strict=True)]
 
     def find(self, name: str, version: str, *, os: str, arch: str) -> CatalogueEntry:
         """Find what to install on a system; the version may be ``latest``.
@@ -83,4 +98,23 @@ class Catalogue:
     def delete(self, entry: CatalogueEntry) -> bool:
         """Remove an entry; answers whether its file is needed by no other entry now."""
         self._redis.call("HDEL", keys.PACKAGES, entry.field)
-        return all(one.signed.statement.sha256 != entry.signed.statement.sha256 for one in self.list())
+        others = [one for _, one in self._load()]
+        return not any(
+            isinstance(one, RecordUnreadable) or one.signed.statement.sha256 == entry.signed.statement.sha256
+            for one in others
+        )
+
+    def delete_unreadable(self, field: str) -> None:
+        """Remove an entry that cannot be read; which file it meant is not known, so none is removed."""
+        self._redis.call("HDEL", keys.PACKAGES, field)
+
+
+def _read_or_tell(field: str, text: bytes) -> CatalogueEntry | RecordUnreadable:
+    name, _, rest = field.partition("/")
+    verb, what = ("agent-version", "") if name == AGENT_NAME else ("package", f"{clean(name)} ")
+    withdrawal = f"assist {verb} withdraw {what}{clean(rest.partition('/')[0])}"
+    return read_or_tell(
+        f"the catalogue's {clean(field)}",
+        f"Nobody can fetch it; publish it again, or withdraw it: {withdrawal}",
+        lambda: CatalogueEntry(parse(text.decode())),
+    )

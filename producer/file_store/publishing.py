@@ -43,22 +43,27 @@ class Publishing:
         self.store.finish_parts(signed.statement.sha256)
         return self._enter(signed)
 
-    def withdraw(self, name: str, version: str) -> list[CatalogueEntry]:
+    def withdraw(self, name: str, version: str) -> list[str]:
         """Remove a version from the catalogue, and its files where no other entry needs them.
+
+        Answers what the removed entries were called. Of those that cannot be read the files stay.
 
         Raises:
             NotFound: it was not published (``PackageNotFound``).
         """
         removed = [entry for entry in self.catalogue.list(name) if entry.version == version]
-        if not removed:
+        unreadable = [field for field in self.catalogue.unreadable(name) if field.split("/")[1:2] == [version]]
+        if not removed and not unreadable:
             listing = "agent-version list" if name == AGENT_NAME else "package list"
             raise NotFound(
                 f"{name} {version} was not published; `assist {listing}` shows what was", code="PackageNotFound"
             )
+        for field in unreadable:
+            self.catalogue.delete_unreadable(field)
         for entry in removed:
             if self.catalogue.delete(entry):
                 self.store.delete(entry.signed.statement.sha256)
-        return removed
+        return [*(entry.field for entry in removed), *unreadable]
 
     def _checked(self, signature: str) -> Signed:
         """Look at a signature; instances judge it again by the publishers that they trust."""
