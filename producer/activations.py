@@ -110,7 +110,11 @@ def create(
             code="ActivationTTL.ExceedLimit",
         )
     if len(description) > DESCRIPTION_CHARACTERS:
-        raise RequestInvalid(f"the description has {len(description)} characters", code="ActivationDesc.ExceedLimit")
+        raise RequestInvalid(
+            f"the description has {len(description)} characters; at most {DESCRIPTION_CHARACTERS}",
+            code="ActivationDesc.ExceedLimit",
+        )
+    validation.printable_lines(description, "description", "InvalidParameter.Description")
     code = f"a-{secrets.token_urlsafe(24)}"
     activation = Activation(
         activation_id=str(uuid.uuid4()).upper(),

@@ -70,7 +70,7 @@ def add(
     """Register an instance; ``activation`` says by which one it came, if by any.
 
     Raises:
-        RequestInvalid: the id is malformed. Refused: it is registered already.
+        RequestInvalid: the id is malformed, or the name or a tag breaks a rule. Refused: it is registered already.
     """
     if not is_instance_id(instance_id):
         raise RequestInvalid(
@@ -78,7 +78,11 @@ def add(
             code="InvalidInstanceId.Malformed",
         )
     checked = validation.tags(tags or {}, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
-    fields: dict[str, Argument] = {"name": name, "tags": msgspec.json.encode(checked), **(activation or {})}
+    fields: dict[str, Argument] = {
+        "name": validation.instance_name(name),
+        "tags": msgspec.json.encode(checked),
+        **(activation or {}),
+    }
     if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
         raise Refused(
             f"instance {instance_id} is registered already; for new credentials of it:"
@@ -94,14 +98,15 @@ def modify(
     """Change an instance's name or replace its tags.
 
     Raises:
-        NotFound: no such instance.
+        NotFound: no such instance. RequestInvalid: the name or a tag breaks a rule.
     """
     load(redis, instance_id)
     checked = None
     if tags is not None:
         checked = validation.tags(tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     if name is not None:
-        register_instance(redis, instance_id, {"name": name}, now_ms=now_ms(), must_be_new=False)
+        given = {"name": validation.instance_name(name)}
+        register_instance(redis, instance_id, given, now_ms=now_ms(), must_be_new=False)
     if checked is not None:
         change_tags(redis, instance_id, lambda _: checked)
     return load(redis, instance_id)

@@ -61,13 +61,24 @@ def name(text: str) -> str:
     return text
 
 
+def instance_name(text: str) -> str:
+    """Check what people call an instance; empty is fine."""
+    if len(text) > NAME_CHARACTERS:
+        raise RequestInvalid(
+            f"the name has {len(text)} characters; at most {NAME_CHARACTERS}", code="InstanceName.ExceedLimit"
+        )
+    if _CONTROL.search(text):
+        raise RequestInvalid("the name holds a control character", code="InstanceName.InvalidPattern")
+    return text
+
+
 def description(text: str) -> str:
     """Check a command's description."""
     if len(text) > DESCRIPTION_CHARACTERS:
         raise Refused(
             f"the description has {len(text)} characters; at most {DESCRIPTION_CHARACTERS}", code="CmdDesc.ExceedLimit"
         )
-    _printable(text.translate(_LAYOUT), "description", "InvalidParameterCharacter.CommandDescription")
+    printable_lines(text, "description", "InvalidParameterCharacter.CommandDescription")
     return text
 
 
@@ -159,15 +170,17 @@ def tags(given: Mapping[str, str], *, key_characters: int = TAG_KEY_CHARACTERS) 
         if not key:
             raise RequestInvalid("a tag has no key", code="MissingParameter.TagKey")
         bad_key = len(key) > key_characters or key.startswith(("aliyun", "acs:")) or "://" in key
-        if bad_key or "=" in key:
+        if bad_key or "=" in key or _CONTROL.search(key):
             raise RequestInvalid(
                 f"tag key {key[:70]!r} is not allowed: at most {key_characters} characters, no '=', no URL, "
-                "not starting with aliyun or acs:",
+                "no control character, not starting with aliyun or acs:",
                 code="InvalidTagKey.Malformed",
             )
-        if len(value) > TAG_VALUE_CHARACTERS or "http://" in value or "https://" in value:
+        bad_value = len(value) > TAG_VALUE_CHARACTERS or "http://" in value or "https://" in value
+        if bad_value or _CONTROL.search(value):
             raise RequestInvalid(
-                f"the value of tag {key!r} is not allowed: at most {TAG_VALUE_CHARACTERS} characters, no URL",
+                f"the value of tag {key!r} is not allowed: at most {TAG_VALUE_CHARACTERS} characters, no URL, "
+                "no control character",
                 code="InvalidTagValue.Malformed",
             )
     return dict(given)
@@ -192,6 +205,11 @@ def client_token(text: str) -> str:
             code="InvalidClientToken.Malformed",
         )
     return text
+
+
+def printable_lines(text: str, what: str, code: str) -> None:
+    """Refuse control characters but those that lay out text."""
+    _printable(text.translate(_LAYOUT), what, code)
 
 
 def _printable(text: str, what: str, code: str) -> None:

@@ -58,6 +58,7 @@ _TAGS: Cases = (
     ({"Tag.1.Key": "k", "Tag.2.Key": "k"}, "Duplicate.TagKey"),
     ({"Tag.1.Key": "acs:k"}, "InvalidTagKey.Malformed"),
     ({"Tag.1.Key": "k", "Tag.1.Value": "http://x"}, "InvalidTagValue.Malformed"),
+    ({"Tag.1.Key": "k", "Tag.1.Value": "v\x1b[2J"}, "InvalidTagValue.Malformed"),
 )
 _TOKEN: Cases = (
     ({"ClientToken": "x" * 65}, "InvalidClientToken.Malformed"),
@@ -315,6 +316,7 @@ CASES: Mapping[str, Cases] = {
         ({"InstanceName": "x"}, "InstanceName.ExceedLimit"),
         ({"InstanceName": "1st"}, "InstanceName.InvalidPattern"),
         ({"Description": "x" * 101}, "ActivationDesc.ExceedLimit"),
+        ({"Description": "two\nlines\x1b[2J"}, "InvalidParameter.Description"),
         ({"InstanceCount": "1001"}, "ActivationLimitation.Invalid"),
         ({"InstanceCount": "many"}, "ActivationLimitation.Invalid"),
         ({"TimeToLiveInHours": "5"}, "ActivationTTL.ExceedLimit"),

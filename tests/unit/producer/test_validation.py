@@ -35,7 +35,11 @@ LIMITS = LimitSettings()
         (lambda: validation.tags({f"k{number}": "" for number in range(21)}), "NumberExceed.Tags"),
         (lambda: validation.tags({"": "v"}), "MissingParameter.TagKey"),
         (lambda: validation.tags({"acs:x": "v"}), "InvalidTagKey.Malformed"),
+        (lambda: validation.tags({"k\n": "v"}), "InvalidTagKey.Malformed"),
         (lambda: validation.tags({"k": "v" * 129}), "InvalidTagValue.Malformed"),
+        (lambda: validation.tags({"k": "v\x1b[2J"}), "InvalidTagValue.Malformed"),
+        (lambda: validation.instance_name("n" * 129), "InstanceName.ExceedLimit"),
+        (lambda: validation.instance_name("n\x1b[2J"), "InstanceName.InvalidPattern"),
         (lambda: validation.client_token("t" * 65), "InvalidClientToken.Malformed"),
         (lambda: validation.client_token("täg"), "InvalidClientToken.Malformed"),
     ],
@@ -51,6 +55,8 @@ def test_the_largest_allowed_values_pass() -> None:
     assert validation.content(b"x" * 18 * 1024, LIMITS)
     assert validation.timeout_seconds(86_400, LIMITS) == 86_400
     assert validation.tags({"k" * 64: "v" * 128})
+    assert validation.instance_name("名" * 128)
+    assert validation.instance_name("") == ""
 
 
 def test_a_timeout_under_ten_seconds_is_raised_to_ten() -> None:
