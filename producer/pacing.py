@@ -22,22 +22,28 @@ def of_request(at_once: str, stop_at: str, target_count: int, schedule: Schedule
         return None
     if is_timed(schedule):
         raise RequestInvalid(
-            "--at-once and --stop-at are for what runs once; --jitter spreads the starts of a schedule", code=_CODE
+            "how many at once (--at-once, AtOnce) and when to end (--stop-at, StopAt) can be said of what runs once; "
+            "--jitter spreads the starts of a schedule",
+            code=_CODE,
         )
     if not at_once:
-        raise RequestInvalid("--stop-at needs --at-once: what runs everywhere at once cannot be ended", code=_CODE)
-    count = _count(at_once, "--at-once", target_count)
-    failures_count = _count(stop_at, "--stop-at", target_count) if stop_at else 0
+        raise RequestInvalid(
+            "when to end (--stop-at, StopAt) needs how many at once (--at-once, AtOnce): "
+            "what runs everywhere at once cannot be ended",
+            code=_CODE,
+        )
+    count = _count(at_once, "how many at once (--at-once, AtOnce)", target_count)
+    failures_count = _count(stop_at, "when to end (--stop-at, StopAt)", target_count) if stop_at else 0
     return Pacing(at_once_count=count, failures_count=failures_count) if count < target_count else None
 
 
-def _count(text: str, option: str, target_count: int) -> int:
+def _count(text: str, what: str, target_count: int) -> int:
     found = _AMOUNT.fullmatch(text)
     number = int(found[1]) if found else 0
     is_share = bool(found and found[2])
     if not number or (is_share and number > 100):
         raise RequestInvalid(
-            f"{option} {text[:40]!r} is no amount: give a number of instances, or a share of them such as 10%",
+            f"{what}: {text[:40]!r} is neither a number of instances nor a share of them such as 10%",
             code=_CODE,
         )
     return -(-target_count * number // 100) if is_share else number

@@ -29,8 +29,6 @@ def invocation_summary_object(one: DescribedInvocation) -> Shape:
     shape = invocation_shape(one, as_text, include_output=False)
     shape["CommandContentBase64"] = as_base64(record.command.content)
     shape["TargetCount"] = record.target_count
-    if record.pacing is not None:
-        shape["AtOnce"], shape["StopAt"] = record.pacing.at_once_count, record.pacing.failures_count or None
     for shown, row in zip(shape["InvokeInstances"]["InvokeInstance"], one.rows, strict=True):
         # To the API a timed one waits for its next execution; whoever asks here wants to know how the last one went.
         shown["InvocationStatus"] = row.state

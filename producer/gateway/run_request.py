@@ -50,6 +50,8 @@ def run_options_of(call: Call) -> RunOptions:
         tags=tags_of(given),
         schedule=schedule_of(given),
         requested_by=call.caller.principal,
+        at_once=given.text("AtOnce"),
+        stop_at=given.text("StopAt"),
     )
 
 

@@ -29,19 +29,19 @@ def test_amounts_are_numbers_of_instances_or_shares_rounded_up(
 
 @pytest.mark.parametrize("amount", ["0", "0%", "-1", "101%", "1.5", "10 %", "many", "%", "1" * 10, "１"])
 def test_what_is_no_amount_is_refused_by_name(amount: str) -> None:
-    with pytest.raises(RequestInvalid, match=r"--at-once .* is no amount"):
+    with pytest.raises(RequestInvalid, match=r"--at-once, .* is neither a number"):
         of_request(amount, "", 10, Schedule())
-    with pytest.raises(RequestInvalid, match=r"--stop-at .* is no amount"):
+    with pytest.raises(RequestInvalid, match=r"--stop-at, .* is neither a number"):
         of_request("1", amount, 10, Schedule())
 
 
 def test_failures_can_end_only_what_does_not_run_everywhere_at_once() -> None:
-    with pytest.raises(RequestInvalid, match="--stop-at needs --at-once"):
+    with pytest.raises(RequestInvalid, match=r"--stop-at, StopAt\) needs how many at once"):
         of_request("", "3", 10, Schedule())
 
 
 @pytest.mark.parametrize("schedule", [Schedule(frequency="rate(1 h)"), Schedule(repeat_mode=RepeatMode.EVERY_REBOOT)])
 def test_what_runs_by_itself_has_no_pacing(schedule: Schedule) -> None:
-    with pytest.raises(RequestInvalid, match="for what runs once"):
+    with pytest.raises(RequestInvalid, match="of what runs once"):
         of_request("1", "", 10, schedule)
     assert of_request("1", "", 10, Schedule(repeat_mode=RepeatMode.DRY_RUN)) == Pacing(at_once_count=1)

@@ -1,0 +1,68 @@
+"""``AtOnce`` and ``StopAt`` of the gateway: our own fields, for what does not run everywhere at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.gateway.whole_gateway import WholeGateway, whole_gateway
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.ids import execution_id
+from harness.redis_server import RedisServer
+
+IDS = [f"i-{number}" for number in range(1, 5)]
+TARGETS = {f"InstanceId.{number}": one for number, one in enumerate(IDS, 1)}
+RUN = {"Type": "RunShellScript", "CommandContent": "true", "ContentEncoding": "PlainText", **TARGETS}
+
+
+@pytest.fixture
+def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as running:
+        for one in IDS:
+            running.assistant.add_instance(one)
+        yield running
+
+
+def states(gateway: WholeGateway, invoke_id: str) -> list[str]:
+    rows = [keys.execution(one, execution_id(invoke_id, 0, one)) for one in IDS]
+    return [gateway.assistant.redis.call("HGET", row, "state").decode() for row in rows]
+
+
+def test_a_run_goes_to_so_many_and_says_so(gateway: WholeGateway) -> None:
+    status, answer = gateway.call("RunCommand", {**RUN, "AtOnce": "1", "StopAt": "50%"})
+    assert status == 200
+    assert states(gateway, answer["InvokeId"]) == ["Pending", "Scheduled", "Scheduled", "Scheduled"]
+    _, shown = gateway.call("DescribeInvocations", {"InvokeId": answer["InvokeId"]})
+    [invocation] = shown["Invocations"]["Invocation"]
+    assert (invocation["AtOnce"], invocation["StopAt"]) == (1, 2)
+
+
+def test_a_stored_command_goes_to_a_share_of_them(gateway: WholeGateway) -> None:
+    _, made = gateway.call("CreateCommand", {"Name": "n", "Type": "RunShellScript", "CommandContent": "dHJ1ZQ=="})
+    asked = {"CommandId": made["CommandId"], **TARGETS, "AtOnce": "50%"}
+    _, answer = gateway.call("InvokeCommand", asked)
+    assert states(gateway, answer["InvokeId"]) == ["Pending", "Pending", "Scheduled", "Scheduled"]
+    _, shown = gateway.call("DescribeInvocations", {"InvokeId": answer["InvokeId"]})
+    [invocation] = shown["Invocations"]["Invocation"]
+    assert (invocation["AtOnce"], "StopAt" in invocation) == (2, False)
+
+
+def test_one_that_runs_everywhere_at_once_says_nothing_of_it(gateway: WholeGateway) -> None:
+    _, answer = gateway.call("RunCommand", {**RUN, "AtOnce": "100%"})
+    assert set(states(gateway, answer["InvokeId"])) == {"Pending"}
+    _, shown = gateway.call("DescribeInvocations", {"InvokeId": answer["InvokeId"]})
+    assert "AtOnce" not in shown["Invocations"]["Invocation"][0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"AtOnce": "some"}, "(--at-once, AtOnce): 'some' is neither"),
+        ({"AtOnce": "1", "StopAt": "0"}, "(--stop-at, StopAt): '0' is neither"),
+        ({"StopAt": "1"}, "needs how many at once"),
+        ({"AtOnce": "1", "Frequency": "0 0 3 * * *"}, "of what runs once"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(gateway: WholeGateway, fields: dict[str, str], told: str) -> None:
+    status, answer = gateway.call("RunCommand", {**RUN, **fields})
+    assert (status, answer["Code"], told in answer["Message"]) == (400, "InvalidParameter.Pacing", True), answer
