@@ -133,7 +133,8 @@ def _late_fire(timed: Timed, calendar: Calendar, policies: Policies, now_ms: int
     overlap = timed.schedule.overlap
     if _misfire(timed, policies) == "all":
         # Somebody wants them all: each waits for those before it instead of being left out because of them.
-        overlap = "queue" if overlap == "skip" else overlap
+        # One that stands in a line cannot wait for another as well.
+        overlap = "queue" if overlap == "skip" and timed.schedule.pacing is None else overlap
         wait_ms = policies.misfire_limit_count * timed.timeout_seconds * 1000
         deadline_ms = max(deadline_ms, now_ms + _within_ms(timed, policies) + wait_ms)
     elif timed.deliver_within_ms:

@@ -11,7 +11,10 @@ from ..broker_config import keys
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import (
     FiringChunk,
+    FiringPacing,
     continue_firing_command,
+    firing_pacing,
+    firing_pacing_command,
     firing_step,
     take_over_command,
     taken_over,
@@ -42,6 +45,8 @@ class _UnderWay:
     fire: Fire
     next_place: int
     target_count: int
+    #: As it was opened with.
+    pacing: FiringPacing | None
 
 
 class Dispatches:
@@ -57,7 +62,7 @@ class Dispatches:
     def add(self, timed: Timed, chunk: FiringChunk) -> None:
         """Go on after the first part of a firing, which is done."""
         fire = Fire(DueTime(chunk.due_ms), None, "", chunk.deadline_ms, chunk.overlap)
-        self._ours.append(_UnderWay(timed, True, fire, chunk.end_place, chunk.target_count))
+        self._ours.append(_UnderWay(timed, True, fire, chunk.end_place, chunk.target_count, chunk.pacing))
 
     def work(self, now_ms: int) -> bool:
         """Do one part of one dispatch, or take over what was left; false when there was nothing to do.
@@ -94,6 +99,7 @@ class Dispatches:
             held_keys,
             first_place=place,
             target_count=ours.target_count,
+            pacing=ours.pacing,
         )
         step = firing_step(run(self._redis, continue_firing_command(chunk)))
         if step.word == "continued" and not step.is_done:
@@ -123,7 +129,8 @@ class Dispatches:
                 continue
             _log.info("took over a firing invocation=%s due_ms=%s next_place=%d", invoke_id, due, place.next_place)
             fire = Fire(DueTime(int(due)), None, "", place.deadline_ms, timed.schedule.overlap)
-            self._ours.append(_UnderWay(timed, False, fire, place.next_place, place.target_count))
+            pacing = firing_pacing(self._redis.call(*firing_pacing_command(invoke_id, int(due))))
+            self._ours.append(_UnderWay(timed, False, fire, place.next_place, place.target_count, pacing))
         return bool(found)
 
 

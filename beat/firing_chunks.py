@@ -7,10 +7,11 @@ from hashlib import blake2b
 
 from ..broker_config.envelope_signing import key_ids, seal_secrets
 from ..broker_config.errors import Refused
-from ..broker_config.functions.firings import FiringChunk, FiringTarget
+from ..broker_config.functions.firings import FiringChunk, FiringPacing, FiringTarget
 from ..broker_config.functions.timed import TimedReading
 from ..broker_config.ids import execution_id
 from ..broker_config.messages import Envelope, encode
+from ..broker_config.pacing import life_of_lines_ms
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
@@ -38,6 +39,8 @@ class ChunkBuilder:
     #: Names this beat in leases and messages.
     token: str
     queue_count: int
+    #: The time for delivery where a schedule names none, from its turn on, for those that wait for one.
+    deliver_within_ms: int = 60_000
 
     def may_sign(self, invoke_id: str, reading: TimedReading, first_place: int) -> bool:
         """Tell whether a producer with our key wrote what a firing would be signed for."""
@@ -67,6 +70,7 @@ class ChunkBuilder:
         *,
         first_place: int,
         target_count: int,
+        pacing: FiringPacing | None = None,
     ) -> FiringChunk:
         """Put together some targets of a firing, those of ``reading``; what is stopped gets nothing."""
         due_ms = fire.due.utc_ms
@@ -79,7 +83,7 @@ class ChunkBuilder:
                 digest=timed.digest,
                 payload_token=timed.payload_token,
                 created_ms=due_ms,
-                expires_ms=fire.deadline_ms + _EXPIRY_MARGIN_MS,
+                expires_ms=fire.deadline_ms + (pacing.life_ms if pacing else 0) + _EXPIRY_MARGIN_MS,
                 nonce=secrets.token_hex(12),
             )
         )
@@ -116,6 +120,21 @@ class ChunkBuilder:
             open_due_ms=timed.open_due_ms,
             note=fire.note,
             targets=targets,
+            pacing=pacing,
+        )
+
+    def pacing_of(self, timed: Timed) -> FiringPacing | None:
+        """How a firing of it runs, as it stands now; ``None`` for everywhere at once."""
+        pacing = timed.schedule.pacing
+        if pacing is None:
+            return None
+        within_ms = timed.deliver_within_ms or self.deliver_within_ms
+        script_ms = int((timed.timeout_seconds + timed.grace_seconds) * 1000)
+        return FiringPacing(
+            at_once_count=pacing.at_once_count,
+            failures_count=pacing.failures_count,
+            deliver_within_ms=within_ms,
+            life_ms=life_of_lines_ms(pacing, timed.target_count, within_ms=within_ms, script_ms=script_ms),
         )
 
     def _secrets(self, invoke_id: str, reading: TimedReading) -> Mapping[str, str]:

@@ -90,7 +90,13 @@ class Preparer:
         until_ms = min(end_ms, following.utc_ms) if following and following.utc_ms > now_ms else end_ms
         if isinstance(decision, Fire):
             chunk = self._builder.build(
-                timed, reading, decision, held_keys, first_place=0, target_count=timed.target_count
+                timed,
+                reading,
+                decision,
+                held_keys,
+                first_place=0,
+                target_count=timed.target_count,
+                pacing=self._builder.pacing_of(timed),
             )
             return Prepared(timed, due_ms, until_ms, decision, open_firing_command(chunk), chunk)
         command = skip_due_command(

@@ -33,7 +33,9 @@ class _Waiting(NamedTuple):
     waits_for: str
     #: Names its work order.
     payload_token: str
-    #: Whether its invocation does not run everywhere at once.
+    #: The invocation and the firing that it belongs to; 0 for one that runs once.
+    firing: tuple[str, int]
+    #: Whether that does not run everywhere at once.
     is_paced: bool
 
 
@@ -64,19 +66,22 @@ class Releases:
         return len(names) == _BATCH_COUNT
 
     def _look_at(self, execution_ids: Sequence[str], *, recheck_ms: int) -> None:
-        waiting = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
+        waiting = [(parts[2], one, parts[:2]) for one in execution_ids if (parts := split_execution_id(one))]
         if not waiting:
             return
         rows = run_apart(
             self._redis,
-            [read_fields_command(keys.execution(*one), "waits_for", "envelope", "failures_count") for one in waiting],
+            [
+                read_fields_command(keys.execution(*one[:2]), "waits_for", "envelope", "failures_count")
+                for one in waiting
+            ],
         )
         commands: list[Command] = []
         readable: list[_Waiting] = []
         unreadable: list[tuple[str, str, Exception]] = []
-        for (instance_id, execution_id), row in zip(waiting, rows, strict=True):
+        for (instance_id, execution_id, firing), row in zip(waiting, rows, strict=True):
             try:
-                one = _read(instance_id, execution_id, row)
+                one = _read(instance_id, execution_id, firing, row)
             except (RedisRefused, ValueError) as exc:
                 unreadable.append((instance_id, execution_id, exc))
                 continue
@@ -91,7 +96,7 @@ class Releases:
                     queue_count=self._queue_count,
                 )
             )
-        stops, held_up = [], set()
+        stops, held_up = [], set[tuple[str, int]]()
         for one, reply in zip(readable, run_apart(self._redis, commands), strict=True):
             if isinstance(reply, RedisRefused):
                 unreadable.append((one.instance_id, one.execution_id, reply))
@@ -99,7 +104,7 @@ class Releases:
                 # No other's: an agent could write into its row what it wants to see stopped.
                 stops.append((one.instance_id, one.waits_for))
             elif one.is_paced and still_waits(reply):
-                held_up.add(one.execution_id.partition(".")[0])
+                held_up.add(one.firing)
         put_off(self._redis, keys.TIMED_WAITING, unreadable, what_for="let an execution go")
         self._stop(stops)
         self._idle_lines.fill(held_up)
@@ -117,7 +122,9 @@ class Releases:
         run_apart(self._redis, commands)
 
 
-def _read(instance_id: str, execution_id: str, row: list[bytes | None] | RedisRefused) -> _Waiting:
+def _read(
+    instance_id: str, execution_id: str, firing: tuple[str, int], row: list[bytes | None] | RedisRefused
+) -> _Waiting:
     """What there is to know of an execution that waits.
 
     Raises:
@@ -129,4 +136,4 @@ def _read(instance_id: str, execution_id: str, row: list[bytes | None] | RedisRe
     if waits_for and split_execution_id(waits_for.decode()) is None:
         raise ValueError(f"{waits_for[:80]!r} is not an execution to wait for")
     token = decode_envelope(envelope).payload_token if envelope else ""
-    return _Waiting(instance_id, execution_id, waits_for.decode(), token, bool(failures_count))
+    return _Waiting(instance_id, execution_id, waits_for.decode(), token, firing, bool(failures_count))

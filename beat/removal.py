@@ -68,11 +68,15 @@ def remove_firings(redis: Redis, invoke_id: str, due_ms: Sequence[int], targets:
     members = [f"{invoke_id} {one}" for one in due_ms]
     redis.pipeline_or_raise(
         [
-            ("DEL", *(keys.firing(invoke_id, one) for one in due_ms)),
+            ("DEL", *(name for one in due_ms for name in _names_of_firing(invoke_id, one))),
             ("ZREM", keys.TIMED_DISPATCHING, *members),
             ("ZREM", keys.firings(invoke_id), *due_ms),
         ]
     )
+
+
+def _names_of_firing(invoke_id: str, due_ms: int) -> tuple[str, ...]:
+    return keys.firing(invoke_id, due_ms), keys.firing_line(invoke_id, due_ms), keys.firing_followers(invoke_id, due_ms)
 
 
 def remove_executions(redis: Redis, invoke_id: str, firings_ms: Sequence[int], targets: Sequence[str]) -> None:

@@ -66,7 +66,12 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         _check(settings)
         token = f"beat-{secrets.token_hex(6)}"
         self._redis = Redis(settings.redis_url, name="beat", timeout_seconds=_TIMEOUT_SECONDS)
-        builder = ChunkBuilder(find_master_keys(settings), token, settings.limits.queue_count)
+        builder = ChunkBuilder(
+            find_master_keys(settings),
+            token,
+            settings.limits.queue_count,
+            settings.limits.deliver_within_seconds * 1000,
+        )
         policies = Policies(
             misfire=settings.beat.misfire,
             misfire_limit_count=settings.beat.misfire_limit_count,

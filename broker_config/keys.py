@@ -61,6 +61,8 @@ ca:timed:dispatching            zset    beat                                 mem
 ca:timed:waiting                zset    dispatch, beat                       members until released
 ca:firing:<id>                  zset    beat                                 members for history retention
 ca:firing:<id>:<due ms>         hash    beat                                 history retention
+ca:firing:<id>:<due ms>:line    list    beat                                 31 days after the last target, or with it
+ca:firing:<id>:<due ms>:followers  hash beat                                 31 days after the last change, or with it
 ca:beat:turn:<work>             string  beat                                 seconds: who sweeps now
 ca:timed:changed                channel producer and beat publish            –
 ca:never                        –       nobody                               never
@@ -278,6 +280,16 @@ def firings(invoke_id: str) -> str:
 def firing(invoke_id: str, due_ms: int) -> str:
     """What was decided about one due time."""
     return f"ca:firing:{invoke_id}:{due_ms}"
+
+
+def firing_line(invoke_id: str, due_ms: int) -> str:
+    """The instances with an execution of a firing that does not run everywhere at once, in the order of its lines."""
+    return f"ca:firing:{invoke_id}:{due_ms}:line"
+
+
+def firing_followers(invoke_id: str, due_ms: int) -> str:
+    """As ``invocation_followers``, for one firing."""
+    return f"ca:firing:{invoke_id}:{due_ms}:followers"
 
 
 def beat_turn(work: str) -> str:

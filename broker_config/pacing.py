@@ -1,4 +1,4 @@
-"""An invocation that does not run everywhere at once: who waits for whom.
+"""An invocation, or a firing of a timed one, that does not run everywhere at once: who waits for whom.
 
 Its targets stand in as many lines as may run at once, and each waits for the end of the one before it in its line. So
 no count has to be kept right by anybody, and what may run at once is never exceeded. Beats move what stands behind an
@@ -39,8 +39,13 @@ def lines(targets: Sequence[str], pacing: Pacing) -> dict[str, Neighbours]:
 
 def life_ms(invocation: Invocation, within_ms: int) -> int:
     """The time in which every execution must have been taken, when each one before it takes as long as it may."""
-    if invocation.pacing is None:
-        return within_ms
-    turns_count = -(-invocation.target_count // invocation.pacing.at_once_count)
     script_ms = int((invocation.timeout_seconds + invocation.grace_seconds) * 1000)
+    return life_of_lines_ms(invocation.pacing, invocation.target_count, within_ms=within_ms, script_ms=script_ms)
+
+
+def life_of_lines_ms(pacing: Pacing | None, target_count: int, *, within_ms: int, script_ms: int) -> int:
+    """The same by its parts: how many there are, the time for the delivery of each, and what its script may take."""
+    if pacing is None:
+        return within_ms
+    turns_count = -(-target_count // pacing.at_once_count)
     return max(within_ms, min(_LONGEST_MS, within_ms + (turns_count - 1) * (within_ms + script_ms + _MARGIN_MS)))

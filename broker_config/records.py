@@ -52,6 +52,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seal: str = ""
 
 
+class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many instances run an invocation, or each firing of a timed one, at the same time, and what ends it early."""
+
+    at_once_count: int
+    #: When this many executions did not succeed, no further one is started; 0 for no limit.
+    failures_count: int = 0
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a timed invocation repeats; empty for a one-off."""
 
@@ -66,6 +74,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_ms: int = 0
     max_count: int = 0
     jitter_seconds: float = 0.0
+    #: ``None``: all at once. Of one that runs once it stands in the invocation.
+    pacing: Pacing | None = None
 
 
 class FileOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,14 +89,6 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     overwrite: bool = False
     #: How the content was handed in, so that it is shown the same way.
     content_type: str = "PlainText"
-
-
-class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How many instances run a one-off invocation at the same time, and what ends it early."""
-
-    at_once_count: int
-    #: When this many executions did not succeed, no further one is started; 0 for no limit.
-    failures_count: int = 0
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,7 +122,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_seconds: float = 0.0
     #: The command was stored before and is meant to stay.
     command_is_stored: bool = False
-    #: ``None``: all at once.
+    #: ``None``: all at once. Of a timed one it stands in the schedule.
     pacing: Pacing | None = None
     #: Made with the master key over what is dispatched to whom; empty where there was none, and for timed ones.
     dispatch_seal: str = ""

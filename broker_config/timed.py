@@ -73,6 +73,7 @@ class Timed:
     ended_ms: int
     command_id: str
     timeout_seconds: int
+    grace_seconds: float
     #: 0 when none was asked for: until the next due time.
     deliver_within_ms: int
     done_channel: str
@@ -131,6 +132,7 @@ def _read_timed(invoke_id: str, fields: Mapping[str, str]) -> Timed:
         ended_ms=number("ended_ms"),
         command_id=fields["command_id"],
         timeout_seconds=number("timeout_seconds"),
+        grace_seconds=float(fields.get("grace_seconds") or 0),
         deliver_within_ms=number("deliver_within_ms"),
         done_channel=fields["done"],
         payload_token=fields["token"],
@@ -151,6 +153,7 @@ def timed_fields(
         "schedule": msgspec.json.encode(invocation.schedule).decode(),
         "command_id": invocation.command.command_id,
         "timeout_seconds": invocation.timeout_seconds,
+        "grace_seconds": invocation.grace_seconds,
         "deliver_within_ms": invocation.deliver_within_seconds * 1000,
         "done": invocation.done_channel,
         "token": invocation.payload_token,

@@ -13,6 +13,7 @@ from ..broker_config.records import Command, Invocation, RepeatMode, Schedule
 from ..broker_config.settings_table import LimitSettings
 from . import pacing, script_parameters, secret_parameters, validation
 from .secret_parameters import SecretValues
+from .timed_modes import is_timed
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +96,8 @@ def prepare(
     timeout = options.timeout_seconds or command.timeout_seconds
     within = options.deliver_within_seconds or limits.deliver_within_seconds
     created_ms = now_ms()
+    paced = pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule)
+    is_repeated = is_timed(options.schedule)
     invocation = Invocation(
         invoke_id=new_id("t"),
         command=command,
@@ -110,8 +113,8 @@ def prepare(
         parameters=dict(values),
         secret_names=command.secret_names,
         termination_mode=validation.termination_mode(options.termination_mode),
-        schedule=options.schedule,
-        pacing=pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule),
+        schedule=msgspec.structs.replace(options.schedule, pacing=paced) if is_repeated else options.schedule,
+        pacing=None if is_repeated else paced,
         resource_group_id=validation.resource_group_id(options.resource_group_id),
         tags=validation.tags(options.tags),
         requested_by=options.requested_by,

@@ -16,14 +16,14 @@ def of_request(at_once: str, stop_at: str, target_count: int, schedule: Schedule
     A share is rounded up, so that it is never nobody.
 
     Raises:
-        RequestInvalid: no amount, or a pacing for what is timed.
+        RequestInvalid: no amount, or a pacing for what runs when machines start.
     """
     if not at_once and not stop_at:
         return None
-    if is_timed(schedule):
+    if is_timed(schedule) and not schedule.frequency.strip():
         raise RequestInvalid(
-            "how many at once (--at-once, AtOnce) and when to end (--stop-at, StopAt) can be said of what runs once; "
-            "--jitter spreads the starts of a schedule",
+            "how many at once (--at-once, AtOnce) and when to end (--stop-at, StopAt) cannot be said of what runs when "
+            "machines start",
             code=_CODE,
         )
     if not at_once:

@@ -11,7 +11,7 @@ import msgspec
 
 from ..broker_config.clock import iso_minutes, iso_seconds
 from ..broker_config.ledger import StoredInvocation
-from ..broker_config.records import Command, Invocation
+from ..broker_config.records import Command, Invocation, Pacing
 from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
 from ..broker_config.states import ExecutionState, is_final, legacy_record_status, shown_state
@@ -188,10 +188,14 @@ def invocation_shape(one: DescribedInvocation, content_as: Encoding, *, include_
 
 def _pacing_of(record: Invocation) -> Shape:
     """Fields of our own, of those alone that do not run everywhere at once."""
-    if record.pacing is None:
+    return pacing_shape(record.pacing or record.schedule.pacing)
+
+
+def pacing_shape(pacing: Pacing | None) -> Shape:
+    """How many at once, and how many failures end it; nothing where it runs everywhere at once."""
+    if pacing is None:
         return {}
-    ends = {"StopAt": record.pacing.failures_count} if record.pacing.failures_count else {}
-    return {"AtOnce": record.pacing.at_once_count, **ends}
+    return {"AtOnce": pacing.at_once_count, **({"StopAt": pacing.failures_count} if pacing.failures_count else {})}
 
 
 def _command_of(command: Command, content_as: Encoding) -> Shape:

@@ -109,6 +109,7 @@ def _check_policies(schedule: Schedule) -> None:
             raise RequestInvalid(
                 f"{name} {value!r} is unknown; use one of {', '.join(allowed)}", code=f"InvalidParameter.{name}"
             )
+    _check_pacing(schedule)
     if schedule.max_count < 0:
         raise RequestInvalid("the most runs cannot be negative; 0 means no limit", code="InvalidParameter.MaxCount")
     if not 0 <= schedule.jitter_seconds <= JITTER_SECONDS_MAX:
@@ -116,3 +117,20 @@ def _check_policies(schedule: Schedule) -> None:
             f"a jitter is between 0 and {JITTER_SECONDS_MAX} s, not {schedule.jitter_seconds:g}",
             code="InvalidParameter.Jitter",
         )
+
+
+def _check_pacing(schedule: Schedule) -> None:
+    """Refuse what an instance would have to wait for beside those before it in its line."""
+    if schedule.pacing is None:
+        return
+    for option, is_given in (
+        (f"--overlap {schedule.overlap}", schedule.overlap in ("queue", "cancel")),
+        ("--misfire all", schedule.misfire == "all"),
+        ("--jitter", schedule.jitter_seconds > 0),
+    ):
+        if is_given:
+            raise RequestInvalid(
+                f"how many at once (--at-once, AtOnce) does not go with {option}: an instance waits for its turn, or "
+                "for something else",
+                code="InvalidParameter.Pacing",
+            )

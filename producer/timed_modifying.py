@@ -22,7 +22,7 @@ from ..broker_config.schedule import InvalidFrequency
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.timed import Timed, calendar_of, load_timed, server_ms
-from . import command_library
+from . import command_library, pacing
 from .invoking import RunOptions, prepare
 from .secret_parameters import SecretValues, check_known, refuse_in_clear
 from .standing import stopped_of_each
@@ -59,8 +59,12 @@ class TimedModification:
     end_time: str = ""
     #: Instances to add.
     instance_ids: Sequence[str] = ()
-    #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``).
-    policies: Mapping[str, str | int | float] = field(default_factory=dict)
+    #: How many instances run it at the same time, and how many failures end a firing: ``10`` or ``10%`` of the targets.
+    at_once: str = ""
+    stop_at: str = ""
+    #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``),
+    #: and a ``pacing`` of ``None`` has it run everywhere at once again.
+    policies: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep the values of secrets from being shown with the rest."""
@@ -147,7 +151,7 @@ def _change(redis: Redis, read: Before, change: TimedModification, settings: Set
         secrets_are_sealed=True,
     )
     _refuse_too_few_runs(timed, change)
-    schedule = _schedule(redis, timed, change, settings)
+    schedule = _schedule(redis, timed, change, settings, target_count=len(targets) + len(new_targets))
     is_reordered = command is not before.command or change.parameters is not None
     invocation = msgspec.structs.replace(
         before,
@@ -218,8 +222,11 @@ def _command(before: Command, change: TimedModification, settings: Settings) -> 
     return msgspec.structs.replace(built, tags=before.tags)
 
 
-def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: Settings) -> Schedule:
-    if not (change.frequency or change.timezone or change.end_time or change.policies):
+def _schedule(
+    redis: Redis, timed: Timed, change: TimedModification, settings: Settings, *, target_count: int
+) -> Schedule:
+    is_paced = bool(change.at_once or change.stop_at)
+    if not (change.frequency or change.timezone or change.end_time or change.policies or is_paced):
         return timed.schedule
     if timed.is_boot_bound:
         raise RequestInvalid(
@@ -231,6 +238,9 @@ def _schedule(redis: Redis, timed: Timed, change: TimedModification, settings: S
         timezone=change.timezone or timed.schedule.timezone,
         **change.policies,
     )
+    if is_paced:
+        paced = pacing.of_request(change.at_once, change.stop_at, target_count, asked)
+        asked = msgspec.structs.replace(asked, pacing=paced)
     try:
         if change.frequency and not change.timezone:
             asked = _in_its_own_zone(asked, timed.anchor_ms, settings.beat.timezone if change.resets_timezone else "")

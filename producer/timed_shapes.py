@@ -6,7 +6,7 @@ from ..broker_config.clock import iso_seconds
 from ..broker_config.errors import RecordUnreadable
 from ..broker_config.schedule import DueTime
 from ..broker_config.timed import stored_calendar
-from .shapes import Shape
+from .shapes import Shape, pacing_shape
 from .timed_showing import FiringView, Preview, TimedView
 
 
@@ -56,6 +56,7 @@ def timed_shape(view: TimedView) -> Shape:
         "EndTime": iso_seconds(schedule.end_ms),
         "MaxCount": schedule.max_count,
         "JitterSeconds": schedule.jitter_seconds,
+        **pacing_shape(schedule.pacing),
         "CreationTime": iso_seconds(record.created_ms),
         "EndedTime": iso_seconds(timed.ended_ms),
     }

@@ -6,6 +6,7 @@
 --      11 instances (zset)
 --       then per target: row (hash), open (zset), queue (list), history (zset), quarantine (hash), row of its latest
 --       execution (= its row when there is none)
+--       then, of one that does not run everywhere at once: its line (list)
 -- ARGV  1 invocation id          2 due ms                   3 lease token              4 lease ms
 --       5 first target's place   6 place after the last     7 targets in all           8 delivery deadline ms
 --       9 envelope              10 key id                  11 message template        12 placeholder of the id in it
@@ -14,6 +15,9 @@
 --      21 why the next one is skipped, ''                  22 why it ends when there is no next one
 --      23 the due time still being dispatched, ''          24 note
 --       then per target: execution id, signature, not before ms (0 = at once), its latest execution's id or ''
+--       then, of one that does not run everywhere at once: how many at once, how many failures end it (0 = none), the ms in
+--       which each must have been taken from its turn on, those in which the last must have been, and the name of an
+--       execution's row up to the instance and from there to the execution
 -- ca_open_firing answers {'opened', done, now} | {'early', now} | {'changed'} | {'ended'}; ca_continue_firing takes the same and
 -- answers {'continued', done, now} | {'lost'}; done is 1 when no target is left. Two callers at once: the due time has moved
 -- on for the second. A call whose answer was lost finds 'changed', or its own lease.
@@ -38,8 +42,12 @@ local function is_unfinished(row, now)
   return row.state and UNFINISHED[row.state] or false
 end
 
--- What an execution waited for that never ran: it may still be running, so whoever comes next must wait for it in turn.
-local function waited_for(row) return not row.is_claimed and row.waits_for or '' end
+-- What an execution waited for that never ran: it may still be running, so whoever comes next must wait for it in turn. That of
+-- another instance stood before it in a line, which is none of the next firing's business.
+local function waited_for(row, instance_id)
+  local one = not row.is_claimed and row.waits_for or ''
+  return string.sub(one, -#instance_id - 1) == '@' .. instance_id and one or ''
+end
 
 -- How often it has run on an instance, what is under way included. Where no row says so, it ran at each due time.
 local function runs_until(row, now, fired_count)
@@ -48,9 +56,9 @@ local function runs_until(row, now, fired_count)
   return (row.is_claimed or is_unfinished(row, now)) and runs or math.max(runs - 1, 0)
 end
 
-local function write_row(keys, at, args, id, mac, state, now, runs)
+local function write_row(keys, at, args, id, mac, state, now, runs, deadline)
   redis.call('HSET', keys[at], 'state', state, 'invoke_id', args[1], 'command_id', args[14], 'firing_ms', args[2],
-    'attempt', '1', 'created_ms', number(now), 'deadline_ms', args[8], 'timeout_seconds', args[15], 'envelope', args[9],
+    'attempt', '1', 'created_ms', number(now), 'deadline_ms', deadline or args[8], 'timeout_seconds', args[15], 'envelope', args[9],
     'mac', mac, 'key_id', args[10], 'done', args[16], 'repeats', number(runs + 1))
   redis.call('ZADD', keys[at + 3], number(now), id)
 end
@@ -62,6 +70,17 @@ local function write_refused(keys, at, args, id, state, code, info, now, runs)
   redis.call('PUBLISH', args[16], 'end ' .. id .. ' ' .. state)
 end
 
+-- Put an instance at the end of a line; answers the execution before it in that line, nil for the first of each.
+local function join_line(args, pacing, instance_id, id)
+  if redis.call('RPUSH', pacing.line, instance_id) <= pacing.at_once then return nil end
+  local before = redis.call('LINDEX', pacing.line, -pacing.at_once - 1)
+  local before_id = args[1] .. '.' .. args[2] .. '@' .. before
+  local row = pacing.of_branch .. before .. pacing.in_branch .. before_id
+  -- Its agent may have made it anything; without this one it wakes nobody.
+  if redis.call('EXISTS', row) == 1 then redis.pcall('HSET', row, 'followed_by', id) end
+  return before_id
+end
+
 local function write_target(keys, at, args, place, now, counts)
   local id, not_before, previous = args[place], tonumber(args[place + 2]), args[place + 3]
   local instance_id = string.sub(id, string.find(id, '@', 1, true) + 1)
@@ -70,12 +89,17 @@ local function write_target(keys, at, args, place, now, counts)
   if before then runs = runs_until(before, now, counts.fired_before) end
   if before and args[17] ~= 'allow' then
     if not is_unfinished(before, now) then
-      waits_for = waited_for(before)
+      waits_for = waited_for(before, instance_id)
     elseif args[17] == 'skip' then
       counts.overlap[#counts.overlap + 1] = instance_id
       return
     else
       waits_for = previous
+    end
+    if counts.pacing and waits_for ~= '' then
+      -- It cannot stand in a line and wait for this as well.
+      counts.overlap[#counts.overlap + 1] = instance_id
+      return
     end
   end
   counts.latest[#counts.latest + 1] = instance_id
@@ -89,12 +113,27 @@ local function write_target(keys, at, args, place, now, counts)
     return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined',
       'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release', now, runs)
   end
-  if redis.call('LLEN', keys[at + 2]) >= tonumber(args[13]) then
+  local pacing = counts.pacing
+  local waits_in_line = pacing and redis.call('LLEN', pacing.line) >= pacing.at_once
+  if not waits_in_line and redis.call('LLEN', keys[at + 2]) >= tonumber(args[13]) then
     counts.refused = counts.refused + 1
     return write_refused(keys, at, args, id, 'Aborted', 'TaskConcurrencyLimit',
       'the queue of this instance already holds ' .. args[13] .. ' messages; wait for it or raise limits.queue_count', now, runs)
   end
-  redis.call('ZADD', keys[at + 1], args[8], id)
+  local in_line = pacing and join_line(args, pacing, instance_id, id)
+  if in_line then
+    local last_deadline = number(now + pacing.life_ms)
+    redis.call('ZADD', keys[at + 1], last_deadline, id)
+    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs, last_deadline)
+    redis.call('HSET', keys[at], 'waits_for', in_line, 'deliver_within_ms', pacing.within_ms, 'failures_count', pacing.failures)
+    -- Looked at once, to see who wakes it.
+    redis.call('ZADD', keys[6], number(now), id)
+    counts.waiting = counts.waiting + 1
+    return
+  end
+  -- As long as for those whose turn comes later.
+  local deadline = pacing and number(math.min(tonumber(args[8]), now + tonumber(pacing.within_ms))) or args[8]
+  redis.call('ZADD', keys[at + 1], deadline, id)
   if waits_for ~= '' or not_before > now then
     write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs)
     redis.call('HSET', keys[at], 'not_before_ms', args[place + 2], 'waits_for', waits_for)
@@ -103,8 +142,8 @@ local function write_target(keys, at, args, place, now, counts)
     counts.waiting = counts.waiting + 1
     return
   end
-  write_row(keys, at, args, id, args[place + 1], 'Pending', now, runs)
-  counts.deadlines[#counts.deadlines + 1] = args[8]
+  write_row(keys, at, args, id, args[place + 1], 'Pending', now, runs, deadline)
+  counts.deadlines[#counts.deadlines + 1] = deadline
   counts.deadlines[#counts.deadlines + 1] = id
   local message = string.gsub(args[11], args[12], id)
   redis.call('LPUSH', keys[at + 2], message)
@@ -133,20 +172,39 @@ local function cut_short(keys, firing_key, id, due, why)
   redis.call('ZREM', keys[5], id .. ' ' .. due)
 end
 
+local LINE_LIFE_MS = 31 * 86400000  -- nothing waits longer than 30 days
+
+-- Forget that somebody joined a line whose row could not be written.
+local function leave_line(line, count)
+  if count == 0 then redis.call('DEL', line) else redis.call('LTRIM', line, 0, count - 1) end
+end
+
+-- What the arguments say of a firing that does not run everywhere at once, nil when it does.
+local function pacing_in(keys, args)
+  local place = FIRST_TARGET + math.floor((#keys - 11) / 6) * 4
+  if not args[place] then return nil end
+  return { at_once = tonumber(args[place]), failures = args[place + 1], within_ms = args[place + 2], life_ms = tonumber(args[place + 3]),
+    of_branch = args[place + 4], in_branch = args[place + 5], line = keys[#keys] }
+end
+
 -- Write some targets and enter in the firing what came of them; 'fields' are those of a firing that is new.
-local function write_chunk(keys, args, now, before, fields)
+local function write_chunk(keys, args, now, before, fields, pacing)
   local is_counted = before.is_counted == '1'
   local fired_before = tonumber(redis.call('HGET', keys[1], 'fired_count') or 0) - (is_counted and 1 or 0)
-  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {}, fired_before = fired_before }
-  for target = 1, (#keys - 11) / 6 do
+  local counts = { created = 0, waiting = 0, refused = 0, overlap = {}, deadlines = {}, latest = {}, fired_before = fired_before,
+    pacing = pacing }
+  for target = 1, math.floor((#keys - 11) / 6) do
     local at, place = 12 + (target - 1) * 6, FIRST_TARGET + (target - 1) * 4
     -- An agent writes its own branch: what it has made unreadable there must not take the due time from the others.
+    local line_count = pacing and redis.call('LLEN', pacing.line)
     if not pcall(write_target, keys, at, args, place, now, counts) then
+      if pacing then leave_line(pacing.line, line_count) end
       counts.refused = counts.refused + 1
       pcall(write_refused, keys, at, args, args[place], 'Error', 'ExecutionException',
         "what Redis holds of this instance's own work is unreadable; see: assist instance quarantine", now, counts.fired_before)
     end
   end
+  if pacing then redis.call('PEXPIRE', pacing.line, LINE_LIFE_MS) end
   if #counts.latest > 0 then redis.call('HSET', keys[9], unpack(counts.latest)) end
   if #counts.deadlines > 0 then redis.call('ZADD', keys[7], unpack(counts.deadlines)) end
   local function set(name, value)
@@ -198,10 +256,13 @@ local function write_chunk(keys, args, now, before, fields)
 end
 
 local function open_firing(keys, args)
-  local timed = redis.call('HMGET', keys[1], 'status', 'due_ms', 'revision', 'open_due_ms', 'fired_count')
+  local timed = redis.call('HMGET', keys[1], 'status', 'due_ms', 'revision', 'open_due_ms', 'fired_count', 'schedule')
   if timed[1] ~= 'active' or timed[2] ~= args[2] or timed[3] ~= args[19] or (timed[4] or '') ~= args[23] then
     return { 'changed' }
   end
+  local pacing = pacing_in(keys, args)
+  -- A beat of an earlier version would let all of them go at once.
+  if not pacing and string.find(timed[6] or '', '"pacing":{', 1, true) then return { 'changed' } end
   local now = now_ms()
   if now < tonumber(args[2]) then return { 'early', number(now) } end
   -- Decided long ago and held up on the way here: it is to be decided about again.
@@ -223,10 +284,18 @@ local function open_firing(keys, args)
   end
   local fields = { 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms', number(now), 'deadline_ms', args[8],
     'target_count', args[7], 'info', args[24] }
-  return { 'opened', write_chunk(keys, args, now, {}, fields), number(now) }
+  if pacing then
+    for name, value in pairs({ at_once_count = pacing.at_once, failures_count = pacing.failures, deliver_within_ms = pacing.within_ms,
+      life_ms = number(pacing.life_ms) }) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  return { 'opened', write_chunk(keys, args, now, {}, fields, pacing), number(now) }
 end
 
-local FIRING_FIELDS = { 'status', 'token', 'next_place', 'is_counted', 'overlap', 'created_count', 'waiting_count', 'refused_count' }
+local FIRING_FIELDS = { 'status', 'token', 'next_place', 'is_counted', 'overlap', 'created_count', 'waiting_count', 'refused_count',
+  'at_once_count' }
 
 local function continue_firing(keys, args)
   local before = {}
@@ -243,7 +312,10 @@ local function continue_firing(keys, args)
     cut_short(keys, keys[2], args[1], args[2], why)
     return { 'continued', 1, number(now) }
   end
-  return { 'continued', write_chunk(keys, args, now, before, {}), number(now) }
+  local pacing = pacing_in(keys, args)
+  -- A beat of an earlier version: those that are left wait for one that knows lines.
+  if before.at_once_count and not pacing then return { 'lost' } end
+  return { 'continued', write_chunk(keys, args, now, before, {}, pacing), number(now) }
 end
 
 -- Take over a dispatch whose owner let its lease run out.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import keys
+from ..ids import split_execution_id
 from ..redis_connection import Argument, Command
 from ..task_message import PLACEHOLDER
 from .function_library import fcall
@@ -21,6 +22,18 @@ class FiringTarget:
     not_before_ms: int
     #: Its latest execution so far, ``""`` for none: what the overlap policy looks at.
     latest_execution_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiringPacing:
+    """How a firing runs that does not run everywhere at once (``pacing.py``)."""
+
+    at_once_count: int
+    #: 0 for no limit.
+    failures_count: int
+    #: The time for delivery that each has from its turn on, and the time in which the last must have been taken.
+    deliver_within_ms: int
+    life_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,8 @@ class FiringChunk:
     open_due_ms: int
     note: str
     targets: Sequence[FiringTarget]
+    #: What holds when the firing is opened, holds for all of it.
+    pacing: FiringPacing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +124,25 @@ def taken_over(reply: list[Any]) -> TakenOver | None:
     return TakenOver(*map(int, reply[1:])) if reply[0] == 1 else None
 
 
+def firing_pacing_command(invoke_id: str, due_ms: int) -> Command:
+    """Build the reading of how a firing runs; read the reply with ``firing_pacing``."""
+    fields = ("at_once_count", "failures_count", "deliver_within_ms", "life_ms")
+    return ("HMGET", keys.firing(invoke_id, due_ms), *fields)
+
+
+def firing_pacing(reply: Sequence[bytes | None]) -> FiringPacing | None:
+    """Read how a firing runs; ``None`` for everywhere at once."""
+    at_once_count, failures_count, deliver_within_ms, life_ms = (int(part or 0) for part in reply)
+    if not at_once_count:
+        return None
+    return FiringPacing(
+        at_once_count=at_once_count,
+        failures_count=failures_count,
+        deliver_within_ms=deliver_within_ms,
+        life_ms=life_ms,
+    )
+
+
 def release_command(
     instance_id: str,
     execution_id: str,
@@ -130,9 +164,15 @@ def release_command(
         keys.execution(waits_for.partition("@")[2], waits_for) if waits_for else row,
         keys.TIMED_WAITING,
         keys.DEADLINES,
-        keys.invocation(execution_id.partition(".")[0]),
+        _counts_failures(execution_id),
     ]
     return fcall("ca_release", touched, [execution_id, message, recheck_ms, queue_count])
+
+
+def _counts_failures(execution_id: str) -> str:
+    """Where it is counted how many of those that do not run everywhere at once have failed."""
+    invoke_id, firing_ms, _ = split_execution_id(execution_id) or (execution_id, 0, "")
+    return keys.firing(invoke_id, firing_ms) if firing_ms else keys.invocation(invoke_id)
 
 
 def wants_previous_stopped(reply: list[Any]) -> bool:
@@ -172,6 +212,8 @@ def _keys(chunk: FiringChunk) -> list[str]:
         row = f"{branch}exec:{target.execution_id}"
         latest = f"{branch}exec:{target.latest_execution_id}" if target.latest_execution_id else row
         touched += (row, f"{branch}open", f"{branch}queue", f"{branch}history", f"{branch}quarantine", latest)
+    if chunk.pacing:
+        touched.append(keys.firing_line(chunk.invoke_id, chunk.due_ms))
     return touched
 
 
@@ -204,4 +246,9 @@ def _arguments(chunk: FiringChunk) -> list[Argument]:
     ]
     for target in chunk.targets:
         arguments += (target.execution_id, target.signature, target.not_before_ms, target.latest_execution_id)
+    if chunk.pacing:
+        of_branch, _, in_branch = keys.execution("*", "").partition("*")
+        pacing = chunk.pacing
+        arguments += (pacing.at_once_count, pacing.failures_count, pacing.deliver_within_ms, pacing.life_ms)
+        arguments += (of_branch, in_branch)
     return arguments

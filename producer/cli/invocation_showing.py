@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import click
 
 from ...broker_config.clock import iso_seconds
-from ...broker_config.records import Pacing
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import InvocationState
 from ..describing import DescribedInvocation, InvocationFilter
@@ -15,6 +14,7 @@ from .argument_types import filled
 from .assist_command import assist_command
 from .call import Call
 from .invocation_state import one_invocation
+from .pacing_options import pacing_text
 from .page_printing import print_page
 from .request_options import script_type_option, tag_filter_option, takes_page
 from .result_text import ending, reason, span
@@ -82,6 +82,7 @@ def show(call: Call, *, invoke_id: str) -> None:
         call.print_json(invocation_summary_object(one))
         return
     stored, record = one.stored, one.stored.record
+    paced = record.pacing or record.schedule.pacing
     pairs = [
         ("Invocation", record.invoke_id),
         ("State", f"{one.status.state.value} ({by_state(one.status.counts)})"),
@@ -97,7 +98,7 @@ def show(call: Call, *, invoke_id: str) -> None:
             "Deliver",
             f"within {duration(record.deliver_within_seconds * 1000)}" if record.deliver_within_seconds else "",
         ),
-        ("At once", _pacing(record.pacing)),
+        ("At once", pacing_text(paced.at_once_count, paced.failures_count) if paced else ""),
         ("Runs as", record.username),
         ("Runs in", record.working_directory),
         ("Launcher", record.launcher),
@@ -117,14 +118,6 @@ def _row(one: DescribedInvocation) -> tuple[str, ...]:
     record = one.stored.record
     state = one.status.state.value
     return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", record.command.name
-
-
-def _pacing(pacing: Pacing | None) -> str:
-    if pacing is None:
-        return ""
-    count = pacing.failures_count
-    end = f", none after {count:,} failure{'s' if count > 1 else ''}" if count else ""
-    return f"{pacing.at_once_count:,}{end}"
 
 
 def _target(row: ExecutionRow) -> tuple[str, ...]:

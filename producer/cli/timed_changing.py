@@ -15,6 +15,7 @@ from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
 from .invocation_state import stop_unreadable
+from .pacing_options import amount_options
 from .schedule_options import policy_options
 from .secret_values import refuse_second_use_of_stdin, takes_secret_values
 
@@ -64,6 +65,8 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 @click.argument("invoke_id", metavar="ID")
 @click.option("--frequency", metavar="TEXT", callback=filled, help="A new frequency; a rate keeps its grid.")
 @policy_options
+@amount_options
+@click.option("--no-at-once", is_flag=True, help="Run everywhere at once again.")
 @click.option("--no-end-time", is_flag=True, help="Remove its end time.")
 @click.option("--no-max-count", is_flag=True, help="Remove the limit on its runs.")
 @click.option("--no-misfire", is_flag=True, help="Leave it to the beats again which missed due times to make up for.")
@@ -86,6 +89,9 @@ def modify(
     invoke_id: str,
     frequency: str,
     policies: dict[str, Any],
+    at_once: str,
+    stop_at: str,
+    no_at_once: bool,
     no_end_time: bool,
     no_max_count: bool,
     no_misfire: bool,
@@ -101,6 +107,9 @@ def modify(
     What is not given stays as it is; the defaults shown here are those of a new one.
     """
     _take_away(policies, no_end_time=no_end_time, no_max_count=no_max_count, no_misfire=no_misfire)
+    if no_at_once:
+        _refuse_with(at_once or stop_at, "--no-at-once", "--at-once and --stop-at")
+        policies["pacing"] = None
     timezone, end_time = policies.pop("timezone", ""), policies.pop("end_time", "")
     refuse_second_use_of_stdin(script, file)
     change = TimedModification(
@@ -112,6 +121,8 @@ def modify(
         timezone=timezone,
         end_time=end_time,
         instance_ids=instance_ids,
+        at_once=at_once,
+        stop_at=stop_at,
         policies=policies,
     )
     if change == TimedModification():
@@ -127,12 +138,16 @@ def _take_away(policies: dict[str, Any], *, no_end_time: bool, no_max_count: boo
         (no_max_count, "--max-count", "max_count", "max_count", 0),
         (no_misfire, "--misfire", "misfire", "misfire", ""),
     ):
-        if is_asked and given in policies:
-            raise click.UsageError(
-                f"--no{option[1:]} does not go with {option}; leave one of them out", click.get_current_context()
-            )
         if is_asked:
+            _refuse_with(given in policies, f"--no{option[1:]}", option)
             policies[field] = nothing
+
+
+def _refuse_with(is_given: object, removal: str, option: str) -> None:
+    if is_given:
+        raise click.UsageError(
+            f"{removal} does not go with {option}; leave one of them out", click.get_current_context()
+        )
 
 
 def _content(script: str | None, file: str | None) -> bytes | None:

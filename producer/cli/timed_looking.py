@@ -14,6 +14,7 @@ from ..timed_showing import FiringView, TimedView
 from .argument_types import filled
 from .assist_command import assist_command
 from .call import Call
+from .pacing_options import pacing_text
 from .page_printing import note_on_page, print_page
 from .request_options import takes_page
 from .schedule_options import calendar_options, moment_of, schedule_of
@@ -166,6 +167,7 @@ def _policies(shape: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Clock changes", f"gap {shape['DstGap']}, overlap {shape['DstOverlap']}"),
         ("Ends", shape["EndTime"]),
         ("At most", counted(shape["MaxCount"], "run") if shape["MaxCount"] else ""),
+        ("At once", pacing_text(shape.get("AtOnce", 0), shape.get("StopAt", 0))),
         ("Jitter", f"up to {shape['JitterSeconds']:g} s" if shape["JitterSeconds"] else ""),
     ]
 

@@ -78,5 +78,7 @@ def _change_of(given: Parameters) -> TimedModification:
         secret_parameters=secret_parameters_of(given),
         frequency=given.text("Frequency").strip(),
         resets_timezone=True,
+        at_once=given.text("AtOnce"),
+        stop_at=given.text("StopAt"),
         instance_ids=instance_ids_of(given),
     )

@@ -1,43 +1,69 @@
 """Lines that are done take over from those that an instance holds up, and never do more run than may."""
 
 import random
+from dataclasses import dataclass
 
 import pytest
 from integration.beat.conftest import Timing
 
+from cloud_assistant.beat.decisions import Policies
+from cloud_assistant.beat.firing_chunks import ChunkBuilder
+from cloud_assistant.beat.preparing import Prepared, Preparer
 from cloud_assistant.beat.releasing import Releases
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.functions.followers import follow_another_command
+from cloud_assistant.broker_config.functions.followers import follow_another_command, followers_key
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.pacing import lines
-from cloud_assistant.broker_config.records import Pacing
+from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.producer import RunOptions, Targets
 from harness.eventually import always, eventually
 
 TARGETS = [f"i-{number}" for number in range(1, 10)]
+POLICIES = Policies("latest", 10, 3_600_000, 60_000)
+YEARLY = "0 0 0 1 1 *"
 
 
-@pytest.fixture
-def paced(timing: Timing) -> Timing:
+@dataclass
+class Paced(Timing):
+    """What does not run everywhere at once: invocations that run once, or firings of timed ones."""
+
+    is_timed: bool = False
+
+
+@pytest.fixture(params=["once", "timed"])
+def paced(timing: Timing, request: pytest.FixtureRequest) -> Paced:
     for name in TARGETS[3:]:
         timing.assistant.add_instance(name)
-    return timing
+    return Paced(timing.assistant, timing.system, is_timed=request.param == "timed")
 
 
 class Dispatch:
-    """An invocation on nine instances, and a stand-in for their agents and for a beat."""
+    """A dispatch to nine instances, and a stand-in for their agents and for a beat."""
 
-    def __init__(self, timing: Timing, at_once: int, stop_at: str = "") -> None:
+    def __init__(self, timing: Paced, at_once: int, stop_at: str = "") -> None:
         self.timing = timing
         self.at_once = at_once
-        request = RunOptions(at_once=str(at_once), stop_at=stop_at, timeout_seconds=600, deliver_within_seconds=600)
+        schedule = Schedule(repeat_mode=RepeatMode.PERIOD, frequency=YEARLY) if timing.is_timed else Schedule()
+        request = RunOptions(
+            at_once=str(at_once), stop_at=stop_at, timeout_seconds=600, deliver_within_seconds=600, schedule=schedule
+        )
         self.invoke_id = timing.assistant.run_command("true", Targets(instance_ids=TARGETS), request).invoke_id
         self.neighbours = lines(TARGETS, Pacing(at_once_count=at_once))
+        self.firing_ms = self._fire() if timing.is_timed else 0
+
+    def _fire(self) -> int:
+        due_ms = self.timing.server_ms()
+        self.timing.set_back(self.invoke_id, due_ms)
+        preparer = Preparer(self.timing.redis, ChunkBuilder(None, "beat", 100), POLICIES)
+        [prepared] = preparer.prepare([self.invoke_id], due_ms)
+        assert isinstance(prepared, Prepared)
+        assert run(self.timing.redis, prepared.command)[:2] == [b"opened", 1]
+        return due_ms
 
     def states(self) -> list[str]:
-        rows = [keys.execution(one, execution_id(self.invoke_id, 0, one)) for one in TARGETS]
+        rows = [keys.execution(one, execution_id(self.invoke_id, self.firing_ms, one)) for one in TARGETS]
         replies = self.timing.redis.pipeline([("HGET", row, "state") for row in rows])
         return [reply.decode() if isinstance(reply, bytes) else "" for reply in replies]
 
@@ -48,8 +74,8 @@ class Dispatch:
         return self.in_state("Pending", "Running")
 
     def perform(self, instance_id: str, state: str = "Success") -> None:
-        self.timing.claim(self.invoke_id, 0, instance_id)
-        self.timing.finish(self.invoke_id, 0, instance_id, state)
+        self.timing.claim(self.invoke_id, self.firing_ms, instance_id)
+        self.timing.finish(self.invoke_id, self.firing_ms, instance_id, state)
 
     def look(self) -> None:
         """One turn of a beat that has not been at work before, and finds all of them due."""
@@ -72,16 +98,16 @@ class Dispatch:
 
     def follow(self, instance_id: str, before: str, ended: str) -> int:
         command = follow_another_command(
-            self.invoke_id, instance_id, before=before, ended=ended, neighbours=self.neighbours
+            self.invoke_id, self.firing_ms, instance_id, before=before, ended=ended, neighbours=self.neighbours
         )
         answer: int = run(self.timing.redis, command)
         return answer
 
 
-def test_an_instance_that_takes_long_holds_up_nobody(paced: Timing) -> None:
+def test_an_instance_that_takes_long_holds_up_nobody(paced: Paced) -> None:
     paced.start_beat()
     dispatch = Dispatch(paced, 2)
-    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-1")
     done: list[str] = []
     while len(done) < len(TARGETS) - 1:
         following = eventually(lambda: dispatch.in_state("Pending"), what=f"another one let go after {done}")
@@ -92,21 +118,21 @@ def test_an_instance_that_takes_long_holds_up_nobody(paced: Timing) -> None:
     assert done == ["i-2", "i-4", "i-6", "i-8", "i-9", "i-7", "i-5", "i-3"]
     assert dispatch.in_state("Running") == ["i-1"]
     assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
-    assert 0 < paced.redis.call("PTTL", keys.invocation_followers(dispatch.invoke_id)) <= 31 * 86_400_000
+    assert 0 < paced.redis.call("PTTL", followers_key(dispatch.invoke_id, dispatch.firing_ms)) <= 31 * 86_400_000
 
 
-def test_lines_that_are_busy_take_nothing(paced: Timing) -> None:
+def test_lines_that_are_busy_take_nothing(paced: Paced) -> None:
     paced.start_beat()
     dispatch = Dispatch(paced, 3)
     for one in ("i-1", "i-2", "i-3"):
-        paced.claim(dispatch.invoke_id, 0, one)
+        paced.claim(dispatch.invoke_id, dispatch.firing_ms, one)
     always(lambda: dispatch.in_state("Scheduled") == TARGETS[3:], 1.0)
-    assert paced.redis.call("EXISTS", keys.invocation_followers(dispatch.invoke_id)) == 0
+    assert paced.redis.call("EXISTS", followers_key(dispatch.invoke_id, dispatch.firing_ms)) == 0
 
 
-def test_one_that_was_stopped_at_the_end_of_a_line_hides_nobody_before_it(paced: Timing) -> None:
+def test_one_that_was_stopped_at_the_end_of_a_line_hides_nobody_before_it(paced: Paced) -> None:
     dispatch = Dispatch(paced, 2)
-    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-1")
     paced.assistant.stop_invocation(dispatch.invoke_id, ["i-9", "i-7"])
     for one in ("i-2", "i-4", "i-6", "i-8", "i-5", "i-3"):
         dispatch.settle()
@@ -116,21 +142,21 @@ def test_one_that_was_stopped_at_the_end_of_a_line_hides_nobody_before_it(paced:
     assert dispatch.in_state("Running") == ["i-1"]
 
 
-def test_a_line_whose_last_one_was_stopped_is_idle_only_when_the_one_before_it_has_ended(paced: Timing) -> None:
+def test_a_line_whose_last_one_was_stopped_is_idle_only_when_the_one_before_it_has_ended(paced: Paced) -> None:
     dispatch = Dispatch(paced, 2)
-    paced.claim(dispatch.invoke_id, 0, "i-1")
-    paced.claim(dispatch.invoke_id, 0, "i-2")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-1")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-2")
     paced.assistant.stop_invocation(dispatch.invoke_id, ["i-4", "i-6", "i-8"])
     dispatch.settle()
     assert dispatch.in_state("Pending") == []
-    paced.finish(dispatch.invoke_id, 0, "i-2")
+    paced.finish(dispatch.invoke_id, dispatch.firing_ms, "i-2")
     dispatch.settle()
     assert dispatch.in_state("Pending") == ["i-9"]
 
 
-def test_failures_are_counted_in_whatever_line_they_were(paced: Timing) -> None:
+def test_failures_are_counted_in_whatever_line_they_were(paced: Paced) -> None:
     dispatch = Dispatch(paced, 2, stop_at="3")
-    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-1")
     for one, state in (("i-2", "Success"), ("i-4", "Failed"), ("i-6", "Failed"), ("i-8", "Success"), ("i-9", "Failed")):
         dispatch.settle()
         assert dispatch.in_state("Pending") == [one]
@@ -140,7 +166,7 @@ def test_failures_are_counted_in_whatever_line_they_were(paced: Timing) -> None:
     assert dispatch.in_state("Running") == ["i-1"]
 
 
-def test_a_place_is_taken_once(paced: Timing) -> None:
+def test_a_place_is_taken_once(paced: Paced) -> None:
     dispatch = Dispatch(paced, 2)
     dispatch.perform("i-2")
     assert dispatch.follow("i-9", before="i-7", ended="i-2") == 0, "the next in its line stands there"
@@ -154,17 +180,19 @@ def test_a_place_is_taken_once(paced: Timing) -> None:
     # Who moved away leaves the place that it had taken.
     assert dispatch.follow("i-9", before="i-8", ended="i-7") == 1
     assert dispatch.follow("i-5", before="i-9", ended="i-8") == 1
-    row = keys.execution("i-5", execution_id(dispatch.invoke_id, 0, "i-5"))
-    assert paced.redis.call("HGET", row, "waits_for").decode() == execution_id(dispatch.invoke_id, 0, "i-8")
+    row = keys.execution("i-5", execution_id(dispatch.invoke_id, dispatch.firing_ms, "i-5"))
+    assert paced.redis.call("HGET", row, "waits_for").decode() == execution_id(
+        dispatch.invoke_id, dispatch.firing_ms, "i-8"
+    )
 
 
-def test_a_stolen_instance_that_spoils_its_row_holds_up_its_own_line_and_no_other(paced: Timing) -> None:
+def test_a_stolen_instance_that_spoils_its_row_holds_up_its_own_line_and_no_other(paced: Paced) -> None:
     dispatch = Dispatch(paced, 3)
-    row = keys.execution("i-9", execution_id(dispatch.invoke_id, 0, "i-9"))
+    row = keys.execution("i-9", execution_id(dispatch.invoke_id, dispatch.firing_ms, "i-9"))
     paced.redis.call("DEL", row)
     paced.redis.call("SET", row, "no row")
-    paced.claim(dispatch.invoke_id, 0, "i-3")
-    paced.claim(dispatch.invoke_id, 0, "i-1")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-3")
+    paced.claim(dispatch.invoke_id, dispatch.firing_ms, "i-1")
     for one in ("i-2", "i-5", "i-8", "i-7", "i-4"):
         dispatch.settle()
         assert dispatch.in_state("Pending") == [one]
@@ -174,7 +202,7 @@ def test_a_stolen_instance_that_spoils_its_row_holds_up_its_own_line_and_no_othe
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_no_more_run_than_may_and_none_is_idle(paced: Timing, seed: int) -> None:
+def test_whatever_happens_no_more_run_than_may_and_none_is_idle(paced: Paced, seed: int) -> None:
     chosen = random.Random(seed)
     at_once = chosen.randint(1, 4)
     dispatch = Dispatch(paced, at_once)

@@ -7,7 +7,7 @@ import pytest
 
 from cloud_assistant.beat.decisions import MISSED_AFTER_MS, Fire, Policies, Skip, decide, refuse
 from cloud_assistant.broker_config.functions.timed import ROWS_OF_ONE_REASON_COUNT
-from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.timed import Timed, TimedStatus, calendar_of
 
@@ -44,6 +44,7 @@ def timed(
         ended_ms=0,
         command_id="c-1",
         timeout_seconds=60,
+        grace_seconds=0,
         deliver_within_ms=deliver_within_ms,
         done_channel="d",
         payload_token="p",
@@ -160,6 +161,12 @@ def test_all_runs_the_last_few_each_after_the_one_before() -> None:
     # The last of them waits for as many runs as there may be before it.
     slow = fire(replace(timed(minutes(20)[0], misfire="all"), timeout_seconds=600), 25 * 60_000)
     assert slow.deadline_ms == minutes(45)[0] + 60_000 + POLICIES.misfire_limit_count * 600_000
+
+
+def test_what_stands_in_a_line_does_not_wait_for_the_one_before_it_as_well() -> None:
+    policies = replace(POLICIES, misfire="all")
+    one = timed(minutes(20)[0], pacing=Pacing(at_once_count=2))
+    assert fire(one, 25 * 60_000, policies).overlap == "skip"
 
 
 def test_all_runs_the_missed_ones_also_when_the_next_is_just_due() -> None:

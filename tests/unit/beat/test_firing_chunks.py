@@ -81,7 +81,8 @@ def built(one: TimedReading, **changed: int) -> FiringChunk:
     fire = Fire(DueTime(DUE_MS), DueTime(DUE_MS + 60_000, "dst_gap"), "", DUE_MS + 59_999, "skip", "late")
     held = {"i-2": "k1.3", "i-3": "gone.1"}
     places = {"first_place": 0, "target_count": len(one.targets), **changed}
-    return ChunkBuilder(MASTER, "beat", 100).build(timed, one, fire, held, **places)
+    builder = ChunkBuilder(MASTER, "beat", 100)
+    return builder.build(timed, one, fire, held, pacing=builder.pacing_of(timed), **places)
 
 
 def test_an_envelope_outlives_its_deadline_by_what_clocks_may_differ() -> None:
