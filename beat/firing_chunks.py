@@ -75,18 +75,7 @@ class ChunkBuilder:
         """Put together some targets of a firing, those of ``reading``; what is stopped gets nothing."""
         due_ms = fire.due.utc_ms
         end_place = min(first_place + len(reading.targets), target_count)
-        envelope = encode(
-            Envelope(
-                invoke_id=timed.invoke_id,
-                firing_ms=due_ms,
-                attempt=1,
-                digest=timed.digest,
-                payload_token=timed.payload_token,
-                created_ms=due_ms,
-                expires_ms=fire.deadline_ms + (pacing.life_ms if pacing else 0) + _EXPIRY_MARGIN_MS,
-                nonce=secrets.token_hex(12),
-            )
-        )
+        envelope = _envelope(timed, fire, pacing)
         values = self._secrets(timed.invoke_id, reading)
         targets = [
             self._target(timed, due_ms, instance_id, latest_ms, self._sign(instance_id, envelope, held_keys, values))
@@ -172,6 +161,22 @@ class ChunkBuilder:
             due_ms + offset_ms if offset_ms else 0,
             execution_id(timed.invoke_id, latest_ms, instance_id) if latest_ms else "",
         )
+
+
+def _envelope(timed: Timed, fire: Fire, pacing: FiringPacing | None) -> bytes:
+    due_ms = fire.due.utc_ms
+    return encode(
+        Envelope(
+            invoke_id=timed.invoke_id,
+            firing_ms=due_ms,
+            attempt=1,
+            digest=timed.digest,
+            payload_token=timed.payload_token,
+            created_ms=due_ms,
+            expires_ms=fire.deadline_ms + (pacing.life_ms if pacing else 0) + _EXPIRY_MARGIN_MS,
+            nonce=secrets.token_hex(12),
+        )
+    )
 
 
 def jitter_ms(invoke_id: str, instance_id: str, jitter_seconds: float) -> int:

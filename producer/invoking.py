@@ -1,6 +1,7 @@
 """Build the records of an invocation from a command and the options of one request."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -96,8 +97,6 @@ def prepare(
     timeout = options.timeout_seconds or command.timeout_seconds
     within = options.deliver_within_seconds or limits.deliver_within_seconds
     created_ms = now_ms()
-    paced = pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule)
-    is_repeated = is_timed(options.schedule)
     invocation = Invocation(
         invoke_id=new_id("t"),
         command=command,
@@ -113,8 +112,7 @@ def prepare(
         parameters=dict(values),
         secret_names=command.secret_names,
         termination_mode=validation.termination_mode(options.termination_mode),
-        schedule=msgspec.structs.replace(options.schedule, pacing=paced) if is_repeated else options.schedule,
-        pacing=None if is_repeated else paced,
+        **_when(options, target_count),
         resource_group_id=validation.resource_group_id(options.resource_group_id),
         tags=validation.tags(options.tags),
         requested_by=options.requested_by,
@@ -122,6 +120,14 @@ def prepare(
         command_is_stored=stored,
     )
     return Prepared(invocation, work_order(invocation, content, region_id), secrets)
+
+
+def _when(options: RunOptions, target_count: int) -> dict[str, Any]:
+    """The schedule and the pacing of an invocation; that of a timed one is part of its schedule."""
+    paced = pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule)
+    if is_timed(options.schedule):
+        return {"schedule": msgspec.structs.replace(options.schedule, pacing=paced)}
+    return {"schedule": options.schedule, "pacing": paced}
 
 
 def work_order(invocation: Invocation, content: bytes, region_id: str = "") -> WorkOrder:

@@ -34,6 +34,9 @@ from cloud_assistant.broker_config.states import is_final
 _RECOVERY_SECONDS = 120.0
 #: Timed invocations, each on every instance.
 _PERIODS_SECONDS = (10, 10, 15, 20, 30)
+#: Of those that run on a few at a time.
+_AT_ONCE_COUNTS = (1, 2)
+_PACED_SECONDS = 12
 _FEW_AGENTS = 10
 #: What must not grow although faults come and go. The ledger keeps all of the run, so the server's data grow; files and
 #: processes follow the work at hand, which piles up behind each fault (`soak` is strict about them).
@@ -59,6 +62,10 @@ def main() -> int:
         workload = Workload(rig.scene, instance_ids, seed=asked.seed, per_second=asked.rate)
         injector = Injector(rig)
         timed_load.begin(rig.scene, instance_ids, _PERIODS_SECONDS, master_file=rig.master_file)
+        for at_once_count in _AT_ONCE_COUNTS:
+            timed_load.begin(
+                rig.scene, instance_ids, (_PACED_SECONDS,), at_once_count=at_once_count, master_file=rig.master_file
+            )
         seconds = _seconds(asked)
         lanes = plan(asked.seed, seconds, instance_ids, has_supervisors=rig.has_supervisors)
         watch = Watch(lambda: usage(rig))

@@ -48,6 +48,8 @@ class TimedAsked:
     from_ms: int
     #: 0 while it goes on.
     until_ms: int = 0
+    #: 0 for all.
+    at_once_count: int = 0
 
     def planned(self, now_ms: int) -> Planned:
         """The due times that lie behind, but for the last seconds, in which a beat may still be at work."""
@@ -59,18 +61,21 @@ class TimedAsked:
 
     def requests(self, firings: Sequence[Firing]) -> Iterator[Request]:
         """The executions that its firings have asked for; each must exist where the firing says that all do."""
+        targets = {
+            one.due_ms: [name for name in one.instances or self.instance_ids if name not in one.overlap]
+            for one in firings
+            if one.status != FiringStatus.SKIPPED
+        }
+        latest_ms = {name: due_ms for due_ms in sorted(targets) for name in targets[due_ms]}
         for one in firings:
-            if one.status == FiringStatus.SKIPPED:
-                continue
-            targets = [name for name in one.instances or self.instance_ids if name not in one.overlap]
-            for name in targets:
+            for name in targets.get(one.due_ms, []):
                 yield Request(
                     execution_id=ids.execution_id(self.invoke_id, one.due_ms, name),
                     exit_code=self.script.exit_code,
                     # Whoever is not named as left out has one, be it refused or still waiting.
                     is_accepted=one.status == FiringStatus.FIRED and not one.left_out_count,
-                    # Stopping a timed invocation stops what runs of its latest firing.
-                    is_stop_asked=bool(self.until_ms) and one.due_ms == max(row.due_ms for row in firings),
+                    # Stopping a timed invocation stops the latest execution of each instance.
+                    is_stop_asked=bool(self.until_ms) and one.due_ms == latest_ms[name],
                 )
 
 
@@ -308,7 +313,8 @@ class Scene:
             turns=[
                 Turns(at_once_count=count, lines=self.traces.turns(invoke_id))
                 for invoke_id, count in self.paced.items()
-            ],
+            ]
+            + [turns for one in self.timed if one.at_once_count for turns in self._turns_of_firings(one)],
             broken_on_purpose=frozenset(self.broken_on_purpose),
             unsigned=unsigned,
             processes=processes_left(wanted),
@@ -316,6 +322,13 @@ class Scene:
             keys=keys_left(self.redis, [one.invoke_id for one in self.timed]),
             messages=messages_left(self.redis, instances),
         )
+
+    def _turns_of_firings(self, asked: TimedAsked) -> list[Turns]:
+        """Each firing has lines of its own."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for word, execution in self.traces.turns(asked.invoke_id):
+            found.setdefault(execution.partition("@")[0], []).append((word, execution))
+        return [Turns(at_once_count=asked.at_once_count, lines=lines) for lines in found.values()]
 
     def _traces(self) -> dict[str, Traces]:
         found = self.traces.all()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from faults.scene import Scene, TimedAsked
-from faults.scripts import QUICK
+from faults.scripts import QUICK, SLOW
 
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.settings_table import BeatSettings, SecuritySettings, Settings
@@ -14,22 +14,32 @@ from cloud_assistant.producer import Assistant, RunOptions, Targets
 
 
 def begin(
-    scene: Scene, instance_ids: Sequence[str], periods_seconds: Sequence[int], *, master_file: Path | None = None
+    scene: Scene,
+    instance_ids: Sequence[str],
+    periods_seconds: Sequence[int],
+    *,
+    at_once_count: int = 0,
+    master_file: Path | None = None,
 ) -> None:
-    """Have a script run on these instances every so many seconds, which must divide a minute."""
+    """Have a script run on these instances every so many seconds, which must divide a minute.
+
+    On so many of them at once; 0 stands for all.
+    """
+    script = SLOW if at_once_count else QUICK
     with _assistant(scene, master_file) as assistant:
         for seconds in periods_seconds:
             invoked = assistant.run_command(
-                scene.traces.text(QUICK),
+                scene.traces.text(script, takes_turns=bool(at_once_count)),
                 Targets(instance_ids=list(instance_ids)),
                 RunOptions(
                     timeout_seconds=seconds,
+                    at_once=str(at_once_count or ""),
                     schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency=f"*/{seconds} * * * * *"),
                 ),
             )
-            scene.timed.append(
-                TimedAsked(invoked.invoke_id, QUICK, list(instance_ids), seconds * 1000, server_ms(scene.redis))
-            )
+            asked = TimedAsked(invoked.invoke_id, script, list(instance_ids), seconds * 1000, server_ms(scene.redis))
+            asked.at_once_count = at_once_count
+            scene.timed.append(asked)
 
 
 def end(scene: Scene, *, master_file: Path | None = None) -> None:

@@ -86,7 +86,8 @@ def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fl
         (["--at-once", "0"], "how many at once (--at-once, AtOnce): '0' is neither a number of instances nor a share"),
         (["--at-once", ""], "it is empty"),
         (["--stop-at", "1"], "when to end (--stop-at, StopAt) needs how many at once (--at-once, AtOnce)"),
-        (["--at-once", "1", "--frequency", "rate(1 h)"], "can be said of what runs once"),
+        (["--at-once", "1", "--repeat-mode", "EveryReboot"], "cannot be said of what runs when machines start"),
+        (["--at-once", "1", "--frequency", "rate(1 h)", "--jitter", "1m"], "does not go with --jitter"),
         (["--failed-in", "t-0123456789"], "--failed-in names the instances by itself"),
     ],
 )

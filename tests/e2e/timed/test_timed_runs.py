@@ -86,6 +86,37 @@ def test_pause_leaves_rows_resume_goes_on_and_modify_holds_at_once(operator: Ope
 
 
 @pytest.mark.timeout(120)
+def test_each_due_time_goes_to_a_few_at_a_time(operator: Operator, tmp_path: Path) -> None:
+    for name in ("i-one", "i-two", "i-three"):
+        operator.system.start_agent(name)
+    for name in ("beat-a", "beat-b"):
+        operator.system.start_beat(name)
+    turns = tmp_path / "turns"
+    script = f"echo begin $CA_EXECUTION_ID >> {turns}; sleep 0.3; echo end $CA_EXECUTION_ID >> {turns}"
+    invoke_id = operator.invoke(script, "--at-once", "1", "--stop-at", "50%", frequency="*/6 * * * * *")
+    shown = operator.json("timed", "show", invoke_id)
+    assert (shown["AtOnce"], shown["StopAt"]) == (1, 2)
+    assert "At once        1, none after 2 failures" in operator.run("timed", "show", invoke_id).must_succeed().stdout
+    operator.wait_for_fired(invoke_id, 2)
+    operator.run("timed", "pause", invoke_id).must_succeed()
+    eventually(lambda: not unfinished(operator, invoke_id), 20)
+    lines = turns.read_text().splitlines()
+    assert len(lines) >= 12
+    for begin, end in zip(lines[::2], lines[1::2], strict=True):
+        assert (begin.split()[0], end.split()[0], begin.split()[1]) == ("begin", "end", end.split()[1])
+
+    operator.run("timed", "modify", invoke_id, "--at-once", "2").must_succeed()
+    assert (
+        operator.json("timed", "show", invoke_id)["AtOnce"],
+        "StopAt" in operator.json("timed", "show", invoke_id),
+    ) == (2, False)
+    both = operator.run("timed", "modify", invoke_id, "--at-once", "2", "--no-at-once")
+    assert (both.exit_code, "--no-at-once does not go with" in both.stderr) == (2, True)
+    operator.run("timed", "modify", invoke_id, "--no-at-once").must_succeed()
+    assert "AtOnce" not in operator.json("timed", "show", invoke_id)
+
+
+@pytest.mark.timeout(120)
 def test_it_ends_by_itself_after_the_most_runs_and_at_its_end_time(operator: Operator) -> None:
     operator.system.start_agent("i-one")
     operator.system.start_beat()

@@ -54,13 +54,29 @@ def test_one_that_runs_everywhere_at_once_says_nothing_of_it(gateway: WholeGatew
     assert "AtOnce" not in shown["Invocations"]["Invocation"][0]
 
 
+def test_a_schedule_may_go_to_a_few_at_a_time_and_be_changed(gateway: WholeGateway) -> None:
+    def paced(**fields: str) -> tuple[object, object]:
+        if fields:
+            status, told = gateway.call("ModifyInvocationAttribute", {"InvokeId": answer["InvokeId"], **fields})
+            assert status == 200, told
+        _, shown = gateway.call("DescribeInvocations", {"InvokeId": answer["InvokeId"]})
+        [invocation] = shown["Invocations"]["Invocation"]
+        return invocation.get("AtOnce"), invocation.get("StopAt")
+
+    _, answer = gateway.call("RunCommand", {**RUN, "AtOnce": "25%", "StopAt": "2", "Frequency": "0 0 3 * * *"})
+    assert paced() == (1, 2)
+    assert paced(Frequency="0 0 4 * * *") == (1, 2)
+    assert paced(AtOnce="3") == (3, None)
+    assert paced(AtOnce="100%") == (None, None)
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
         ({"AtOnce": "some"}, "(--at-once, AtOnce): 'some' is neither"),
         ({"AtOnce": "1", "StopAt": "0"}, "(--stop-at, StopAt): '0' is neither"),
         ({"StopAt": "1"}, "needs how many at once"),
-        ({"AtOnce": "1", "Frequency": "0 0 3 * * *"}, "of what runs once"),
+        ({"AtOnce": "1", "RepeatMode": "EveryReboot"}, "of what runs when machines start"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(gateway: WholeGateway, fields: dict[str, str], told: str) -> None:

@@ -40,8 +40,9 @@ def test_failures_can_end_only_what_does_not_run_everywhere_at_once() -> None:
         of_request("", "3", 10, Schedule())
 
 
-@pytest.mark.parametrize("schedule", [Schedule(frequency="rate(1 h)"), Schedule(repeat_mode=RepeatMode.EVERY_REBOOT)])
-def test_what_runs_by_itself_has_no_pacing(schedule: Schedule) -> None:
-    with pytest.raises(RequestInvalid, match="of what runs once"):
-        of_request("1", "", 10, schedule)
+@pytest.mark.parametrize("mode", [RepeatMode.EVERY_REBOOT, RepeatMode.NEXT_REBOOT_ONLY])
+def test_what_runs_when_machines_start_has_no_pacing(mode: RepeatMode) -> None:
+    with pytest.raises(RequestInvalid, match="of what runs when machines start"):
+        of_request("1", "", 10, Schedule(repeat_mode=mode))
+    assert of_request("1", "", 10, Schedule(frequency="rate(1 h)")) == Pacing(at_once_count=1)
     assert of_request("1", "", 10, Schedule(repeat_mode=RepeatMode.DRY_RUN)) == Pacing(at_once_count=1)
