@@ -68,10 +68,16 @@ def test_what_can_run_no_more_holds_up_nothing(schedule: Schedule, before: dict[
 
 
 def test_after_one_that_never_ran_the_next_waits_for_what_that_one_waited_for(schedule: Schedule) -> None:
-    schedule.open(overlapping(schedule, "queue", state="Aborted", waits_for="t-the-first"))
+    schedule.open(overlapping(schedule, "queue", state="Aborted", waits_for="t-1.5@i-1"))
     [execution] = ids(schedule, "i-1")
     found = schedule.redis.call("HMGET", keys.execution("i-1", execution), "state", "waits_for", "stops_previous")
-    assert found == [b"Scheduled", b"t-the-first", None]
+    assert found == [b"Scheduled", b"t-1.5@i-1", None]
+
+
+def test_who_stood_before_it_in_a_line_is_none_of_the_next_firings_business(schedule: Schedule) -> None:
+    schedule.open(overlapping(schedule, "queue", state="Aborted", waits_for="t-1.5@j-1"))
+    [execution] = ids(schedule, "i-1")
+    assert schedule.redis.call("HGET", keys.execution("i-1", execution), "state") == b"Pending"
 
 
 def test_jitter_lets_an_execution_wait_for_its_moment(schedule: Schedule) -> None:
