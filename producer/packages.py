@@ -34,6 +34,14 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True):
     version: str = LATEST
     force: bool = False
     timeout_seconds: int = TIMEOUT_SECONDS
+    #: How many instances do it at the same time, and how many failures end it, of each kind of machine.
+    at_once: str = ""
+    stop_at: str = ""
+
+    @property
+    def options(self) -> RunOptions:
+        """As what is asked for of an ordinary invocation."""
+        return RunOptions(timeout_seconds=self.timeout_seconds, at_once=self.at_once, stop_at=self.stop_at)
 
 
 class InstancePackages(msgspec.Struct, frozen=True):
@@ -55,7 +63,8 @@ class Packages:
         """Have instances do it, as ordinary executions; one invocation for each kind of machine.
 
         Raises:
-            NotFound: the package was not published for one of the instances. RequestInvalid: the name is the agent's.
+            NotFound: the package was not published for one of the instances. RequestInvalid: the name is the agent's,
+            or how many at once makes no sense.
         """
         if request.name == AGENT_NAME:
             raise RequestInvalid(
@@ -113,7 +122,7 @@ class Packages:
         return self._assistant.run_command(
             _script(encode_package_order(order), is_windows=is_windows),
             Targets(instance_ids=tuple(instance_ids)),
-            RunOptions(timeout_seconds=request.timeout_seconds),
+            request.options,
             type="RunPowerShellScript" if is_windows else "RunShellScript",
             name=f"package {request.action} {request.name}"[:128],
         )

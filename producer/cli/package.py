@@ -16,6 +16,7 @@ from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
+from .pacing_options import amount_options
 from .publishing import note_on_address, print_entries, publish_archive, tell_unreadable, withdraw_version
 from .request_options import Waiting, takes_waiting, whole_seconds
 from .tables import table
@@ -54,6 +55,7 @@ def withdraw(call: Call, *, name: str, version: str) -> None:
     examples=(
         "assist package install tools --instance i-web1",
         "assist package install tools --version 1.2.0 --tag env=test",
+        "assist package install tools --all --at-once 10% --stop-at 3",
     ),
 )
 @click.argument("name", metavar="NAME")
@@ -63,9 +65,19 @@ def withdraw(call: Call, *, name: str, version: str) -> None:
     "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
+@amount_options
 @takes_waiting(default=True)
 def install(
-    call: Call, *, name: str, version: str, force: bool, timeout: float, targets: Targets, waiting: Waiting
+    call: Call,
+    *,
+    name: str,
+    version: str,
+    force: bool,
+    timeout: float,
+    targets: Targets,
+    at_once: str,
+    stop_at: str,
+    waiting: Waiting,
 ) -> int:
     """Install a package. If its health script fails, what was there before is put back."""
     request = PackageRequest(
@@ -74,6 +86,8 @@ def install(
         version=version,
         force=force,
         timeout_seconds=whole_seconds(timeout, "--timeout"),
+        at_once=at_once,
+        stop_at=stop_at,
     )
     return _carry_out(call, request, targets, waiting)
 
@@ -85,11 +99,27 @@ def install(
     "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
+@amount_options
 @takes_waiting(default=True)
-def update(call: Call, *, name: str, version: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
+def update(
+    call: Call,
+    *,
+    name: str,
+    version: str,
+    timeout: float,
+    targets: Targets,
+    at_once: str,
+    stop_at: str,
+    waiting: Waiting,
+) -> int:
     """Install a version where another one is installed; nothing happens elsewhere."""
     request = PackageRequest(
-        action=PackageAction.UPDATE, name=name, version=version, timeout_seconds=whole_seconds(timeout, "--timeout")
+        action=PackageAction.UPDATE,
+        name=name,
+        version=version,
+        timeout_seconds=whole_seconds(timeout, "--timeout"),
+        at_once=at_once,
+        stop_at=stop_at,
     )
     return _carry_out(call, request, targets, waiting)
 
@@ -100,11 +130,18 @@ def update(call: Call, *, name: str, version: str, timeout: float, targets: Targ
     "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
 )
 @takes_targets
+@amount_options
 @takes_waiting(default=True)
-def uninstall(call: Call, *, name: str, timeout: float, targets: Targets, waiting: Waiting) -> int:
+def uninstall(
+    call: Call, *, name: str, timeout: float, targets: Targets, at_once: str, stop_at: str, waiting: Waiting
+) -> int:
     """Remove a package, unless another one needs it."""
     request = PackageRequest(
-        action=PackageAction.UNINSTALL, name=name, timeout_seconds=whole_seconds(timeout, "--timeout")
+        action=PackageAction.UNINSTALL,
+        name=name,
+        timeout_seconds=whole_seconds(timeout, "--timeout"),
+        at_once=at_once,
+        stop_at=stop_at,
     )
     return _carry_out(call, request, targets, waiting)
 
@@ -135,7 +172,7 @@ def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: W
     invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
     # One invocation answers with an object, as everywhere; several are one document all the same.
     with call.gathering_json() if len(invoked) > 1 else nullcontext():
-        return max(after_dispatch(call, one, waiting) for one in invoked)
+        return max(after_dispatch(call, one, waiting, request.options) for one in invoked)
 
 
 def _print_status(call: Call, found: list[InstancePackages]) -> None:

@@ -113,6 +113,25 @@ def test_a_package_is_installed_once_updated_and_removed(shop: Shop) -> None:
     assert shop.system.assist("package", "install", "tools", "--version", "1.10", "--all").exit_code == 5
 
 
+def test_a_few_instances_at_a_time_get_it_and_none_more_after_too_many_failures(shop: Shop) -> None:
+    shop.package("staged", "1.0")
+    beat = shop.system.start_beat("beat")
+    # The second instance trusts no publisher, and is asked first.
+    chosen = ("--instance", "i-two", "--instance", "i-one", "--at-once", "1")
+    stopped = shop.system.assist("package", "install", "staged", *chosen, "--stop-at", "1")
+    assert stopped.exit_code == 1
+    assert "not started: 1 of the others failed, and the limit was 1" in stopped.stdout
+    assert shop.lines() == []
+    went_on = shop.system.assist("package", "install", "staged", *chosen)
+    assert "no publisher" in went_on.stdout or "trusted here is nobody" in went_on.stdout, went_on.stdout
+    assert shop.lines() == ["install 1.0 from="]
+    shop.call("uninstall", "staged", "--at-once", "1").must_succeed()
+    refused = shop.call("update", "staged", "--at-once", "some")
+    assert (refused.exit_code, "'some' is neither a number" in refused.stderr) == (2, True)
+    shop.lines()
+    beat.stop()
+
+
 def test_a_version_that_is_not_healthy_gives_way_to_the_one_before(shop: Shop) -> None:
     shop.package("web", "1.0")
     shop.call("install", "web").must_succeed()
