@@ -135,7 +135,7 @@ local function write_target(keys, at, args, place, now, counts)
   local deadline = pacing and number(math.min(tonumber(args[8]), now + tonumber(pacing.within_ms))) or args[8]
   redis.call('ZADD', keys[at + 1], deadline, id)
   if waits_for ~= '' or not_before > now then
-    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs)
+    write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs, deadline)
     redis.call('HSET', keys[at], 'not_before_ms', args[place + 2], 'waits_for', waits_for)
     if args[17] == 'cancel' and waits_for ~= '' then redis.call('HSET', keys[at], 'stops_previous', '1') end
     redis.call('ZADD', keys[6], number(math.max(not_before, now)), id)
