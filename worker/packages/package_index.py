@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
-from ...broker_config.private_file import put_in_place
+from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_connection import Argument
 
 _INDEX = "packages.json"
@@ -40,13 +40,7 @@ class PackageIndex:
             OSError: the home cannot be written.
         """
         packages = {**self.all(), package.name: package}
-        fresh = self._home / (_INDEX + ".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode_report(list(packages.values())))
-            file.flush()
-            os.fsync(descriptor)
-        put_in_place(fresh, self._home / _INDEX)
+        write_private_file(self._home / _INDEX, encode_report(list(packages.values())))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
