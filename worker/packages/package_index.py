@@ -13,7 +13,9 @@ from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_connection import Argument
 
 _INDEX = "packages.json"
-_LOCK = "lock"
+#: No package has such a name.
+_LOCK = ".lock"
+_EARLIER_LOCK = "lock"
 #: Windows knows no wait for a lock that has no end.
 _PAUSE_SECONDS = 0.1
 
@@ -49,6 +51,9 @@ class PackageIndex:
         descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             _lock(descriptor)
+            # It stood in the way of a package of that name, whose folder stays.
+            with contextlib.suppress(OSError):
+                (self.folder / _EARLIER_LOCK).unlink()
             yield
         finally:
             os.close(descriptor)

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.package_order import PackageAction, PackageOrder
 from cloud_assistant.broker_config.package_report import InstalledPackage, PackageStatus
 from cloud_assistant.broker_config.publisher_keys import public_text
 from cloud_assistant.broker_config.publisher_signing import Statement, sign
 from cloud_assistant.worker.packages.agent_notes import AgentNotes
 from cloud_assistant.worker.packages.package_work import PackageWork
+from cloud_assistant.worker.upgrade.unpacking import remove
 
-_FILE = """name = "tools"
+_FILE = """name = "{name}"
 version = "{version}"
 healthy_within_seconds = 0
+requires.packages = {needs}
 [scripts.any]
 install = "install.sh"
 health = "health.sh"
@@ -34,6 +37,7 @@ class Machine:
     said: list[str] = field(default_factory=list)
     #: What its file begins with.
     mark: str = ""
+    needs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("home", "publishers"):
@@ -42,25 +46,28 @@ class Machine:
         notes = AgentNotes(publishers_folder=str(self.folder / "publishers"))
         self.work = PackageWork(home=self.folder / "home", notes=notes, say=self.said.append)
 
-    def install(self, version: str) -> int:
+    def install(self, version: str, *, name: str = "tools", force: bool = False) -> int:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as tar:
             files = {
-                "package.toml": self.mark + _FILE.format(version=version),
+                "package.toml": self.mark + _FILE.format(name=name, version=version, needs=self.needs),
                 "install.sh": "exit 0",
                 "health.sh": "exit 0",
             }
-            for name, text in files.items():
-                member = tarfile.TarInfo(name)
+            for path, text in files.items():
+                member = tarfile.TarInfo(path)
                 member.size = len(text.encode())
                 tar.addfile(member, io.BytesIO(text.encode()))
         data = packed.getvalue()
         sha256 = hashlib.sha256(data).hexdigest()
         self.work.index.folder.mkdir(exist_ok=True)
         (self.work.index.folder / f"{sha256}.part").write_bytes(data)
-        statement = Statement(name="tools", version=version, os="any", arch="any", sha256=sha256, size=len(data))
-        order = PackageOrder(action=PackageAction.INSTALL, name="tools", signature=sign(self.key, statement))
-        return self.work.obey(order)
+        statement = Statement(name=name, version=version, os="any", arch="any", sha256=sha256, size=len(data))
+        signature = sign(self.key, statement)
+        return self.work.obey(PackageOrder(action=PackageAction.INSTALL, name=name, signature=signature, force=force))
+
+    def uninstall(self, name: str) -> int:
+        return self.work.obey(PackageOrder(action=PackageAction.UNINSTALL, name=name))
 
     def check(self) -> int:
         return self.work.obey(PackageOrder(action=PackageAction.CHECK, name="tools"))
@@ -99,3 +106,48 @@ def test_a_package_whose_folder_is_gone_is_not_called_healthy(machine: Machine) 
 def test_the_file_of_a_package_may_begin_with_the_mark_that_editors_of_windows_write(machine: Machine) -> None:
     machine.mark = "\ufeff"
     assert machine.install("1.0") == 0, machine.said
+
+
+def test_a_new_installation_of_the_same_version_that_is_cut_off_as_the_old_files_go_is_not_called_installed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.install("1.0")
+
+    def killed(folder: Path) -> None:
+        remove(folder)
+        if folder.name == "1.0":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cloud_assistant.worker.packages.package_work.remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            machine.install("1.0", force=True)
+
+    assert machine.work.index.all()["tools"].status is PackageStatus.UNKNOWN
+    assert machine.install("1.0") == 0
+    assert machine.check() == 0
+
+
+def test_a_package_that_needs_an_earlier_version_of_itself_can_be_removed(machine: Machine) -> None:
+    machine.install("1.0")
+    machine.needs = ["tools>=1.0"]
+    assert machine.install("2.0") == 0
+    assert machine.uninstall("tools") == 0
+    assert machine.work.index.all()["tools"].status is PackageStatus.REMOVED
+
+
+def test_a_package_that_another_one_needs_is_not_removed(machine: Machine) -> None:
+    machine.install("1.0")
+    machine.needs = ["tools>=1.0"]
+    assert machine.install("1.0", name="more") == 0
+    with pytest.raises(Refused, match="tools is needed by more"):
+        machine.uninstall("tools")
+
+
+def test_a_package_may_be_called_lock(machine: Machine) -> None:
+    # As an earlier release left it.
+    machine.work.index.folder.mkdir()
+    (machine.work.index.folder / "lock").touch()
+    assert machine.install("1.0", name="lock") == 0
+    assert machine.install("2.0", name="lock") == 0
+    assert [path.name for path in (machine.work.index.folder / "lock").iterdir()] == ["2.0"]
