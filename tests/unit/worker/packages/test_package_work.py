@@ -1,76 +1,13 @@
 """What an installation that was killed left behind, and what a check says of a package that is not whole."""
 
-import hashlib
-import io
-import tarfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from unit.worker.packages.machine import Machine
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.package_order import PackageAction, PackageOrder
 from cloud_assistant.broker_config.package_report import InstalledPackage, PackageStatus
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import Statement, sign
-from cloud_assistant.worker.packages.agent_notes import AgentNotes
-from cloud_assistant.worker.packages.package_work import PackageWork
 from cloud_assistant.worker.upgrade.unpacking import remove
-
-_FILE = """name = "{name}"
-version = "{version}"
-healthy_within_seconds = 0
-requires.packages = {needs}
-[scripts.any]
-install = "install.sh"
-health = "health.sh"
-"""
-
-
-@dataclass
-class Machine:
-    """A machine with the archives of one publisher already fetched."""
-
-    folder: Path
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-    said: list[str] = field(default_factory=list)
-    #: What its file begins with.
-    mark: str = ""
-    needs: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        for name in ("home", "publishers"):
-            (self.folder / name).mkdir(mode=0o700)
-        (self.folder / "publishers" / "us.pub").write_text(public_text(self.key.public_key()))
-        notes = AgentNotes(publishers_folder=str(self.folder / "publishers"))
-        self.work = PackageWork(home=self.folder / "home", notes=notes, say=self.said.append)
-
-    def install(self, version: str, *, name: str = "tools", force: bool = False) -> int:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-            files = {
-                "package.toml": self.mark + _FILE.format(name=name, version=version, needs=self.needs),
-                "install.sh": "exit 0",
-                "health.sh": "exit 0",
-            }
-            for path, text in files.items():
-                member = tarfile.TarInfo(path)
-                member.size = len(text.encode())
-                tar.addfile(member, io.BytesIO(text.encode()))
-        data = packed.getvalue()
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.work.index.folder.mkdir(exist_ok=True)
-        (self.work.index.folder / f"{sha256}.part").write_bytes(data)
-        statement = Statement(name=name, version=version, os="any", arch="any", sha256=sha256, size=len(data))
-        signature = sign(self.key, statement)
-        return self.work.obey(PackageOrder(action=PackageAction.INSTALL, name=name, signature=signature, force=force))
-
-    def uninstall(self, name: str) -> int:
-        return self.work.obey(PackageOrder(action=PackageAction.UNINSTALL, name=name))
-
-    def check(self) -> int:
-        return self.work.obey(PackageOrder(action=PackageAction.CHECK, name="tools"))
 
 
 @pytest.fixture
