@@ -1,5 +1,6 @@
 """Files that only their owner may read: keys, credentials, settings with passwords."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ def write_private_file(path: Path, content: str | bytes) -> None:
         fresh.unlink(missing_ok=True)
         raise
     put_in_place(fresh, path)
+    force_folder_to_disk(path.parent)
 
 
 def put_in_place(fresh: Path, path: Path) -> None:
@@ -59,6 +61,18 @@ def put_in_place(fresh: Path, path: Path) -> None:
             time.sleep(_PAUSE_SECONDS)
         else:
             return
+
+
+def force_folder_to_disk(folder: Path) -> None:
+    """Have a power failure not take back what was moved in a folder, where the file system can do that."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def make_private_folder(path: Path) -> None:

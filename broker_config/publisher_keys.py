@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from .errors import Refused, SettingsInvalid
@@ -74,7 +75,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
     except (OSError, ValueError, TypeError) as exc:
         raise SettingsInvalid(f"publisher key {path}: {exc}") from exc
     if os.name == "posix" and mode & 0o077:
-        raise SettingsInvalid(f"publisher key {path} is open to other users; run: chmod 600 {path}")
+        raise SettingsInvalid(f"publisher key {path} is open to other users; run: chmod 600 {quote(str(path))}")
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsInvalid(f"publisher key {path} is not one of Ed25519")
     return key
@@ -134,5 +135,5 @@ def _require_ours(path: Path) -> None:
     if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingsInvalid(
             f"publishers: {path} may be changed by others than root, so it says nothing;"
-            f" run: chown root {path} && chmod go-w {path}"
+            f" run: chown root {quote(str(path))} && chmod go-w {quote(str(path))}"
         )

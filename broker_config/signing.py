@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import msgspec
@@ -167,7 +168,7 @@ def read_master_keys(path: Path) -> MasterKeys:
     except (OSError, msgspec.MsgspecError, ValueError) as exc:
         raise SettingsInvalid(f"master key file {path}: {exc}") from exc
     if os.name == "posix" and mode & 0o077:
-        raise SettingsInvalid(f"master key file {path} is open to other users; run: chmod 600 {path}")
+        raise SettingsInvalid(f"master key file {path} is open to other users; run: chmod 600 {quote(str(path))}")
     if parsed.current not in keys or min(map(len, keys.values())) < 32:
         raise SettingsInvalid(f"master key file {path}: 'current' must name one of 'keys', each of 32 bytes or more")
     return MasterKeys(parsed.current, keys)

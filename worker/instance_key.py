@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -87,7 +88,7 @@ def _read_file(path: Path) -> _KeyFile | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise SettingsInvalid(f"instance key file {path}: {exc}; register this instance again") from exc
     if os.name == "posix" and mode & 0o077:
-        raise SettingsInvalid(f"instance key file {path} is open to other users; run: chmod 600 {path}")
+        raise SettingsInvalid(f"instance key file {path} is open to other users; run: chmod 600 {quote(str(path))}")
     return parsed
 
 

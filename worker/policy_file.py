@@ -8,6 +8,7 @@ import stat
 import threading
 from collections import deque
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from ..broker_config.clock import now_ms
@@ -158,18 +159,18 @@ def _read_trusted(path: str, owner_uid: int) -> str:
 
 def _check_owner(path: str, found: os.stat_result, owner_uid: int) -> None:
     if found.st_uid not in (_ROOT_UID, owner_uid):
-        raise ValueError(f"it belongs to uid {found.st_uid}; run: chown root {path}")
+        raise ValueError(f"it belongs to uid {found.st_uid}; run: chown root {quote(path)}")
     if found.st_mode & _WRITABLE_BY_OTHERS:
-        raise ValueError(f"others than root can write it; run: chmod go-w {path}")
+        raise ValueError(f"others than root can write it; run: chmod go-w {quote(path)}")
 
 
 def _check_folder(folder: str, owner_uid: int) -> None:
     found = Path(folder).stat()
     if found.st_uid not in (_ROOT_UID, owner_uid):
-        raise ValueError(f"the folder {folder} belongs to uid {found.st_uid}; run: chown root {folder}")
+        raise ValueError(f"the folder {folder} belongs to uid {found.st_uid}; run: chown root {quote(folder)}")
     # In a sticky folder such as /tmp nobody can replace what belongs to others.
     if found.st_mode & _WRITABLE_BY_OTHERS and not found.st_mode & stat.S_ISVTX:
-        raise ValueError(f"others than root can write the folder {folder}; run: chmod go-w {folder}")
+        raise ValueError(f"others than root can write the folder {folder}; run: chmod go-w {quote(folder)}")
 
 
 def _check_way(path: str, owner_uid: int) -> None:

@@ -1,7 +1,9 @@
 """Build the agent's bundle and packages; ``deploy/bundle`` is the way to call this."""
 
 import argparse
+import errno
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -37,10 +39,19 @@ def main() -> int:
             sys.stderr.write(failed.stderr)
         raise SystemExit(f"bundle: {'pip' if is_pip else program} failed (see above){mend}") from None
     except OSError as error:
-        if error.filename is None:
-            raise
-        raise SystemExit(f"bundle: cannot use {error.filename}: {error.strerror}; --out names another folder") from None
+        raise SystemExit(f"bundle: {_problem_with_files(error)}") from None
     return 0
+
+
+def _problem_with_files(error: OSError) -> str:
+    """Say it in one line, with the way out: the work is done in one folder, and its result lands in another."""
+    what, reason = error.filename, error.strerror or str(error)
+    if isinstance(error, shutil.Error):
+        # Of a whole tree: the first file stands for all.
+        what, _, reason = error.args[0][0]
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in reason:
+        return f"there is no room ({reason}); --out names another folder for the result, TMPDIR=… one for the work"
+    return f"cannot use {what}: {reason}; --out names another folder"
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -58,6 +58,8 @@ def write_manifest(root: Path, facts: Facts, *, wire_version: int) -> Path:
 def write_archive(root: Path, out: Path, facts: Facts, manifest: Path) -> Path:
     """Pack the bundle, and put its manifest beside the archive as well."""
     archive = out / f"{facts.stem}.tar.gz"
+    # Half of one is never found under its name.
+    fresh = archive.with_name(archive.name + ".new")
     moment = created_seconds()
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -68,12 +70,16 @@ def write_archive(root: Path, out: Path, facts: Facts, manifest: Path) -> Path:
             member.mode = 0o755
         return member
 
-    with (
-        archive.open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=moment) as packed,
-        tarfile.open(fileobj=cast(IO[bytes], packed), mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for path in [root, *sorted(root.rglob("*"))]:
-            tar.add(path, str(Path(facts.top) / path.relative_to(root)), recursive=False, filter=plain)
+    try:
+        with (
+            fresh.open("wb") as raw,
+            gzip.GzipFile("", "wb", 6, raw, mtime=moment) as packed,
+            tarfile.open(fileobj=cast(IO[bytes], packed), mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for path in [root, *sorted(root.rglob("*"))]:
+                tar.add(path, str(Path(facts.top) / path.relative_to(root)), recursive=False, filter=plain)
+        fresh.replace(archive)
+    finally:
+        fresh.unlink(missing_ok=True)
     shutil.copyfile(manifest, archive.with_name(archive.name + ".manifest.json"))
     return archive

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -84,7 +85,7 @@ def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
     require_writable(file)
     issued = call.assistant.trust.issue_credentials(instance_id)
     issued.credentials.write(file)
-    call.say(f"wrote {clean(str(file))}; on the machine, run: assist-agent run --config {clean(file.name)}")
+    call.say(f"wrote {clean(str(file))}; on the machine, run: assist-agent run --config {quote(clean(file.name))}")
     if issued.credentials.reaches_this_machine_only:
         call.say(
             "note: the Redis address in it is one of this machine only; "

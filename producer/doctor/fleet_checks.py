@@ -8,6 +8,7 @@ from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_url import place
 from ...broker_config.settings_table import Settings
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..beat_presence import is_beat_at_work
@@ -55,7 +56,7 @@ class FleetChecks:
         is_named = bool(gateway.url)
         scheme = "https" if gateway.tls_certificate else "http"
         local = f"http+unix://{gateway.unix_socket}" if gateway.unix_socket else ""
-        url = gateway.url or local or f"{scheme}://{gateway.host}:{gateway.port}"
+        url = gateway.url or local or f"{scheme}://{place(gateway.host, gateway.port)}"
         try:
             status = _health(url, gateway.ca_file)
         except SettingsInvalid as exc:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from ...broker_config import keys
 from ...broker_config.errors import Refused, SettingsInvalid
@@ -55,7 +56,7 @@ def _master_key_file(settings: Settings) -> Finding:
     try:
         found = find_master_keys(settings)
     except (SettingsInvalid, Refused) as exc:
-        return fail("master key", str(exc), f"chmod 600 {path}, and see that it is whole")
+        return fail("master key", str(exc), f"chmod 600 {quote(str(path))}, and see that it is whole")
     if found is None:
         return warn("master key", f"none at {path}", "copy it here to change anything from this machine")
     if os.name == "posix" and path.stat().st_uid not in (0, os.geteuid()):
@@ -65,7 +66,7 @@ def _master_key_file(settings: Settings) -> Finding:
 
 def _home(path: Path) -> Finding:
     if os.name == "posix" and path.stat().st_mode & 0o022:
-        return fail("home", f"{path} can be written by others", f"chmod 700 {path}")
+        return fail("home", f"{path} can be written by others", f"chmod 700 {quote(str(path))}")
     return ok("home", str(path))
 
 

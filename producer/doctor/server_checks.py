@@ -50,7 +50,10 @@ class ServerChecks:
         if "valkey_version" in info:
             return ok("server", f"Valkey {info['valkey_version']}")
         version = info.get("redis_version", "?")
-        if int(version.partition(".")[0] or 0) < _REDIS_WITH_FUNCTIONS:
+        major = version.partition(".")[0]
+        if not major.isdecimal():
+            return warn("server", "it does not say which version it is", "use Redis 7 or later, or Valkey")
+        if int(major) < _REDIS_WITH_FUNCTIONS:
             return fail("server", f"Redis {version} has no functions", "use Redis 7 or later, or Valkey")
         return ok("server", f"Redis {version}")
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
+from ...broker_config.private_file import force_folder_to_disk
 from ...broker_config.settings_table import Settings
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -69,6 +70,9 @@ class ContentStore:
             if found.hexdigest() != sha256:
                 raise _mismatch(sha256, found.hexdigest())
             temporary.replace(path)
+            # Its catalogue entry is kept by another machine, which may not lose power with this one.
+            force_folder_to_disk(path.parent)
+            force_folder_to_disk(self.folder)
         finally:
             temporary.unlink(missing_ok=True)
         return StoredFile(sha256, size_bytes, path)

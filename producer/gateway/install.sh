@@ -206,6 +206,8 @@ fetch_agent() {
   mkdir "$fresh"
   gzip -dc "$scratch/archive" | (cd "$fresh" && tar -xf -)
   [ -x "$fresh/$name-$version/bin/assist-agent" ] || fail 4 "the archive holds no agent $version"
+  # What a power failure left half of would be taken for what is there already, the next time.
+  if has sync; then sync; fi
   rm -rf "$prefix/versions/$version"
   mv "$fresh/$name-$version" "$prefix/versions/$version"
   rmdir "$fresh"

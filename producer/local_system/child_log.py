@@ -29,8 +29,12 @@ class ChildLog:
         return descriptor
 
     def this_run(self) -> str:
-        """What the present run has written, at most its last 64 KiB."""
-        with self.path.open("rb") as file:
+        """What the present run has written, at most its last 64 KiB; nothing once somebody has removed the file."""
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            return ""
+        with file:
             end = file.seek(0, os.SEEK_END)
             start = self._run_starts_at if self._run_starts_at <= end else 0
             file.seek(max(start, end - _READ_BYTES))
@@ -45,10 +49,21 @@ class ChildLog:
         """Move the content to the older file once there is too much of it.
 
         The child's descriptor stays valid because it appends; a line that it writes between the copy and the cut is
-        lost, which a log of this kind can bear.
+        lost, which a log of this kind can bear. So is all of it where the disk has no room for the copy.
+
+        Raises:
+            OSError: the log cannot be cut; it is tried again with the next call.
         """
-        if self.path.stat().st_size <= self._limit_bytes:
+        try:
+            if self.path.stat().st_size <= self._limit_bytes:
+                return
+        except FileNotFoundError:
+            # Somebody removed it; the next run of the child makes another.
             return
-        shutil.copy2(self.path, self.path.with_name(self.path.name + ".1"))
+        older = self.path.with_name(self.path.name + ".1")
+        try:
+            shutil.copy2(self.path, older)
+        except OSError:
+            older.unlink(missing_ok=True)
         os.truncate(self.path, 0)
         self._run_starts_at = 0

@@ -38,6 +38,7 @@ class Change(enum.Enum):
     DIED = enum.auto()
     TOO_SLOW = enum.auto()
     RESTARTED = enum.auto()
+    NOT_STARTED = enum.auto()
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Child:
     place: str = ""
     identity: str = ""
     retry_in_seconds: float = 0.0
+    #: Why it could not be started again when that was tried last.
+    start_problem: str = ""
     _process: "subprocess.Popen[bytes] | None" = None
     _leads_group: bool = False
     _since: float = 0.0
@@ -105,8 +108,7 @@ class Child:
     def look(self) -> Change | None:
         """Notice what has happened, and start it again when its time has come."""
         if self.state is ChildState.WAITING and self._elapsed() >= self.retry_in_seconds:
-            self.start()
-            return Change.RESTARTED
+            return self._start_again()
         if self.state in (ChildState.STARTING, ChildState.READY) and not self.is_running:
             self._schedule_restart()
             return Change.DIED
@@ -157,6 +159,16 @@ class Child:
         if code is None:
             return "never started"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def _start_again(self) -> Change:
+        try:
+            self.start()
+        except OSError as exc:
+            # No process or memory to be had, no room, a program that is just being replaced: it passes.
+            self.start_problem = str(exc)
+            self._schedule_restart()
+            return Change.NOT_STARTED
+        return Change.RESTARTED
 
     def _schedule_restart(self) -> None:
         if self.state is ChildState.READY and self._elapsed() > _STEADY_SECONDS:

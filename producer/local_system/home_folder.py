@@ -5,6 +5,7 @@ import platform
 import re
 import stat
 from pathlib import Path
+from shlex import quote
 
 from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
@@ -34,7 +35,7 @@ def open_home(path: str) -> Path:
     if status.st_uid != os.geteuid():
         raise Refused(f"home {home} belongs to another user (uid {status.st_uid}); choose another with --home")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Refused(f"home {home} can be changed by other users; run: chmod go-w {home}")
+        raise Refused(f"home {home} can be changed by other users; run: chmod go-w {quote(str(home))}")
     return home
 
 

@@ -105,6 +105,8 @@ class LocalSystem:
         self._agents: list[Child] = []
         self._ready = False
         self._gateway_url = ""
+        #: What could not be written when it was tried last.
+        self._hindered: set[str] = set()
 
     @property
     def _children(self) -> list[Child]:
@@ -148,8 +150,8 @@ class LocalSystem:
                 change = child.look()
                 if change is not None:
                     self._tell(child, change)
-                    self._note()
-                child.log.keep_bounded()
+                    self._keep("the note of what runs", self._note)
+                self._keep(f"the log {child.log.path}", child.log.keep_bounded)
 
     def end(self) -> bool:
         """End the agent, then what stands on Redis, then Redis; False when a second Ctrl-C made that a kill."""
@@ -207,10 +209,25 @@ class LocalSystem:
                 self._screen.change(f"{child.name} has ended ({child.how_it_ended()}); {again}", bad=True)
             case Change.TOO_SLOW:
                 self._screen.change(f"{child.name} was not ready in time and was killed; {again}", bad=True)
+            case Change.NOT_STARTED:
+                self._screen.change(f"{child.name} cannot be started ({child.start_problem}); {again}", bad=True)
             case Change.READY:
                 self._screen.change(f"{child.name} runs again: {child.place}")
             case Change.RESTARTED:
                 pass  # it is worth a line once it is ready
+
+    def _keep(self, what: str, write: Callable[[], None]) -> None:
+        """Write something that is not worth ending everything for; what hinders it is told once."""
+        try:
+            write()
+        except OSError as exc:
+            if what not in self._hindered:
+                self._screen.change(
+                    f"{what} cannot be written ({exc.strerror}); make room, or see its rights", bad=True
+                )
+            self._hindered.add(what)
+        else:
+            self._hindered.discard(what)
 
     def _note(self) -> None:
         """Leave word of what runs, for a second `assist up` and for one that comes after a kill."""

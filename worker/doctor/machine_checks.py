@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 
 from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
@@ -80,15 +81,19 @@ def _home(home: Path) -> Finding:
         if os.access(parent, os.W_OK):
             return ok("home", f"{home} is not there yet and can be made")
         return fail(
-            "home", f"{home} is not there and this user may not make it", f"run as root: install -d -m 0700 {home}"
+            "home",
+            f"{home} is not there and this user may not make it",
+            f"run as root: install -d -m 0700 {quote(str(home))}",
         )
     state = home.stat()
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         return fail(
-            "home", f"{home} is not writable for this user", f"run as the agent's user, or: chown {_user()} {home}"
+            "home",
+            f"{home} is not writable for this user",
+            f"run as the agent's user, or: chown {_user()} {quote(str(home))}",
         )
     if os.name == "posix" and state.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
-        return warn("home", f"{home} is open to other users", f"chmod 0700 {home}")
+        return warn("home", f"{home} is open to other users", f"chmod 0700 {quote(str(home))}")
     if os.name == "posix" and state.st_uid != os.geteuid():
         return warn("home", f"{home} belongs to another user (uid {state.st_uid})", "run this as the agent's user")
     return ok("home", str(home))

@@ -100,5 +100,7 @@ def distributions() -> set[str]:
     except OSError:
         return set()
     names = {release.get("ID", "").lower(), *release.get("ID_LIKE", "").lower().split()}
-    names.add(f"{release.get('ID', '').lower()}-{release.get('VERSION_ID', '')}")
+    if release.get("VERSION_ID"):
+        # What is always the newest has none.
+        names.add(f"{release.get('ID', '').lower()}-{release['VERSION_ID']}")
     return names - {""}

@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
-from ...broker_config.private_file import put_in_place
+from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_connection import Argument
 
 _INDEX = "packages.json"
-_LOCK = "lock"
+#: No package has such a name.
+_LOCK = ".lock"
+_EARLIER_LOCK = "lock"
 #: Windows knows no wait for a lock that has no end.
 _PAUSE_SECONDS = 0.1
 
@@ -40,13 +42,7 @@ class PackageIndex:
             OSError: the home cannot be written.
         """
         packages = {**self.all(), package.name: package}
-        fresh = self._home / (_INDEX + ".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode_report(list(packages.values())))
-            file.flush()
-            os.fsync(descriptor)
-        put_in_place(fresh, self._home / _INDEX)
+        write_private_file(self._home / _INDEX, encode_report(list(packages.values())))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -55,6 +51,9 @@ class PackageIndex:
         descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             _lock(descriptor)
+            # It stood in the way of a package of that name, whose folder stays.
+            with contextlib.suppress(OSError):
+                (self.folder / _EARLIER_LOCK).unlink()
             yield
         finally:
             os.close(descriptor)

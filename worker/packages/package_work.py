@@ -89,16 +89,17 @@ class PackageWork:
                 raise Refused(
                     f"{statement.name} {statement.version} cannot be installed: {missing}", code="RequirementUnmet"
                 )
+            previous = present if present is not None and _is_there(present) else None
+            # Before the first change: the folder may be that of the version which is installed.
+            self._note(package, PackageStatus.UNKNOWN, "its installation broke off", previous)
             folder = self._folder(package.name, package.version)
             remove(folder)
             fresh.rename(folder)
         finally:
             remove(fresh)
-        return self._put_in_place(package, folder, present)
+        return self._put_in_place(package, folder, previous)
 
-    def _put_in_place(self, package: PackageFile, folder: Path, present: InstalledPackage | None) -> int:
-        previous = present if present is not None and _is_there(present) else None
-        self._note(package, PackageStatus.UNKNOWN, "its installation broke off", previous)
+    def _put_in_place(self, package: PackageFile, folder: Path, previous: InstalledPackage | None) -> int:
         try:
             self._run(package, folder, "install", previous)
             status = self._healthy(package, folder)
@@ -144,7 +145,8 @@ class PackageWork:
         needing = [
             one.name
             for one in self.index.all().values()
-            if _is_there(one) and any(Condition(text).name == name for text in one.requires)
+            # One that needs an earlier version of itself does not stand in its own way.
+            if _is_there(one) and one.name != name and any(Condition(text).name == name for text in one.requires)
         ]
         if needing:
             raise Refused(f"{name} is needed by {', '.join(needing)}; remove that first", code="PackageNeeded")

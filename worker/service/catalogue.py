@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import launchd, systemd, upstart, windows
-from .commands import Order
+from .commands import Order, attempt, unless
 from .plan import SERVICE_NAME, ServicePlan, template
 
 _FREEBSD_NAME = "cloud_assistant_agent"
@@ -98,6 +98,10 @@ def _freebsd_files(plan: ServicePlan) -> list[ServiceFile]:
     ]
 
 
+def _runs_on_freebsd() -> bool:
+    return attempt(("service", _FREEBSD_NAME, "status")).exit_code == 0
+
+
 _SYSV_LINKS = {f"etc/rc{level}.d/S95{SERVICE_NAME}": f"../init.d/{SERVICE_NAME}" for level in "2345"} | {
     f"etc/rc{level}.d/K05{SERVICE_NAME}": f"../init.d/{SERVICE_NAME}" for level in "016"
 }
@@ -129,8 +133,8 @@ SYSTEMS: dict[str, ServiceSystem] = {
             name="freebsd",
             files=_freebsd_files,
             is_present=lambda root: (root / "etc/rc.subr").exists(),
-            start=("service", _FREEBSD_NAME, "start"),
-            stop=("service", _FREEBSD_NAME, "stop"),
+            start=unless(_runs_on_freebsd, "rc.d runs it already", ("service", _FREEBSD_NAME, "start")),
+            stop=unless(lambda: not _runs_on_freebsd(), "rc.d does not run it", ("service", _FREEBSD_NAME, "stop")),
             restart=("service", _FREEBSD_NAME, "restart"),
         ),
         ServiceSystem(
@@ -162,9 +166,9 @@ SYSTEMS: dict[str, ServiceSystem] = {
             name="upstart",
             files=lambda plan: [ServiceFile(f"etc/init/{SERVICE_NAME}.conf", upstart.configuration(plan))],
             is_present=lambda root: (root / "sbin/initctl").exists() and (root / "etc/init").is_dir(),
-            start=("initctl", "start", SERVICE_NAME),
-            stop=("initctl", "stop", SERVICE_NAME),
-            restart=("initctl", "restart", SERVICE_NAME),
+            start=upstart.start,
+            stop=upstart.stop,
+            restart=upstart.restart,
         ),
         ServiceSystem(
             name="sysv",

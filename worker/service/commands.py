@@ -41,6 +41,18 @@ def run(command: Sequence[str], say: Say) -> None:
         say(outcome.said)
 
 
+def unless(is_so: Callable[[], bool], told: str, command: tuple[str, ...]) -> Callable[[Say], None]:
+    """An order that is given only where there is something to do: some managers call the other case a failure."""
+
+    def order(say: Say) -> None:
+        if is_so():
+            say(told)
+        else:
+            run(command, say)
+
+    return order
+
+
 def attempt(command: Sequence[str]) -> Outcome:
     """Run a command that may fail.
 
@@ -49,7 +61,10 @@ def attempt(command: Sequence[str]) -> Outcome:
     """
     text = " ".join(command)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
+        # Programs of Windows write in another code page than the one that it names for text.
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=_COMMAND_SECONDS
+        )
     except FileNotFoundError as exc:
         # A path is that of the service's own script; a name is that of a service manager's program.
         mend = "make the service first: assist-agent install" if command[0].startswith("/") else "see --system"

@@ -1,5 +1,6 @@
 """Put the agent's service on a machine, or into an image of one, and take it away again."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -85,14 +86,19 @@ def _packaged(system: ServiceSystem, root: Path) -> str | None:
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    """Write a file in one step, so that a service manager never reads half of it."""
+    """Write a file in one step, so that a service manager never reads half of it, even after a power failure."""
     fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.chmod(mode)
         fresh.replace(path)
     except OSError as exc:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise _not_written(path, exc) from exc
 
 

@@ -34,7 +34,16 @@ living_keeper() {
 
 # Be the keeper. The agent gets the signal, its scripts do not.
 keep() {
-  echo $$ > "$pid_file"
+  # Of two that are started at once one stays: a name that is taken takes no link.
+  echo $$ > "$pid_file.$$"
+  if ! ln "$pid_file.$$" "$pid_file" 2>/dev/null; then
+    if living_keeper >/dev/null; then rm -f "$pid_file.$$"; exit 0; fi
+    # It is of one that was killed. Who else finds that now puts its own there too, and the last one stays.
+    mv -f "$pid_file.$$" "$pid_file"
+    sleep 1
+    [ "$(living_keeper)" = $$ ] || exit 0
+  fi
+  rm -f "$pid_file.$$"
   agent=
   leave() {
     trap '' TERM INT

@@ -1,6 +1,7 @@
 """The configuration for upstart (Ubuntu 10 to 14, CentOS 6)."""
 
-from .plan import ServicePlan
+from .commands import Say, attempt, run, unless
+from .plan import SERVICE_NAME, ServicePlan
 
 _TEMPLATE = """\
 description "@DESCRIPTION@"
@@ -30,6 +31,23 @@ post-stop script
   case "$(initctl status "$UPSTART_JOB")" in *" stop/"*) ;; *) sleep @RESTART_SECONDS@ ;; esac
 end script
 """
+
+
+def _is_wanted() -> bool:
+    return attempt(("initctl", "status", SERVICE_NAME)).said.startswith(f"{SERVICE_NAME} start/")
+
+
+def restart(say: Say) -> None:
+    """End the agent and start it again; one that does not run is started.
+
+    Raises:
+        Refused: upstart does not do it.
+    """
+    run(("initctl", "restart" if _is_wanted() else "start", SERVICE_NAME), say)
+
+
+start = unless(_is_wanted, "upstart runs it already", ("initctl", "start", SERVICE_NAME))
+stop = unless(lambda: not _is_wanted(), "upstart does not run it", ("initctl", "stop", SERVICE_NAME))
 
 
 def configuration(plan: ServicePlan) -> str:

@@ -47,7 +47,7 @@ def _from_file(settings: Settings, file: Path, installation: Installation) -> St
         raise Refused(f"{file.name} has no signature beside it ({signature.name})", code="SignatureInvalid") from exc
     statement = _verified(settings, text)
     # Copied first: between the check and the unpacking nobody may change what is checked.
-    own = installation.folder / "downloads" / f"{statement.sha256}{PART_SUFFIX}"
+    own = _own_place(installation, statement)
     own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         shutil.copyfile(file, own)
@@ -66,13 +66,18 @@ def _from_gateway(settings: Settings, version: str, installation: Installation) 
     statement = _verified(settings, text)
     if version not in (statement.version, "latest"):
         raise Refused(f"the gateway gave {statement} for {version}", code="WrongArchive")
-    archive = installation.folder / "downloads" / f"{statement.sha256}{PART_SUFFIX}"
+    archive = _own_place(installation, statement)
     fetch_archive(gateway.url, statement, archive, wait=time.sleep, ca_file=gateway.ca_file)
     try:
         install_bundle(archive, statement, installation)
     finally:
         archive.unlink(missing_ok=True)
     return statement
+
+
+def _own_place(installation: Installation, statement: Statement) -> Path:
+    """Another file than the agent's, which may be fetching the same for an order of the control side."""
+    return installation.folder / "downloads" / f"{statement.sha256}.by-hand{PART_SUFFIX}"
 
 
 def _verified(settings: Settings, text: str) -> Statement:

@@ -1,9 +1,9 @@
 """Fetch a signed archive from the gateway: resumed where it broke off, believed only when it is what was signed."""
 
+import contextlib
 import http.client
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -111,15 +111,17 @@ def fetch_signature(url: str, name: str, version: str, *, os: str, arch: str, ca
 def _remove_stale(target: Path) -> None:
     """Remove what fetches that were given up have left beside the target."""
     for path in target.parent.glob(f"*{PART_SUFFIX}"):
-        if path != target and now_ms() - path.stat().st_mtime_ns // 1_000_000 > _STALE_MS:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            # Another fetch may just be through with it. A folder is that of a package whose name ends so.
+            if path != target and now_ms() - path.stat().st_mtime_ns // 1_000_000 > _STALE_MS and not path.is_dir():
+                path.unlink()
 
 
 class _TryLater(Exception):
     """The gateway cannot be reached, or answered that it cannot serve now."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def _network() -> Iterator[None]:
     """Tell the network's errors from those of the disk: a name that cannot be resolved now, no route, a broken line.
 

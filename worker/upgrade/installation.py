@@ -56,6 +56,9 @@ class Installation:
         Raises:
             OSError: the folder cannot be written.
         """
+        for left in self.folder.glob(f".{_CURRENT}.*"):
+            # By one that was cut off.
+            left.unlink(missing_ok=True)
         fresh = self.folder / f".{_CURRENT}.{secrets.token_hex(4)}"
         fresh.symlink_to(Path("versions") / version)
         fresh.replace(self.folder / _CURRENT)

@@ -29,6 +29,10 @@ def write_request(home: Path, request: LocalRequest) -> None:
     fresh = home / (_FILE + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if hasattr(os, "fchown") and os.geteuid() == 0:
+            # Root may ask an agent that runs as somebody else, who has to read it.
+            owner = home.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         file.write(msgspec.json.encode(request))
     fresh.replace(home / _FILE)
 

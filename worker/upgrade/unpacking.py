@@ -24,7 +24,9 @@ def unpack(archive: Path, target: Path, *, strip_top: str = "") -> None:
         Refused: the archive holds something else (``ArchiveUnsafe``), or is broken (``ArchiveBroken``).
         OSError: the disk does not take it.
     """
-    target.mkdir(mode=0o755, parents=True)
+    _make_folder(target.parent)
+    target.mkdir()
+    target.chmod(0o755)
     size_bytes = count = 0
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -68,11 +70,11 @@ def _path_inside(member: tarfile.TarInfo, target: Path, strip_top: str) -> Path 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     if member.isdir():
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_folder(path)
         return
     if not member.isreg():
         raise _unsafe(member, "is neither a file nor a folder nor a link inside")
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     source = tar.extractfile(member)
     if source is None:
         raise _unsafe(member, "has no content")
@@ -86,6 +88,17 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     path.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it with our mode, whatever mask the agent's service was given."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir()
+        one.chmod(0o755)
+    if not missing:
+        # Says so where something else is in the way.
+        path.mkdir(exist_ok=True)
+
+
 def _link(member: tarfile.TarInfo, path: Path, target: Path) -> None:
     aim = PurePosixPath(member.linkname)
     resolved = Path(os.path.normpath(path.parent / aim))
@@ -93,7 +106,7 @@ def _link(member: tarfile.TarInfo, path: Path, target: Path) -> None:
     climbs_late = ".." in aim.parts[next((n for n, part in enumerate(aim.parts) if part != ".."), len(aim.parts)) :]
     if aim.is_absolute() or climbs_late or not resolved.is_relative_to(target) or path.exists() or path.is_symlink():
         raise _unsafe(member, f"is a link to {member.linkname!r}")
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     if path.parent.resolve() != target.resolve() / path.parent.relative_to(target):
         raise _unsafe(member, "lies behind a link")
     path.symlink_to(member.linkname)

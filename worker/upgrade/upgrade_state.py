@@ -1,14 +1,13 @@
 """How far the upgrade of this instance has come, on its disk: it outlives the agents that take part in it."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from ...broker_config.clock import now_ms
-from ...broker_config.private_file import put_in_place
 from ...broker_config.redis_connection import Argument
+from ..state_file import write_state_file
 
 _FILE = "upgrade.json"
 _REASON_CHARACTERS = 300
@@ -81,15 +80,9 @@ def read_state(home: Path) -> UpgradeState:
 
 
 def write_state(home: Path, state: UpgradeState) -> None:
-    """Write the state, in one step and for good.
+    """Write the state, for good; on a full disk over the old one.
 
     Raises:
-        OSError: the home cannot be written.
+        OSError: the home cannot be written, or there is none yet and no room for it.
     """
-    fresh = home / (_FILE + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(state))
-        file.flush()
-        os.fsync(descriptor)
-    put_in_place(fresh, home / _FILE)
+    write_state_file(home / _FILE, msgspec.json.encode(state))

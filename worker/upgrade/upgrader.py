@@ -135,12 +135,19 @@ class Upgrader:
         try:
             work()
         except CloudAssistantError as exc:
-            self._move(Stage.REFUSED, f"{exc} ({exc.code})")
+            self._give_up(f"{exc} ({exc.code})")
         except OSError as exc:
-            self._move(Stage.REFUSED, f"{exc.strerror or exc}: {exc.filename or self._installation.folder}")
+            self._give_up(f"{exc.strerror or exc}: {exc.filename or self._installation.folder}")
         except Exception as exc:  # noqa: BLE001  # outermost: of this thread; the agent goes on without the upgrade
             _log.exception("the upgrade failed")
-            self._move(Stage.REFUSED, f"a defect: {type(exc).__name__}")
+            self._give_up(f"a defect: {type(exc).__name__}")
+
+    def _give_up(self, reason: str) -> None:
+        try:
+            self._move(Stage.REFUSED, reason)
+        except OSError as exc:
+            # The heartbeat tells it all the same.
+            _log.error("the end of the upgrade could not be written: %s", exc)
 
     def _obey(self, order: UpgradeOrder) -> None:
         """Carry out an order, up to the trial.
@@ -242,5 +249,9 @@ class Upgrader:
             state = state.moved(Stage.SUCCEEDED)
         else:
             state = state.moved(Stage.UNDECIDED, "its trial was cut off")
-        write_state(self._home, state)
+        try:
+            write_state(self._home, state)
+        except OSError as exc:
+            # Who makes room on a full disk comes through this agent; the next one settles it again.
+            _log.error("the end of the trial could not be written: %s", exc)
         return state

@@ -7,6 +7,8 @@ import click
 
 from ...broker_config.command_line import filled
 
+_LONGEST_PROBATION_SECONDS = 86_400
+
 
 @click.command(
     epilog="Examples: assist-agent upgrade --version latest;"
@@ -45,6 +47,9 @@ def verb(version: str, file: Path | None, probation: float, config: str, home: s
 
     if bool(version) == (file is not None):
         raise click.UsageError("give either --version or --file")
+    # In this order "nan", which is neither, is refused as well.
+    if not 1 <= probation <= _LONGEST_PROBATION_SECONDS:
+        raise click.UsageError(f"--probation takes 1 to {_LONGEST_PROBATION_SECONDS} seconds")
     program_log.set_up()
     try:
         loaded = settings.load({"home": home} if home else {}, config=config).settings

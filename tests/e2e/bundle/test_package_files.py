@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.upgrade.bundle import this_system
+from harness.disk import small_disk
 from harness.needs import skip_without
 
 _REPOSITORY = Path(__file__).parents[3]
@@ -99,6 +100,30 @@ def test_a_missing_key_is_told_before_anything_is_built(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told_in_one_line() -> None:
     said = bundling("--out", "/dev/null/out")
     assert said == "bundle: cannot use /dev/null/out: Not a directory; --out names another folder\n"
+
+
+def test_a_disk_without_room_for_the_work_is_told_in_one_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "work", 4 << 20) as work:
+        said = bundling("--out", str(tmp_path / "out"), TMPDIR=str(work))
+        assert list(work.iterdir()) == []
+    assert said.splitlines()[-1].startswith("bundle: there is no room (")
+    assert said.splitlines()[-1].endswith("TMPDIR=… one for the work")
+
+
+def test_an_archive_that_the_disk_has_no_room_for_leaves_no_half(tmp_path: Path) -> None:
+    root = tmp_path / "cloud-assistant-agent-1.0"
+    root.mkdir()
+    (root / "manifest.json").write_bytes(os.urandom(200_000))
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import bundle_archive;"
+        " from bundle_facts import Facts; root = Path(sys.argv[2]); manifest = root / 'manifest.json';"
+        " bundle_archive.write_archive(root, Path(sys.argv[3]), Facts('1.0', 'linux', 'x86_64'), manifest)"
+    )
+    with small_disk(tmp_path / "out", 100_000) as out:
+        command = [sys.executable, "-c", code, str(_REPOSITORY / "deploy/bundling"), str(root), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "No space left" in done.stderr
+        assert list(out.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +138,75 @@ def test_a_folder_that_is_no_environment_is_left_alone(
     assert outcome.returncode == 1
     assert "is not a Python environment" in outcome.stderr
     assert (precious / "file").exists()
+
+
+def test_somebody_elses_environment_is_left_alone(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    precious = folder / "precious"
+    precious.mkdir()
+    (precious / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_VENV": str(precious)})
+    assert outcome.returncode == 1
+    assert "is an environment that was not made by this; remove it, or name another folder" in outcome.stderr
+    assert (precious / "pyvenv.cfg").exists()
+
+
+def test_an_environment_whose_making_was_cut_off_is_made_anew_with_an_interpreter_of_any_path(
+    checkout: Path, made_environment: dict[str, str], folder: Path
+) -> None:
+    python = folder / "with space" / "python3"
+    python.parent.mkdir()
+    # Fills no environment.
+    python.write_text(
+        "#!/bin/sh\ncase $1 in --version) echo Python of this test ;; -m) echo cut off >&2; exit 7 ;; esac\n"
+    )
+    python.chmod(0o755)
+    environment = {**made_environment, "CLOUD_ASSISTANT_VENV": str(folder / "new"), "PYTHON": str(python)}
+    for _ in range(2):
+        outcome = once(checkout, environment)
+        assert f"making {folder / 'new'} with Python of this test" in outcome.stderr
+        assert outcome.returncode == 7
+        assert "cut off" in outcome.stderr
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can be somebody else, by setpriv"
+)
+def test_without_a_home_no_folder_of_everybody_is_used(made_environment: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        deploy = Path(name) / "deploy"
+        deploy.mkdir()
+        shutil.copy2(CHECKOUT / "deploy/quickstart", deploy)
+        for path in (Path(name), deploy):
+            path.chmod(0o755)
+        # Has no folder in which it may write.
+        as_nobody = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            str(deploy / "quickstart"),
+            "--once",
+        ]
+        outcome = subprocess.run(
+            as_nobody, env={"PATH": "/usr/bin:/bin"}, cwd="/", capture_output=True, text=True, timeout=60, check=False
+        )
+    assert outcome.returncode == 1
+    assert "no place for " in outcome.stderr
+    assert "/tmp/.cache" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("--home=/elsewhere", "CLOUD_ASSISTANT_HOME=…"), ("--no-agent", "assist up --no-agent")]
+)
+def test_an_option_with_which_there_is_no_first_command_is_wrong_usage(
+    checkout: Path, made_environment: dict[str, str], option: str, said: str
+) -> None:
+    command = [str(checkout / "deploy/quickstart"), "--once", "--", option]
+    outcome = subprocess.run(command, env=made_environment, capture_output=True, text=True, timeout=20, check=False)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
 
 
 def test_a_place_that_cannot_be_made_is_told_with_how_to_name_another(

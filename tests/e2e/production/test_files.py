@@ -117,3 +117,26 @@ def test_what_a_script_cannot_use_is_wrong_usage(
     assert outcome.returncode == 2
     assert said in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_a_name_that_no_certificate_can_have_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    make_test_ca(tmp_path / "ca", "redis.example")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "ca").iterdir()}
+    refused = make_test_ca(tmp_path / "ca", "10.0.1")
+    assert refused.returncode == 2
+    assert "bad ip address" in refused.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "ca").iterdir()} == before
+
+
+def test_a_ca_that_was_cut_off_behind_its_key_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / "ca.key").touch()
+    made = make_test_ca(tmp_path / "ca")
+    assert made.returncode == 0, made.stderr
+    verify = ["openssl", "verify", "-CAfile", "ca.crt", "server.crt", "client.crt"]
+    subprocess.run(verify, cwd=tmp_path / "ca", check=True, capture_output=True)
+
+
+def make_test_ca(folder: Path, *names: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(PRODUCTION.parent / "make-test-ca"), str(folder), *names]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,27 @@ def test_it_starts_the_agent_again_when_that_dies(script: InitScript) -> None:
     os.kill(first, 9)
 
     eventually(lambda: script.agent_pid() not in (None, first), 20, "another agent runs")
+
+
+@pytest.mark.parametrize("left_by_a_killed_one", [False, True])
+def test_of_two_starts_at_once_one_keeps_the_agent_and_the_other_is_gone(
+    script: InitScript, *, left_by_a_killed_one: bool
+) -> None:
+    script.write_config()
+    if left_by_a_killed_one:
+        (script.folder / "agent.pid").write_text("999999999\n")
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(script.run, ["start", "start"]))
+    assert [one.returncode for one in outcomes] == [0, 0], outcomes
+
+    def keepers() -> list[int]:
+        return [one.pid for one in proc.processes_using(script.folder) if one.command.endswith(" keep")]
+
+    eventually(lambda: keepers() == [int((script.folder / "agent.pid").read_text())], 20, "one keeper")
+    eventually(script.agent_pid, 20, "the agent runs")
+    assert script.run("stop").returncode == 0
+    assert keepers() == []
+    assert list(script.folder.glob("agent*.pid*")) == []
 
 
 def test_an_agent_that_hangs_is_replaced_at_a_restart(script: InitScript) -> None:

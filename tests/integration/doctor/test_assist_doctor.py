@@ -280,6 +280,20 @@ def test_a_gateway_whose_address_is_none_is_found_and_all_else_looked_at(setting
     assert "queues" in named
 
 
+def test_a_gateway_that_listens_on_an_address_of_ipv6_is_looked_for_there(settings: Settings, found: Found) -> None:
+    there = found(replace(settings, gateway=replace(settings.gateway, host="::1", port=1)))["gateway"]
+    assert (there.verdict, there.text.startswith("none at http://[::1]:1 (")) == ("warn", True), there
+
+
+def test_a_server_that_does_not_say_what_it_is_hides_nothing_else(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_checks, "_parsed", lambda _: {})
+    findings = found()
+    assert findings["server"].verdict == "warn"
+    assert "queues" in findings
+
+
 def test_a_named_gateway_that_is_not_there_or_not_well_is_found(settings: Settings, found: Found) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -199,6 +199,20 @@ def test_the_newest_version_takes_the_place_of_an_older_one(site: Site) -> None:
     assert site.link.readlink() == Path("versions/1.9.0")
 
 
+def test_a_version_is_on_the_disk_before_it_is_there(site: Site) -> None:
+    site.publish()
+    tools = site.folder / "noting"
+    tools.mkdir()
+    noted = site.folder / "noted"
+    (tools / "sync").write_text(f"#!/bin/sh\nls -A {site.root}/opt/cloud-assistant/versions >{noted}\n")
+    (tools / "sync").chmod(0o755)
+    downloader = any_downloader(site.folder / "own").parent
+    done = site.install(path=f"{tools}:{clean_environment(site.folder)['PATH']}:{downloader}")
+    assert done.exit_code == 0, done.stderr
+    (fresh,) = noted.read_text().split()
+    assert fresh.startswith(".1.2.0.")
+
+
 def test_a_service_may_be_left_out(site: Site) -> None:
     site.publish()
     assert site.install("--no-service").exit_code == 0

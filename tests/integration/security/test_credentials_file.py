@@ -1,6 +1,7 @@
 """Where credentials are to be written is looked at before anything is taken away."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,13 @@ def test_what_is_no_ordinary_file_stays_what_it_is(
     assert pipe.is_fifo()
     assert link.is_symlink()
     assert (tmp_path / "target").read_text() == "as before"
+
+
+def test_what_to_run_on_the_machine_is_told_as_a_shell_takes_it(
+    assistant: Assistant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = ["--redis-url", assistant.settings.redis_url, "--home", assistant.settings.home]
+    file = tmp_path / "i one's.toml"
+    assert run(["instance", "add", "i-1", "--credentials", str(file), *shared]) == 0
+    command = capsys.readouterr().err.partition("run: ")[2].splitlines()[0]
+    assert shlex.split(command) == ["assist-agent", "run", "--config", file.name]

@@ -85,6 +85,30 @@ def test_a_beginning_that_nobody_goes_on_with_is_not_kept_for_ever(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.part", "c.part"]
 
 
+def test_an_old_folder_of_a_package_whose_name_ends_like_a_download_is_none(tmp_path: Path) -> None:
+    package = tmp_path / "tools.part"
+    package.mkdir()
+    os.utime(package, (0, 0))
+    with server(CONTENT, most_bytes=10**9) as (url, _):
+        fetch_archive(url, STATEMENT, tmp_path / "c.part", wait=lambda _: None)
+    assert package.is_dir()
+
+
+def test_a_beginning_that_another_fetch_is_through_with_meanwhile_hinders_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone.part"
+    listed = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Iterator[Path]:
+        yield from [*listed(folder, pattern), gone]
+
+    monkeypatch.setattr(Path, "glob", glob)
+    with server(CONTENT, most_bytes=10**9) as (url, _):
+        fetch_archive(url, STATEMENT, tmp_path / "c.part", wait=lambda _: None)
+    assert (tmp_path / "c.part").read_bytes() == CONTENT
+
+
 def test_another_file_than_the_signed_one_is_thrown_away(tmp_path: Path) -> None:
     with server(CONTENT[::-1], most_bytes=10**9) as (url, _), pytest.raises(Refused) as refused:
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)

@@ -1,6 +1,8 @@
 """Files with secrets: for their owner alone, whole or not at all."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,36 @@ def test_what_the_disk_has_no_room_for_leaves_nothing_else(tmp_path: Path) -> No
             write_private_file(kept, bytes(10_000))
         assert kept.read_text() == "old"
         assert sorted(one.name for one in disk.iterdir()) == ["ballast", "secret"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no folder can be forced to disk there")
+def test_a_power_failure_right_after_it_does_not_bring_the_old_file_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    forced: list[tuple[bool, str]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: forced.append(what(descriptor)))
+
+    def what(descriptor: int) -> tuple[bool, str]:
+        return stat.S_ISDIR(os.fstat(descriptor).st_mode), path.read_text()
+
+    write_private_file(path, "new")
+    # The content before it has its name, and the name afterwards.
+    assert forced == [(False, "old"), (True, "new")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no folder can be forced to disk there")
+def test_a_file_system_that_forces_no_folders_takes_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    force = os.fsync
+
+    def not_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", not_folders)
+    write_private_file(tmp_path / "secret", "new")
+    assert (tmp_path / "secret").read_text() == "new"

@@ -123,3 +123,23 @@ def test_a_leftover_that_goes_away_meanwhile_is_passed_over(store: ContentStore,
     # What another process has just removed looks like this to whoever has its name still.
     (tmp_path / "files" / DIGEST[:2] / "gone.part").symlink_to(tmp_path / "nowhere")
     assert store.remove_leftovers() == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no folder can be forced to disk there")
+def test_a_file_that_was_taken_in_outlives_a_power_failure(
+    store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced = []
+    force = os.fsync
+
+    def noted(descriptor: int) -> None:
+        forced.append(
+            (Path(f"/proc/self/fd/{descriptor}").readlink().name, (store.folder / DIGEST[:2] / DIGEST).exists())
+        )
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    store.put([CONTENT], sha256=DIGEST)
+    # Its content before it has its name; the name in its folder, and the folder's own, afterwards.
+    assert [is_there for _, is_there in forced] == [False, True, True]
+    assert [name for name, _ in forced[1:]] == [DIGEST[:2], store.folder.name]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from cloud_assistant.producer.local_system.child_log import ChildLog
+from harness.disk import fill, small_disk
 
 
 def run(log: ChildLog, text: bytes) -> None:
@@ -45,3 +46,24 @@ def test_of_a_huge_run_only_the_end_is_read(tmp_path: Path) -> None:
     run(log, b"x" * 200_000 + b"\nthe end\n")
     assert len(log.this_run()) <= 65536
     assert log.last_lines(1) == ["the end"]
+
+
+def test_a_log_that_somebody_removed_is_an_empty_one(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "agent.log")
+    run(log, b"agent ready\n")
+    log.path.unlink()
+    log.keep_bounded()
+    assert log.this_run() == ""
+
+
+def test_a_long_log_on_a_full_disk_is_cut_without_a_copy(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 65536) as disk:
+        log = ChildLog(disk / "agent.log", limit_bytes=10_000)
+        descriptor = log.open()
+        os.write(descriptor, b"x" * 40_000)
+        fill(disk)
+        log.keep_bounded()
+        os.write(descriptor, b"and on\n")
+        os.close(descriptor)
+        assert log.path.read_bytes() == b"and on\n"
+        assert sorted(path.name for path in disk.iterdir()) == ["agent.log", "ballast"]

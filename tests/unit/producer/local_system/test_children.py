@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,25 @@ def test_a_child_that_dies_for_days_is_still_started_again(tmp_path: Path) -> No
         # As look() does with each death.
         sample._schedule_restart()
     assert sample.retry_in_seconds == 30
+
+
+def test_a_child_that_cannot_be_started_again_now_is_tried_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_assistant.producer.local_system.children._FIRST_DELAY_SECONDS", 0.05)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{STAYS}\n")
+    program.chmod(0o755)
+    sample = child(tmp_path, "")
+    sample.program = replace(sample.program, argv=(str(program),))
+    started(sample)
+    # As while pip puts another release in its place.
+    program.rename(tmp_path / "aside")
+    signal_to(sample)
+    assert eventually(sample.look, 5) is Change.DIED
+    assert eventually(sample.look, 5) is Change.NOT_STARTED
+    assert "No such file" in sample.start_problem
+    (tmp_path / "aside").rename(program)
+    assert eventually(lambda: (change := sample.look()) is not Change.NOT_STARTED and change, 5) is Change.RESTARTED
+    assert eventually(sample.look, 5) is Change.READY
+    sample.kill()

@@ -1,69 +1,13 @@
 """What an installation that was killed left behind, and what a check says of a package that is not whole."""
 
-import hashlib
-import io
-import tarfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from unit.worker.packages.machine import Machine
 
-from cloud_assistant.broker_config.package_order import PackageAction, PackageOrder
+from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.package_report import InstalledPackage, PackageStatus
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import Statement, sign
-from cloud_assistant.worker.packages.agent_notes import AgentNotes
-from cloud_assistant.worker.packages.package_work import PackageWork
-
-_FILE = """name = "tools"
-version = "{version}"
-healthy_within_seconds = 0
-[scripts.any]
-install = "install.sh"
-health = "health.sh"
-"""
-
-
-@dataclass
-class Machine:
-    """A machine with the archives of one publisher already fetched."""
-
-    folder: Path
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-    said: list[str] = field(default_factory=list)
-    #: What its file begins with.
-    mark: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("home", "publishers"):
-            (self.folder / name).mkdir(mode=0o700)
-        (self.folder / "publishers" / "us.pub").write_text(public_text(self.key.public_key()))
-        notes = AgentNotes(publishers_folder=str(self.folder / "publishers"))
-        self.work = PackageWork(home=self.folder / "home", notes=notes, say=self.said.append)
-
-    def install(self, version: str) -> int:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-            files = {
-                "package.toml": self.mark + _FILE.format(version=version),
-                "install.sh": "exit 0",
-                "health.sh": "exit 0",
-            }
-            for name, text in files.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(text.encode())
-                tar.addfile(member, io.BytesIO(text.encode()))
-        data = packed.getvalue()
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.work.index.folder.mkdir(exist_ok=True)
-        (self.work.index.folder / f"{sha256}.part").write_bytes(data)
-        statement = Statement(name="tools", version=version, os="any", arch="any", sha256=sha256, size=len(data))
-        order = PackageOrder(action=PackageAction.INSTALL, name="tools", signature=sign(self.key, statement))
-        return self.work.obey(order)
-
-    def check(self) -> int:
-        return self.work.obey(PackageOrder(action=PackageAction.CHECK, name="tools"))
+from cloud_assistant.worker.upgrade.unpacking import remove
 
 
 @pytest.fixture
@@ -99,3 +43,48 @@ def test_a_package_whose_folder_is_gone_is_not_called_healthy(machine: Machine) 
 def test_the_file_of_a_package_may_begin_with_the_mark_that_editors_of_windows_write(machine: Machine) -> None:
     machine.mark = "\ufeff"
     assert machine.install("1.0") == 0, machine.said
+
+
+def test_a_new_installation_of_the_same_version_that_is_cut_off_as_the_old_files_go_is_not_called_installed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.install("1.0")
+
+    def killed(folder: Path) -> None:
+        remove(folder)
+        if folder.name == "1.0":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cloud_assistant.worker.packages.package_work.remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            machine.install("1.0", force=True)
+
+    assert machine.work.index.all()["tools"].status is PackageStatus.UNKNOWN
+    assert machine.install("1.0") == 0
+    assert machine.check() == 0
+
+
+def test_a_package_that_needs_an_earlier_version_of_itself_can_be_removed(machine: Machine) -> None:
+    machine.install("1.0")
+    machine.needs = ["tools>=1.0"]
+    assert machine.install("2.0") == 0
+    assert machine.uninstall("tools") == 0
+    assert machine.work.index.all()["tools"].status is PackageStatus.REMOVED
+
+
+def test_a_package_that_another_one_needs_is_not_removed(machine: Machine) -> None:
+    machine.install("1.0")
+    machine.needs = ["tools>=1.0"]
+    assert machine.install("1.0", name="more") == 0
+    with pytest.raises(Refused, match="tools is needed by more"):
+        machine.uninstall("tools")
+
+
+def test_a_package_may_be_called_lock(machine: Machine) -> None:
+    # As an earlier release left it.
+    machine.work.index.folder.mkdir()
+    (machine.work.index.folder / "lock").touch()
+    assert machine.install("1.0", name="lock") == 0
+    assert machine.install("2.0", name="lock") == 0
+    assert [path.name for path in (machine.work.index.folder / "lock").iterdir()] == ["2.0"]

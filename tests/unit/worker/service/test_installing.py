@@ -8,6 +8,7 @@ from cloud_assistant.worker.cli import main
 from cloud_assistant.worker.service.catalogue import SYSTEMS, ServiceSystem
 from cloud_assistant.worker.service.installing import control, uninstall
 from cloud_assistant.worker.service.plan import SERVICE_NAME, ServicePlan
+from harness.disk import fill, small_disk
 
 
 def files_below(root: Path) -> list[str]:
@@ -33,6 +34,15 @@ def test_an_image_gets_the_service_and_loses_it_again(tmp_path: Path, name: str)
     assert "there is no service" not in removed.output
     again = runner.invoke(main, ["uninstall", "--system", name, "--root", str(tmp_path)])
     assert (again.exit_code, f"there is no service of the agent for {name} here" in again.output) == (0, True)
+
+
+def test_a_full_disk_leaves_no_half_of_a_service(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "image", 1 << 20) as image:
+        (image / "etc/init.d").mkdir(parents=True)
+        fill(image)
+        outcome = CliRunner().invoke(main, ["install", "--system", "sysv", "--root", str(image)])
+        assert (outcome.exit_code, "No space left" in outcome.output) == (4, True)
+        assert files_below(image) == ["ballast"]
 
 
 def test_a_service_manager_that_is_not_here_is_not_said_to_have_run() -> None:
@@ -131,6 +141,11 @@ def test_what_the_service_manager_says_is_passed_on() -> None:
         control(("sh", "-c", "echo no such service >&2; exit 3"), print)
     with pytest.raises(Refused, match="not-there"):
         control(("not-there",), print)
+
+
+def test_what_the_service_manager_says_in_another_code_page_is_passed_on() -> None:
+    with pytest.raises(Refused, match=r"ended with 1: auszuf.hren"):
+        control(("sh", "-c", r"printf 'auszuf\201hren'; exit 1"), print)
 
 
 @pytest.mark.parametrize(

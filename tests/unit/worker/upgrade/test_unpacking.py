@@ -1,6 +1,7 @@
 """An archive that was signed may still be wrong: nothing of it lands outside its folder."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -81,3 +82,26 @@ def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         unpack(made, tmp_path / "out", strip_top=TOP)
     assert refused.value.code == "ArchiveBroken"
+
+
+def test_folders_can_be_entered_whatever_mask_the_service_was_given(tmp_path: Path) -> None:
+    made = archive(tmp_path, member(f"{TOP}/lib", kind=tarfile.DIRTYPE), member(f"{TOP}/bin/run", mode=0o755))
+    before = os.umask(0o077)
+    try:
+        unpack(made, tmp_path / "versions" / "1", strip_top=TOP)
+    finally:
+        os.umask(before)
+    folders = ("versions", "versions/1", "versions/1/lib", "versions/1/bin")
+    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in folders] == ["0o755"] * 4
+
+
+def test_a_folder_that_is_there_already_is_not_unpacked_into(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(FileExistsError):
+        unpack(archive(tmp_path, member(f"{TOP}/bin/run")), tmp_path / "out", strip_top=TOP)
+
+
+def test_a_file_and_a_folder_of_one_name_are_not_both_taken(tmp_path: Path) -> None:
+    made = archive(tmp_path, member(f"{TOP}/run"), member(f"{TOP}/run", kind=tarfile.DIRTYPE))
+    with pytest.raises(FileExistsError):
+        unpack(made, tmp_path / "out", strip_top=TOP)

@@ -1,5 +1,6 @@
 """Which orders an agent obeys: signed for it, not expired, later than the last one, and allowed by its owner."""
 
+import errno
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cloud_assistant.worker.upgrade.installation import Installation
 from cloud_assistant.worker.upgrade.local_request import LocalRequest, take_request, write_request
 from cloud_assistant.worker.upgrade.upgrade_state import Stage, UpgradeState, read_state, write_state
 from cloud_assistant.worker.upgrade.upgrader import Upgrader
+from harness.disk import fill, small_disk
 from harness.eventually import eventually
 
 MASTER = new_master_keys()
@@ -156,3 +158,31 @@ def test_a_version_on_trial_leaves_orders_and_requests_to_whoever_is_the_agent_a
     assert upgrader._thread is None
     assert read_state(home) == trial
     assert take_request(home) is not None
+
+
+def test_an_agent_starts_on_a_full_disk_after_a_trial(scene: Scene) -> None:
+    home = Path(scene.settings.home)
+    write_state(home, UpgradeState(serial=100, version="1.0.0", stage=Stage.PROBATION, trials_count=1))
+    before = (home / "upgrade.json").read_bytes()
+    with small_disk(home, 4 * 4096) as home:
+        (home / "upgrade.json").write_bytes(before)
+        fill(home)
+        upgrader = scene.upgrader()
+        assert upgrader.fields["upgrade_stage"] == "Succeeded"
+        assert read_state(home).stage is Stage.SUCCEEDED
+
+
+def test_an_agent_starts_with_a_home_that_cannot_be_written_after_a_trial(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(Path(scene.settings.home), UpgradeState(serial=100, version="2.0.0", stage=Stage.PROBATION))
+
+    def read_only(_home: Path, _state: UpgradeState) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.upgrader.write_state", read_only)
+    upgrader = scene.upgrader()
+    assert upgrader.fields["upgrade_stage"] == "Undecided"
+    # An order that is refused is told, too.
+    upgrader._guarded(lambda: upgrader._try("3.0.0", 200, 1.0))
+    assert (upgrader.fields["upgrade_serial"], upgrader.fields["upgrade_stage"]) == (200, "Refused")

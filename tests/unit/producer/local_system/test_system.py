@@ -1,0 +1,71 @@
+"""What the watch over a local system bears."""
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloud_assistant.producer.local_system.children import Child, ChildState
+from cloud_assistant.producer.local_system.home_lock import HomeLock
+from cloud_assistant.producer.local_system.plan import Plan
+from cloud_assistant.producer.local_system.programs import Program
+from cloud_assistant.producer.local_system.screen import Screen
+from cloud_assistant.producer.local_system.signals import SignalInbox
+from cloud_assistant.producer.local_system.system import LocalSystem
+from harness.disk import fill, small_disk
+
+
+class AskedOnce(SignalInbox):
+    """Asks for the end as soon as something is so."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        super().__init__()
+        self._condition = condition
+
+    @property
+    def asked_to_end(self) -> bool:
+        return self._condition()
+
+    def wait(self, timeout_seconds: float) -> None:
+        threading.Event().wait(min(timeout_seconds, 0.05))
+
+
+def test_a_full_disk_does_not_end_the_local_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud_assistant.producer.local_system.children._FIRST_DELAY_SECONDS", 0.05)
+    program = Program(
+        name="sample",
+        argv=("/bin/sh", "-c", "echo up; exec sleep 60"),
+        environment={"PATH": "/usr/bin:/bin"},
+        ready_place=lambda log: "here" if "up" in log else "",
+    )
+    shown = io.StringIO()
+    children: list[Child] = []
+    first: list[int] = []
+
+    def runs_again() -> bool:
+        return bool(first) and children[0].pid != first[0] and children[0].state is ChildState.READY
+
+    with small_disk(tmp_path / "home", 128 * 1024) as home, HomeLock(home) as lock, AskedOnce(runs_again) as inbox:
+        system = LocalSystem(
+            home,
+            Plan("redis://127.0.0.1:1/0", None, [program], ""),
+            lambda: program,
+            lambda: None,
+            lock=lock,
+            inbox=inbox,
+            screen=Screen(shown, {}),
+        )
+        children += system._children
+        assert system.start()
+        first.append(children[0].pid)
+        # No room for the note; the log still has some of its own block.
+        fill(home)
+        os.kill(first[0], signal.SIGKILL)
+        system.watch()
+        assert children[0].is_running
+        assert system.end()
+    assert shown.getvalue().count("the note of what runs cannot be written (No space left on device)") == 1
