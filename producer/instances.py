@@ -18,7 +18,7 @@ from ..broker_config.reported_values import decimal_number, text, whole_number
 from ..broker_config.unreadable import raised, read_or_tell
 from . import tagging, validation
 from .matching import has_tags, like
-from .paging import Page, PageRequest, page_of_list, read_page
+from .paging import Page, PageRequest, page_of_places, read_page
 from .visibility import EVERYTHING, Visible
 
 KIND = "instance"
@@ -197,7 +197,8 @@ def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[St
     """List instances, newest registration first; unknown ids are simply missing from the list."""
     if wanted.instance_ids:
         named = load_all(redis, list(dict.fromkeys(wanted.instance_ids)))
-        return page_of_list([one for one in named if one is not None and _matches(one, wanted)], page, repr(wanted))
+        found = [(place, one) for place, one in enumerate(named) if one is not None and _matches(one, wanted)]
+        return page_of_places(found, page, repr(wanted))
     # A list that names none is not the same as none to compare with, and filters nothing either.
     filtered = msgspec.structs.replace(wanted, instance_ids=()) != InstanceFilter()
     return read_page(

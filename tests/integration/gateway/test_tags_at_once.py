@@ -94,6 +94,21 @@ def test_tags_make_no_instance_of_one_that_was_removed_meanwhile(
     assert gateway.call("DescribeInstances")[1]["TotalCount"] == 0
 
 
+def test_a_page_of_tags_passes_over_none_because_others_lose_theirs(gateway: WholeGateway) -> None:
+    ids = [f"i-{number:02}" for number in range(10, 70)]
+    for one in ids:
+        gateway.assistant.add_instance(one, tags={"k": "v"})
+    wanted = {"ResourceType": "instance", "Tag.1.Key": "k"}
+    first = gateway.call("ListTagResources", wanted)[1]
+    gateway.assistant.modify_instance(ids[0], tags={})
+    second = gateway.call("ListTagResources", {**wanted, "NextToken": first["NextToken"]})[1]
+    found = [one["ResourceId"] for page in (first, second) for one in page["TagResources"]["TagResource"]]
+    assert (found, second["NextToken"]) == (ids, "")
+    # A token of another listing is none of this one's.
+    foreign = gateway.call("DescribeInstances", {"MaxResults": "1"})[1]["NextToken"]
+    assert gateway.call("ListTagResources", {**wanted, "NextToken": foreign})[1]["Code"] == "Invalid.NextToken"
+
+
 @pytest.mark.parametrize("kind", ["command", "invocation"])
 def test_what_was_tagged_later_can_still_be_changed(gateway: WholeGateway, kind: str) -> None:
     command_id = gateway.call("CreateCommand", COMMAND)[1]["CommandId"]
