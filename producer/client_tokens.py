@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import RedisUnreachable, Refused
+from ..broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable, Refused
 from ..broker_config.records import Command
 from ..broker_config.redis_client import Redis
 from . import validation
@@ -33,8 +33,8 @@ def once(
 ) -> dict[str, str]:
     """Run ``act`` once per token and answer with what it returned then; without a token, just run it.
 
-    A request that failed may be repeated with the same token. One that broke off, so that nobody knows whether it took
-    effect, may not: whoever gives a token asks for at most one effect.
+    A request that was refused may be repeated with the same token. One that broke off, so that nobody knows whether it
+    took effect, may not: whoever gives a token asks for at most one effect.
 
     Raises:
         RequestInvalid: the token is malformed.
@@ -50,11 +50,9 @@ def once(
         return _repeat(redis.call("GET", key), fingerprint)
     try:
         answer = act()
-    except RedisUnreachable:
-        # The answer was lost, not necessarily the request.
-        raise
-    except BaseException:
-        redis.call("DEL", key)
+    except BaseException as error:
+        if _is_refusal(error):
+            redis.call("DEL", key)
         raise
     redis.call("SET", key, msgspec.json.encode(_Remembered(fingerprint, answer)), "PX", TOKEN_TTL_MS)
     return answer
@@ -65,6 +63,18 @@ def answer_given(redis: Redis, *, scope: str, token: str, parameters: Mapping[st
     stored = redis.call("GET", _key(scope, token))
     remembered = _decoder.decode(stored) if stored else None
     return remembered.answer if remembered and remembered.fingerprint == _fingerprint(parameters) else {}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether nothing took effect.
+
+    Where Redis does not answer, the answer was lost, not necessarily the request. What it refuses may be the second
+    half of something, which others complete. And whoever interrupts us, or finds a mistake of ours, does so anywhere.
+    """
+    if isinstance(error, CloudAssistantError):
+        return not isinstance(error, RedisUnreachable | RedisRefused)
+    # The gateway's own errors have the status that they are answered with.
+    return 400 <= getattr(error, "http_status", 0) < 500
 
 
 def _fingerprint(parameters: Mapping[str, object]) -> str:

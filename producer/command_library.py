@@ -119,7 +119,8 @@ def create(redis: Redis, command: Command, limits: LimitSettings, master: Master
             "(limits.commands_count); delete some",
             code="CmdCount.ExceedQuota",
         )
-    tagging.replace(redis, KIND, command.command_id, {}, command.tags)
+    if command.tags:
+        change_tags(redis, command.command_id, dict)
     return command.command_id
 
 
@@ -226,7 +227,7 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
         raise _unknown(command_id)
     deleted = _read(command_id, record)
     if not isinstance(deleted, RecordUnreadable):
-        tagging.replace(redis, KIND, command_id, deleted.tags, {})
+        tagging.forget(redis, KIND, command_id, deleted.tags)
 
 
 def describe(redis: Redis, wanted: CommandFilter, page: PageRequest) -> Page[StoredCommand]:

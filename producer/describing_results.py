@@ -35,8 +35,8 @@ from .matching import has_tags
 from .paging import (
     Page,
     PageRequest,
-    page_of_list,
     page_of_matches,
+    page_of_places,
     read_page,
     read_page_by_name,
     read_token,
@@ -116,7 +116,8 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
         return Page([], 0, "", page.number, page.count)
     if wanted.include_history and stored.timed:
         return _history_of_invocation(redis, stored, wanted, page)
-    targets = wanted.visible.instances(load_targets(redis, wanted.invoke_id))
+    places = {one: place for place, one in enumerate(load_targets(redis, wanted.invoke_id))}
+    targets = wanted.visible.instances(places)
     if wanted.instance_id:
         targets = [wanted.instance_id] if wanted.instance_id in targets else []
     if wanted.command_id:
@@ -128,7 +129,7 @@ def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest
             for one, state in zip(targets, states, strict=True)
             if wanted.record_status in (state, legacy_record_status(state))
         ]
-    shown = page_of_list(targets, page, repr(wanted))
+    shown = page_of_places([(places[one], one) for one in targets], page, repr(wanted))
     (items,) = _latest_of_each(redis, [(stored, shown.items)])
     return Page([one for one in items if one], shown.total_count, shown.next_token, shown.number, shown.size)
 

@@ -11,6 +11,7 @@ from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestI
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.instances import register_instance
 from ..broker_config.functions.reported import read_fields_command, read_last_score_command, read_whole_command
+from ..broker_config.functions.tags import replace_tags
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument, Command
@@ -18,7 +19,7 @@ from ..broker_config.reported_values import decimal_number, text, whole_number
 from ..broker_config.unreadable import raised, read_or_tell
 from . import tagging, validation
 from .matching import has_tags, like
-from .paging import Page, PageRequest, page_of_list, read_page
+from .paging import Page, PageRequest, page_of_places, read_page
 from .visibility import EVERYTHING, Visible
 
 KIND = "instance"
@@ -83,13 +84,21 @@ def add(
         "tags": msgspec.json.encode(checked),
         **(activation or {}),
     }
-    if not register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True):
+    is_new = register_instance(redis, instance_id, fields, now_ms=now_ms(), must_be_new=True)
+    # Where an earlier try has broken off in between, this one ends it.
+    index_tags(redis, instance_id)
+    if not is_new:
         raise Refused(
             f"instance {instance_id} is registered already; for new credentials of it:"
             f" assist instance rotate {instance_id} --credentials FILE",
             code="InstanceAlreadyExists",
         )
-    tagging.replace(redis, KIND, instance_id, {}, checked)
+
+
+def index_tags(redis: Redis, instance_id: str) -> None:
+    """Enter the tags that an instance has in the index, as they are by then."""
+    if redis.call("HGET", keys.profile(instance_id), "tags") not in (None, b"{}"):
+        change_tags(redis, instance_id, dict)
 
 
 def modify(
@@ -105,11 +114,19 @@ def modify(
     if tags is not None:
         checked = validation.tags(tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     if name is not None:
-        given = {"name": validation.instance_name(name)}
-        register_instance(redis, instance_id, given, now_ms=now_ms(), must_be_new=False)
+        _rename(redis, instance_id, validation.instance_name(name))
     if checked is not None:
         change_tags(redis, instance_id, lambda _: checked)
     return load(redis, instance_id)
+
+
+def _rename(redis: Redis, instance_id: str, name: str) -> None:
+    """Call an instance by another name, unless it is gone meanwhile: a name alone makes none."""
+    profile = keys.profile(instance_id)
+    word = "changed"
+    while word == "changed":
+        seen = redis.call("HGET", profile, "name")
+        word = replace_tags(redis, profile, "name", seen, name.encode(), item_id=instance_id, left=(), joined=())
 
 
 def change_tags(redis: Redis, instance_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:
@@ -144,13 +161,16 @@ def remove(redis: Redis, instance_id: str) -> StoredInstance:
     stored = load(redis, instance_id)
     if not stored.unreadable:
         change_tags(redis, instance_id, lambda _: {})
-    redis.pipeline_or_raise(
-        [
-            ("ZREM", keys.INSTANCES, instance_id),
-            ("DEL", keys.profile(instance_id), keys.info(instance_id), keys.queue(instance_id)),
-            ("DEL", keys.control(instance_id), keys.boot_bound(instance_id)),
-        ]
-    )
+    steps: list[Command] = [
+        ("HGET", keys.profile(instance_id), "tags"),
+        ("ZREM", keys.INSTANCES, instance_id),
+        ("DEL", keys.profile(instance_id), keys.info(instance_id), keys.queue(instance_id)),
+        ("DEL", keys.control(instance_id), keys.boot_bound(instance_id)),
+    ]
+    given_late = redis.pipeline_or_raise([("MULTI",), *steps, ("EXEC",)])[-1][0]
+    if not stored.unreadable:
+        # Whoever is registered under this id later must not be found by tags that were given in the last moment.
+        tagging.forget(redis, KIND, instance_id, raised(_read_tags(instance_id, given_late)))
     return stored
 
 
@@ -197,7 +217,8 @@ def describe(redis: Redis, wanted: InstanceFilter, page: PageRequest) -> Page[St
     """List instances, newest registration first; unknown ids are simply missing from the list."""
     if wanted.instance_ids:
         named = load_all(redis, list(dict.fromkeys(wanted.instance_ids)))
-        return page_of_list([one for one in named if one is not None and _matches(one, wanted)], page, repr(wanted))
+        found = [(place, one) for place, one in enumerate(named) if one is not None and _matches(one, wanted)]
+        return page_of_places(found, page, repr(wanted))
     # A list that names none is not the same as none to compare with, and filters nothing either.
     filtered = msgspec.structs.replace(wanted, instance_ids=()) != InstanceFilter()
     return read_page(

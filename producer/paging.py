@@ -6,7 +6,9 @@ Two styles, as the API has them: a page number, or an opaque token that says whe
 import base64
 import binascii
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 import msgspec
@@ -156,15 +158,25 @@ def page_of_matches(matching: Iterator[tuple[str, Item]], request: PageRequest, 
 
 def page_of_list(found: Sequence[Item], request: PageRequest, filters: str) -> Page[Item]:
     """Cut one page out of items that are all at hand."""
+    return page_of_places(list(enumerate(found)), request, filters)
+
+
+def page_of_places(found: Sequence[tuple[int, Item]], request: PageRequest, filters: str) -> Page[Item]:
+    """Cut one page out of what matches of a longer list, each with its place in that, in ascending order.
+
+    A token says the place to go on from: which of them match may have changed by then, and none is passed over for it.
+    """
     request.check()
+    items = [item for _, item in found]
     if not request.by_token:
         first = request.first
-        return Page(list(found[first : first + request.size]), len(found), "", request.number, request.size)
-    place = read_token(request.next_token, filters)
-    first = int(place[0]) if place else 0
+        return Page(items[first : first + request.size], len(found), "", request.number, request.size)
+    position = read_token(request.next_token, filters)
+    start = int(position[0]) if position else 0
+    first = bisect_left(found, start, key=itemgetter(0))
     end = first + request.count
-    token = make_token(f"{end} -", filters) if end < len(found) else ""
-    return Page(list(found[first:end]), len(found), token, 1, request.count)
+    token = make_token(f"{found[end - 1][0] + 1} -", filters) if end < len(found) else ""
+    return Page(items[first:end], len(found), token, 1, request.count)
 
 
 def read_page_by_name(

@@ -162,6 +162,8 @@ def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name:
                 "resource_group_id": activation.resource_group_id,
             }
             instances.add(redis, taken.instance_id, name=name, tags=activation.tags, activation=came_by)
+        else:
+            instances.index_tags(redis, taken.instance_id)
         issued = trust.issue_credentials(taken.instance_id, for_registration=True)
         if not activations.has_use(redis, activation.activation_id, use.machine, use.proof, taken.instance_id):
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.

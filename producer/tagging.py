@@ -1,6 +1,6 @@
 """Attach tags to things and take them off. The index of tags is what targeting and filters read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from ..broker_config import keys
 from ..broker_config.functions.tags import replace_tags
@@ -10,11 +10,9 @@ from ..broker_config.redis_connection import Command
 Tags = Mapping[str, str]
 
 
-def replace(redis: Redis, kind: str, item_id: str, before: Tags, after: Tags) -> None:
-    """Bring the index of one item, which nobody else has in hand, from its old tags to its new ones."""
-    left, joined = _moved(kind, before, after)
-    commands: list[Command] = [("SREM", one, item_id) for one in left]
-    commands += [("SADD", one, item_id) for one in joined]
+def forget(redis: Redis, kind: str, item_id: str, tags: Tags) -> None:
+    """Take an item that is gone, and that nobody can give tags any more, off the index."""
+    commands: list[Command] = [("SREM", one, item_id) for one in _sets(kind, tags)]
     if commands:
         redis.pipeline_or_raise(commands)
 
@@ -31,7 +29,7 @@ def change(
 ) -> bool:
     """Change the tags that a field of a hash holds (``place``) and the index in one step, so that no change is lost.
 
-    Answers whether the thing is there.
+    The index has all of them afterwards, whatever was left half done before. Answers whether the thing is there.
     """
     key, field = place
     while True:
@@ -40,19 +38,13 @@ def change(
         if before is None:
             return False
         after = to(before)
-        left, joined = _moved(kind, before, after)
+        left = _sets(kind, {key: value for key, value in before.items() if after.get(key) != value})
+        joined = _sets(kind, after)
         word = replace_tags(redis, key, field, seen, with_tags(seen, after), item_id=item_id, left=left, joined=joined)
         if word == "unknown":
             return False
         if word == "ok":
             return True
-
-
-def _moved(kind: str, before: Tags, after: Tags) -> tuple[Sequence[str], Sequence[str]]:
-    """The sets of the index that an item leaves and those that it joins."""
-    gone = {key: value for key, value in before.items() if after.get(key) != value}
-    new = {key: value for key, value in after.items() if before.get(key) != value}
-    return _sets(kind, gone), _sets(kind, new)
 
 
 def _sets(kind: str, tags: Tags) -> list[str]:

@@ -8,7 +8,7 @@ from .. import activations, instances
 from ..api import Assistant
 from ..instances import StoredInstance
 from ..matching import has_tags, like
-from ..paging import page_of_list, read_page
+from ..paging import page_of_places, read_page
 from ..shapes import Shape, tag_list
 from ..visibility import Visible
 from .actions import Action, Call, Fields
@@ -43,8 +43,9 @@ class ManagedInstanceActions:
         matches = _matcher_of(call, visible_to(call, redis))
         filters = repr(sorted(call.parameters.business_values.items() - _paging_values(call)))
         if ids:
-            named = [one for one in instances.load_all(redis, ids) if one is not None and matches(one)]
-            page = page_of_list(named, page_request, filters)
+            named = enumerate(instances.load_all(redis, ids))
+            found = [(place, one) for place, one in named if one is not None and matches(one)]
+            page = page_of_places(found, page_request, filters)
         else:
             page = read_page(
                 redis,

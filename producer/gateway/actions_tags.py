@@ -15,6 +15,8 @@ from .request_values import pairs_of
 RESOURCES_COUNT = 50
 #: Resources on one page of ListTagResources.
 _PAGE_COUNT = 50
+#: The first word in a token of such a page.
+_AFTER = "tags-after"
 
 
 class TagActions:
@@ -69,15 +71,16 @@ class TagActions:
         tagged_resources.check_type(kind)
         found = set(tagged_resources.tagged_ids(self._redis, kind, wanted)) if wanted else None
         chosen = sorted(found or ()) if not ids else [one for one in ids if found is None or one in found]
-        first = _first_of(call)
-        page = chosen[first : first + _PAGE_COUNT]
+        # As many as may be named fit on one page: those that go on are in the order of their ids.
+        last = _last_of(call)
+        rest = [one for one in chosen if one > last] if last else chosen
+        page = rest[:_PAGE_COUNT]
         entries = [
             {"ResourceId": one, "ResourceType": kind, "TagKey": key, "TagValue": value}
             for one, tags in zip(page, tagged_resources.tags_of(self._redis, kind, page), strict=True)
             for key, value in (tags or {}).items()
         ]
-        is_more = first + _PAGE_COUNT < len(chosen)
-        token = sealed_token(f"tags {first + _PAGE_COUNT}", call.caller) if is_more else ""
+        token = sealed_token(f"{_AFTER} {page[-1]}", call.caller) if len(rest) > len(page) else ""
         return {"NextToken": token, "TagResources": {"TagResource": entries}}
 
 
@@ -110,14 +113,15 @@ def _wanted_of(given: Parameters) -> dict[str, Sequence[str] | None]:
     return wanted
 
 
-def _first_of(call: Call) -> int:
+def _last_of(call: Call) -> str:
+    """The resource that the page before ended with; a place in the list would be another once tags are changed."""
     token = call.parameters.text("NextToken")
+    if not token:
+        return ""
     try:
-        word, _, place = unsealed_token(token, call.caller).partition(" ")
-        if not token:
-            return 0
-        if word != "tags":
+        word, _, last = unsealed_token(token, call.caller).partition(" ")
+        if word != _AFTER:
             raise api_error("Invalid.NextToken")
-        return int(place)
+        return last
     except (ApiError, CloudAssistantError) as exc:
         raise api_error("Invalid.NextToken") from exc

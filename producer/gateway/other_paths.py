@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
@@ -19,6 +19,7 @@ from .request_body import ClientLeft, RequestBody
 from .request_memory import RequestMemory
 from .routes import Route, RouteRequest, Routes
 from .sending import send_reply
+from .shared_look import SharedLook
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +45,16 @@ class OtherPaths:
         body_seconds: float,
         memory: RequestMemory | None = None,
     ) -> None:
-        self._is_healthy = is_healthy
-        self._metrics = metrics
         self._routes = routes
         self._client_addresses = client_addresses
         self._threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="gateway-page")
         self._pages_count = 0
         self._body_seconds = body_seconds
         self._memory = memory
-        # A stuck Redis may hold every other thread: health must still be told.
+        # A stuck Redis may hold every other thread: health must still be told, and has a thread whenever it is asked.
         self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-probe")
+        self._health = SharedLook(self._probe_threads, is_healthy)
+        self._metrics = SharedLook(self._probe_threads, metrics)
 
     def close(self) -> None:
         """Give the threads back."""
@@ -64,12 +65,12 @@ class OtherPaths:
         """Answer one request."""
         method = scope["method"]
         if path in ("/healthz", "/metrics"):
-            reply = await self._probe_reply(path) if method in _READING else _plain(405, b"use GET\n")
+            reply = await self._probe_reply(path) if method in _READING else _wrong_method(_READING)
             await send_reply(send, reply, with_body=method != "HEAD")
             return
         route = self._routes.find(path)
         if route is None or method not in route.methods:
-            await send_reply(send, _plain(404, b"not found\n") if route is None else _wrong_method(route))
+            await send_reply(send, _plain(404, b"not found\n") if route is None else _wrong_method(route.methods))
             return
         await self._serve_route(path, route, scope, receive, send)
 
@@ -121,9 +122,9 @@ class OtherPaths:
     async def _probe_reply(self, path: str) -> HttpReply:
         try:
             if path == "/metrics":
-                text, content_type = await self._in(self._probe_threads, self._metrics)
+                text, content_type = await self._metrics.seen()
                 return HttpReply(200, content_type, text, {})
-            healthy = await self._in(self._probe_threads, self._is_healthy)
+            healthy = await self._health.seen()
         except Exception:  # outermost: as for the API
             logger.exception("probe failed path=%s", path)
             return _plain(500, b"internal error\n")
@@ -143,6 +144,6 @@ def _plain(http_status: int, text: bytes) -> HttpReply:
     return HttpReply(http_status, "text/plain; charset=utf-8", text, {})
 
 
-def _wrong_method(route: Route) -> HttpReply:
-    allowed = ", ".join(route.methods)
+def _wrong_method(methods: Sequence[str]) -> HttpReply:
+    allowed = ", ".join(methods)
     return HttpReply(405, "text/plain; charset=utf-8", f"use {allowed}\n".encode(), {"allow": allowed})

@@ -165,10 +165,18 @@ class ScopeGuard:
             raise _refused(_commands_rule(scope), f"and {call.action} takes content that is not one of these")
 
     def _targets(self, call: Call) -> None:
-        if call.caller.scope.instance_tags:
-            asked = targets_of(call)
-            targets = Targets(instance_ids=asked.instance_ids, tags=asked.tags)
+        scope = call.caller.scope
+        if not scope.instance_tags:
+            return
+        asked = targets_of(call)
+        if not asked.tags:
+            targets = Targets(instance_ids=asked.instance_ids)
             self._require_instances(call, resolve(self._redis, targets, self._assistant.settings.limits))
+        elif not scope.instance_tags.items() <= asked.tags.items():
+            # Neither which others carry these tags is told, nor whether any instance does.
+            found = tagged(self._redis, "instance", asked.tags)
+            if not found or len(visible_to(call, self._redis).instances(found)) < len(found):
+                raise _refused(_tags_rule(scope), "and others may carry the tags asked for: ask for these as well")
 
     def _invocation(self, call: Call, instance_ids: Iterable[str]) -> None:
         scope = call.caller.scope
@@ -176,9 +184,13 @@ class ScopeGuard:
         record = load_invocation(self._redis, invoke_id).record
         _require_command(scope, record.command.command_id)
         _require_user(scope, record.username)
-        self._require_instances(call, instance_ids or load_targets(self._redis, invoke_id))
+        if instance_ids:
+            self._require_instances(call, instance_ids)
+        elif not all(map(visible_to(call, self._redis).instance, load_targets(self._redis, invoke_id))):
+            raise _refused(_tags_rule(scope), "and the invocation is on other instances too")
 
     def _require_instances(self, call: Call, instance_ids: Iterable[str]) -> None:
+        """Refuse the first that is beyond the limits by its id, which the caller has named: they tell no other."""
         visible = visible_to(call, self._redis)
         for one in instance_ids:
             if not visible.instance(one):

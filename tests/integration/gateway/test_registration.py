@@ -15,7 +15,7 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, SettingsInvalid
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import activations, instances
+from cloud_assistant.producer import activations, instances, targets
 from cloud_assistant.worker.registration import Wanted, register_machine
 from cloud_assistant.worker.registration_request import GatewayUnreachable, RegistrationClient
 from harness.certificates import Authority
@@ -169,6 +169,15 @@ def test_a_registration_that_broke_off_after_its_use_was_taken_is_completed(gate
     instances.remove(redis, first)
     assert register(gateway, given)[1]["InstanceId"] == first
     assert used(gateway, given[0]) == 1
+
+
+def test_a_registration_that_broke_off_within_its_tags_is_completed(gateway: WholeGateway) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, gateway.assistant.trust.known_master, tags={"env": "prod"})
+    first = register(gateway, given)[1]["InstanceId"]
+    redis.call("DEL", keys.tag("instance", "env", "prod"), keys.tag_key("instance", "env"))
+    assert register(gateway, given)[1]["InstanceId"] == first
+    assert targets.tagged(redis, "instance", {"env": "prod"}) == [first]
 
 
 def test_who_only_knows_the_fingerprint_of_a_machine_does_not_get_its_instance(gateway: WholeGateway) -> None:

@@ -101,6 +101,41 @@ def test_a_key_limited_to_a_tag_runs_there_and_nowhere_else(scene: Scene) -> Non
             assert refused(call("SendFile", **file), "instance-tag=env=test"), parameters
 
 
+def test_a_refusal_tells_a_limited_key_of_no_instance_that_it_has_not_named(scene: Scene) -> None:
+    call = scene.key(TEST)
+    there = [{"ResourceTag__1__Key": "env"}, {"ResourceTag__1__Key": "env", "ResourceTag__1__Value": "prod"}]
+    nowhere = {"ResourceTag__1__Key": "env", "ResourceTag__1__Value": "none"}
+    told = [call("RunCommand", **RUN, **tags) for tags in (*there, nowhere)]
+    told += [call("InvokeCommand", CommandId=scene.command_id, **tags) for tags in (*there, nowhere)]
+    # The same, whether anybody carries the tag or nobody does.
+    assert len({(status, body["Code"], body["Message"]) for status, body in told}) == 1
+    assert refused(told[0], "env=test")
+    told.append(call("StopInvocation", InvokeId=scene.on_both))
+    told.append(call("ModifyInvocationAttribute", InvokeId=scene.on_both, Frequency="0 0 3 * * *"))
+    for answer in told:
+        assert refused(answer, "env=test")
+        assert "mi-prod" not in json.dumps(answer)
+
+
+def test_a_key_limited_to_a_tag_finds_its_instances_by_that_tag_and_others(scene: Scene) -> None:
+    call = scene.key(TEST)
+    scene.assistant.add_instance("mi-web", tags={"env": "test", "role": "web"})
+    scene.assistant.add_instance("mi-prod-web", tags={"env": "prod", "role": "web", "only": "there"})
+    web = {"ResourceTag__1__Key": "role", "ResourceTag__1__Value": "web"}
+    own = {"ResourceTag__2__Key": "env", "ResourceTag__2__Value": "test"}
+    assert refused(call("RunCommand", **RUN, **web), "env=test")
+    assert refused(call("RunCommand", **RUN, **web, ResourceTag__2__Key="env"), "env=test")
+    status, answer = call("RunCommand", **RUN, **web, **own)
+    assert status == 200
+    (listed,) = call("DescribeInvocations", InvokeId=answer["InvokeId"])[1]["Invocations"]["Invocation"]
+    assert [one["InstanceId"] for one in listed["InvokeInstances"]["InvokeInstance"]] == ["mi-web"]
+    status, answer = call("RunCommand", **RUN, ResourceTag__1__Key="only", **own)
+    assert answer["Code"] == "InvalidResourceTag.InstanceNotFound"
+    # A tag that only its own instances carry is enough.
+    scene.assistant.modify_instance("mi-web", tags={"env": "test", "role": "db"})
+    assert call("RunCommand", **RUN, ResourceTag__1__Key="role", ResourceTag__1__Value="db")[0] == 200
+
+
 def test_a_refusal_is_in_the_audit_with_the_key(scene: Scene) -> None:
     call = scene.key(TEST)
     call("RunCommand", **RUN, InstanceId__1="mi-prod")

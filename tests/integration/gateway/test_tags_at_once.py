@@ -8,10 +8,12 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import NotFound, RedisUnreachable, Refused
+from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.functions.tags import replace_tags
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.timed import Timed
-from cloud_assistant.producer import tagging, timed_modifying
+from cloud_assistant.producer import instances, tagging, targets, timed_modifying, validation
 from harness.redis_server import RedisServer
 
 COMMAND = {"Name": "n", "Type": "RunShellScript", "CommandContent": "ZWNobyAx"}
@@ -92,6 +94,101 @@ def test_tags_make_no_instance_of_one_that_was_removed_meanwhile(
     _, answer = gateway.call("TagResources", {"ResourceType": "instance", "ResourceId.1": "i-1", "Tag.1.Key": "k"})
     assert answer["Code"] == "InvalidResourceId.NotFound"
     assert gateway.call("DescribeInstances")[1]["TotalCount"] == 0
+
+
+def tag(gateway: WholeGateway, instance_id: str, key: str, value: str) -> None:
+    given = {"ResourceType": "instance", "ResourceId.1": instance_id, "Tag.1.Key": key, "Tag.1.Value": value}
+    assert gateway.call("TagResources", given)[0] == 200
+
+
+def carrying(gateway: WholeGateway, tags: Mapping[str, str | None]) -> list[str]:
+    return targets.tagged(gateway.assistant.redis, "instance", tags)
+
+
+def test_a_tag_that_is_changed_while_its_instance_is_added_is_not_there_any_more(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = register_instance
+
+    def register_slowly(redis: Redis, instance_id: str, *what: object, **more: object) -> bool:
+        is_new = register(redis, instance_id, *what, **more)  # type: ignore[arg-type]
+        tag(gateway, instance_id, "env", "prod")
+        return is_new
+
+    monkeypatch.setattr(instances, "register_instance", register_slowly)
+    gateway.assistant.add_instance("i-2", tags={"env": "test"})
+    assert (carrying(gateway, {"env": "test"}), carrying(gateway, {"env": "prod"})) == ([], ["i-2"])
+
+
+def test_a_tag_that_comes_while_its_instance_is_removed_finds_nobody(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = replace_tags
+    between: list[Callable[[], object]] = [lambda: tag(gateway, "i-1", "env", "prod")]
+
+    def replace_early(redis: Redis, *what: object, **more: object) -> str:
+        word = replace(redis, *what, **more)  # type: ignore[arg-type]
+        if between:
+            between.pop()()
+        return word
+
+    monkeypatch.setattr(tagging, "replace_tags", replace_early)
+    gateway.assistant.remove_instance("i-1")
+    assert not between
+    gateway.assistant.add_instance("i-1")
+    assert carrying(gateway, {"env": None}) == carrying(gateway, {"env": "prod"}) == []
+
+
+@pytest.mark.parametrize("by", ["adding", "tagging"])
+def test_tags_that_were_half_given_when_redis_went_away_are_whole_again(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    register = register_instance
+
+    def register_and_lose(*what: object, **more: object) -> bool:
+        register(*what, **more)  # type: ignore[arg-type]
+        raise RedisUnreachable("gone")
+
+    monkeypatch.setattr(instances, "register_instance", register_and_lose)
+    with pytest.raises(RedisUnreachable):
+        gateway.assistant.add_instance("i-2", tags={"env": "test"})
+    monkeypatch.undo()
+    if by == "adding":
+        with pytest.raises(Refused, match="registered already"):
+            gateway.assistant.add_instance("i-2", tags={"env": "prod"})
+    else:
+        tag(gateway, "i-2", "role", "web")
+    assert carrying(gateway, {"env": "test"}) == carrying(gateway, {"env": None}) == ["i-2"]
+
+
+def test_a_new_name_makes_no_instance_of_one_that_was_removed_meanwhile(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = validation.instance_name
+
+    def check_slowly(name: str) -> str:
+        gateway.assistant.remove_instance("i-1")
+        return check(name)
+
+    monkeypatch.setattr(validation, "instance_name", check_slowly)
+    with pytest.raises(NotFound):
+        gateway.assistant.modify_instance("i-1", name="web")
+    assert gateway.call("DescribeInstances")[1]["TotalCount"] == 0
+
+
+def test_a_page_of_tags_passes_over_none_because_others_lose_theirs(gateway: WholeGateway) -> None:
+    ids = [f"i-{number:02}" for number in range(10, 70)]
+    for one in ids:
+        gateway.assistant.add_instance(one, tags={"k": "v"})
+    wanted = {"ResourceType": "instance", "Tag.1.Key": "k"}
+    first = gateway.call("ListTagResources", wanted)[1]
+    gateway.assistant.modify_instance(ids[0], tags={})
+    second = gateway.call("ListTagResources", {**wanted, "NextToken": first["NextToken"]})[1]
+    found = [one["ResourceId"] for page in (first, second) for one in page["TagResources"]["TagResource"]]
+    assert (found, second["NextToken"]) == (ids, "")
+    # A token of another listing is none of this one's.
+    foreign = gateway.call("DescribeInstances", {"MaxResults": "1"})[1]["NextToken"]
+    assert gateway.call("ListTagResources", {**wanted, "NextToken": foreign})[1]["Code"] == "Invalid.NextToken"
 
 
 @pytest.mark.parametrize("kind", ["command", "invocation"])

@@ -289,21 +289,6 @@ def test_a_content_that_grows_over_the_limit_by_its_parameters_is_refused(assist
     assert code_of(grow) == "CmdContent.ExceedLimit"
 
 
-def test_one_client_token_makes_one_invocation(assistant: Assistant) -> None:
-    first = assistant.run_command("echo 1", ON_1, client_token="once")
-    again = assistant.run_command("echo 1", ON_1, client_token="once")
-    assert again == first
-    assert assistant.describe_invocations().total_count == 1
-    assert code_of(lambda: assistant.run_command("echo 2", ON_1, client_token="once")) == "IdempotentParameterMismatch"
-
-
-def test_a_failed_request_does_not_use_its_client_token_up(assistant: Assistant) -> None:
-    nobody = Targets(instance_ids=["i-none"])
-    assert code_of(lambda: assistant.run_command("true", nobody, client_token="t")) == "InvalidInstance.NotFound"
-    assistant.add_instance("i-none")
-    assert assistant.run_command("true", nobody, client_token="t").target_count == 1
-
-
 def test_invocations_are_listed_by_instance_command_and_status(assistant: Assistant, agent: AgentStandIn) -> None:
     command_id = create(assistant)
     first = assistant.invoke_command(command_id, ON_1)

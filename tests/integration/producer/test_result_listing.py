@@ -10,6 +10,7 @@ from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
+from cloud_assistant.producer.instances import InstanceFilter
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.shapes import as_base64, invocation_shape
@@ -116,6 +117,32 @@ def test_pages_of_a_history_show_each_result_once(
     assert shown(pages) == [(one, "i-1", f"at {one}".encode()) for one in due]
     if not by_token:
         assert {page.total_count for page in pages} == {len(due)}
+
+
+def test_a_page_by_token_passes_over_none_because_others_match_no_more(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    made = assistant.run_command("true", Targets(instance_ids=["i-1", "i-2", "i-3"]))
+    wanted = ResultFilter(invoke_id=made.invoke_id, record_status="Pending")
+    shown_ids: list[str] = []
+    token = ""
+    for _ in range(3):
+        page = assistant.describe_invocation_results(wanted, PageRequest(max_results=1, next_token=token))
+        assert page.total_count == 3 - len(shown_ids)
+        shown_ids += [one.row.instance_id for one in page.items]
+        token = page.next_token
+        assert bool(token) == (len(shown_ids) < 3)
+        agent.run(made.invoke_id, shown_ids[-1])
+    assert shown_ids == ["i-1", "i-2", "i-3"]
+
+
+def test_a_page_of_named_instances_passes_over_none_because_others_match_no_more(assistant: Assistant) -> None:
+    wanted = InstanceFilter(instance_ids=["i-1", "i-2"], tags={"env": "prod"})
+    first = assistant.describe_instances(wanted, PageRequest(max_results=1))
+    assistant.modify_instance("i-1", tags={})
+    second = assistant.describe_instances(wanted, PageRequest(max_results=1, next_token=first.next_token))
+    assert [one.instance_id for one in (*first.items, *second.items)] == ["i-1", "i-2"]
+    assert second.next_token == ""
 
 
 def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:

@@ -40,6 +40,7 @@ def make(
     *,
     actions: dict[str, Action] | None = None,
     is_healthy: Callable[[], bool] = lambda: True,
+    metrics: Callable[[], tuple[bytes, str]] = lambda: (b"instances 3\n", "text/plain; version=0.0.4"),
 ) -> GatewayApplication:
     return create_app(
         Dependencies(
@@ -49,7 +50,7 @@ def make(
             authorization=ReadersOnlyDescribe(),
             now_ms=lambda: time_of(now_text()),
             is_healthy=is_healthy,
-            metrics=lambda: (b"instances 3\n", "text/plain; version=0.0.4"),
+            metrics=metrics,
         ),
         limits,
     )
@@ -128,7 +129,32 @@ def test_health_that_cannot_be_told_is_an_error(caplog: pytest.LogCaptureFixture
 def test_metrics_are_passed_on_as_they_are() -> None:
     response = call(make(), lambda c: c.get("/metrics"))
     assert (response.text, response.headers["content-type"]) == ("instances 3\n", "text/plain; version=0.0.4")
-    assert call(make(), lambda c: c.post("/metrics")).status_code == 405
+    refused = call(make(), lambda c: c.post("/metrics"))
+    assert (refused.status_code, refused.headers["allow"], refused.text) == (405, "GET, HEAD", "use GET, HEAD\n")
+
+
+def test_many_who_ask_for_metrics_share_one_look_and_do_not_keep_health_from_being_told() -> None:
+    may_end = threading.Event()
+    looks: list[int] = []
+
+    def look() -> tuple[bytes, str]:
+        looks.append(len(looks))
+        assert may_end.wait(30)
+        return f"look {looks[-1]}\n".encode(), "text/plain"
+
+    async def run() -> None:
+        async with client_of(make(metrics=look)) as client:
+            asked = [asyncio.ensure_future(client.get("/metrics")) for _ in range(20)]
+            while not looks:
+                await asyncio.sleep(0)
+            # One who gives up takes nothing from the others.
+            asked.pop(0).cancel()
+            assert (await asyncio.wait_for(client.get("/healthz"), 10)).status_code == 200
+            may_end.set()
+            assert {(await one).text for one in asked} == {"look 0\n"}
+            assert (await client.get("/metrics")).text == "look 1\n"
+
+    asyncio.run(run())
 
 
 def test_an_unforeseen_error_is_500_without_detail_and_logged_with_traceback(
