@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..broker_config.counted import counted
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.records import Command
 from . import script_parameters
@@ -56,7 +57,7 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
             f"the secret parameter {missing[0]!r} has no value; give it with --secret-parameter {missing[0]}=-",
             code="InvalidParameter.SecretMissing",
         )
-    _check_variables(command)
+    script_parameters.check_variables((*command.parameter_names, *command.secret_names), command.secret_names)
     return given
 
 
@@ -96,8 +97,8 @@ def _checked(name: str, value: str) -> str:
     size_bytes = len(value.encode("utf-8", "surrogatepass"))
     if not VALUE_BYTES_MIN <= size_bytes <= VALUE_BYTES_MAX:
         raise RequestInvalid(
-            f"the secret parameter {name!r} has {size_bytes} bytes; from {VALUE_BYTES_MIN} (a shorter one cannot be "
-            f"masked in output) to {VALUE_BYTES_MAX} are allowed",
+            f"the secret parameter {name!r} has {counted(size_bytes, 'byte')}; from {VALUE_BYTES_MIN} (a shorter one "
+            f"cannot be masked in output) to {VALUE_BYTES_MAX} are allowed",
             code="InvalidParameter.SecretLength",
         )
     try:
@@ -110,15 +111,3 @@ def _checked(name: str, value: str) -> str:
     if "\0" in value:
         raise RequestInvalid(f"the secret parameter {name!r} holds a NUL", code="InvalidParameterCharset.Parameters")
     return value
-
-
-def _check_variables(command: Command) -> None:
-    taken: dict[str, str] = {}
-    for name in (*command.parameter_names, *command.secret_names):
-        variable = script_parameters.variable_of(name)
-        if variable in taken and name in command.secret_names:
-            raise RequestInvalid(
-                f"parameters {taken[variable]!r} and {name!r} would both be the variable {variable}; rename one",
-                code="CmdParam.InvalidParamName",
-            )
-        taken[variable] = name

@@ -195,6 +195,20 @@ def test_an_empty_id_or_name_is_refused_before_it_means_any(
         ["audit", "list", "--who"],
         ["audit", "list", "--action"],
         ["timed", "preview", "0 0 0 * * *", "--from"],
+        ["run", "true", "--instance"],
+        ["invocation", "stop", "t-1", "--instance"],
+        ["invocation", "results", "t-1", "--history", "--instance"],
+        ["timed", "stop", "t-1", "--instance"],
+        ["timed", "modify", "t-1", "--instance"],
+        ["access-key", "create", "--command"],
+        ["access-key", "create", "--action"],
+        ["access-key", "create", "--user-name"],
+        ["access-key", "update", "CA1", "--user-name"],
+        ["instance", "list", "--name"],
+        ["invocation", "list", "--name"],
+        ["command", "list", "--name"],
+        ["command", "list", "--description"],
+        ["activation", "list", "--name-prefix"],
     ],
     ids=lambda arguments: " ".join(arguments[:2] + arguments[-1:]) if isinstance(arguments, list) else None,
 )
@@ -205,6 +219,23 @@ def test_an_empty_value_is_refused_where_none_at_all_means_more(
     assert "it is empty, as an unset variable leaves it; give a value, or leave the option out" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--all", "--file"],
+        ["command", "create", "--name", "x", "--file"],
+        ["timed", "modify", "t-1", "--file"],
+        ["command", "sign", "x", "--key"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_the_name_of_a_file_that_is_empty_is_said_to_be_empty(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, ""]) == exit_codes.WRONG_USAGE
+    assert "the name of the file is empty, as an unset variable leaves it; give a value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -304,7 +335,7 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["invoke"], "at least 10 s. [default: the stored command's, else 60]"),
+        (["invoke"], "at least 10 s; less counts as 10. [default: the stored command's, else 60]"),
         (["timed", "modify"], "What is not given stays as it is; the defaults shown here are those of a new one."),
         (["publisher", "sign"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
         (["publisher", "key", "show"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
