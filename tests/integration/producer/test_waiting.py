@@ -93,6 +93,26 @@ def test_what_ended_while_the_subscription_was_gone_is_found_at_once(assistant: 
     assert wait_soon(assistant, invoked[2]) == "Success"
 
 
+def test_a_subscription_that_broke_between_waits_fails_no_later_one(
+    redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
+) -> None:
+    with Assistant(settings=Settings(redis_url=redis_server.url())) as other:
+        invoked = [other.run_command("echo 123", ON_1).invoke_id for _ in range(5)]
+    for invoke_id in invoked[:4]:
+        agent.run(invoke_id, "i-1")
+    assert wait_soon(assistant, invoked[0]) == "Success"
+    assert assistant.redis.call("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    # Those that have ended are found so by the first look: nobody reads what would tell of the end of the connection.
+    assert [wait_soon(assistant, invoke_id) for invoke_id in invoked[1:4]] == ["Success"] * 3
+    # Of the one that has not, its end is heard.
+    events = assistant.follow(invoked[4], timeout_seconds=20, live=False)
+    next(events)
+    agent.run(invoked[4], "i-1")
+    began = monotonic_seconds()
+    assert any(isinstance(event, Ended) for event in events)
+    assert monotonic_seconds() - began < SOON_SECONDS
+
+
 def test_a_target_that_was_refused_at_once_is_waited_for_like_any_other(
     redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
 ) -> None:
