@@ -1,7 +1,6 @@
 """A roll-out reaches few instances at once, stops when too many fail, and takes back what has not begun."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -238,21 +237,31 @@ def test_a_forged_one_is_not_cancelled_in_place_of_the_true_one(assistant: Assis
 
 
 class CutOff(Redis):
-    """A connection of a beat that is killed once it has written an order."""
+    """A connection of a beat that is killed when so many commands of those that give orders have reached Redis."""
+
+    arrives_count = 0
 
     def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
-        replies = super().pipeline(commands, timeout_seconds=timeout_seconds)
-        if any(PROFILE_FIELD in command for command in commands):
-            raise RedisUnreachable("killed")
-        return replies
+        if not any(PROFILE_FIELD in command for command in commands):
+            return super().pipeline(commands, timeout_seconds=timeout_seconds)
+        super().pipeline(commands[: self.arrives_count])
+        self.close()
+        raise RedisUnreachable("killed")
 
 
-def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(assistant: Assistant) -> None:
+@pytest.mark.parametrize("arrives_count", range(1, 7))
+def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(
+    assistant: Assistant, arrives_count: int
+) -> None:
     rollout = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={"linux/x86_64": "x"})
     save_rollout(assistant.redis, rollout, MASTER)
-    with closing(CutOff(assistant.redis.url)) as dying, pytest.raises(RedisUnreachable):
+    dying = CutOff(assistant.redis.url)
+    dying.arrives_count = arrives_count
+    with pytest.raises(RedisUnreachable):
         RolloutSteps(dying, MASTER).work()
-    assert orders(assistant)
+    members = load_rollouts(assistant.redis, MASTER).usable[0].members
+    assert {one: member.serial for one, member in members.items()} == orders(assistant)
+    assert len(members) == (2 if arrives_count == 6 else 0)
     save_rollout(assistant.redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), MASTER)
     RolloutSteps(assistant.redis, MASTER).work()
     assert orders(assistant) == {}
