@@ -38,7 +38,6 @@ from ..broker_config.rollouts import (
     Member,
     Progress,
     Rollout,
-    Wish,
     load_rollouts,
 )
 from ..broker_config.signing import MasterKeys
@@ -135,7 +134,7 @@ class RolloutSteps:
             _log.error("roll-out of version %s stopped: %s", rollout.version, halted)
             self._redis.call("HSET", keys.rollout(rollout.rollout_id), HALTED, halted)
         orders: list[Command] = []
-        if rollout.wish is Wish.RUN and not halted:
+        if progress.state == "Running" and not halted:
             orders = self._go_on(rollout, chosen, members, reports, changed, now)
         else:
             changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in NOT_BEGUN))
@@ -156,7 +155,7 @@ class RolloutSteps:
     ) -> list[Command]:
         """Choose the next instances, as many as may be on their way at once; answers what gives them their orders."""
         on_the_way_count = sum(member.stage not in FINAL for member in members.values())
-        room_count = (rollout.at_once_count or max(1, math.ceil(len(chosen) / 10))) - on_the_way_count
+        room_count = (rollout.at_once_count or math.ceil(len(chosen) / 10)) - on_the_way_count
         waiting: list[tuple[str, Report]] = []
         for name in chosen:
             report = reports.get(name)

@@ -70,15 +70,20 @@ def answer(assistant: Assistant, instance_id: str, serial: int, stage: str) -> N
     report(assistant, instance_id, agent_version=version, upgrade_serial=serial, upgrade_stage=stage)
 
 
-def test_a_bad_version_reaches_no_more_than_the_first_few(assistant: Assistant) -> None:
+@pytest.mark.parametrize("failure", ["Failed", "Refused", "Undecided", "Lost"])
+def test_a_bad_version_reaches_no_more_than_the_first_few(
+    assistant: Assistant, failure: str, caplog: pytest.LogCaptureFixture
+) -> None:
     steps = begin(assistant)
     reached = orders(assistant)
     assert len(reached) == 2
     for instance_id, serial in reached.items():
-        answer(assistant, instance_id, serial, "Failed")
+        answer(assistant, instance_id, serial, failure)
+    steps.work()
     steps.work()
     (progress,) = load_rollouts(assistant.redis, MASTER).usable
     assert progress.state == "Stopped"
+    assert sum("stopped: 2 of 20" in line for line in caplog.messages) == 1, "it is said once"
     assert orders(assistant) == {}
     assert set(progress.members) == set(reached)
 
@@ -348,6 +353,7 @@ def test_whose_order_cannot_be_signed_keeps_no_place_from_others(
         answer(assistant, instance_id, serial, "Succeeded")
     steps.work()
     assert first[0] in orders(assistant), "as soon as it can be signed"
+    assert [line for line in caplog.messages if line.startswith("no order for ")] == said
 
 
 def test_who_downloads_for_more_than_a_day_is_given_up(assistant: Assistant) -> None:

@@ -75,6 +75,8 @@ def test_it_stops_no_other_and_can_be_removed(
     assert (unusable.rollout_id, unusable.why.code) in [("t-bad", "RecordUnreadable"), ("t-bad", "SealBroken")]
     with pytest.raises(type(unusable.why)):
         versions.find("t-bad")
+    # It is known by its version too, where that can be read.
+    assert unusable.version == ("" if spoil in (UNUSABLE["no JSON"], UNUSABLE["no record"]) else "3.0")
     assert not versions.remove_unusable("t-1"), "it can be used"
     assert versions.remove_unusable("t-bad")
     assert (versions.unusable(), len(versions.all())) == ([], 1)
