@@ -106,6 +106,8 @@ def test_one_that_is_finished_gives_no_more_orders_whoever_joins(assistant: Assi
     finished = progress_of(assistant)
     assert (finished.state, finished.members["i-2"].stage) == ("Finished", "Probation")
     # One is still on its way, so it is looked at.
+    steps.work()
+    assert progress_of(assistant).finished_ms == finished.finished_ms
     for ending in ("Probation", "Succeeded"):
         answer(assistant, "i-2", given["i-2"], ending)
         join(assistant, f"i-new-{ending}", env="test")
