@@ -101,6 +101,7 @@ def test_a_stop_is_obeyed_at_once_and_a_message_that_cannot_be_read_is_dropped(
     eventually(lambda: running.script.stop_count == 1, 5)
     assert running.beats == []
     assert sum("cannot be read" in line for line in caplog.messages) == 2
+    assert "lane failed" not in caplog.text
     eventually(lambda: running.beats)
     running.ask_for_stop()
     # The next beat comes in a minute.
@@ -165,6 +166,46 @@ def test_when_redis_is_back_it_beats_and_looks_at_the_ledger_at_once(
     running.ask_for_stop()
     eventually(lambda: running.script.stop_count == 1, 5)
     assert len(running.beats) == 2
+
+
+def test_a_beat_that_is_overdue_does_not_wait_for_a_stop(running: RunningLane) -> None:
+    running.lane.interval_seconds = 0.0
+    running.lane.start()
+    eventually(lambda: len(running.beats) >= 5, 3)
+
+
+def test_turns_are_taken_between_beats_that_are_far_apart(
+    running: RunningLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.lane.start()
+    eventually(lambda: len(running.beats) == 1)
+    # Longer than a late reply is waited for: the time that the server was told to wait does not count.
+    monkeypatch.setattr(lane_module, "_LATE_SECONDS", 1.0)
+    monkeypatch.setattr(lane_module, "_TURN_SECONDS", 1.5)
+    running.ask_for_stop()
+    turns = running.turns_count
+    eventually(lambda: running.turns_count >= turns + 3, 6)
+    assert running.lane.link.is_up
+    assert len(running.beats) == 1
+
+
+def test_connections_that_nobody_uses_are_closed(
+    running: RunningLane, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module, "_CLOSE_IDLE_SECONDS", SOON_SECONDS)
+    running.lane.interval_seconds = SOON_SECONDS
+    begun = running.redis.begin([("PING",)])
+    assert begun is not None
+    running.redis.call("PING")
+    begun.replies()
+    with redis_server.client() as looker:
+
+        def connections_count() -> int:
+            return sum(one["name"] == running.redis.name for one in looker.client_list())
+
+        assert connections_count() == 2
+        running.lane.start()
+        eventually(lambda: connections_count() == 1)
 
 
 def test_a_lane_that_has_ended_obeys_no_more(running: RunningLane) -> None:
