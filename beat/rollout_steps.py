@@ -13,14 +13,13 @@ from itertools import islice
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import now_ms
 from ..broker_config.envelope_signing import key_ids
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.program_log import logger
 from ..broker_config.publisher_signing import system_of
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.redis_connection import Command
 from ..broker_config.reported_values import whole_number
 from ..broker_config.rollouts import (
@@ -34,24 +33,28 @@ from ..broker_config.rollouts import (
     ORDERED,
     REFUSED,
     SUCCEEDED,
+    UNDECIDED,
+    WAITING,
     Member,
     Progress,
     Rollout,
-    Wish,
     load_rollouts,
 )
 from ..broker_config.signing import MasterKeys
+from ..broker_config.timed import server_ms
 from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, signed_order
 
+_DAY_MS = 86_400_000
 #: An order may wait this long for its window.
-_ORDER_LIFE_MS = 7 * 86_400_000
+_ORDER_LIFE_MS = 7 * _DAY_MS
 #: An instance that is not heard of for this long, beyond its probation, counts as failed when it had begun; else its
 #: order is taken back until it returns. Who is heard of and has not taken its order by then does not take it.
 _LOST_AFTER_MS = 600_000
-#: Who downloads for longer than this is given up, for he keeps a place from others.
-_DOWNLOAD_MS = 86_400_000
 #: Instances whose keys are asked for together.
 _KEYS_AT_ONCE_COUNT = 100
+#: Of an agent's words: a true one writes no more.
+_STAGE_CHARACTERS = 32
+_REASON_CHARACTERS = 300
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
 
 _log = logger("beat")
@@ -74,7 +77,7 @@ class Report:
         if not version:
             return None
         system = "/".join(system_of(os_type, arch))
-        return cls(version, system, whole_number(serial), stage, reason)
+        return cls(version, system, whole_number(serial), stage[:_STAGE_CHARACTERS], reason[:_REASON_CHARACTERS])
 
 
 class RolloutSteps:
@@ -106,7 +109,7 @@ class RolloutSteps:
         self._told = reasons
 
     def _step(self, progress: Progress) -> None:
-        rollout = progress.rollout
+        rollout, now = progress.rollout, server_ms(self._redis)
         chosen = chosen_of(rollout, self._candidates(rollout))
         looked_at = [one for one in chosen if _stage(progress.members, one) not in FINAL]
         is_chosen = set(chosen)
@@ -118,7 +121,7 @@ class RolloutSteps:
         changed: dict[str, Member | None] = {}
         for name in looked_at:
             if name in members:
-                fresh = advanced(members[name], reports[name], rollout)
+                fresh = advanced(members[name], reports[name], rollout, now)
                 if fresh is None:
                     del members[name]
                     changed[name] = None
@@ -131,14 +134,14 @@ class RolloutSteps:
             _log.error("roll-out of version %s stopped: %s", rollout.version, halted)
             self._redis.call("HSET", keys.rollout(rollout.rollout_id), HALTED, halted)
         orders: list[Command] = []
-        if rollout.wish is Wish.RUN and not halted:
-            orders = self._go_on(rollout, chosen, members, reports, changed)
+        if progress.state == "Running" and not halted:
+            orders = self._go_on(rollout, chosen, members, reports, changed, now)
         else:
             changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in NOT_BEGUN))
         self._write(rollout, changed, orders)
         is_over = bool(chosen) and all(_stage(members, one) in FINAL for one in chosen)
         if is_over and not halted and not progress.finished_ms and rollout.share_percent >= 100:
-            self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now_ms())
+            self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now)
             _log.info("roll-out of version %s is finished", rollout.version)
 
     def _go_on(
@@ -148,45 +151,48 @@ class RolloutSteps:
         members: dict[str, Member],
         reports: Mapping[str, Report | None],
         changed: dict[str, Member | None],
+        now: int,
     ) -> list[Command]:
         """Choose the next instances, as many as may be on their way at once; answers what gives them their orders."""
         on_the_way_count = sum(member.stage not in FINAL for member in members.values())
-        room_count = (rollout.at_once_count or max(1, math.ceil(len(chosen) / 10))) - on_the_way_count
-        waiting: list[tuple[str, str]] = []
+        room_count = (rollout.at_once_count or math.ceil(len(chosen) / 10)) - on_the_way_count
+        waiting: list[tuple[str, Report]] = []
         for name in chosen:
             report = reports.get(name)
             if name in members or report is None:
                 continue
             if report.version == rollout.version:
-                changed[name] = members[name] = Member(stage=SUCCEEDED, reason="ran it already", changed_ms=now_ms())
+                changed[name] = members[name] = Member(stage=SUCCEEDED, reason="ran it already", changed_ms=now)
             elif report.system not in rollout.signatures:
                 reason = f"nothing was published for {report.system}"
-                changed[name] = members[name] = Member(stage=REFUSED, reason=reason, changed_ms=now_ms())
+                changed[name] = members[name] = Member(stage=REFUSED, reason=reason, changed_ms=now)
             else:
-                waiting.append((name, report.system))
-        serial = now_ms()
-        orders = dict(islice(self._orders(rollout, waiting, serial), max(0, room_count)))
-        for name in orders:
-            changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=serial)
-        return list(orders.values())
+                waiting.append((name, report))
+        orders = []
+        for name, serial, order in islice(self._orders(rollout, waiting, now), max(0, room_count)):
+            orders.append(order)
+            changed[name] = members[name] = Member(serial=serial, stage=ORDERED, changed_ms=now)
+        return orders
 
     def _orders(
-        self, rollout: Rollout, instances: Sequence[tuple[str, str]], serial: int
-    ) -> Iterator[tuple[str, Command]]:
-        """What writes an order into each instance's profile.
+        self, rollout: Rollout, instances: Sequence[tuple[str, Report]], now: int
+    ) -> Iterator[tuple[str, int, Command]]:
+        """What writes an order into each instance's profile, and the order's serial.
 
         Those whose order cannot be signed are left out, and keep no place from others.
         """
-        for (name, system), key_id in self._with_keys(instances):
+        for (name, report), key_id in self._with_keys(instances):
+            # An agent takes none that seems older than its last one, which it may have had by a clock that was ahead.
+            serial = max(now, report.serial + 1)
             order = UpgradeOrder(
                 serial=serial,
                 rollout_id=rollout.rollout_id,
                 instance_id=name,
                 version=rollout.version,
-                signature=rollout.signatures[system],
+                signature=rollout.signatures[report.system],
                 url=rollout.url,
                 window=rollout.window,
-                expires_ms=serial + _ORDER_LIFE_MS,
+                expires_ms=now + _ORDER_LIFE_MS,
                 probation_seconds=rollout.probation_seconds,
                 again=rollout.again,
             )
@@ -198,9 +204,9 @@ class RolloutSteps:
                 self._unsigned.add(name)
                 continue
             self._unsigned.discard(name)
-            yield name, ("HSET", keys.profile(name), PROFILE_FIELD, signed)
+            yield name, serial, ("HSET", keys.profile(name), PROFILE_FIELD, signed)
 
-    def _with_keys(self, instances: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], str]]:
+    def _with_keys(self, instances: Sequence[tuple[str, Report]]) -> Iterator[tuple[tuple[str, Report], str]]:
         """Instances with the key that each holds, asked for as far as they are needed."""
         remaining = iter(instances)
         while some := list(islice(remaining, _KEYS_AT_ONCE_COUNT)):
@@ -209,7 +215,7 @@ class RolloutSteps:
     def _write(self, rollout: Rollout, changed: Mapping[str, Member | None], orders: Sequence[Command]) -> None:
         """Write orders, and how far instances are; those that are through, or shall not begin, keep no order.
 
-        All in one go: an order that nobody has noted would not be taken back.
+        All of it or nothing: an order that nobody has noted, or that is noted by another's serial, is not taken back.
         """
         name_of_all = keys.rollout_members(rollout.rollout_id)
         commands = list(orders)
@@ -221,7 +227,7 @@ class RolloutSteps:
             if member is None or member.stage in FINAL:
                 commands.append(("HDEL", keys.profile(name), PROFILE_FIELD))
         if commands:
-            self._redis.pipeline_or_raise(commands)
+            raise_refused(self._redis.pipeline_or_raise([("MULTI",), *commands, ("EXEC",)])[-1])
 
     def _candidates(self, rollout: Rollout) -> list[str]:
         if rollout.instance_ids:
@@ -255,35 +261,46 @@ def most_failures(rollout: Rollout, chosen_count: int) -> int:
     return max(1, math.ceil(chosen_count * rollout.failures_percent / 100))
 
 
-def advanced(member: Member, report: Report | None, rollout: Rollout) -> Member | None:
-    """How far an instance is by what its agent reports; ``None`` when its order is to be taken back.
-
-    A machine that was switched off before it began says nothing about the version, and keeps no place from others.
-    """
-    now, patience_ms = now_ms(), int(rollout.probation_seconds * 1000) + _LOST_AFTER_MS
+def advanced(member: Member, report: Report | None, rollout: Rollout, now: int) -> Member | None:
+    """How far an instance is by what its agent reports; ``None`` when its order is to be taken back."""
+    patience_ms = int(rollout.probation_seconds * 1000) + _LOST_AFTER_MS
     if report is None:
-        if not member.away_ms:
-            return msgspec.structs.replace(member, away_ms=now)
-        if now - member.away_ms < patience_ms:
-            return member
-        if member.stage in NOT_BEGUN:
-            return None
-        return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now)
+        return _without_report(member, now, patience_ms)
     if report.serial == member.serial and report.stage:
         stage, reason = report.stage, report.reason
     elif report.version == rollout.version:
         # It got there in another way.
         stage, reason = SUCCEEDED, "ran it already"
-    elif member.stage == ORDERED and not member.away_ms and now - member.changed_ms > patience_ms:
-        stage, reason = REFUSED, "its agent does not take the order, its log says why"
     else:
         stage, reason = member.stage, member.reason
-    if stage == member.stage == DOWNLOADING and not member.away_ms and now - member.changed_ms > _DOWNLOAD_MS:
-        stage, reason = REFUSED, "it was still downloading after a day"
+    if stage == member.stage and not member.away_ms:
+        stage, reason = _given_up(stage, now - member.changed_ms, patience_ms) or (stage, reason)
     if (stage, reason) == (member.stage, member.reason):
         # One that is back has its time to take the order anew.
         return msgspec.structs.replace(member, away_ms=0, changed_ms=now) if member.away_ms else member
     return Member(serial=member.serial, stage=stage, reason=reason, changed_ms=now)
+
+
+def _without_report(member: Member, now: int, patience_ms: int) -> Member | None:
+    """Who was switched off before he began says nothing about the version, and keeps no place from others."""
+    if not member.away_ms:
+        return msgspec.structs.replace(member, away_ms=now)
+    if now - member.away_ms < patience_ms:
+        return member
+    if member.stage in NOT_BEGUN:
+        return None
+    return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now)
+
+
+def _given_up(stage: str, for_ms: int, patience_ms: int) -> tuple[str, str] | None:
+    """What is said of who is heard of and comes no further: he keeps a place from others."""
+    if stage == ORDERED:
+        return (REFUSED, "its agent does not take the order, its log says why") if for_ms > patience_ms else None
+    if stage == WAITING:
+        return (REFUSED, "its order expired while it waited") if for_ms > _ORDER_LIFE_MS + patience_ms else None
+    if stage == DOWNLOADING:
+        return (REFUSED, "it was still downloading after a day") if for_ms > _DAY_MS else None
+    return (UNDECIDED, "its trial had not ended after a day") if for_ms > _DAY_MS + patience_ms else None
 
 
 def _stage(members: Mapping[str, Member], name: str) -> str:

@@ -18,6 +18,7 @@ from .functions.function_library import run
 from .redis_client import Redis
 from .redis_connection import Argument, Command
 from .signing import MasterKeys
+from .unreadable import raised, read_or_tell
 
 #: What Redis answers when the end is another than the writer has seen, or is reserved for one who has waited long.
 _NOT_AT_THE_END = (b"stale", b"busy")
@@ -26,6 +27,12 @@ _LOSSES_BEFORE_TURN = 3
 #: A turn lasts a second at most, so this is patience for dozens of those who crashed in theirs.
 _TRIES_COUNT = 2_000
 _PAUSE_SECONDS = 0.002
+#: Of the number of an entry, at most.
+_NUMBER_DIGITS = 15
+_REMEDY = (
+    "Until it is right nothing can be changed: see what else was touched (assist audit verify --output json), and put "
+    f"the last entry's number and MAC back: redis-cli HSET {keys.AUDIT_HEAD} number LastEntry mac LastMac"
+)
 
 #: Asks for the end of the chain.
 END: Command = ("HMGET", keys.AUDIT_HEAD, "number", "mac")
@@ -50,7 +57,11 @@ class AuditChain:
         return self._end is not None
 
     def note_end(self, reply: Sequence[bytes | None]) -> None:
-        """Take what somebody has read by ``END``; when it is old by then, Redis says so."""
+        """Take what somebody has read by ``END``; when it is old by then, Redis says so.
+
+        Raises:
+            RecordUnreadable: it is no end of a chain.
+        """
         with self._lock:
             self._end = self._end or _end_in(reply)
 
@@ -59,7 +70,8 @@ class AuditChain:
 
         Raises:
             RedisUnreachable, RedisRefused: whether they stand there is not known, or they do not.
-            Refused: this program cannot seal entries (``AuditUnsealed``).
+            Refused: this program cannot seal entries (``AuditUnsealed``), or where the chain ends cannot be read
+            (``RecordUnreadable``).
         """
         reply = self.enter(entries, lambda audit: run(self._redis, append_audit_command(audit, taken_over)))
         return bool(reply[0] == b"ok")
@@ -84,7 +96,7 @@ class AuditChain:
         # Until the answer is there the end is not known; an exception leaves it so.
         end, self._end = self._end or _end_in(self._redis.call(*END)), None
         number, mac = end
-        arguments: list[Argument] = [str(number) if number else "0", mac, self._token, int(wants_turn), len(bodies)]
+        arguments: list[Argument] = [number, mac, self._token, int(wants_turn), len(bodies)]
         master = self._master()
         for body in bodies:
             number += 1
@@ -92,7 +104,7 @@ class AuditChain:
             arguments += (body, mac)
         reply = send(arguments)
         if reply[0] in _NOT_AT_THE_END:
-            self._end = (int(reply[1]), reply[2].decode())
+            self._end = _end_in(reply[1:])
             if self._end[0] < end[0]:
                 _log_cut(end[0], self._end[0])
         elif reply[0] == b"unsealed":
@@ -107,8 +119,15 @@ class AuditChain:
 
 
 def _end_in(reply: Sequence[bytes | None]) -> tuple[int, str]:
-    number, mac = reply
-    return int(number or 0), (mac or b"").decode()
+    return raised(read_or_tell("the head of the audit", _REMEDY, _read_end, reply))
+
+
+def _read_end(reply: Sequence[bytes | None]) -> tuple[int, str]:
+    number, mac = ((one or b"").decode() for one in reply)
+    # In the form in which it is compared: another writing of the same number would never be met.
+    if number and not (number.isdecimal() and len(number) <= _NUMBER_DIGITS and str(int(number)) == number):
+        raise ValueError(f"its number is {number[:20]!r}")
+    return int(number or 0), mac
 
 
 def _log_cut(known: int, found: int) -> None:

@@ -76,14 +76,17 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ORDERED = "Ordered"
+WAITING = "Waiting"
 DOWNLOADING = "Downloading"
 SUCCEEDED = "Succeeded"
 #: Not heard of any more since it was given the order.
 LOST = "Lost"
 REFUSED = "Refused"
+#: It could not be told whether the version works.
+UNDECIDED = "Undecided"
 #: An order can still be taken back from these.
-NOT_BEGUN = frozenset({ORDERED, "Waiting", DOWNLOADING})
-FAILURES = frozenset({"Failed", REFUSED, "Undecided", LOST})
+NOT_BEGUN = frozenset({ORDERED, WAITING, DOWNLOADING})
+FAILURES = frozenset({"Failed", REFUSED, UNDECIDED, LOST})
 FINAL = FAILURES | {SUCCEEDED}
 
 

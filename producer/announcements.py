@@ -128,16 +128,16 @@ class Announcements:
         has_joined = False
         try:
             with self._lock:
-                subscription = self._subscription or self._subscribe()
-                if expected is None:
-                    self._boxes.setdefault(invoke_id, []).append(box)
+                is_heard = channel == self.own_channel or channel in self._channels
                 if channel != self.own_channel:
-                    if channel not in self._channels:
-                        subscription.add(channel)
-                        # Only a confirmed subscription hears everything from now on: a round trip on the same server.
-                        self._redis.call("PING")
                     self._channels[channel] = self._channels.get(channel, 0) + 1
                     has_joined = True
+                if self._subscription is None:
+                    self._subscribe()
+                elif not is_heard:
+                    self._add(self._subscription, channel)
+                if expected is None:
+                    self._boxes.setdefault(invoke_id, []).append(box)
             yield box
         finally:
             with self._lock:
@@ -196,18 +196,18 @@ class Announcements:
 
     def _read_once(self, timeout_seconds: float) -> None:
         """Wait for a message and hand out all that came; after a lost connection all are told that some were missed."""
-        try:
-            if self._subscription is None:
-                with self._lock:
-                    self._subscribe()
-                return
+        with self._lock:
             subscription = self._subscription
+            if subscription is None:
+                self._subscribe()
+                return
+        try:
             received = subscription.next(timeout_seconds)
             while received is not None:
                 self._hand_out(*received)
                 received = subscription.next_at_hand()
         except (RedisUnreachable, RedisRefused):
-            self._drop_subscription()
+            self._drop(subscription)
             raise
 
     def _hand_out(self, channel: str, message: bytes) -> None:
@@ -222,19 +222,31 @@ class Announcements:
                 if box.channel == channel and (kind != "output" or box.wants_output):
                     box.put(Announcement(kind, execution, state, row))
 
-    def _subscribe(self) -> Subscription:
+    def _subscribe(self) -> None:
         """Listen anew; those who listen already are told that they may have missed something."""
         self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
         for boxes in self._boxes.values():
             for box in boxes:
                 box.messages.append(MISSED)
-        return self._subscription
 
-    def _drop_subscription(self) -> None:
+    def _add(self, subscription: Subscription, channel: str) -> None:
+        """Listen to one more channel; when this returns, all that is announced there is heard."""
+        try:
+            subscription.add(channel)
+        except RedisUnreachable:
+            # It broke while nobody read from it.
+            self._drop(subscription)
+            self._subscribe()
+            return
+        # Only a confirmed subscription hears everything from now on: a round trip on the same server.
+        self._redis.call("PING")
+
+    def _drop(self, broken: Subscription) -> None:
         with self._lock:
-            if self._subscription is not None:
-                self._subscription.close()
-            self._subscription = None
+            broken.close()
+            # Somebody may have subscribed anew meanwhile.
+            if self._subscription is broken:
+                self._subscription = None
 
     def _leave_channel(self, channel: str) -> None:
         self._channels[channel] -= 1

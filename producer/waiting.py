@@ -164,7 +164,7 @@ class Follower:
                 return
             except (RedisUnreachable, RedisRefused) as exc:
                 self._wait_for_redis(exc, deadline)
-                step = self._look
+                step = self._catch_up
 
     def _wait_for_redis(self, trouble: RedisUnreachable | RedisRefused, deadline: float | None) -> None:
         """Return when Redis answers again; what will not pass by itself, or not in time, is raised."""
@@ -183,7 +183,7 @@ class Follower:
     def _react(self, heard: list[Announcement]) -> Iterator[Event]:
         kinds = {one.kind for one in heard}
         if "missed" in kinds:
-            yield from self._look()
+            yield from self._catch_up()
             return
         if self._live and "output" in kinds:
             for one in heard:
@@ -214,24 +214,32 @@ class Follower:
             if settling is not None and self._redis.send_off(settling[1]):
                 self.settled = settling[0]
 
+    def _catch_up(self) -> Iterator[Event]:
+        """Make good for announcements that may have been lost: no other may tell of the same output."""
+        yield from self._look()
+        if self._live:
+            for execution in list(self._open):
+                yield from self._new_output(execution)
+
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
         pending = list(self._open.items())
         states = execution_states(self._redis, self.stored, [instance_id for _, instance_id in pending])
-        ended = []
+        ended, going_on = [], []
         for (execution, instance_id), (state, _) in zip(pending, states, strict=True):
-            if is_final(state) if state else False:
+            if state and is_final(state):
                 ended.append(execution)
-            elif state and self._shown.get(execution) != state:
+                continue
+            going_on.append(execution)
+            if state and self._shown.get(execution) != state:
                 self._shown[execution] = state
                 yield Progress(instance_id, state)
                 if self._live:
                     yield from self._new_output(execution)
-        # Overdue rows that no sweeper has settled are shown as what they amount to.
-        overdue = [execution for execution, _ in pending if execution not in ended][:_ROWS_COUNT]
         yield from self._results(ended)
         if not self._is_fresh:
-            yield from self._results(overdue)
+            # Overdue rows that no sweeper has settled are shown as what they amount to.
+            yield from self._results(going_on[:_ROWS_COUNT])
         self._is_fresh = False
 
     def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:

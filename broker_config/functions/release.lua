@@ -81,6 +81,8 @@ local function release(keys, args)
   end
   if code then
     end_unstarted(keys, args[1], row, 'Aborted', code, info, now)
+    -- Whoever waits for this one goes on from here: the one before has been counted.
+    if is_paced and not waits then redis.call('HSET', keys[1], 'waits_for', waited_for) end
     return { 'expired' }
   end
   if waited_for ~= '' then

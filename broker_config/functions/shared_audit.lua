@@ -15,7 +15,7 @@ local function audit_obstacle(stream, head, args, at)
   local known = redis.call('HMGET', head, 'number', 'mac', 'turn', 'turn_until_ms')
   local number, mac = known[1] or '0', known[2] or ''
   if known[3] and known[3] ~= args[at + 2] then
-    local left = (tonumber(known[4] or 0) or 0) - audit_now()
+    local left = (tonumber(known[4]) or 0) - audit_now()
     if left > 0 and left <= 1000 then return { 'busy', number, mac } end
   end
   if number ~= args[at] or mac ~= args[at + 1] then

@@ -10,7 +10,7 @@ from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.audit_chain import AuditChain
 from cloud_assistant.broker_config.audit_entry import entry_mac
-from cloud_assistant.broker_config.errors import RedisRefused, Refused
+from cloud_assistant.broker_config.errors import RecordUnreadable, RedisRefused, Refused
 from cloud_assistant.broker_config.master_key import find_master_keys
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
@@ -251,3 +251,25 @@ def test_without_the_master_key_nothing_can_be_changed_beside_sealed_entries(
         keyless.add_instance("i-2")
     assert refused.value.code == "AuditUnsealed"
     assert redis.call("EXISTS", keys.profile("i-2")) == 0
+
+
+@pytest.mark.usefixtures("ten")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("number", "ten"), ("number", "010"), ("number", "-1"), ("number", "9" * 5_000), ("mac", b"\xff")],
+)
+def test_a_head_that_makes_no_sense_is_named_with_its_remedy(
+    redis: Redis, settings: Settings, field: str, value: str | bytes
+) -> None:
+    right = redis.call("HGET", keys.AUDIT_HEAD, field)
+    for has_asked_before in (False, True):
+        with Assistant(settings=settings) as other:
+            if has_asked_before:
+                other.add_instance("i-before")
+                right = redis.call("HGET", keys.AUDIT_HEAD, field)
+            redis.call("HSET", keys.AUDIT_HEAD, field, value)
+            with pytest.raises(RecordUnreadable, match=r"the head of the audit .* HSET ca:audit:head number"):
+                other.add_instance("i-later")
+            assert redis.call("EXISTS", keys.profile("i-later")) == 0
+            redis.call("HSET", keys.AUDIT_HEAD, field, right)
+            other.add_instance(f"i-right-{has_asked_before}")

@@ -1,13 +1,16 @@
 """Lines that are done take over from those that an instance holds up, and never do more run than may."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from integration.beat.conftest import Timing
 
 from cloud_assistant.beat.decisions import Policies
 from cloud_assistant.beat.firing_chunks import ChunkBuilder
+from cloud_assistant.beat.idle_lines import IdleLines
 from cloud_assistant.beat.preparing import Prepared, Preparer
 from cloud_assistant.beat.releasing import Releases
 from cloud_assistant.broker_config import keys
@@ -16,6 +19,8 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.pacing import lines
 from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.producer import RunOptions, Targets
 from harness.eventually import always, eventually
@@ -152,6 +157,50 @@ def test_a_line_whose_last_one_was_stopped_is_idle_only_when_the_one_before_it_h
     paced.finish(dispatch.invoke_id, dispatch.firing_ms, "i-2")
     dispatch.settle()
     assert dispatch.in_state("Pending") == ["i-9"]
+
+
+@pytest.mark.parametrize("paced", ["once"], indirect=True)  # of a firing he stands in no line
+def test_a_line_in_which_nobody_ran_takes_over_too(paced: Paced) -> None:
+    paced.redis.call("HSET", keys.quarantine("i-4"), "reason", "a test")
+    dispatch = Dispatch(paced, 4)
+    for one in ("i-1", "i-2", "i-3"):
+        paced.claim(dispatch.invoke_id, dispatch.firing_ms, one)
+    paced.assistant.stop_invocation(dispatch.invoke_id, ["i-8"])
+    dispatch.settle()
+    assert dispatch.in_state("Pending") == ["i-6"]
+
+
+class Counted(Redis):
+    """A connection that counts its round trips."""
+
+    count = 0
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        self.count += 1
+        return super().pipeline(commands, timeout_seconds=timeout_seconds)
+
+
+def test_an_invocation_is_read_once_and_its_lines_a_few_times_a_second(paced: Paced) -> None:
+    dispatch = Dispatch(paced, 2)
+    counted = Counted(paced.redis.url)
+    idle_lines = IdleLines(counted)
+
+    def look() -> int:
+        before = counted.count
+        idle_lines.fill([(dispatch.invoke_id, dispatch.firing_ms)])
+        return counted.count - before
+
+    first = look()
+    always(lambda: look() == 0, 0.1)
+    assert 0 < eventually(look) < first
+    counted.close()
+
+
+def test_what_is_not_paced_or_is_gone_has_no_lines(paced: Paced) -> None:
+    # An agent could write into its row that it waits for its turn.
+    plain = paced.assistant.run_command("true", Targets(instance_ids=TARGETS)).invoke_id
+    IdleLines(paced.redis).fill([(plain, 0), (plain, 1), ("t-gone00000", 0)])
+    assert paced.redis.call("EXISTS", keys.invocation_followers(plain)) == 0
 
 
 def test_failures_are_counted_in_whatever_line_they_were(paced: Paced) -> None:

@@ -175,6 +175,27 @@ def test_an_instance_that_is_refused_counts_as_a_failure(paced: Timing) -> None:
     eventually(lambda: in_state(paced, invoke_id, "Cancelled") == TARGETS[4:], what="called off after two")
 
 
+@pytest.mark.parametrize("obstacle", ["its queue is full", "it is too late"])
+def test_a_failure_before_one_that_cannot_be_let_go_is_counted_once(paced: Timing, obstacle: str) -> None:
+    # Nobody asks i-2, which never runs either and is a failure like i-1.
+    paced.redis.call("HSET", keys.quarantine("i-2"), "reason", "a test")
+    invoke_id = start(paced, "1", "4")
+    perform(paced, invoke_id, "i-1", "Failed")
+    if obstacle == "its queue is full":
+        paced.redis.call("LPUSH", keys.queue("i-3"), *["another's message"] * 10)
+    else:
+        paced.redis.call("HSET", keys.execution("i-3", execution_id(invoke_id, 0, "i-3")), "deadline_ms", 1)
+
+    def has_gone() -> bool:
+        release_once(paced)
+        return paced.state(invoke_id, 0, "i-4") != "Scheduled"
+
+    eventually(has_gone, what="i-4 looked at after i-3, i-2 and i-1")
+    assert paced.state(invoke_id, 0, "i-3") == "Aborted"
+    assert paced.redis.call("HGET", keys.invocation(invoke_id), "failed_count") == b"3"
+    assert paced.state(invoke_id, 0, "i-4") == "Pending"
+
+
 def test_a_line_goes_on_behind_an_instance_that_was_deregistered(paced: Timing) -> None:
     paced.start_beat()
     invoke_id = start(paced)

@@ -6,6 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_connection import Command
@@ -13,7 +14,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended
+from cloud_assistant.producer.waiting import Ended, Output
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -91,6 +92,48 @@ def test_what_ended_while_the_subscription_was_gone_is_found_at_once(assistant: 
         assert wait_soon(assistant, invoke_id) == "Success"
     agent.run(invoked[2], "i-1")
     assert wait_soon(assistant, invoked[2]) == "Success"
+
+
+def test_a_subscription_that_broke_between_waits_fails_no_later_one(
+    redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
+) -> None:
+    with Assistant(settings=Settings(redis_url=redis_server.url())) as other:
+        invoked = [other.run_command("echo 123", ON_1).invoke_id for _ in range(5)]
+    for invoke_id in invoked[:4]:
+        agent.run(invoke_id, "i-1")
+    assert wait_soon(assistant, invoked[0]) == "Success"
+    assert assistant.redis.call("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    # Those that have ended are found so by the first look: nobody reads what would tell of the end of the connection.
+    assert [wait_soon(assistant, invoke_id) for invoke_id in invoked[1:4]] == ["Success"] * 3
+    # Of the one that has not, its end is heard.
+    events = assistant.follow(invoked[4], timeout_seconds=20, live=False)
+    next(events)
+    agent.run(invoked[4], "i-1")
+    began = monotonic_seconds()
+    assert any(isinstance(event, Ended) for event in events)
+    assert monotonic_seconds() - began < SOON_SECONDS
+
+
+def test_output_that_came_while_the_subscription_was_gone_is_shown_at_once(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("make", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    events = assistant.follow(invoke_id, timeout_seconds=20)
+
+    def shown(data: bytes) -> bool:
+        piece = LivePiece(
+            offset_bytes=0, skipped_bytes=0, streams=f"1:{len(data)}", data=data, keep_count=9, ttl_ms=60_000
+        )
+        assert append_output(assistant.redis, "i-1", f"{invoke_id}.0@i-1", piece)
+        began = monotonic_seconds()
+        event = next(one for one in events if isinstance(one, Output))
+        return event.data == data and monotonic_seconds() - began < SOON_SECONDS
+
+    assert shown(b"begun\n")
+    assert assistant.redis.call("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    # Nothing more is announced of it: the script is silent from now on.
+    assert shown(b"a question for whoever looks on\n")
 
 
 def test_a_target_that_was_refused_at_once_is_waited_for_like_any_other(

@@ -1,7 +1,6 @@
 """A roll-out reaches few instances at once, stops when too many fail, and takes back what has not begun."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +70,20 @@ def answer(assistant: Assistant, instance_id: str, serial: int, stage: str) -> N
     report(assistant, instance_id, agent_version=version, upgrade_serial=serial, upgrade_stage=stage)
 
 
-def test_a_bad_version_reaches_no_more_than_the_first_few(assistant: Assistant) -> None:
+@pytest.mark.parametrize("failure", ["Failed", "Refused", "Undecided", "Lost"])
+def test_a_bad_version_reaches_no_more_than_the_first_few(
+    assistant: Assistant, failure: str, caplog: pytest.LogCaptureFixture
+) -> None:
     steps = begin(assistant)
     reached = orders(assistant)
     assert len(reached) == 2
     for instance_id, serial in reached.items():
-        answer(assistant, instance_id, serial, "Failed")
+        answer(assistant, instance_id, serial, failure)
+    steps.work()
     steps.work()
     (progress,) = load_rollouts(assistant.redis, MASTER).usable
     assert progress.state == "Stopped"
+    assert sum("stopped: 2 of 20" in line for line in caplog.messages) == 1, "it is said once"
     assert orders(assistant) == {}
     assert set(progress.members) == set(reached)
 
@@ -238,21 +242,31 @@ def test_a_forged_one_is_not_cancelled_in_place_of_the_true_one(assistant: Assis
 
 
 class CutOff(Redis):
-    """A connection of a beat that is killed once it has written an order."""
+    """A connection of a beat that is killed when so many commands of those that give orders have reached Redis."""
+
+    arrives_count = 0
 
     def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
-        replies = super().pipeline(commands, timeout_seconds=timeout_seconds)
-        if any(PROFILE_FIELD in command for command in commands):
-            raise RedisUnreachable("killed")
-        return replies
+        if not any(PROFILE_FIELD in command for command in commands):
+            return super().pipeline(commands, timeout_seconds=timeout_seconds)
+        super().pipeline(commands[: self.arrives_count])
+        self.close()
+        raise RedisUnreachable("killed")
 
 
-def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(assistant: Assistant) -> None:
+@pytest.mark.parametrize("arrives_count", range(1, 7))
+def test_an_order_that_a_beat_gave_as_it_died_is_taken_back_like_any_other(
+    assistant: Assistant, arrives_count: int
+) -> None:
     rollout = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={"linux/x86_64": "x"})
     save_rollout(assistant.redis, rollout, MASTER)
-    with closing(CutOff(assistant.redis.url)) as dying, pytest.raises(RedisUnreachable):
+    dying = CutOff(assistant.redis.url)
+    dying.arrives_count = arrives_count
+    with pytest.raises(RedisUnreachable):
         RolloutSteps(dying, MASTER).work()
-    assert orders(assistant)
+    members = load_rollouts(assistant.redis, MASTER).usable[0].members
+    assert {one: member.serial for one, member in members.items()} == orders(assistant)
+    assert len(members) == (2 if arrives_count == 6 else 0)
     save_rollout(assistant.redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), MASTER)
     RolloutSteps(assistant.redis, MASTER).work()
     assert orders(assistant) == {}
@@ -339,6 +353,7 @@ def test_whose_order_cannot_be_signed_keeps_no_place_from_others(
         answer(assistant, instance_id, serial, "Succeeded")
     steps.work()
     assert first[0] in orders(assistant), "as soon as it can be signed"
+    assert [line for line in caplog.messages if line.startswith("no order for ")] == said
 
 
 def test_who_downloads_for_more_than_a_day_is_given_up(assistant: Assistant) -> None:

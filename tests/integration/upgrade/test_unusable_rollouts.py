@@ -8,10 +8,11 @@ from integration.upgrade.test_rollout_steps import MASTER, answer, assistant, be
 
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable
+from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable, Refused
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.rollouts import FINISHED, HALTED, Rollout, load_rollouts, save_rollout
+from cloud_assistant.broker_config.rollouts import FINISHED, HALTED, Rollout, Wish, load_rollouts, save_rollout
 from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.agent_versions import AgentVersions
 from cloud_assistant.producer.cli import main
@@ -75,9 +76,12 @@ def test_it_stops_no_other_and_can_be_removed(
     assert (unusable.rollout_id, unusable.why.code) in [("t-bad", "RecordUnreadable"), ("t-bad", "SealBroken")]
     with pytest.raises(type(unusable.why)):
         versions.find("t-bad")
+    # It is known by its version too, where that can be read.
+    assert unusable.version == ("" if spoil in (UNUSABLE["no JSON"], UNUSABLE["no record"]) else "3.0")
     assert not versions.remove_unusable("t-1"), "it can be used"
     assert versions.remove_unusable("t-bad")
     assert (versions.unusable(), len(versions.all())) == ([], 1)
+    assert assistant.redis.call("EXISTS", keys.rollout("t-bad"), keys.rollout_members("t-bad")) == 0
     with pytest.raises(NotFound):
         versions.find("3.0")
 
@@ -98,10 +102,27 @@ def test_what_it_has_ordered_is_taken_back_and_nothing_else(assistant: Assistant
     save_rollout(assistant.redis, bad, MASTER)
     RolloutSteps(assistant.redis, MASTER).work()
     assert set(orders(assistant)) == {"i-1", "i-2", "i-3"}
-    # It knows of i-1 too, which has another's order by now.
-    assistant.redis.call("HSET", keys.rollout_members("t-bad"), "i-1", "{}")
+    # It knows of i-1 too, which has another's order by now, and of i-0, which has what is none.
+    assistant.redis.call("HSET", keys.rollout_members("t-bad"), "i-1", "{}", "i-0", "{}")
+    assistant.redis.call("HSET", keys.profile("i-0"), PROFILE_FIELD, "x")
     assert versions_of(assistant).remove_unusable("t-bad")
+    assert assistant.redis.call("HGET", keys.profile("i-0"), PROFILE_FIELD) == b"x"
+    assistant.redis.call("HDEL", keys.profile("i-0"), PROFILE_FIELD)
     assert set(orders(assistant)) == {"i-1"}
+
+
+def test_cancelling_what_is_not_sealed_leaves_the_true_ones_that_are_over(assistant: Assistant) -> None:
+    steps = begin(assistant, instance_ids=("i-1",))
+    answer(assistant, "i-1", orders(assistant)["i-1"], "Succeeded")
+    steps.work()
+    versions = versions_of(assistant)
+    with pytest.raises(Refused) as refused:
+        versions.change("2.0", Wish.CANCEL)
+    assert refused.value.code == "RolloutOver"
+    forged = Rollout(rollout_id="t-2", created_ms=2**50, version="2.0", url="http://x", signatures={})
+    save_rollout(assistant.redis, forged, None)
+    assert versions.change("2.0", Wish.CANCEL).rollout.rollout_id == "t-2"
+    assert {one.rollout.rollout_id: one.state for one in versions.all()} == {"t-1": "Finished", "t-2": "Cancelled"}
 
 
 def test_the_command_line_tells_and_removes_it(assistant: Assistant, capsys: pytest.CaptureFixture[str]) -> None:

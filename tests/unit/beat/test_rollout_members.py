@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from cloud_assistant.beat.rollout_steps import Report, advanced, most_failures
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.rollouts import LOST, ORDERED, REFUSED, SUCCEEDED, Member, Rollout
+from cloud_assistant.broker_config.rollouts import LOST, ORDERED, REFUSED, SUCCEEDED, UNDECIDED, Member, Rollout
 
 ROLLOUT = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={}, probation_seconds=100.0)
 #: Its probation, and ten minutes.
 PATIENCE_SECONDS = 700
+DAY_SECONDS = 86_400
 
 
 def member(stage: str, seconds_ago: float, *, away_seconds: float = 0) -> Member:
@@ -45,6 +46,13 @@ def stage_of(found: Member | None) -> str:
         (partial(member, ORDERED, PATIENCE_SECONDS + 20, away_seconds=10), said(), ORDERED),
         (partial(member, "Downloading", PATIENCE_SECONDS + 20), said(), "Downloading"),
         (partial(member, "Waiting", PATIENCE_SECONDS + 20), said("Waiting"), "Waiting"),
+        # Who is heard of and comes no further.
+        (partial(member, "Waiting", 7 * DAY_SECONDS + PATIENCE_SECONDS - 20), said("Waiting"), "Waiting"),
+        (partial(member, "Waiting", 7 * DAY_SECONDS + PATIENCE_SECONDS + 20), said("Waiting"), REFUSED),
+        (partial(member, "Probation", DAY_SECONDS + PATIENCE_SECONDS - 20), said("Probation"), "Probation"),
+        (partial(member, "Probation", DAY_SECONDS + PATIENCE_SECONDS + 20), said("Probation"), UNDECIDED),
+        (partial(member, "Probation", 2 * DAY_SECONDS, away_seconds=10), said("Probation"), "Probation"),
+        (partial(member, "Probation", 2 * DAY_SECONDS), said("Succeeded"), SUCCEEDED),
         # Who is not heard of.
         (partial(member, ORDERED, PATIENCE_SECONDS + 20), None, ORDERED),
         (partial(member, ORDERED, 9_999, away_seconds=PATIENCE_SECONDS - 20), None, ORDERED),
@@ -57,26 +65,26 @@ def stage_of(found: Member | None) -> str:
 def test_what_a_report_or_its_absence_makes_of_an_instance(
     before: Callable[[], Member], report: Report | None, stage: str
 ) -> None:
-    after = advanced(before(), report, ROLLOUT)
+    after = advanced(before(), report, ROLLOUT, now_ms())
     assert stage_of(after) == stage
     assert after is None or after.serial == 5
 
 
 def test_one_that_is_away_is_noted_once_and_has_its_whole_time_again_when_it_is_back() -> None:
     before_ms = now_ms()
-    away = advanced(member(ORDERED, 300), None, ROLLOUT)
+    away = advanced(member(ORDERED, 300), None, ROLLOUT, now_ms())
     assert away is not None
     assert away.away_ms >= before_ms
     earlier = replace(away, away_ms=away.away_ms - 60_000)
-    assert advanced(earlier, None, ROLLOUT) == earlier
-    back = advanced(earlier, said(), ROLLOUT)
+    assert advanced(earlier, None, ROLLOUT, now_ms()) == earlier
+    back = advanced(earlier, said(), ROLLOUT, now_ms())
     assert back is not None
     assert (back.stage, back.away_ms, back.changed_ms >= before_ms) == (ORDERED, 0, True)
 
 
 def test_what_stays_the_same_is_not_written_anew() -> None:
     waiting = replace(member("Waiting", 60), reason="why")
-    assert advanced(waiting, said("Waiting"), ROLLOUT) is waiting
+    assert advanced(waiting, said("Waiting"), ROLLOUT, now_ms()) is waiting
 
 
 @pytest.mark.parametrize(("chosen_count", "percent", "most"), [(20, 10, 2), (21, 10, 3), (5, 10, 1), (0, 10, 1)])
