@@ -60,9 +60,9 @@ ca:timed:boot                   zset    producer, beat                       mem
 ca:timed:dispatching            zset    beat                                 members until all targets have a row
 ca:timed:waiting                zset    dispatch, beat                       members until released
 ca:firing:<id>                  zset    beat                                 members for history retention
-ca:firing:<id>:<due ms>         hash    beat                                 history retention
-ca:firing:<id>:<due ms>:line    list    beat                                 31 days after the last target, or with it
-ca:firing:<id>:<due ms>:followers  hash beat                                 31 days after the last change, or with it
+ca:firing:<id>:<due>            hash    beat                                 history retention
+ca:firing:<id>:<due>:line       list    beat                                 31 days after the last target, or with it
+ca:firing:<id>:<due>:followers  hash    beat                                 31 days after the last change, or with it
 ca:beat:turn:<work>             string  beat                                 seconds: who sweeps now
 ca:timed:changed                channel producer and beat publish            –
 ca:never                        –       nobody                               never
