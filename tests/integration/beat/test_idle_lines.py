@@ -97,7 +97,8 @@ def test_an_instance_that_takes_long_holds_up_nobody(paced: Timing) -> None:
     assert done == ["i-2", "i-4", "i-6", "i-8", "i-9", "i-7", "i-5", "i-3"]
     assert dispatch.in_state("Running") == ["i-1"]
     assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
-    assert 0 < paced.redis.call("PTTL", keys.invocation_followers(dispatch.invoke_id)) <= 31 * 86_400_000
+    # What waits may wait for a month.
+    assert 30 * 86_400_000 < paced.redis.call("PTTL", keys.invocation_followers(dispatch.invoke_id)) <= 31 * 86_400_000
 
 
 def test_lines_that_are_busy_take_nothing(paced: Timing) -> None:
