@@ -33,8 +33,6 @@ def count_due(schedule: Schedule, after_ms: int, until_ms: int) -> int:
 
 def last_due(schedule: Schedule, after_ms: int, until_ms: int, count: int) -> list[DueTime]:
     """The last due times after a moment up to another, that one included: at most ``count``, in order."""
-    if count <= 0 or until_ms <= after_ms:
-        return []
     width_ms = 1000 * count
     while True:
         start_ms = max(after_ms, until_ms - width_ms)

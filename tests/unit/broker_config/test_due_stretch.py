@@ -107,9 +107,11 @@ def test_a_year_of_seconds_is_counted_without_stepping_through_it() -> None:
     assert count_due(schedule, start_ms, start_ms + 365 * DAY_MS) == 365 * 86_400
 
 
-def test_an_empty_stretch_holds_nothing() -> None:
-    schedule = parse_frequency("* * * * * *", anchor_ms=0)
-    assert count_due(schedule, 1000, 1000) == 0
-    assert count_due(schedule, 2000, 1000) == 0
-    assert last_due(schedule, 1000, 1000, 3) == []
-    assert last_due(schedule, 1000, 5000, 0) == []
+@pytest.mark.parametrize("text", ["* * * * * *", "rate(60 s)", "at(1970-01-01 00:02:00)"])
+def test_an_empty_stretch_holds_nothing(text: str) -> None:
+    schedule = parse_frequency(text, default_zone="UTC", anchor_ms=0)
+    assert count_due(schedule, 60_000, 60_000) == 0
+    assert count_due(schedule, 120_000, 60_000) == 0
+    assert last_due(schedule, 60_000, 60_000, 3) == []
+    assert last_due(schedule, 120_000, 60_000, 3) == []
+    assert last_due(schedule, 60_000, 300_000, 0) == []

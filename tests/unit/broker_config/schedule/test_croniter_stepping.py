@@ -42,3 +42,8 @@ def test_a_question_leaves_no_trace_so_that_threads_may_share_the_stepper() -> N
     before = vars(stepper._stepper).copy()
     assert stepper.next_local(datetime(2026, 11, 23, 10, 1, 1)) == datetime(2026, 11, 23, 10, 20)
     assert vars(stepper._stepper) == before
+
+
+def test_a_match_is_found_from_one_end_of_the_calendar_to_the_other() -> None:
+    stepper = CroniterStepper("0 0 0 1 1 * 2099", "either")
+    assert stepper.next_local(datetime(1970, 1, 1)) == datetime(2099, 1, 1)
