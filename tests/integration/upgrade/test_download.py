@@ -37,7 +37,13 @@ STATEMENT = Statement(
 
 @contextmanager
 def server(
-    content: bytes, *, most_bytes: int, certificate: Certificate | None = None
+    content: bytes,
+    *,
+    most_bytes: int,
+    certificate: Certificate | None = None,
+    first_status: int = 0,
+    knows_ranges: bool = True,
+    paths: list[str] | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """A server that breaks off each answer after some bytes; gives its address and the ranges it was asked for."""
     asked: list[str] = []
@@ -45,7 +51,12 @@ def server(
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.headers.get("Range", ""))
-            first = int(asked[-1].removeprefix("bytes=").removesuffix("-") or 0)
+            if paths is not None:
+                paths.append(self.path)
+            if first_status and len(asked) == 1:
+                self.send_error(first_status)
+                return
+            first = int(asked[-1].removeprefix("bytes=").removesuffix("-") or 0) if knows_ranges else 0
             self.send_response(206 if first else 200)
             self.send_header("Content-Length", str(len(content) - first))
             self.end_headers()
@@ -73,6 +84,41 @@ def test_a_download_that_breaks_off_goes_on_where_it_ended(tmp_path: Path) -> No
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
     assert (tmp_path / "part").read_bytes() == CONTENT
     assert asked == ["", "bytes=120000-", "bytes=240000-"]
+
+
+def test_a_gateway_that_does_not_know_ranges_gives_all_of_it_again(tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(CONTENT[:1000])
+    with server(CONTENT, most_bytes=10**9, knows_ranges=False) as (url, _):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert (tmp_path / "part").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_gateway_that_cannot_serve_now_is_asked_again(tmp_path: Path, status: int) -> None:
+    waits: list[float] = []
+    with server(CONTENT, most_bytes=10**9, first_status=status) as (url, asked):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=waits.append)
+    assert (len(asked), len(waits)) == (2, 1)
+
+
+def test_a_gateway_that_will_never_serve_it_is_not_asked_again(tmp_path: Path) -> None:
+    with server(CONTENT, most_bytes=10**9, first_status=404) as (url, asked), pytest.raises(DownloadFailed):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert len(asked) == 1
+
+
+def test_a_gateway_may_lie_below_a_path(tmp_path: Path) -> None:
+    paths: list[str] = []
+    with server(CONTENT, most_bytes=10**9, paths=paths) as (url, _):
+        fetch_archive(f"{url}/assist/", STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert paths == [f"/assist/files/{STATEMENT.sha256}"]
+
+
+def test_what_is_not_wanted_any_more_is_not_fetched_to_its_end(tmp_path: Path) -> None:
+    with server(CONTENT, most_bytes=10**9) as (url, _), pytest.raises(DownloadFailed, match="not wanted any more"):
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None, go_on=lambda: False)
+    # What there is of it is a beginning for the next try.
+    assert (tmp_path / "part").stat().st_size > 0
 
 
 def test_a_beginning_that_nobody_goes_on_with_is_not_kept_for_ever(tmp_path: Path) -> None:

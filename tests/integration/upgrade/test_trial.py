@@ -90,6 +90,8 @@ def test_a_heartbeat_from_before_the_trial_counts_for_nothing(redis: Redis) -> N
     tried = trial(redis, probation_seconds=0.1)
     beat(redis, epoch="just before")
     eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+    assert "no heartbeat" in tried.reason
+    assert redis.call("KEYS", keys.execution(ID, "*").replace("[", "\\[")) == [], "nothing is tried with it"
 
 
 def test_a_version_that_takes_no_work_fails(redis: Redis) -> None:
@@ -126,6 +128,14 @@ def test_a_machine_whose_slots_are_all_taken_gets_more_time(redis: Redis) -> Non
     assert set(looks) == {Verdict.OPEN}
     beat(redis)
     eventually(lambda: tried.look() is Verdict.FAILED, within_seconds=10)
+
+
+def test_slots_that_are_never_free_leave_it_undecided_in_the_end(redis: Redis) -> None:
+    tried = trial(redis)
+    beat(redis, running_count=1)
+    assert tried.look() is Verdict.OPEN
+    tried._held_up_seconds = MOST_HELD_UP_SECONDS
+    eventually(lambda: tried.look() is Verdict.UNDECIDED, within_seconds=10)
 
 
 def test_while_redis_is_away_nothing_is_decided(redis_server: RedisServer, redis: Redis) -> None:

@@ -1,12 +1,14 @@
 """What an upgrade by hand leaves alone, and for whom it leaves its request."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import archive_of, install
 
+from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_keys import public_text
 from cloud_assistant.broker_config.publisher_signing import parse
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
@@ -15,24 +17,87 @@ from cloud_assistant.worker.upgrade.installation import Installation
 from cloud_assistant.worker.upgrade.local_request import LocalRequest, take_request, write_request
 
 
-def test_what_the_agent_is_fetching_for_an_order_is_left_alone(tmp_path: Path) -> None:
+@dataclass
+class Machine:
+    """A machine with version 1.0.0, and an archive of 2.0.0 to install by hand."""
+
+    folder: Path
+    archive: Path
+    settings: Settings
+
+    @property
+    def installation(self) -> Installation:
+        return Installation(self.folder / "opt")
+
+    def upgrade(self, *, version: str = "", file: Path | None = None) -> str:
+        return upgrade_by_hand(self.settings, version=version, file=file, probation_seconds=1.0)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
     key = Ed25519PrivateKey.generate()
     for name in ("home", "publishers", "opt", "opt/downloads"):
         (tmp_path / name).mkdir(mode=0o700)
     (tmp_path / "publishers" / "us.pub").write_text(public_text(key.public_key()))
     install(tmp_path / "opt", "1.0.0")
     archive = archive_of(tmp_path, "2.0.0", key)
-    statement = parse(archive.with_name(archive.name + ".sig").read_text()).statement
-    of_agent = tmp_path / "opt" / "downloads" / f"{statement.sha256}.part"
-    of_agent.write_bytes(archive.read_bytes()[:100])
     agent = AgentSettings(install_folder=str(tmp_path / "opt"), publishers_folder=str(tmp_path / "publishers"))
-    settings = Settings(home=str(tmp_path / "home"), instance_id="i-one", agent=agent)
+    return Machine(tmp_path, archive, Settings(home=str(tmp_path / "home"), instance_id="i-one", agent=agent))
 
-    said = upgrade_by_hand(settings, version="", file=archive, probation_seconds=1.0)
 
-    assert "2.0.0 is installed" in said
+def test_what_the_agent_is_fetching_for_an_order_is_left_alone(machine: Machine) -> None:
+    text = machine.archive.with_name(machine.archive.name + ".sig").read_text()
+    of_agent = machine.folder / "opt" / "downloads" / f"{parse(text).statement.sha256}.part"
+    of_agent.write_bytes(machine.archive.read_bytes()[:100])
+
+    assert "2.0.0 is installed" in machine.upgrade(file=machine.archive)
+
     assert [path.name for path in of_agent.parent.iterdir()] == [of_agent.name]
-    assert of_agent.read_bytes() == archive.read_bytes()[:100]
+    assert of_agent.read_bytes() == machine.archive.read_bytes()[:100]
+
+
+def test_another_archive_than_the_signed_one_changes_nothing(machine: Machine) -> None:
+    with machine.archive.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(Refused) as refused:
+        machine.upgrade(file=machine.archive)
+    assert refused.value.code == "ArchiveNotSigned"
+    assert machine.installation.current() == "1.0.0"
+    assert not machine.installation.version_folder("2.0.0").exists()
+    assert list((machine.folder / "opt" / "downloads").iterdir()) == []
+
+
+def test_a_gateway_that_gives_another_version_is_not_believed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = machine.archive.with_name(machine.archive.name + ".sig").read_text()
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.by_hand.fetch_signature", lambda *_, **__: text)
+    with pytest.raises(Refused, match=r"for 3\.0\.0"):
+        machine.upgrade(version="3.0.0")
+
+
+def test_the_agent_that_runs_is_asked_unless_it_is_of_that_version(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(machine.settings.home)
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.by_hand.is_held", lambda _: True)
+    assert "tries it with its next heartbeat" in machine.upgrade(file=machine.archive)
+    assert machine.installation.current() == "1.0.0"
+    request = take_request(home)
+    assert request is not None
+    assert (request.version, request.probation_seconds) == ("2.0.0", 1.0)
+
+    machine.installation.switch("2.0.0")
+    assert machine.upgrade(file=machine.archive) == "2.0.0 runs already"
+    assert take_request(home) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no folder can be forced to disk there")
+def test_a_switch_is_on_the_disk_when_it_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced = []
+    monkeypatch.setattr(os, "fsync", lambda _: forced.append(machine.installation.current()))
+    machine.installation.switch("2.0.0")
+    assert forced == ["2.0.0"]
 
 
 def test_a_switch_that_was_cut_off_leaves_nothing_for_ever(tmp_path: Path) -> None:

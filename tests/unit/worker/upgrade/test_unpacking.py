@@ -105,3 +105,44 @@ def test_a_file_and_a_folder_of_one_name_are_not_both_taken(tmp_path: Path) -> N
     made = archive(tmp_path, member(f"{TOP}/run"), member(f"{TOP}/run", kind=tarfile.DIRTYPE))
     with pytest.raises(FileExistsError):
         unpack(made, tmp_path / "out", strip_top=TOP)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("LIMIT_BYTES", 99), ("LIMIT_COUNT", 1)])
+def test_an_archive_may_not_grow_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    made = archive(tmp_path, member(f"{TOP}/a", b"x" * 50), member(f"{TOP}/b", b"x" * 50))
+    monkeypatch.setattr(f"cloud_assistant.worker.upgrade.unpacking.{limit}", most)
+    with pytest.raises(Refused, match="makes it too large"):
+        unpack(made, tmp_path / "out", strip_top=TOP)
+
+
+@pytest.mark.parametrize("name", [f"{TOP}/a\\b", f"{TOP}/c:b"])
+def test_a_name_that_leads_elsewhere_on_windows_is_refused_everywhere(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refused, match="leads out of the folder"):
+        unpack(archive(tmp_path, member(name)), tmp_path / "out", strip_top=TOP)
+
+
+def test_a_link_that_climbs_behind_a_name_is_refused_wherever_it_would_end(tmp_path: Path) -> None:
+    made = archive(tmp_path, member(f"{TOP}/x/l", kind=tarfile.SYMTYPE, link="sub/../../y"))
+    with pytest.raises(Refused, match="is a link to"):
+        unpack(made, tmp_path / "out", strip_top=TOP)
+
+
+def test_a_link_behind_a_link_is_refused(tmp_path: Path) -> None:
+    made = archive(
+        tmp_path,
+        member(f"{TOP}/e", kind=tarfile.DIRTYPE),
+        member(f"{TOP}/d", kind=tarfile.SYMTYPE, link="e"),
+        member(f"{TOP}/d/inner", kind=tarfile.SYMTYPE, link="x"),
+    )
+    with pytest.raises(Refused, match="lies behind a link"):
+        unpack(made, tmp_path / "out", strip_top=TOP)
+
+
+@pytest.mark.skipif(not hasattr(os, "sync"), reason="there each file is forced to disk by itself")
+def test_everything_is_on_the_disk_when_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = []
+    monkeypatch.setattr(os, "sync", lambda: there.append((tmp_path / "out/bin/run").exists()))
+    unpack(archive(tmp_path, member(f"{TOP}/bin/run")), tmp_path / "out", strip_top=TOP)
+    assert there == [True]

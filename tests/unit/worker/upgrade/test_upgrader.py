@@ -1,17 +1,19 @@
 """Which orders an agent obeys: signed for it, not expired, later than the last one, and allowed by its owner."""
 
 import errno
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import archive_of, install
+from msgspec import structs
 
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import parse
+from cloud_assistant.broker_config.publisher_signing import parse, sign
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, signed_order
@@ -34,6 +36,7 @@ class Scene:
     folder: Path
     signature: str
     settings: Settings
+    key: Ed25519PrivateKey
     handed_over: list[str] = field(default_factory=list)
 
     def upgrader(self, version: str = "1.0.0") -> Upgrader:
@@ -59,6 +62,14 @@ class Scene:
         }
         return UpgradeOrder(**{**given, **changes})  # type: ignore[arg-type]
 
+    def fetch(self) -> Path:
+        """Have the archive of 2.0.0 fetched already; answers the folder that it lies in."""
+        downloads = self.folder / "opt" / "downloads"
+        downloads.mkdir(mode=0o700)
+        archive = next(self.folder.glob("*.tar.gz"))
+        shutil.copyfile(archive, downloads / f"{parse(self.signature).statement.sha256}.part")
+        return downloads
+
     def tell(self, order: UpgradeOrder, master: MasterKeys = MASTER) -> UpgradeState:
         """Give the order; answers where that led."""
         upgrader = self.upgrader()
@@ -78,7 +89,7 @@ def scene(tmp_path: Path) -> Scene:
     archive = archive_of(tmp_path, "2.0.0", key)
     text = archive.with_name(archive.name + ".sig").read_text()
     agent = AgentSettings(install_folder=str(tmp_path / "opt"), publishers_folder=str(tmp_path / "publishers"))
-    return Scene(tmp_path, text, Settings(home=str(tmp_path / "home"), instance_id="i-one", agent=agent))
+    return Scene(tmp_path, text, Settings(home=str(tmp_path / "home"), instance_id="i-one", agent=agent), key)
 
 
 def test_an_order_of_somebody_else_is_not_even_noted(scene: Scene) -> None:
@@ -186,3 +197,91 @@ def test_an_agent_starts_with_a_home_that_cannot_be_written_after_a_trial(
     # An order that is refused is told, too.
     upgrader._guarded(lambda: upgrader._try("3.0.0", 200, 1.0))
     assert (upgrader.fields["upgrade_serial"], upgrader.fields["upgrade_stage"]) == (200, "Refused")
+
+
+def closed_window() -> str:
+    """A window of an hour, half a day from now."""
+    hour = (now_ms() // 3_600_000 + 12) % 24
+    return f"{hour:02}:00-{(hour + 1) % 24:02}:00 UTC"
+
+
+def test_an_order_is_carried_out_up_to_the_trial_and_leaves_no_archive(scene: Scene) -> None:
+    downloads = scene.fetch()
+    # A little late is the clock's fault.
+    state = scene.tell(scene.order(expires_ms=now_ms() - 1_000))
+    assert (state.stage, state.trials_count) == (Stage.PROBATION, 1), state.reason
+    assert scene.handed_over == ["2.0.0"]
+    assert Installation(scene.folder / "opt").program("2.0.0").is_file()
+    assert list(downloads.iterdir()) == []
+
+
+def test_a_version_that_failed_here_is_tried_when_somebody_insists_and_stays_known_as_bad(scene: Scene) -> None:
+    scene.fetch()
+    before = UpgradeState(serial=50, version="2.0.0", stage=Stage.FAILED, bad={"2.0.0": "it crashed", "1.9.0": "too"})
+    write_state(Path(scene.settings.home), before)
+    state = scene.tell(scene.order(again=True))
+    assert scene.handed_over == ["2.0.0"]
+    assert (state.serial, state.bad) == (100, before.bad)
+
+
+def test_the_version_that_runs_is_not_tried(scene: Scene) -> None:
+    state = scene.tell(scene.order(version="1.0.0"))
+    assert (state.stage, scene.handed_over) == (Stage.SUCCEEDED, [])
+
+
+def test_a_version_for_another_system_is_refused(scene: Scene) -> None:
+    statement = structs.replace(parse(scene.signature).statement, os="windows")
+    state = scene.tell(scene.order(signature=sign(scene.key, statement)))
+    assert (state.stage, "WrongArchive" in state.reason) == (Stage.REFUSED, True)
+
+
+def test_an_order_that_is_withdrawn_while_it_waits_is_not_carried_out(scene: Scene) -> None:
+    home, upgrader = Path(scene.settings.home), scene.upgrader()
+    upgrader.look_at(signed_order(scene.order(window=closed_window()), MASTER))
+    eventually(lambda: read_state(home).stage is Stage.WAITING)
+    upgrader.look_at(b"")
+    eventually(lambda: read_state(home).stage is Stage.REFUSED)
+    assert "OrderWithdrawn" in read_state(home).reason
+    assert scene.handed_over == []
+
+
+def test_an_order_that_expires_while_it_waits_is_not_carried_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.upgrader._WINDOW_SECONDS", 0.02)
+    state = scene.tell(scene.order(window=closed_window(), expires_ms=now_ms() + 100))
+    assert (state.stage, "EnvelopeExpired" in state.reason) == (Stage.REFUSED, True)
+
+
+def test_a_window_that_closed_during_the_download_is_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.fetch()
+    looks: list[UpgradeOrder] = []
+    monkeypatch.setattr(Upgrader, "_wait_for_window", lambda _, order: looks.append(order))
+    scene.tell(scene.order())
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize("own", ["", "https://own"])
+def test_the_own_gateway_of_an_instance_comes_before_that_of_the_order(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def fetched(url: str, *_: object, **named: object) -> None:
+        asked.append((url, named["ca_file"]))
+        raise Refused("enough", code="Enough")
+
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.download.fetch_archive", fetched)
+    gateway = replace(scene.settings.gateway, url=own, ca_file="/ca.pem")
+    scene.settings = replace(scene.settings, gateway=gateway)
+    assert "Enough" in scene.tell(scene.order()).reason
+    assert asked == [(own or "http://127.0.0.1:1", "/ca.pem")]
+
+
+def test_where_there_never_was_an_upgrade_the_heartbeat_says_nothing_of_it(scene: Scene) -> None:
+    assert scene.upgrader().fields == {}
+
+
+def test_a_version_that_works_after_all_is_not_bad_any_more_and_the_oldest_are_forgotten() -> None:
+    state = UpgradeState(version="2.0.0", bad={f"1.{number}": "why" for number in range(20)})
+    failed = state.moved(Stage.FAILED, "x" * 1000)
+    assert (len(failed.bad), failed.bad["2.0.0"], "1.0" in failed.bad) == (20, "x" * 300, False)
+    assert "2.0.0" not in failed.moved(Stage.SUCCEEDED).bad
