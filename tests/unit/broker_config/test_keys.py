@@ -8,9 +8,10 @@ from cloud_assistant.broker_config import keys
 
 
 def documented() -> list[str]:
-    names = [line.split()[0] for line in inspect.getdoc(keys).splitlines() if line.startswith("ca:")]  # type: ignore[union-attr]  # it has one
+    lines = [line for line in inspect.getdoc(keys).splitlines() if line.startswith("ca:")]  # type: ignore[union-attr]  # it has one
     # `<due ms>` holds a blank.
-    return [re.sub(r"<[^>]*>?", "*", name).replace("{ID}", "{*}") for name in names]
+    names = [re.sub(r"<[^>]*>", "*", line).split()[0] for line in lines]
+    return [name.replace("{ID}", "{*}") for name in names]
 
 
 def made() -> set[str]:
@@ -18,7 +19,7 @@ def made() -> set[str]:
     for name, value in vars(keys).items():
         if isinstance(value, str) and value.startswith(keys.PREFIX) and not name.startswith("_"):
             found.add(value)
-        elif inspect.isfunction(value):
+        elif inspect.isfunction(value) and not name.startswith("_"):
             given = value(*["*"] * len(inspect.signature(value).parameters))
             found.add(given)
     return found - {keys.PREFIX, keys.instance_branch("*")}
