@@ -107,6 +107,11 @@ TIMED_WAITING = "ca:timed:waiting"
 NEVER_THERE = "ca:never"
 
 
+def _plain(given: str) -> str:
+    """An id as somebody has given it, so that it names no key beneath the one of another: nothing is found then."""
+    return given.replace(":", "%3A")
+
+
 def instance_branch(instance_id: str) -> str:
     """The prefix of all that belongs to one instance; the ACL of its agent is this plus ``*``."""
     return f"ca:i:{{{instance_id}}}:"
@@ -184,7 +189,7 @@ def payload(token: str) -> str:
 
 def command(command_id: str) -> str:
     """One stored command."""
-    return f"ca:command:{command_id}"
+    return f"ca:command:{_plain(command_id)}"
 
 
 def command_open(command_id: str) -> str:
@@ -199,7 +204,7 @@ def command_invocations(command_id: str) -> str:
 
 def invocation(invoke_id: str) -> str:
     """One invocation."""
-    return f"ca:invocation:{invoke_id}"
+    return f"ca:invocation:{_plain(invoke_id)}"
 
 
 def invocation_targets(invoke_id: str) -> str:
@@ -229,7 +234,7 @@ def client_token(scope: str, digest: str) -> str:
 
 def activation(activation_id: str) -> str:
     """One activation and how often it was used."""
-    return f"ca:activation:{activation_id}"
+    return f"ca:activation:{_plain(activation_id)}"
 
 
 def activation_machines(activation_id: str) -> str:
@@ -249,7 +254,7 @@ def used_nonce(digest: str) -> str:
 
 def timed(invoke_id: str) -> str:
     """The schedule and its progress of one timed invocation."""
-    return f"ca:timed:{invoke_id}"
+    return f"ca:timed:{_plain(invoke_id)}"
 
 
 def timed_latest(invoke_id: str) -> str:

@@ -88,6 +88,8 @@ class ReportedInspect:
     def _stats_of(self, one: StoredInstance) -> Mapping[str, Any]:
         report = one.report
         return {
+            # First: an agent's words stand in no place of ours.
+            **{name: value for name, value in report.items() if value and name not in _NOT_SHOWN},
             "pid": whole_number(report.get("pid")),
             "prefetch_count": 0,
             "pool": {
@@ -97,7 +99,6 @@ class ReportedInspect:
             },
             "broker": {"address": self._redis.address.shown(), "queue": keys.queue(one.instance_id)},
             "total": {RUN_COMMAND_TASK: one.invocation_count},
-            **{name: value for name, value in report.items() if value and name not in _NOT_SHOWN},
         }
 
 

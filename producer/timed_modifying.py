@@ -5,6 +5,7 @@ The grid of a rate still starts where the invocation began.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import sleep
 from zoneinfo import ZoneInfoNotFoundError
@@ -60,6 +61,7 @@ class TimedModification:
     #: Instances to add.
     instance_ids: Sequence[str] = ()
     #: How many instances run it at the same time, and how many failures end a firing: ``10`` or ``10%`` of the targets.
+    #: Both are said anew: the first without the second takes a limit of failures away.
     at_once: str = ""
     stop_at: str = ""
     #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``),
@@ -97,11 +99,33 @@ def modify(
                 # Somebody else changed it while beats were waited for: what was built is from before that.
                 continue
             before = replace(before, timed=timed)
-        if store(redis, before, changed, master):
-            if is_new_in_library:
-                command_library.create(redis, changed.invocation.command, settings.limits, master)
+        if is_new_in_library:
+            # Before it runs: what runs and is in no library could be neither found nor run by anybody else.
+            command_library.create(redis, changed.invocation.command, settings.limits, master)
+        if _stored(redis, before, changed, master, is_new_in_library=is_new_in_library):
             return changed.invocation.command.command_id
     raise too_busy(invoke_id)
+
+
+def _stored(
+    redis: Redis, before: Before, changed: Changed, master: MasterKeys | None, *, is_new_in_library: bool
+) -> bool:
+    """Store a change, or take its command out of the library again; tell whether it is stored."""
+
+    def forget_command() -> None:
+        if is_new_in_library:
+            # One that is used is stored, whatever was refused after that.
+            with suppress(Refused):
+                command_library.delete(redis, changed.invocation.command.command_id, lambda _: None)
+
+    try:
+        is_stored = store(redis, before, changed, master)
+    except (Refused, RequestInvalid):
+        forget_command()
+        raise
+    if not is_stored:
+        forget_command()
+    return is_stored
 
 
 def _read(redis: Redis, invoke_id: str) -> Before:

@@ -62,7 +62,7 @@ class FileServing:
         """Answer one request, in pieces, as fast as the client takes them."""
         request = HttpRequest(scope["method"], path, scope["query_string"], list(scope["headers"]), b"")
         if request.method not in ("GET", "HEAD"):
-            await _send(send, 405, b"use GET\n")
+            await _send(send, 405, b"use GET, HEAD\n", [(b"allow", b"GET, HEAD")])
             return
         found = _FILE_PATH.fullmatch(path)
         try:

@@ -72,7 +72,8 @@ def test_nothing_but_digests_and_known_packages_is_served(whole: WholeGateway) -
     paths = ("/files/../home/master-key.json", "/files/%2e%2e/%2e%2e/etc/passwd", "/files/" + "0" * 64, "/files/")
     for path in (*paths, "/packages/tools/1.0/linux/x86_64", "/packages/../../x/y"):
         assert fetch(whole, path)[0] == 404
-    assert fetch(whole, "/files/" + "0" * 64, method="DELETE")[0] == 405
+    http_status, _, headers = fetch(whole, "/files/" + "0" * 64, method="DELETE")
+    assert (http_status, headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_what_was_signed_and_what_was_uploaded_must_be_the_same(whole: WholeGateway, archive: Path) -> None:

@@ -284,6 +284,12 @@ def test_a_key_limited_to_instances_changes_no_account_of_what_others_run_too(sc
     assert call("ModifyCommand", CommandId=scene.command_id, Username="deploy", Name="renamed")[0] == 200
 
 
+def test_a_key_limited_to_an_account_takes_no_command_of_another_over(scene: Scene) -> None:
+    call = scene.key(Scope(user_names=["deploy"]))
+    assert refused(call("ModifyCommand", CommandId=scene.other_command_id, Username="deploy"), "user-name=deploy")
+    assert call("ModifyCommand", CommandId=scene.command_id, Username="deploy", Timeout="90")[0] == 200
+
+
 def test_a_key_limited_to_instances_changes_no_command_that_is_not_named(scene: Scene) -> None:
     call = scene.key(TEST)
     for action in ("ModifyCommand", "DeleteCommand"):

@@ -34,6 +34,7 @@ OF_ITSELF: dict[str, tuple[Any, ...]] = {
     "a moment of no calendar": ("HSET", keys.info("i-a"), "heartbeat_ms", "9" * 15),
     "a field that is no text": ("HSET", keys.info("i-a"), b"\xff\xfe", b"\xff"),
     "a system that is no text": ("HSET", keys.info("i-a"), "os_type", b"\xff"),
+    "another's place on a page": ("HSET", keys.info("i-a"), "pool", "mine", "total", "mine", "broker", "mine"),
     "keys that are no text": ("HSET", keys.info("i-a"), "key_ids", b"\xff"),
     "packages nested without end": (
         *("HSET", keys.info("i-a"), "packages"),
@@ -85,7 +86,9 @@ def test_a_lie_about_itself_spoils_no_listing_of_the_fleet(lie: str, assistant: 
     described(assistant, "DescribeManagedInstances")
     everybody = {f"InstanceId.{number}": one for number, one in enumerate(("i-a", "i-b", "i-c"), 1)}
     assistant.redis.call("HSET", keys.info("i-b"), "hostname", "b")
-    assert "i-b" in (ReportedInspect(assistant.redis, None).stats() or {})
+    stats = ReportedInspect(assistant.redis, None).stats() or {}
+    assert "i-b" in stats
+    assert "mine" not in [stats.get("i-a", {}).get(name) for name in ("pool", "total", "broker")]
     assert len(Packages(assistant).status(["i-a", "i-b", "i-c"])) == 3
     described(assistant, "RunCommand", Type="RunShellScript", CommandContent="true", **everybody)
     assistant.trust.rotate_master_key()
