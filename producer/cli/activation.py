@@ -87,7 +87,7 @@ def create(
 
 
 @assist_command("list", examples=("assist activation list", "assist activation list --tag env=prod --output json"))
-@click.option("--name-prefix", default="", metavar="TEXT", help="Only those with this prefix; * matches anything.")
+@click.option("--name-prefix", callback=filled, metavar="TEXT", help="Only those with this prefix; * matches anything.")
 @tag_filter_option(help="Only those with this tag.")
 @click.option(
     "--limit", type=click.IntRange(1, LIMIT_COUNT), default=50, show_default=True, help="How many to show at most."

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 #: Said of a value that an unset variable leaves.
-EMPTY = "it is empty, as an unset variable leaves it; give a value"
+UNSET = ", as an unset variable leaves it; give a value"
+EMPTY = f"it is empty{UNSET}"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _LONGEST_SECONDS = 100 * 366 * 86_400
@@ -74,3 +75,8 @@ def filled(_context: click.Context, _parameter: click.Parameter, given: str | No
     if given is not None and not given.strip():
         raise click.BadParameter(f"{EMPTY}, or leave the option out")
     return given or ""
+
+
+def filled_each(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """As ``filled``, for an option that may be repeated."""
+    return tuple(filled(context, parameter, one) for one in given)

@@ -117,8 +117,10 @@ def create(
         "assist command list --output json",
     ),
 )
-@click.option("--name", default="", metavar="TEXT", help="Only those with this name; * matches anything.")
-@click.option("--description", default="", metavar="TEXT", help="Only those with this description; * matches anything.")
+@click.option("--name", callback=filled, metavar="TEXT", help="Only those with this name; * matches anything.")
+@click.option(
+    "--description", callback=filled, metavar="TEXT", help="Only those with this description; * matches anything."
+)
 @script_type_option(help="Only those of this type.")
 @tag_filter_option()
 @takes_page

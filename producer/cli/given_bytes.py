@@ -6,6 +6,8 @@ from typing import BinaryIO
 
 import click
 
+from .argument_types import UNSET
+
 #: Far more than any script, secret or file to send may have; a device or the wrong file must not fill the memory.
 _LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -23,8 +25,10 @@ def read_file(file: str, what: str = "") -> bytes:
     """All of a file; ``what`` says in an error what should be in it.
 
     Raises:
-        UsageError: it cannot be read, or is far too large.
+        UsageError: it has no name, cannot be read, or is far too large.
     """
+    if not file:
+        raise click.UsageError(f"the name of the file is empty{UNSET}", click.get_current_context())
     try:
         with Path(file).open("rb") as opened:
             return _bounded(opened, file)

@@ -31,7 +31,7 @@ group = AssistGroup("instance", help="List, name and tag instances.")
         "assist instance list --output json",
     ),
 )
-@click.option("--name", default="", metavar="TEXT", help="Only those with this name; * matches anything.")
+@click.option("--name", callback=filled, metavar="TEXT", help="Only those with this name; * matches anything.")
 @click.option("--os-type", callback=filled, metavar="TEXT", help="Only those with this system: linux, windows, darwin.")
 @click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
 @tag_filter_option()

@@ -12,7 +12,7 @@ from ..describing import DescribedInvocation
 from ..describing_results import ResultFilter
 from ..paging import PageRequest
 from .answers import invocation_object
-from .argument_types import Duration
+from .argument_types import Duration, filled_each
 from .assist_command import AssistCommand, assist_command
 from .call import Call
 from .exit_codes import DONE
@@ -49,7 +49,12 @@ class _ResultsCommand(AssistCommand):
 )
 @click.argument("invoke_id", metavar="ID")
 @click.option(
-    "--instance", "instance_ids", multiple=True, metavar="ID", help="Only the result of this instance; may be repeated."
+    "--instance",
+    "instance_ids",
+    multiple=True,
+    callback=filled_each,
+    metavar="ID",
+    help="Only the result of this instance; may be repeated.",
 )
 @click.option("--history", is_flag=True, help="The results of every firing of a timed invocation, newest first.")
 @click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most this long.")

@@ -38,7 +38,9 @@ _STATES = [state.value for state in InvocationState]
 @click.option(
     "--status", type=click.Choice(_STATES), metavar="STATE", help=f"Only those in this state: {', '.join(_STATES)}."
 )
-@click.option("--name", default="", metavar="TEXT", help="Only those of commands with this name; * matches anything.")
+@click.option(
+    "--name", callback=filled, metavar="TEXT", help="Only those of commands with this name; * matches anything."
+)
 @script_type_option(help="Only those of commands of this type.")
 @click.option("--timed/--not-timed", default=None, help="Only those that will, or will not, run again on their own.")
 @tag_filter_option()

@@ -11,7 +11,7 @@ from ..connected import part_by_connection
 from ..some_of import some_of
 from ..targets import Targets, resolve
 from ..unsuccessful import unsuccessful_in
-from .argument_types import filled
+from .argument_types import filled, filled_each
 from .call import Call
 from .request_options import tag_filter_option
 
@@ -21,7 +21,14 @@ Answer = TypeVar("Answer")
 def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add --instance, --tag, --all, --failed-in and --connected; the command gets them as ``targets``."""
 
-    @click.option("--instance", "instance_ids", multiple=True, metavar="ID", help="An instance; may be repeated.")
+    @click.option(
+        "--instance",
+        "instance_ids",
+        multiple=True,
+        callback=filled_each,
+        metavar="ID",
+        help="An instance; may be repeated.",
+    )
     @tag_filter_option(
         help="All instances with this tag (any value if none is given). If repeated, they must have all of them."
     )

@@ -195,6 +195,16 @@ def test_an_empty_id_or_name_is_refused_before_it_means_any(
         ["audit", "list", "--who"],
         ["audit", "list", "--action"],
         ["timed", "preview", "0 0 0 * * *", "--from"],
+        ["run", "true", "--instance"],
+        ["invocation", "stop", "t-1", "--instance"],
+        ["invocation", "results", "t-1", "--history", "--instance"],
+        ["timed", "stop", "t-1", "--instance"],
+        ["timed", "modify", "t-1", "--instance"],
+        ["instance", "list", "--name"],
+        ["invocation", "list", "--name"],
+        ["command", "list", "--name"],
+        ["command", "list", "--description"],
+        ["activation", "list", "--name-prefix"],
     ],
     ids=lambda arguments: " ".join(arguments[:2] + arguments[-1:]) if isinstance(arguments, list) else None,
 )
@@ -205,6 +215,23 @@ def test_an_empty_value_is_refused_where_none_at_all_means_more(
     assert "it is empty, as an unset variable leaves it; give a value, or leave the option out" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--all", "--file"],
+        ["command", "create", "--name", "x", "--file"],
+        ["timed", "modify", "t-1", "--file"],
+        ["command", "sign", "x", "--key"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_the_name_of_a_file_that_is_empty_is_said_to_be_empty(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, ""]) == exit_codes.WRONG_USAGE
+    assert "the name of the file is empty, as an unset variable leaves it; give a value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
