@@ -80,6 +80,7 @@ def build_command(
     secret = check_declared(secret_parameters, in_text)
     spelled.update(one.lower() for one in secret)
     declared = tuple(one for one in dict.fromkeys(declared_parameters) if one.lower() not in spelled)
+    script_parameters.check_variables((*in_text, *declared, *secret), (*declared, *secret))
     if len(in_text) + len(declared) + len(secret) > script_parameters.NAMES_COUNT:
         raise Refused(
             f"more than {script_parameters.NAMES_COUNT} parameters are declared", code="CmdParamCount.ExceedLimit"

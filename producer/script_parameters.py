@@ -4,7 +4,7 @@ Built-ins (``{{ACS::InstanceId}}`` …) are recognised and left alone: the insta
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..broker_config.errors import Refused, RequestInvalid
 
@@ -59,6 +59,23 @@ def check_name(name: str) -> None:
         )
     if len(name.encode()) > NAME_BYTES:
         raise Refused(f"parameter name {name!r} is longer than {NAME_BYTES} bytes", code="CmdParamName.ExceedLimit")
+
+
+def check_variables(names: Iterable[str], without_text: Collection[str]) -> None:
+    """Refuse two names of one variable, unless the text tells them apart: the script would find only one value.
+
+    Raises:
+        RequestInvalid: one of ``without_text``, which reach a script by their variable alone, shares it with another.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        variable = variable_of(name)
+        if variable in taken and (name in without_text or taken[variable] in without_text):
+            raise RequestInvalid(
+                f"parameters {taken[variable]!r} and {name!r} would both be the variable {variable}; rename one",
+                code="CmdParam.InvalidParamName",
+            )
+        taken[variable] = name
 
 
 def check_values(names: tuple[str, ...], values: Mapping[str, object], *, enabled: bool) -> dict[str, str]:

@@ -56,7 +56,7 @@ def check_values(command: Command, values: Mapping[str, str], others: Mapping[st
             f"the secret parameter {missing[0]!r} has no value; give it with --secret-parameter {missing[0]}=-",
             code="InvalidParameter.SecretMissing",
         )
-    _check_variables(command)
+    script_parameters.check_variables((*command.parameter_names, *command.secret_names), command.secret_names)
     return given
 
 
@@ -110,15 +110,3 @@ def _checked(name: str, value: str) -> str:
     if "\0" in value:
         raise RequestInvalid(f"the secret parameter {name!r} holds a NUL", code="InvalidParameterCharset.Parameters")
     return value
-
-
-def _check_variables(command: Command) -> None:
-    taken: dict[str, str] = {}
-    for name in (*command.parameter_names, *command.secret_names):
-        variable = script_parameters.variable_of(name)
-        if variable in taken and name in command.secret_names:
-            raise RequestInvalid(
-                f"parameters {taken[variable]!r} and {name!r} would both be the variable {variable}; rename one",
-                code="CmdParam.InvalidParamName",
-            )
-        taken[variable] = name

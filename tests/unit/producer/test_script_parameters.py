@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_assistant.broker_config.errors import CloudAssistantError
+from cloud_assistant.broker_config.errors import CloudAssistantError, RequestInvalid
+from cloud_assistant.broker_config.settings_table import LimitSettings
+from cloud_assistant.producer.command_library import build_command
 from cloud_assistant.producer.script_parameters import check_values, names_in, substitute, substituted_bytes
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
@@ -89,3 +91,24 @@ def test_as_many_as_are_allowed_are_taken() -> None:
     assert len(names) == 20
     values = dict.fromkeys(names[:10], "x")
     assert check_values(names, values, enabled=True) == {**dict.fromkeys(names, ""), **values}
+
+
+@pytest.mark.parametrize(
+    ("declared", "secret", "content"),
+    [(("a-b", "a_b"), (), b""), (("who", "WHO"), (), b""), (("a-b",), ("a_b",), b""), (("a_b",), (), b"{{a-b}}")],
+)
+def test_two_parameters_of_one_variable_are_refused_where_one_of_them_would_be_lost(
+    declared: tuple[str, ...], secret: tuple[str, ...], content: bytes
+) -> None:
+    with pytest.raises(RequestInvalid, match=r"would both be the variable CA_PARAM_(A_B|WHO); rename one"):
+        build_command(
+            LimitSettings(), name="t", type="RunShellScript", content=content or b"true",
+            enable_parameter=bool(content), declared_parameters=declared, secret_parameters=secret,
+        )  # fmt: skip
+
+
+def test_two_names_that_the_text_tells_apart_may_share_a_variable() -> None:
+    made = build_command(
+        LimitSettings(), name="t", type="RunShellScript", content=b"{{a-b}} {{a_b}}", enable_parameter=True
+    )
+    assert made.parameter_names == ("a-b", "a_b")

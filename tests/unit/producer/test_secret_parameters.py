@@ -1,5 +1,6 @@
 """Secret parameters are checked by name, and no message and no text form of a request shows a value."""
 
+import msgspec
 import pytest
 
 from cloud_assistant.broker_config.errors import CloudAssistantError, RequestInvalid
@@ -17,6 +18,11 @@ def command(content: bytes = b"true", *secret: str, parameters: tuple[str, ...] 
         LimitSettings(), name="t", type="RunShellScript", content=content, secret_parameters=secret,
         declared_parameters=parameters, enable_parameter=text,
     )  # fmt: skip
+
+
+def kept_before(**fields: tuple[str, ...]) -> Command:
+    """A command that an earlier release has stored, which did not look at its names."""
+    return msgspec.structs.replace(command(), **fields)
 
 
 def prepared(of: Command, secrets: dict[str, str], **parameters: str) -> Prepared:
@@ -45,8 +51,8 @@ def test_a_value_is_in_neither_record_nor_order_nor_text_form() -> None:
         (command(b"true", parameters=("token",)), {"token": VALUE}, {}, "Parameter.NotMatched"),
         (command(b"true", "token"), {}, {"token": VALUE}, "InvalidParameter.SecretInClear"),
         (command(b"true", "token"), {"token": VALUE}, {"TOKEN": VALUE}, "InvalidParameter.SecretInClear"),
-        (command(b"true", "a-b", "a_b"), {"a-b": VALUE, "a_b": VALUE}, {}, "CmdParam.InvalidParamName"),
-        (command(b"true", "a-b", parameters=("a_b",)), {"a-b": VALUE}, {}, "CmdParam.InvalidParamName"),
+        (kept_before(secret_names=("a-b", "a_b")), {"a-b": VALUE, "a_b": VALUE}, {}, "CmdParam.InvalidParamName"),
+        (kept_before(secret_names=("a-b",), parameter_names=("a_b",)), {"a-b": VALUE}, {}, "CmdParam.InvalidParamName"),
     ],
 )
 def test_what_is_wrong_is_refused_without_the_value(
