@@ -20,7 +20,7 @@ cloud_assistant_running_seconds                      histogram  of executions en
 cloud_assistant_executions_total{state,error_code}   counter    executions that ended, seen since this gateway began
 cloud_assistant_executions_unobserved_total          counter    executions not looked at because there were too many
 cloud_assistant_timed_invocations_active             gauge      timed invocations that will come due again
-cloud_assistant_beat_up                              gauge      1 when a beat was at work, at most seconds ago
+cloud_assistant_beat_up                              gauge      1 when a beat was at work, a few seconds ago at most
 cloud_assistant_gateway_given_up_total{what}         counter    connections ended and unfinished requests given up by
                                                                 this gateway for want of room (``gateway/crowd.py``)
 ===================================================  =========  ====================================================
@@ -91,7 +91,9 @@ class Metrics:
         self._timed = Gauge(
             prefix + "timed_invocations_active", "Timed invocations that will come due again.", registry=registry
         )
-        self._beat = Gauge(prefix + "beat_up", "1 when a beat was at work, at most seconds ago.", registry=registry)
+        self._beat = Gauge(
+            prefix + "beat_up", "1 when a beat was at work, a few seconds ago at most.", registry=registry
+        )
         self._open = Gauge(prefix + "executions_open", "Unfinished executions now.", ["state"], registry=registry)
         self._oldest = Gauge(
             prefix + "oldest_waiting_seconds", "Age of the oldest execution no agent has taken.", registry=registry

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..broker_config.counted import counted
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.records import Command
 from . import script_parameters
@@ -96,8 +97,8 @@ def _checked(name: str, value: str) -> str:
     size_bytes = len(value.encode("utf-8", "surrogatepass"))
     if not VALUE_BYTES_MIN <= size_bytes <= VALUE_BYTES_MAX:
         raise RequestInvalid(
-            f"the secret parameter {name!r} has {size_bytes} bytes; from {VALUE_BYTES_MIN} (a shorter one cannot be "
-            f"masked in output) to {VALUE_BYTES_MAX} are allowed",
+            f"the secret parameter {name!r} has {counted(size_bytes, 'byte')}; from {VALUE_BYTES_MIN} (a shorter one "
+            f"cannot be masked in output) to {VALUE_BYTES_MAX} are allowed",
             code="InvalidParameter.SecretLength",
         )
     try:

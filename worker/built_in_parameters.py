@@ -46,7 +46,8 @@ def _resolve(text: str, values: Mapping[str, str], as_written: Callable[[str], s
             )
         if not values[name]:
             raise NotStarted(
-                ErrorCode.INVALID_ENVIRONMENT_PARAMETER, f"ACS::{name} has no value on this instance; set one first"
+                ErrorCode.INVALID_ENVIRONMENT_PARAMETER,
+                f"ACS::{name} has no value on this instance; give the script one as a parameter of its own",
             )
         if name in _UNSIGNED and not _PLAIN.fullmatch(values[name]):
             raise NotStarted(

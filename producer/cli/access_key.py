@@ -112,7 +112,12 @@ def update(
         raise click.UsageError("nothing to change: give --name, --role, limits or --no-limits")
     changed = scope if no_limits or scope != Scope() else None
     stored = _keys(call).update(access_key_id, name=name, role=role, scope=changed)
-    _done(call, access_key_id, f"is {stored.name}, {stored.role}, limited to: {_limits_of(stored) or 'nothing'}")
+    limited = _limits_of(stored)
+    _done(
+        call,
+        access_key_id,
+        f"is {stored.name}, {stored.role}, " + (f"limited to: {limited}" if limited else "not limited"),
+    )
 
 
 @assist_command("list", examples=("assist access-key list",))

@@ -48,7 +48,11 @@ group = AssistGroup("command", help="Store, list, change and delete commands.")
 @script_type_option(default="RunShellScript", help=f"{SCRIPT_TYPES}.  [default: RunShellScript]")
 @click.option("--description", default="", help="What it is for.")
 @click.option(
-    "--timeout", type=Duration(), default=60, help="How long the script may run, at least 10 s.", show_default=True
+    "--timeout",
+    type=Duration(),
+    default=60,
+    help="How long the script may run, at least 10 s; less counts as 10.",
+    show_default=True,
 )
 @click.option("--workdir", callback=filled, metavar="FOLDER", help="Working directory of the script.")
 @click.option("--user", callback=filled, metavar="NAME", help="User to run the script as.")

@@ -43,8 +43,8 @@ def _say_of_pacing(call: Call, target_count: int, options: RunOptions) -> None:
     if pacing.of_request(options.at_once, options.stop_at, target_count, options.schedule) is None:
         if options.stop_at:
             call.say(
-                f"--stop-at ends nothing here: --at-once {options.at_once} covers all {target_count:,} chosen, "
-                "so none of them waits"
+                f"--stop-at ends nothing here: --at-once {options.at_once} covers all that are chosen "
+                f"({target_count:,}), so none of them waits"
             )
     elif not is_beat_at_work(call.assistant.redis, looks_count=3, lets_go=True):
         is_old = is_beat_at_work(call.assistant.redis, looks_count=1)

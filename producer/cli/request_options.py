@@ -40,7 +40,7 @@ def takes_run_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--timeout",
         type=Duration(),
-        help="How long the script may run, at least 10 s.  [default: the stored command's, else 60]",
+        help="How long the script may run, at least 10 s; less counts as 10.  [default: the stored command's, else 60]",
     )
     @click.option("--parameter", "parameters", multiple=True, type=Pair(), callback=mapping, help=_PARAMETER_HELP)
     @click.option("--workdir", callback=filled, metavar="FOLDER", help="Working directory of the script.")

@@ -76,7 +76,7 @@ def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fl
     redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
     redis.close()
     outcome = fleet.assist("run", "true", "--all", "--at-once", "2", "--stop-at", "1").must_succeed()
-    assert "--stop-at ends nothing here: --at-once 2 covers all 2 chosen" in outcome.stderr
+    assert "--stop-at ends nothing here: --at-once 2 covers all that are chosen (2)" in outcome.stderr
     assert "no beat" not in outcome.stderr
 
 

@@ -331,7 +331,7 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["invoke"], "at least 10 s. [default: the stored command's, else 60]"),
+        (["invoke"], "at least 10 s; less counts as 10. [default: the stored command's, else 60]"),
         (["timed", "modify"], "What is not given stays as it is; the defaults shown here are those of a new one."),
         (["publisher", "sign"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
         (["publisher", "key", "show"], "[default: security.publisher_key_file, else publisher-key.pem in the home]"),
