@@ -1,7 +1,8 @@
 """Every Redis key name, and nothing else.
 
 All that concerns one instance lies in one branch, ``ca:i:{ID}:…``: the braces make it one hash slot, and one ACL
-pattern covers it. The agent of that instance may reach its branch and no other. The control side owns the rest.
+pattern covers it. The agent of that instance may reach its branch and no other. The control side owns the rest. Two
+more, ``_kombu.binding.celeryev`` and ``_kombu.binding_permanent.celeryev``, are kombu's own, for Flower's events.
 
 ==============================  ======  ===================================  =================================
 key                             type    written by                           lives
@@ -19,7 +20,7 @@ ca:i:{ID}:quarantine            hash    agent sets, control side clears      unt
 ca:i:{ID}:refusals              stream  agent; control side reads            bounded by count
 ca:i:{ID}:keys                  string  control side; agent only reads       until deregistered
 ca:done:<token>                 channel agent and control side publish       –
-ca:payload:<token>              string  dispatch; agents GET by exact name   until the last deadline
+ca:payload:<token>              string  dispatch; agents GET by exact name   until the last deadline; timed: history
 ca:command:<id>                 hash    producer                             until deleted
 ca:command:<id>:open            set     dispatch, settle                     members while unfinished
 ca:command:<id>:invocations     zset    dispatch                             members for history retention

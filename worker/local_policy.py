@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -106,7 +107,9 @@ def parse_policy(text: str) -> Policy:
         ValueError: it is not TOML, or has a rule that is unknown or cannot be understood; the text says which.
     """
     try:
-        given = msgspec.convert(tomllib.loads(text), _PolicyFile)
+        read = tomllib.loads(text)
+        _refuse_unknown(read)
+        given = msgspec.convert(read, _PolicyFile)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
         raise ValueError(str(exc)) from exc
     if (given.hours is not None) != bool(given.timezone):
@@ -122,6 +125,17 @@ def parse_policy(text: str) -> Policy:
         timeout_seconds_max=given.timeout_seconds_max,
         directories=_directories(given.files),
     )
+
+
+def _refuse_unknown(read: Mapping[str, object]) -> None:
+    for name in read:
+        if name not in _PolicyFile.__struct_fields__:
+            raise ValueError(f"there is no rule {name!r}; there are {', '.join(_PolicyFile.__struct_fields__)}")
+    files = read.get("files")
+    for name in files if isinstance(files, dict) else ():
+        if name not in _FilesTable.__struct_fields__:
+            known = ", ".join(_FilesTable.__struct_fields__)
+            raise ValueError(f"[files] has no rule {name!r}; it has {known}, and all other rules stand above it")
 
 
 def explain(policy: Policy) -> list[str]:

@@ -11,7 +11,7 @@ from ...broker_config.printable import clean
 from ..auditing import local_user
 from ..security.access_keys import AccessKeys, StoredAccessKey
 from ..security.scopes import Scope
-from .argument_types import Pair, filled, filled_each, mapping
+from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .tables import table
@@ -25,20 +25,8 @@ def _keys(call: Call) -> AccessKeys:
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The limits of a key, as options."""
     for option in (
-        click.option(
-            "--user-name",
-            "user_names",
-            multiple=True,
-            callback=filled_each,
-            help="Only run as this account; repeatable.",
-        ),
-        click.option(
-            "--command",
-            "command_ids",
-            multiple=True,
-            callback=filled_each,
-            help="Only this stored command (c-…); repeatable.",
-        ),
+        click.option("--user-name", "user_names", multiple=True, help="Only run as this account; repeatable."),
+        click.option("--command", "command_ids", multiple=True, help="Only this stored command (c-…); repeatable."),
         click.option(
             "--instance-tag",
             "instance_tags",
@@ -47,13 +35,7 @@ def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
             callback=mapping,
             help="Only instances with this tag; if repeated, they must have all of them.",
         ),
-        click.option(
-            "--action",
-            "actions",
-            multiple=True,
-            callback=filled_each,
-            help="Only this action; * matches any letters; repeatable.",
-        ),
+        click.option("--action", "actions", multiple=True, help="Only this action; * matches any letters; repeatable."),
     ):
         command = option(command)
     return command

@@ -31,7 +31,9 @@ group = AssistGroup("activation", help="Create and manage codes with which machi
     ),
 )
 @click.option("--uses", type=int, default=10, show_default=True, help="How many machines may register with it.")
-@click.option("--hours", type=int, default=None, help="How long it is valid; 4 unless set.")
+@click.option(
+    "--hours", type=int, default=None, help="How long it is valid: 4 unless set, at most limits.activation_hours_max."
+)
 @click.option(
     "--address-range",
     callback=filled,

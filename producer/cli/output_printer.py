@@ -11,6 +11,9 @@ from .call import Call
 
 #: In a pipe, pieces behind a gap wait for the result, which may fill it; more bytes than these no result keeps.
 _HELD_BYTES = 64 * 1024
+#: Why bytes are missing: between pieces that came live, and in the result.
+_SENT = "while a script runs, an agent sends agent.live_output_bytes at a time"
+_KEPT = "an agent keeps agent.output_limit_bytes"
 
 
 class OutputPrinter:
@@ -29,7 +32,7 @@ class OutputPrinter:
             if sum(len(one.data) for one in self._held) > _HELD_BYTES:
                 self._release()
             return
-        self._print(event.offset_bytes, event.data, event.runs)
+        self._print(event.offset_bytes, event.data, event.runs, _SENT)
 
     def rest(self, kept: KeptStreams) -> None:
         """Print what the result has beyond the pieces, and say how much is nowhere."""
@@ -42,18 +45,18 @@ class OutputPrinter:
             segments.append((at_bytes, data, ((stream, len(data)),)))
             at_bytes += len(data)
         for offset_bytes, data, runs in sorted(segments, key=itemgetter(0)):
-            self._print(offset_bytes, data, runs)
+            self._print(offset_bytes, data, runs, _KEPT)
 
     def _release(self) -> None:
         """Print what was held: the gap before it cannot be filled."""
         held, self._held = self._held, []
         for one in held:
-            self._print(one.offset_bytes, one.data, one.runs)
+            self._print(one.offset_bytes, one.data, one.runs, _SENT)
 
-    def _print(self, offset_bytes: int, data: bytes, runs: Sequence[tuple[int, int]]) -> None:
+    def _print(self, offset_bytes: int, data: bytes, runs: Sequence[tuple[int, int]], why: str) -> None:
         if offset_bytes > self._at_bytes:
             missing = counted(offset_bytes - self._at_bytes, "byte")
-            self._call.say(f"assist: {missing} of output not shown here (an agent keeps agent.output_limit_bytes)")
+            self._call.say(f"assist: {missing} of output not shown here ({why})")
             self._at_bytes = offset_bytes
         known_bytes = self._at_bytes - offset_bytes
         for stream, part in frames_of(data, runs):

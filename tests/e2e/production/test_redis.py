@@ -199,6 +199,50 @@ def test_a_backup_as_somebody_who_may_not_ask_where_the_files_are_says_so(
     assert "may use CONFIG GET" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("client", "file", "said"),
+    [
+        ("redis-cli -p 1", "key", "backup: Redis does not answer"),
+        ("no-such-cli -p 1", "key", "backup: there is no program no-such-cli; name the client that is here"),
+        ("redis-cli -p 1", "nowhere", "nowhere cannot be read"),
+    ],
+    ids=["server", "client", "file"],
+)
+def test_a_backup_that_cannot_be_taken_says_why_and_leaves_no_half_of_one(
+    client: str, file: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").touch()
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": client}
+    refused = _run(REDIS_FILES / "backup", tmp_path / "backups", tmp_path / file, environment=environment, check=False)
+    assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    assert not list(tmp_path.glob("backups/*"))
+
+
+def test_a_backup_whose_snapshot_cannot_be_read_leaves_no_half_of_one(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    redis = Redis(redis_server.url())
+    redis.call("ACL", "SETUSER", "default", "-config")
+    redis.close()
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
+    refused = _run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment, check=False)
+    assert (refused.returncode, "may ask for CONFIG" in refused.stderr) == (1, True), refused.stderr
+    assert not list((tmp_path / "backups").iterdir())
+
+
+@pytest.mark.parametrize("script", ["backup", "restore"])
+@pytest.mark.parametrize(("given", "exit_code"), [("--help", 0), ("-h", 0), ("--nonsense", 2), ("", 2)])
+def test_the_scripts_say_how_they_are_used(script: str, given: str, exit_code: int, tmp_path: Path) -> None:
+    said = subprocess.run(
+        [REDIS_FILES / script, given], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+    )
+    assert (said.returncode, f"deploy/production/redis/{script} " in (said.stderr if exit_code else said.stdout)) == (
+        exit_code,
+        True,
+    )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
 def test_what_root_restores_belongs_to_the_owner_of_redis_folder(redis_server: RedisServer, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}

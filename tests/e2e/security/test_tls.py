@@ -206,10 +206,16 @@ def test_a_gateway_with_a_wrong_certificate_does_not_start_and_says_why(
     assert "Traceback" not in gateway.log()
 
 
+KINDS = (("crt", "644"), ("key", "600"))
+
+
 def test_the_script_makes_a_ca_that_works_with_a_server_of_its_own_tls(tmp_path: Path) -> None:
     binary = server_binary(with_tls=True)
     ca = tmp_path / "ca"
     subprocess.run([REPOSITORY / "deploy" / "make-test-ca", ca, "redis.example"], check=True, capture_output=True)
+    # Programs that run as other users check the server by it; keys are for their owner alone.
+    modes = {one.name: f"{one.stat().st_mode & 0o777:o}" for one in ca.iterdir()}
+    assert modes == {f"{who}.{kind}": mode for who in ("ca", "server", "client") for kind, mode in KINDS}
     with ExitStack() as stack:
         plain = stack.enter_context(RedisServer(tmp_path / "reserve"))
         tls_port = plain.port

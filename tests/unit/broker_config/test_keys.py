@@ -8,8 +8,9 @@ from cloud_assistant.broker_config import keys
 
 
 def documented() -> list[str]:
-    names = [line.split()[0] for line in inspect.getdoc(keys).splitlines() if line.startswith("ca:")]  # type: ignore[union-attr]  # it has one
-    return [re.sub(r"<[^>]*>", "*", name).replace("{ID}", "{*}") for name in names]
+    table = [line for line in inspect.getdoc(keys).splitlines() if line.startswith("ca:")]  # type: ignore[union-attr]  # it has one
+    # Places first: `<due ms>` holds a blank.
+    return [re.sub(r"<[^>]*>", "*", line).split()[0].replace("{ID}", "{*}") for line in table]
 
 
 def made() -> set[str]:

@@ -1,6 +1,7 @@
 """What each rule of a local policy forbids, and that nothing slips past by being written in another way."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,18 @@ def test_either_digest_or_signer_is_enough() -> None:
 )
 def test_what_is_not_understood_is_no_policy(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
+        parse_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("enable = false", "there is no rule 'enable'; there are enabled, users, commands, signers, hours, timezone, "),
+        ("[files]\ndirectory = ['/srv']", "[files] has no rule 'directory'; it has allowed, directories"),
+    ],
+)
+def test_a_rule_that_is_unknown_is_named_with_those_there_are(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^" + re.escape(said)):
         parse_policy(text)
 
 
