@@ -18,7 +18,7 @@ def made() -> set[str]:
     for name, value in vars(keys).items():
         if isinstance(value, str) and value.startswith(keys.PREFIX) and not name.startswith("_"):
             found.add(value)
-        elif inspect.isfunction(value):
+        elif inspect.isfunction(value) and not name.startswith("_"):
             given = value(*["*"] * len(inspect.signature(value).parameters))
             found.add(given)
     return found - {keys.PREFIX, keys.instance_branch("*")}
