@@ -17,7 +17,7 @@ from ..broker_config.counted import counted
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.ids import new_token
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
-from ..broker_config.records import Command, Schedule
+from ..broker_config.records import Command, Pacing, Schedule
 from ..broker_config.redis_client import Redis
 from ..broker_config.schedule import InvalidFrequency
 from ..broker_config.settings_table import Settings
@@ -263,8 +263,7 @@ def _schedule(
         **change.policies,
     )
     if is_paced:
-        paced = pacing.of_request(change.at_once, change.stop_at, target_count, asked)
-        asked = msgspec.structs.replace(asked, pacing=paced)
+        asked = msgspec.structs.replace(asked, pacing=_pacing(asked, change, target_count))
     try:
         if change.frequency and not change.timezone:
             asked = _in_its_own_zone(asked, timed.anchor_ms, settings.beat.timezone if change.resets_timezone else "")
@@ -282,6 +281,15 @@ def _schedule(
         if exc.code == "InvalidParam.Frequency":
             raise RequestInvalid(str(exc), code="InvalidParameter.Frequency") from exc
         raise
+
+
+def _pacing(before: Schedule, change: TimedModification, target_count: int) -> Pacing | None:
+    """How it is to run; of how many at once and how many failures, what is not given stays."""
+    at_once, stop_at = change.at_once, change.stop_at
+    if before.pacing is not None:
+        at_once = at_once or str(before.pacing.at_once_count)
+        stop_at = stop_at or str(before.pacing.failures_count or "")
+    return pacing.of_request(at_once, stop_at, target_count, before)
 
 
 def _in_its_own_zone(asked: Schedule, anchor_ms: int, default_zone: str) -> Schedule:

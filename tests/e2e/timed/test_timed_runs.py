@@ -106,10 +106,8 @@ def test_each_due_time_goes_to_a_few_at_a_time(operator: Operator, tmp_path: Pat
         assert (begin.split()[0], end.split()[0], begin.split()[1]) == ("begin", "end", end.split()[1])
 
     operator.run("timed", "modify", invoke_id, "--at-once", "2").must_succeed()
-    assert (
-        operator.json("timed", "show", invoke_id)["AtOnce"],
-        "StopAt" in operator.json("timed", "show", invoke_id),
-    ) == (2, False)
+    shown = operator.json("timed", "show", invoke_id)
+    assert (shown["AtOnce"], shown["StopAt"]) == (2, 2)
     both = operator.run("timed", "modify", invoke_id, "--at-once", "2", "--no-at-once")
     assert (both.exit_code, "--no-at-once does not go with" in both.stderr) == (2, True)
     operator.run("timed", "modify", invoke_id, "--no-at-once").must_succeed()

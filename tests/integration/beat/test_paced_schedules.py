@@ -314,7 +314,8 @@ def test_a_change_holds_from_the_next_due_time_on(fleet: Timing) -> None:
     for change, expected in (
         (TimedModification(at_once="50%", stop_at="1"), Pacing(at_once_count=4, failures_count=1)),
         (TimedModification(frequency="0 30 * * * *"), Pacing(at_once_count=4, failures_count=1)),
-        (TimedModification(at_once="3"), Pacing(at_once_count=3)),
+        (TimedModification(at_once="3"), Pacing(at_once_count=3, failures_count=1)),
+        (TimedModification(stop_at="50%"), Pacing(at_once_count=3, failures_count=4)),
         (TimedModification(policies={"pacing": None}), None),
     ):
         fleet.assistant.timed.modify(invoke_id, change)

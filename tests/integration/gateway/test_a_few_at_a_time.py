@@ -66,7 +66,8 @@ def test_a_schedule_may_go_to_a_few_at_a_time_and_be_changed(gateway: WholeGatew
     _, answer = gateway.call("RunCommand", {**RUN, "AtOnce": "25%", "StopAt": "2", "Frequency": "0 0 3 * * *"})
     assert paced() == (1, 2)
     assert paced(Frequency="0 0 4 * * *") == (1, 2)
-    assert paced(AtOnce="3") == (3, None)
+    assert paced(AtOnce="3") == (3, 2)
+    assert paced(StopAt="1") == (3, 1)
     assert paced(AtOnce="100%") == (None, None)
 
 
