@@ -176,29 +176,6 @@ def test_a_backup_that_redis_refuses_says_so_at_once(redis_server: RedisServer, 
     assert list((tmp_path / "backups").iterdir()) == []
 
 
-def test_a_backup_that_cannot_be_finished_leaves_none_that_looks_like_one(
-    redis_server: RedisServer, tmp_path: Path
-) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
-    missing = tmp_path / "master-key.json"
-    refused = _run(REDIS_FILES / "backup", tmp_path / "backups", missing, environment=environment, check=False)
-    assert refused.returncode == 1
-    assert "master-key.json" in refused.stderr
-    assert list((tmp_path / "backups").iterdir()) == []
-
-
-def test_a_backup_as_somebody_who_may_not_ask_where_the_files_are_says_so(
-    redis_server: RedisServer, tmp_path: Path
-) -> None:
-    redis = Redis(redis_server.url())
-    redis.call("ACL", "SETUSER", "default", "-config")
-    redis.close()
-    environment = {"PATH": "/usr/bin:/bin", "REDIS_CLI": f"redis-cli -p {redis_server.port}"}
-    refused = _run(REDIS_FILES / "backup", tmp_path / "backups", environment=environment, check=False)
-    assert refused.returncode == 1
-    assert "may use CONFIG GET" in refused.stderr
-
-
 @pytest.mark.parametrize(
     ("client", "file", "said"),
     [
