@@ -5,13 +5,14 @@ import click
 from ...broker_config.errors import RecordUnreadable
 from ...broker_config.ledger import load_invocation
 from .answers import invocation_object
-from .argument_types import Duration, filled_each
+from .argument_types import Duration
 from .assist_command import assist_command
 from .call import Call
 from .exit_codes import DONE
 from .invocation_state import one_invocation, rows_of, stop_unreadable, stopped_shape
 from .request_options import Waiting, takes_waiting
 from .tables import table
+from .target_options import instance_option
 from .terminal import terminal_columns
 from .watching import wait_for_end, watch
 
@@ -30,14 +31,7 @@ def follow(call: Call, *, invoke_id: str, wait_timeout: float | None) -> int:
 
 @assist_command("stop", examples=("assist invocation stop t-…", "assist invocation stop t-… --instance i-web1 --wait"))
 @click.argument("invoke_id", metavar="ID")
-@click.option(
-    "--instance",
-    "instance_ids",
-    multiple=True,
-    callback=filled_each,
-    metavar="ID",
-    help="Only on this instance; may be repeated.",
-)
+@instance_option("Only on this instance; may be repeated.")
 @takes_waiting(default=False)
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: Waiting) -> int:
     """Stop an invocation: what waits is cancelled, what runs is ended with all of its processes.

@@ -12,7 +12,7 @@ from ..describing import DescribedInvocation
 from ..describing_results import ResultFilter
 from ..paging import PageRequest
 from .answers import invocation_object
-from .argument_types import Duration, filled_each
+from .argument_types import Duration
 from .assist_command import AssistCommand, assist_command
 from .call import Call
 from .exit_codes import DONE
@@ -21,6 +21,7 @@ from .output_printer import OutputPrinter
 from .request_options import LIMIT_COUNT
 from .result_text import ending, grouped, one_line, reason, span
 from .tables import table
+from .target_options import instance_option
 from .terminal import terminal_columns
 from .text_cells import by_state
 from .watching import exit_code_of, wait_for_end
@@ -48,14 +49,7 @@ class _ResultsCommand(AssistCommand):
     ),
 )
 @click.argument("invoke_id", metavar="ID")
-@click.option(
-    "--instance",
-    "instance_ids",
-    multiple=True,
-    callback=filled_each,
-    metavar="ID",
-    help="Only the result of this instance; may be repeated.",
-)
+@instance_option("Only the result of this instance; may be repeated.")
 @click.option("--history", is_flag=True, help="The results of every firing of a timed invocation, newest first.")
 @click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most this long.")
 def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, wait: float | None) -> int:

@@ -1,7 +1,10 @@
 """``assist package``: publish packages, and install, update, remove and check them on instances."""
 
+import functools
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -23,7 +26,28 @@ from .tables import table
 from .target_options import takes_targets
 from .terminal import terminal_columns
 
+Answer = TypeVar("Answer")
+
 group = AssistGroup("package", help="Publish packages; install, update, remove and check them on instances.")
+
+
+def _takes_limits(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add --timeout, --at-once and --stop-at; the command gets them as ``limits``, by field of the request."""
+
+    @click.option(
+        "--timeout",
+        type=Duration(),
+        default=float(TIMEOUT_SECONDS),
+        show_default=True,
+        help="How long all of it may take.",
+    )
+    @amount_options
+    @functools.wraps(function)
+    def collect(*arguments: Any, timeout: float, at_once: str, stop_at: str, **rest: Any) -> Answer:
+        limits = {"timeout_seconds": whole_seconds(timeout, "--timeout"), "at_once": at_once, "stop_at": stop_at}
+        return function(*arguments, limits=limits, **rest)
+
+    return collect
 
 
 @assist_command("publish", examples=("assist package publish tools-1.2.0-any-any.tar.gz",))
@@ -61,11 +85,8 @@ def withdraw(call: Call, *, name: str, version: str) -> None:
 @click.argument("name", metavar="NAME")
 @click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
 @click.option("--force", is_flag=True, help="Run its install script even if this version is installed.")
-@click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
-)
+@_takes_limits
 @takes_targets
-@amount_options
 @takes_waiting(default=True)
 def install(
     call: Call,
@@ -73,77 +94,37 @@ def install(
     name: str,
     version: str,
     force: bool,
-    timeout: float,
+    limits: Mapping[str, Any],
     targets: Targets,
-    at_once: str,
-    stop_at: str,
     waiting: Waiting,
 ) -> int:
     """Install a package. If its health script fails, what was there before is put back."""
-    request = PackageRequest(
-        action=PackageAction.INSTALL,
-        name=name,
-        version=version,
-        force=force,
-        timeout_seconds=whole_seconds(timeout, "--timeout"),
-        at_once=at_once,
-        stop_at=stop_at,
-    )
+    request = PackageRequest(action=PackageAction.INSTALL, name=name, version=version, force=force, **limits)
     return _carry_out(call, request, targets, waiting)
 
 
 @assist_command("update", examples=("assist package update tools --all",))
 @click.argument("name", metavar="NAME")
 @click.option("--version", default=LATEST, show_default=True, callback=filled, help="Which version.")
-@click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
-)
+@_takes_limits
 @takes_targets
-@amount_options
 @takes_waiting(default=True)
 def update(
-    call: Call,
-    *,
-    name: str,
-    version: str,
-    timeout: float,
-    targets: Targets,
-    at_once: str,
-    stop_at: str,
-    waiting: Waiting,
+    call: Call, *, name: str, version: str, limits: Mapping[str, Any], targets: Targets, waiting: Waiting
 ) -> int:
     """Install a version where another one is installed; nothing happens elsewhere."""
-    request = PackageRequest(
-        action=PackageAction.UPDATE,
-        name=name,
-        version=version,
-        timeout_seconds=whole_seconds(timeout, "--timeout"),
-        at_once=at_once,
-        stop_at=stop_at,
-    )
+    request = PackageRequest(action=PackageAction.UPDATE, name=name, version=version, **limits)
     return _carry_out(call, request, targets, waiting)
 
 
 @assist_command("uninstall", examples=("assist package uninstall tools --instance i-web1",))
 @click.argument("name", metavar="NAME")
-@click.option(
-    "--timeout", type=Duration(), default=float(TIMEOUT_SECONDS), show_default=True, help="How long all of it may take."
-)
+@_takes_limits
 @takes_targets
-@amount_options
 @takes_waiting(default=True)
-def uninstall(
-    call: Call, *, name: str, timeout: float, targets: Targets, at_once: str, stop_at: str, waiting: Waiting
-) -> int:
+def uninstall(call: Call, *, name: str, limits: Mapping[str, Any], targets: Targets, waiting: Waiting) -> int:
     """Remove a package, unless another one needs it."""
-    request = PackageRequest(
-        action=PackageAction.UNINSTALL,
-        name=name,
-        timeout_seconds=whole_seconds(timeout, "--timeout"),
-        at_once=at_once,
-        stop_at=stop_at,
-    )
-    return _carry_out(call, request, targets, waiting)
+    return _carry_out(call, PackageRequest(action=PackageAction.UNINSTALL, name=name, **limits), targets, waiting)
 
 
 @assist_command("check", examples=("assist package check tools --all",))

@@ -18,17 +18,15 @@ from .request_options import tag_filter_option
 Answer = TypeVar("Answer")
 
 
+def instance_option(help: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give the option --instance, which may be repeated; the command gets the ids as ``instance_ids``."""
+    return click.option("--instance", "instance_ids", multiple=True, callback=filled_each, metavar="ID", help=help)
+
+
 def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add --instance, --tag, --all, --failed-in and --connected; the command gets them as ``targets``."""
 
-    @click.option(
-        "--instance",
-        "instance_ids",
-        multiple=True,
-        callback=filled_each,
-        metavar="ID",
-        help="An instance; may be repeated.",
-    )
+    @instance_option("An instance; may be repeated.")
     @tag_filter_option(
         help="All instances with this tag (any value if none is given). If repeated, they must have all of them."
     )

@@ -10,7 +10,7 @@ from ...broker_config.errors import RecordUnreadable
 from ..secret_parameters import SecretValues
 from ..timed_modifying import TimedModification
 from ..timed_shapes import timed_shape
-from .argument_types import Pair, filled, filled_each, mapping
+from .argument_types import Pair, filled, mapping
 from .assist_command import assist_command
 from .call import Call
 from .given_bytes import read_given
@@ -18,6 +18,7 @@ from .invocation_state import stop_unreadable
 from .pacing_options import amount_options
 from .schedule_options import policy_options
 from .secret_values import refuse_second_use_of_stdin, takes_secret_values
+from .target_options import instance_option
 
 
 @assist_command("pause", examples=("assist timed pause t-…",))
@@ -38,14 +39,7 @@ def resume(call: Call, *, invoke_id: str) -> None:
 
 @assist_command("stop", examples=("assist timed stop t-…", "assist timed stop t-… --instance i-web1"))
 @click.argument("invoke_id", metavar="ID")
-@click.option(
-    "--instance",
-    "instance_ids",
-    multiple=True,
-    callback=filled_each,
-    metavar="ID",
-    help="Only on this instance; may be repeated.",
-)
+@instance_option("Only on this instance; may be repeated.")
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
     """End it for good, together with what is running. To go on later, use pause."""
     try:
@@ -89,14 +83,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
 )
 @takes_secret_values
 @click.option("--enable-parameter/--disable-parameter", default=None, help="Replace {{KEY}} in the script's text.")
-@click.option(
-    "--instance",
-    "instance_ids",
-    multiple=True,
-    callback=filled_each,
-    metavar="ID",
-    help="An instance to add; may be repeated.",
-)
+@instance_option("An instance to add; may be repeated.")
 def modify(
     call: Call,
     *,
