@@ -37,7 +37,6 @@ class _Paced:
 
     invoke_id: str
     firing_ms: int
-
     #: In the order of its targets.
     neighbours: Mapping[str, Neighbours]
     lines_count: int

@@ -152,15 +152,13 @@ class Rollouts(NamedTuple):
 
 def load_rollouts(redis: Redis, master: MasterKeys | None) -> Rollouts:
     """Read all roll-outs."""
-    stored = redis.call("HGETALL", keys.ROLLOUTS)
     rollouts: list[Rollout] = []
     unusable: list[UnusableRollout] = []
-    for name, text in zip(stored[::2], stored[1::2], strict=True):
-        found = _read_or_tell(name.decode(), _read, text)
+    for rollout_id, found in _load_stored(redis):
         if isinstance(found, RecordUnreadable):
-            unusable.append(UnusableRollout(name.decode(), "", found))
+            unusable.append(UnusableRollout(rollout_id, "", found))
         elif master is not None and not _is_sealed(found[0], master):
-            unusable.append(UnusableRollout(name.decode(), found[1].version, _seal_broken(found[1])))
+            unusable.append(UnusableRollout(rollout_id, found[1].version, _seal_broken(found[1])))
         else:
             rollouts.append(found[1])
     usable: list[Progress] = []
@@ -236,11 +234,9 @@ def cancel_unsealed(redis: Redis, master: MasterKeys, version: str) -> bool:
     Somebody else made it, or it is from before there was a master key. What else it says stays unproved, and no more
     comes of it than that orders are taken back.
     """
-    stored = redis.call("HGETALL", keys.ROLLOUTS)
-    read = [_read_or_tell(name.decode(), _read, text) for name, text in zip(stored[::2], stored[1::2], strict=True)]
     found = [
         one[1]
-        for one in read
+        for _, one in _load_stored(redis)
         if not isinstance(one, RecordUnreadable) and one[1].version == version and not _is_sealed(one[0], master)
     ]
     for one in found:
@@ -255,6 +251,13 @@ def _seal_broken(rollout: Rollout) -> Refused:
         f"carries it out; cancel it: assist agent-version rollout {version} --cancel",
         code="SealBroken",
     )
+
+
+def _load_stored(redis: Redis) -> list[tuple[str, tuple[_Stored, Rollout] | RecordUnreadable]]:
+    """All that is stored, by its id, whoever wrote it."""
+    stored = redis.call("HGETALL", keys.ROLLOUTS)
+    pairs = zip(stored[::2], stored[1::2], strict=True)
+    return [(name.decode(), _read_or_tell(name.decode(), _read, text)) for name, text in pairs]
 
 
 def _read(text: bytes) -> tuple[_Stored, Rollout]:

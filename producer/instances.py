@@ -126,6 +126,7 @@ def _rename(redis: Redis, instance_id: str, name: str) -> None:
     word = "changed"
     while word == "changed":
         seen = redis.call("HGET", profile, "name")
+        # It compares and sets any field of a thing that is there; no set of the index is touched.
         word = replace_tags(redis, profile, "name", seen, name.encode(), item_id=instance_id, left=(), joined=())
 
 

@@ -128,28 +128,22 @@ def test_without_once_it_stays_up_until_it_is_asked_to_end(
         assert "everything has ended" in program.log()
 
 
-def test_a_folder_that_is_no_environment_is_left_alone(
-    checkout: Path, made_environment: dict[str, str], folder: Path
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("file", "is not a Python environment"),
+        ("pyvenv.cfg", "is an environment that was not made by this; remove it, or name another folder"),
+    ],
+)
+def test_what_is_no_environment_of_ours_is_left_alone(
+    checkout: Path, made_environment: dict[str, str], folder: Path, file: str, said: str
 ) -> None:
     precious = folder / "precious"
     precious.mkdir()
-    (precious / "file").touch()
+    (precious / file).write_text("home = /usr/bin\n")
     outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_VENV": str(precious)})
-    assert outcome.returncode == 1
-    assert "is not a Python environment" in outcome.stderr
-    assert (precious / "file").exists()
-
-
-def test_somebody_elses_environment_is_left_alone(
-    checkout: Path, made_environment: dict[str, str], folder: Path
-) -> None:
-    precious = folder / "precious"
-    precious.mkdir()
-    (precious / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_VENV": str(precious)})
-    assert outcome.returncode == 1
-    assert "is an environment that was not made by this; remove it, or name another folder" in outcome.stderr
-    assert (precious / "pyvenv.cfg").exists()
+    assert (outcome.returncode, said in outcome.stderr) == (1, True), outcome.stderr
+    assert (precious / file).exists()
 
 
 def test_an_environment_whose_making_was_cut_off_is_made_anew_with_an_interpreter_of_any_path(
