@@ -132,10 +132,7 @@ class Announcements:
                 if channel != self.own_channel:
                     self._channels[channel] = self._channels.get(channel, 0) + 1
                     has_joined = True
-                if self._subscription is None:
-                    self._subscribe()
-                elif not is_heard:
-                    self._add(self._subscription, channel)
+                self._join(None if is_heard else channel)
                 if expected is None:
                     self._boxes.setdefault(invoke_id, []).append(box)
             yield box
@@ -228,6 +225,18 @@ class Announcements:
         for boxes in self._boxes.values():
             for box in boxes:
                 box.messages.append(MISSED)
+
+    def _join(self, new_channel: str | None) -> None:
+        """Be subscribed, to a new channel too; while Redis is away whoever reads first subscribes instead."""
+        try:
+            if self._subscription is None:
+                self._subscribe()
+            elif new_channel is not None:
+                self._add(self._subscription, new_channel)
+        except (RedisUnreachable, RedisRefused):
+            if self._subscription is not None:
+                # Perhaps not subscribed to the new channel: nobody must take it for heard.
+                self._drop(self._subscription)
 
     def _add(self, subscription: Subscription, channel: str) -> None:
         """Listen to one more channel; when this returns, all that is announced there is heard."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import CloudAssistantError, WaitTimedOut
 from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.redis_connection import Argument
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.command_library import CommandFilter
@@ -209,6 +211,28 @@ def test_a_wait_survives_a_restart_of_the_server(
     eventually(report, 10, "the agent's report is taken")
     waiter.join()
     assert states == ["Success"]
+
+
+def test_a_wait_that_begins_while_the_server_is_away_waits_for_it(
+    assistant: Assistant, agent: AgentStandIn, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoked = assistant.run_command("echo 123", ON_1)
+    agent.claim(invoked.invoke_id, "i-1")
+    tries: list[None] = []
+    call = assistant.redis.call
+
+    def counted_call(*command: Argument, timeout_seconds: float | None = None) -> object:
+        tries.append(None)
+        return call(*command, timeout_seconds=timeout_seconds)
+
+    redis_server.kill()
+    monkeypatch.setattr(assistant.redis, "call", counted_call)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(assistant.wait, invoked.invoke_id, timeout_seconds=20)
+        eventually(lambda: tries or waiting.done(), 10, "it asks for a server that is not there")
+        redis_server.start()
+        agent.finish(invoked.invoke_id, "i-1")
+        assert waiting.result(20).status.state == "Success"
 
 
 def test_several_waiters_for_one_invocation_all_hear_of_its_end(assistant: Assistant, agent: AgentStandIn) -> None:
