@@ -1,8 +1,6 @@
 """Look for secrets wherever they must not be: in Redis, on its channels, on disk, in lists of processes, in answers."""
 
 import base64
-import os
-import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,9 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import redis
-
-#: A file that is larger is no file of ours.
-_MOST_BYTES = 64 * 1024 * 1024
 
 
 def forms_of(secret: str) -> list[bytes]:
@@ -95,20 +90,6 @@ def _flat(value: Any) -> bytes:
     if isinstance(value, list | tuple | set):
         return b"\0".join(_flat(one) for one in value)
     return str(value).encode()
-
-
-def files_below(*folders: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below some folders, among them Redis' append-only file with all that was ever written to it."""
-    for folder in folders:
-        for path in folder.rglob("*"):
-            try:
-                found = path.lstat()
-                # What another user keeps to himself in a shared folder is not of this system.
-                is_readable = found.st_uid == os.geteuid() or os.access(path, os.R_OK)
-                if is_readable and stat.S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES:
-                    yield f"file {path}", path.read_bytes()
-            except FileNotFoundError:
-                continue
 
 
 def processes() -> Iterator[tuple[str, bytes]]:

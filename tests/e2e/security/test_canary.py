@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import redis
 from e2e.local_system.local_up import LocalUp
-from e2e.security.canary_search import CanarySearch, Ear, Found, files_below, forms_of, keys_of, processes
+from e2e.security.canary_search import CanarySearch, Ear, Found, forms_of, keys_of, processes
 
 from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.producer.gateway_client import GatewayClient
 from harness import reaper
 from harness.eventually import eventually
+from harness.files import contents_below
 from harness.processes import clean_environment, installed_program
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ class Stage:
         places = [
             *keys_of(self.redis),
             *self.ear.heard(),
-            *files_below(self.local.folder, Path("/dev/shm")),
+            *((f"file {path}", held) for path, held in contents_below(self.local.folder, Path("/dev/shm"))),
             *processes(),
             *self._answers(invoke_id),
             *self._pages(invoke_id),

@@ -11,6 +11,7 @@ from unit.producer.gateway.signing import v1_query
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys
 from cloud_assistant.broker_config.timed_secrets import FIELD, open_timed_secrets
+from harness.files import contents_below
 from harness.redis_server import RedisServer
 
 VALUE = "canary-of-the-gateway"
@@ -28,7 +29,7 @@ def gateway(redis_server: RedisServer, tmp_path: Path) -> Iterator[WholeGateway]
 
 def values_in(server: RedisServer) -> bytes:
     """All that was ever written to Redis: its append-only file, which is not compressed before it is rewritten."""
-    return b"\0".join(one.read_bytes() for one in server.folder.rglob("*") if one.is_file())
+    return b"\0".join(held for _, held in contents_below(server.folder))
 
 
 def test_a_value_goes_into_the_envelope_only(

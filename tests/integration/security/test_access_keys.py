@@ -3,7 +3,6 @@
 import itertools
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,6 +19,7 @@ from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.authorization import RoleAuthorization
 from cloud_assistant.producer.security.roles import OPERATORS_ACTIONS, permits
 from cloud_assistant.producer.security.scopes import Scope
+from harness.files import contents_below
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()
@@ -59,7 +59,7 @@ def test_redis_holds_no_secret_in_clear(redis: Redis, stored: AccessKeys, redis_
     [value] = redis.call("HVALS", keys.ACCESS_KEYS)
     assert secret.encode() not in value
     redis.call("SAVE")
-    dumps = [path.read_bytes() for path in Path(redis_server.folder).rglob("*") if path.is_file()]
+    dumps = [held for _, held in contents_below(redis_server.folder)]
     assert dumps
     assert not any(secret.encode() in dump for dump in dumps)
 
