@@ -6,6 +6,7 @@ once, so nothing here steps through a long stretch due time by due time.
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
 from .schedule import DueTime, Schedule
 from .schedule.cron import CronSchedule
@@ -48,7 +49,7 @@ def last_due(schedule: Schedule, after_ms: int, until_ms: int, count: int) -> li
 
 def first_due(schedule: Schedule, after_ms: int, until_ms: int, count: int) -> list[DueTime]:
     """The first due times after a moment up to another, that one included: at most ``count``, in order."""
-    return [due for due in schedule.due_times(after_ms, count) if due.utc_ms <= until_ms]
+    return list(takewhile(lambda due: due.utc_ms <= until_ms, schedule.due_times(after_ms, count)))
 
 
 def _grid_count(schedule: RateSchedule, until_ms: int, interval_ms: int) -> int:

@@ -34,7 +34,7 @@ def test_follow_of_a_finished_invocation_shows_it_again(fleet: Fleet) -> None:
 
 
 def test_follow_with_too_little_time_is_exit_code_6(fleet: Fleet) -> None:
-    invoke_id = fleet.start("sleep 3", "--instance", "i-web1")
+    invoke_id = fleet.start("sleep 50", "--instance", "i-web1")
     assert fleet.assist("invocation", "follow", invoke_id, "--wait-timeout", "0.3").exit_code == 6
     fleet.assist("invocation", "stop", invoke_id, "--wait").must_succeed()
 

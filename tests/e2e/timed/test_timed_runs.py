@@ -120,7 +120,7 @@ def test_it_ends_by_itself_after_the_most_runs_and_at_its_end_time(operator: Ope
     operator.system.start_beat()
     counted = operator.invoke("true", "--max-count", "2")
     assert len(operator.due_times(counted, "--count", "50")) <= 2, "a preview knows how many are left"
-    soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 5, UTC).isoformat(timespec="seconds")
+    soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 8, UTC).isoformat(timespec="seconds")
     timed_out = operator.invoke("true", "--end-time", soon)
     eventually(partial(has_ended, operator, counted, "max_count"), 20)
     eventually(partial(has_ended, operator, timed_out, "end_time"), 20)

@@ -46,7 +46,9 @@ class Scene:
         labels = [
             {"Tag.1.Key": "t", "Tag.1.Value": str(one % 2), "ResourceGroupId": f"g{one % 2}"} for one in range(20)
         ]
-        command = {"Type": "RunShellScript", "CommandContent": "ZWNobyAx"}
+        # Long enough that nothing ends by itself from one page to the next.
+        long = {"Timeout": "3600"}
+        command = {"Type": "RunShellScript", "CommandContent": "ZWNobyAx", **long}
         self.commands = [
             self.ask("CreateCommand", {"Name": f"n{number % 4}", **command, **label})["CommandId"]
             for number, label in enumerate(labels[:9])
@@ -56,7 +58,7 @@ class Scene:
             ids = {f"InstanceId.{place}": one for place, one in enumerate(targets, 1)}
             invoke = {"CommandId": self.random.choice(self.commands), **ids, **label}
             self.run(invoke, targets, is_timed=number % 3 == 0)
-            self.ask("SendFile", {"Name": f"f{number % 2}", "TargetDir": "/tmp", "Content": "x", **ids})
+            self.ask("SendFile", {"Name": f"f{number % 2}", "TargetDir": "/tmp", "Content": "x", **long, **ids})
             self.ask("CreateActivation", {"InstanceName": f"web{number % 2}", **label})
 
     def ask(self, action: str, asked: Mapping[str, str]) -> dict[str, Any]:

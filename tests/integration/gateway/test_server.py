@@ -159,7 +159,7 @@ def test_a_later_request_on_a_connection_has_its_deadline_too(monkeypatch: pytes
 
 
 def test_replies_on_a_kept_connection_do_not_wait_for_an_acknowledgement(port: int) -> None:
-    """A delayed acknowledgement takes 40 ms, each time: the fastest of many would show it."""
+    """A delayed acknowledgement takes 40 ms, each time but the first few of a connection."""
     with connection_to(port) as connection:
         durations_seconds = []
         for _ in range(20):
@@ -167,7 +167,7 @@ def test_replies_on_a_kept_connection_do_not_wait_for_an_acknowledgement(port: i
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
             read_reply(connection)
             durations_seconds.append(perf_counter() - before)
-    assert sorted(durations_seconds)[10] < 0.03
+    assert min(durations_seconds[10:]) < 0.03
 
 
 def test_a_free_port_is_told_and_the_ready_line_names_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 from unit.worker.execution.watching import alive, launch, run, script_of
 
+from cloud_assistant.worker.execution import watched_launcher
 from cloud_assistant.worker.execution.events import Ended, Started
 from cloud_assistant.worker.execution.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.plan import Plan
@@ -128,7 +129,10 @@ def test_nothing_is_left_in_the_agent_however_many_scripts_it_watches(tmp_path: 
     eventually(lambda: held() == before, 10, f"{before} again")
 
 
-def test_a_script_that_is_being_ended_as_its_agent_ends_is_ended_at_once_and_told(tmp_path: Path) -> None:
+def test_a_script_that_is_being_ended_as_its_agent_ends_is_ended_at_once_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched_launcher, "_KEEP_SECONDS", 20)
     launcher = WatchedLauncher(SessionSystem())
     content = f"(trap '' TERM; echo ready; while :; do sleep 0.05; done) & echo $! > {tmp_path}/child; wait"
     running = launcher.launch(prepare(script_of(content, grace_seconds=100), tmp_path / "x"))
