@@ -1,5 +1,6 @@
 """A machine with the archives of one publisher already fetched."""
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -72,7 +73,8 @@ class Machine:
         )
         files = {"package.toml": self.mark + text, **{f"{word}.sh": self._script(word, given[word]) for word in given}}
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        # Without the time: the same content has the same digest a second later.
+        with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
             for path, content in files.items():
                 member = tarfile.TarInfo(path)
                 member.size, member.mode = len(content.encode()), 0o755 if executable else 0o644
