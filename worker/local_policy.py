@@ -46,6 +46,8 @@ class Wish:
     content: bytes
     launcher: str = ""
     timeout_seconds: int = 0
+    #: Given for this script; 0 leaves it to the agent.
+    grace_seconds: float = 0.0
     #: The folder that a file is to be written into; ``None`` for a script.
     directory: str | None = None
 
@@ -77,6 +79,9 @@ class Policy:
     def _of_script(self, wish: Wish) -> str:
         if self.timeout_seconds_max and not 0 < wish.timeout_seconds <= self.timeout_seconds_max:
             return f"timeout_seconds_max: {wish.timeout_seconds} s is more than {self.timeout_seconds_max} s"
+        if self.timeout_seconds_max and wish.grace_seconds > self.timeout_seconds_max:
+            # A script that ignores TERM runs until its end.
+            return f"timeout_seconds_max: {wish.grace_seconds:g} s of grace are more than {self.timeout_seconds_max} s"
         if self.digests is None and self.signers is None:
             return ""
         if wish.launcher:
@@ -158,7 +163,7 @@ def explain(policy: Policy) -> list[str]:
         one_of = f"one of {counted(digests, 'digest')}, or signed by one of {counted(signers, 'key')}"
         lines.append(f"Only scripts with {one_of}; no launcher.")
     if policy.timeout_seconds_max:
-        lines.append(f"Timeouts up to {policy.timeout_seconds_max} s.")
+        lines.append(f"Timeouts, and the grace after them, up to {policy.timeout_seconds_max} s.")
     if policy.directories is None:
         lines.append("Files may be written anywhere.")
     else:

@@ -101,7 +101,7 @@ class PolicyGuard:
             NotStarted: refused by local policy, with the rule.
         """
         username = order.username or self._own_user
-        self._check(Wish(username, order.content, order.launcher, order.timeout_seconds))
+        self._check(Wish(username, order.content, order.launcher, order.timeout_seconds, order.grace_seconds))
 
     def check_file(self, order: FileOrder, place: str = "") -> None:
         """Check a file that is to be written, into ``place`` where that is known, else where its path leads.

@@ -257,6 +257,14 @@ def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path)
             guard.check_file(order, place)
 
 
+def test_a_grace_is_as_long_as_a_timeout_may_be(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml", "timeout_seconds_max = 60")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
+    guard.check_script(msgspec.structs.replace(ORDER, grace_seconds=60))
+    with pytest.raises(NotStarted, match="timeout_seconds_max: "):
+        guard.check_script(msgspec.structs.replace(ORDER, grace_seconds=61))
+
+
 def test_a_file_too_large_for_a_policy_forbids_everything(tmp_path: Path) -> None:
     rule, most_bytes = "users = ['app']\n", 1024 * 1024
     path = written(tmp_path / "agent.toml", rule + "#" * (most_bytes - len(rule)))
