@@ -146,13 +146,16 @@ def _read_trusted(path: str, owner_uid: int) -> str:
         OSError: it cannot be read.
         ValueError: others can change it, or a folder on the way to it; the text says what to do.
     """
+    # Looked at first: to open a pipe is to wait for somebody who writes into it.
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("it is not an ordinary file")
     with Path(path).open("rb") as file:
         found = os.fstat(file.fileno())
         if os.name == "posix":
             _check_owner(os.path.realpath(path), found, owner_uid)
             _check_way(path, owner_uid)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            raise ValueError("it is not an ordinary file of less than a mebibyte")
+        if found.st_size > _MOST_BYTES:
+            raise ValueError("it is not an ordinary file: it has more than a mebibyte")
         # With the mark that editors of Windows put first.
         return file.read().decode("utf-8-sig")
 

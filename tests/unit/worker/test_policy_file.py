@@ -257,6 +257,13 @@ def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path)
             guard.check_file(order, place)
 
 
+@pytest.mark.timeout(20)
+def test_what_is_no_file_forbids_everything_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/full")):
+        assert "not an ordinary file" in problem(path)
+
+
 def test_a_grace_is_as_long_as_a_timeout_may_be(tmp_path: Path) -> None:
     path = written(tmp_path / "agent.toml", "timeout_seconds_max = 60")
     guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
