@@ -45,7 +45,8 @@ class PolicyFile:
     def __init__(self, path: str, *, owner_uid: int = _ROOT_UID) -> None:
         """Name the file; ``""`` stands for the default, which need not exist."""
         self.path = path or DEFAULT_PATH
-        self._must_exist = bool(path) and path != DEFAULT_PATH
+        self._is_default = self.path == DEFAULT_PATH
+        self._must_exist = not self._is_default
         self._owner_uid = owner_uid
         self._lock = threading.Lock()
         self._mark: tuple[int, ...] | None = None
@@ -77,7 +78,9 @@ class PolicyFile:
         if mark == ():
             if not self._must_exist:
                 return PolicyInForce(None, "")
-            return PolicyInForce(None, f"the local policy {self.path} is not there; put it there, or restart the agent")
+            # Only of the default file a new agent believes that there is to be none.
+            anew = ", or restart the agent" if self._is_default else ""
+            return PolicyInForce(None, f"the local policy {self.path} is not there; put it there{anew}")
         try:
             return PolicyInForce(parse_policy(_read_trusted(self.path, self._owner_uid)), "")
         except FileNotFoundError:
