@@ -2,22 +2,32 @@
 
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, Refused
+from cloud_assistant.broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable, Refused
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, write_master_keys
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.security.agent_rights import agent_user
-from cloud_assistant.producer.security.identities import has_credentials, restore_users
+from cloud_assistant.producer.security.credentials import Credentials
+from cloud_assistant.producer.security.identities import decode_credentials, has_credentials, restore_users
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
 Connect = Callable[[str], Redis]
+
+
+def opens(connect: Connect, redis_url: str) -> bool:
+    try:
+        return bool(connect(redis_url).call("PING") == b"PONG")
+    except RedisRefused:
+        return False
 
 
 def test_credentials_are_a_private_settings_file_with_user_password_and_key(
@@ -161,3 +171,32 @@ def test_an_instance_in_quarantine_gets_no_work_until_it_is_released(assistant: 
     eventually(
         lambda: assistant.redis.call("LLEN", keys.queue("i-one")) == 1, 5, f"{taken.invoke_id} waits for the agent"
     )
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """Do things at the same moment; answers what each returned, or its refusal."""
+    ready = Barrier(len(works))
+
+    def one(work: Callable[[], object]) -> object:
+        ready.wait(10)
+        try:
+            return work()
+        except CloudAssistantError as exc:
+            return exc
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(one, works))
+
+
+def test_of_credentials_that_are_made_at_the_same_moment_one_whole_set_is_good(
+    assistant: Assistant, redis: Redis, connect: Connect
+) -> None:
+    assistant.add_instance("i-one")
+    for _ in range(15):
+        made = at_once(*[lambda: assistant.trust.issue_credentials("i-one").credentials] * 3)
+        good = [one for one in made if isinstance(one, Credentials) and opens(connect, one.redis_url)]
+        # What is signed for it from now on fits the key that stands beside the password that opens.
+        assert [one.key_id.encode() for one in good] == [redis.call("HGET", keys.KEY_IDS, "i-one")]
+        stored = decode_credentials(redis.call("HGET", keys.CREDENTIALS, "i-one"))
+        passwords = dict(zip(*[iter(redis.call("ACL", "GETUSER", agent_user("i-one")))] * 2, strict=True))[b"passwords"]
+        assert passwords == [stored.password_digest.encode()]
