@@ -24,6 +24,8 @@ def deregister(redis: Redis, instance_id: str) -> StoredInstance:
     stored = instances.load(redis, instance_id)
     revoke(redis, instance_id)
     instances.remove(redis, instance_id)
+    # Those that somebody has given it meanwhile; who does that from now on finds it gone.
+    revoke(redis, instance_id)
     close_open_executions(redis, instance_id)
     if stored.activation_id:
         activations.let_go(redis, stored.activation_id, stored.activation_machine)

@@ -200,3 +200,14 @@ def test_of_credentials_that_are_made_at_the_same_moment_one_whole_set_is_good(
         stored = decode_credentials(redis.call("HGET", keys.CREDENTIALS, "i-one"))
         passwords = dict(zip(*[iter(redis.call("ACL", "GETUSER", agent_user("i-one")))] * 2, strict=True))[b"passwords"]
         assert passwords == [stored.password_digest.encode()]
+
+
+def test_what_is_removed_while_it_is_given_credentials_has_none_in_the_end(assistant: Assistant, redis: Redis) -> None:
+    assistant.trust.master  # noqa: B018 - made once, before the first race
+    for _ in range(20):
+        assistant.add_instance("i-one")
+        at_once(*[lambda: assistant.trust.issue_credentials("i-one")] * 3, lambda: assistant.remove_instance("i-one"))
+        assert redis.call("ZSCORE", keys.INSTANCES, "i-one") is None
+        assert redis.call("ACL", "GETUSER", agent_user("i-one")) is None
+        assert redis.call("HGET", keys.KEY_IDS, "i-one") is None
+        assert not has_credentials(redis, "i-one")
