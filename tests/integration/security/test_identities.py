@@ -2,14 +2,12 @@
 
 import tomllib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable, Refused
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, Refused
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, write_master_keys
@@ -17,6 +15,7 @@ from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.credentials import Credentials
 from cloud_assistant.producer.security.identities import decode_credentials, has_credentials, restore_users
+from harness.at_once import at_once
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -171,21 +170,6 @@ def test_an_instance_in_quarantine_gets_no_work_until_it_is_released(assistant: 
     eventually(
         lambda: assistant.redis.call("LLEN", keys.queue("i-one")) == 1, 5, f"{taken.invoke_id} waits for the agent"
     )
-
-
-def at_once(*works: Callable[[], object]) -> list[object]:
-    """Do things at the same moment; answers what each returned, or its refusal."""
-    ready = Barrier(len(works))
-
-    def one(work: Callable[[], object]) -> object:
-        ready.wait(10)
-        try:
-            return work()
-        except CloudAssistantError as exc:
-            return exc
-
-    with ThreadPoolExecutor(len(works)) as threads:
-        return list(threads.map(one, works))
 
 
 def test_of_credentials_that_are_made_at_the_same_moment_one_whole_set_is_good(

@@ -1,0 +1,78 @@
+"""Activations that somebody changes at the very moment in which a machine, or somebody else, is at work with them."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from integration.gateway.whole_gateway import whole_gateway
+
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import NotFound
+from cloud_assistant.producer import Assistant, activations
+from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
+from cloud_assistant.producer.security.trust import Trust
+from harness.at_once import at_once
+from harness.redis_server import RedisServer
+
+
+@pytest.fixture
+def assistant(redis_server: RedisServer, tmp_path: Path) -> Iterator[Assistant]:
+    """The control side of a gateway with the master key."""
+    with whole_gateway(redis_server.url(), tmp_path, has_master_key=True) as gateway:
+        yield gateway.assistant
+
+
+def come(
+    assistant: Assistant, given: tuple[str, str], *, trust: Trust | None = None, home: str = "one", force: bool = False
+) -> Registered:
+    request = RegistrationRequest(
+        activation_id=given[0],
+        activation_code=given[1],
+        machine_id="machine-one-0001",
+        client_token=f"secret-of-home-{home}",
+        force_new=force,
+    )
+    used = trust or assistant.trust
+    return register(assistant.redis, used, request, address="192.0.2.1", before_use=lambda: None)
+
+
+def registered(assistant: Assistant) -> list[str]:
+    return [one.decode() for one in assistant.redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
+
+
+def test_an_activation_is_deleted_or_used_but_not_both(assistant: Assistant) -> None:
+    for number in range(20):
+        given = activations.create(assistant.redis, assistant.trust.master)
+        came, *deleted = at_once(
+            partial(come, assistant, given, home=f"{number}"),
+            *[partial(activations.delete, assistant.redis, given[0])] * 3,
+        )
+        if assistant.redis.call("EXISTS", keys.activation(given[0])):
+            assert isinstance(came, Registered)
+            assert {getattr(one, "code", one) for one in deleted} == {"ActivationId.InUse"}
+            assistant.trust.deregister(came.instance_id)
+        else:
+            assert getattr(came, "code", came) == "ActivationCode.Invalid"
+        assert registered(assistant) == []
+
+
+def test_an_activation_that_is_disabled_while_it_is_deleted_leaves_nothing(assistant: Assistant) -> None:
+    for _ in range(30):
+        activation_id, _ = activations.create(assistant.redis, assistant.trust.master)
+        at_once(
+            *[partial(activations.disable, assistant.redis, activation_id)] * 3,
+            partial(activations.delete, assistant.redis, activation_id),
+        )
+        assert not assistant.redis.call("EXISTS", keys.activation(activation_id))
+    with pytest.raises(NotFound):
+        activations.disable(assistant.redis, activation_id)
+
+
+def test_as_many_activations_are_made_at_once_as_there_may_be(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activations, "ACTIVATIONS_COUNT", 3)
+    made = at_once(*[lambda: activations.create(assistant.redis, assistant.trust.master)] * 8)
+    assert [getattr(one, "code", "") for one in made].count("ActivationCount.ExceedLimit") == 5
+    assert assistant.redis.call("ZCARD", keys.ACTIVATIONS) == 3
