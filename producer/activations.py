@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import iso_seconds, now_ms
+from ..broker_config.clock import iso_seconds
 from ..broker_config.counted import counted
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.activations import create_activation, delete_activation
@@ -19,6 +19,7 @@ from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.tags import replace_tags
 from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
+from ..broker_config.timed import server_ms
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import validation
 from .matching import has_tags, like
@@ -119,7 +120,8 @@ def create(
     activation = Activation(
         activation_id=str(uuid.uuid4()).upper(),
         code_digest=code_digest(code),
-        created_ms=now_ms(),
+        # By the clock that its hours are judged by.
+        created_ms=server_ms(redis),
         instance_name=_checked_name(instance_name),
         instance_count=instance_count,
         hours=hours,
@@ -296,7 +298,7 @@ def code_digest(code: str) -> str:
 def _forget_ended(redis: Redis) -> bool:
     """Make room: forget the oldest activations that nobody can use any more; false when there are none."""
     oldest = [one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, _FORGOTTEN_COUNT - 1)]
-    now = now_ms()
+    now = server_ms(redis)
     ended = [
         one
         for one, stored in zip(oldest, _load_all(redis, oldest), strict=True)

@@ -1,5 +1,6 @@
 """Activations that somebody changes at the very moment in which a machine, or somebody else, is at work with them."""
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import NotFound
+from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
+from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
 from cloud_assistant.producer.security.trust import Trust
@@ -76,3 +78,19 @@ def test_as_many_activations_are_made_at_once_as_there_may_be(
     made = at_once(*[lambda: activations.create(assistant.redis, assistant.trust.master)] * 8)
     assert [getattr(one, "code", "") for one in made].count("ActivationCount.ExceedLimit") == 5
     assert assistant.redis.call("ZCARD", keys.ACTIVATIONS) == 3
+
+
+@pytest.mark.parametrize("hours", [-100, 100])
+def test_the_hours_of_an_activation_are_those_of_redis_whatever_clock_its_maker_has(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    true_ms, look = server_ms(assistant.redis), time.time_ns
+    monkeypatch.setattr(activations, "ACTIVATIONS_COUNT", 1)
+    monkeypatch.setattr(time, "time_ns", lambda: look() + hours * 3_600 * 10**9)
+    given = activations.create(assistant.redis, assistant.trust.master)
+    made_ms = activations.load(assistant.redis, given[0]).activation.created_ms
+    assert 0 <= made_ms - true_ms < 60_000
+    # Nor does one that is good make room for another one.
+    with pytest.raises(RequestInvalid, match="activations already"):
+        activations.create(assistant.redis, assistant.trust.master)
+    assert come(assistant, given).instance_id
