@@ -231,17 +231,6 @@ def has_use(redis: Redis, activation_id: str, machine: str, proof: str, instance
     return _use_of(redis, activation_id, machine)[:2] == [proof.encode(), instance_id.encode()]
 
 
-def let_go(redis: Redis, activation_id: str, machine: str) -> None:
-    """Note that an instance was deregistered; its machine would need another use to come back."""
-    if redis.call("EXISTS", keys.activation(activation_id)):
-        redis.pipeline_or_raise(
-            [
-                ("HINCRBY", keys.activation(activation_id), "deregistered_count", 1),
-                ("HDEL", keys.activation_machines(activation_id), machine),
-            ]
-        )
-
-
 def _use_of(redis: Redis, activation_id: str, machine: str) -> list[bytes]:
     found = redis.call("HGET", keys.activation_machines(activation_id), machine)
     return bytes(found).split(b" ") if found else []

@@ -57,3 +57,9 @@ def delete_activation(redis: Redis, activation_id: str) -> str:
     touched = [keys.activation(activation_id), keys.activation_machines(activation_id), keys.ACTIVATIONS]
     reply: bytes = run(redis, fcall("ca_delete_activation", touched, [activation_id]))
     return reply.decode()
+
+
+def forget_machine(redis: Redis, activation_id: str, *, machine: str, instance_id: str) -> None:
+    """Forget that a machine is this instance, and count it as deregistered; an activation that is gone stays so."""
+    touched = [keys.activation(activation_id), keys.activation_machines(activation_id)]
+    run(redis, fcall("ca_forget_machine", touched, [machine, instance_id]))

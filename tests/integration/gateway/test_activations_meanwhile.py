@@ -9,7 +9,7 @@ import pytest
 from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
+from cloud_assistant.broker_config.errors import NotFound, RedisRefused, RequestInvalid
 from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
@@ -94,3 +94,39 @@ def test_the_hours_of_an_activation_are_those_of_redis_whatever_clock_its_maker_
     with pytest.raises(RequestInvalid, match="activations already"):
         activations.create(assistant.redis, assistant.trust.master)
     assert come(assistant, given).instance_id
+
+
+def test_letting_go_of_what_a_machine_was_leaves_it_what_it_is(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    second = come(assistant, given, home="two", force=True).instance_id
+    assistant.trust.deregister(first)
+    again = come(assistant, given, home="two")
+    assert (again.instance_id, again.again) == (second, True)
+    stored = activations.load(assistant.redis, given[0])
+    assert (stored.registered_count, stored.deregistered_count) == (2, 1)
+
+
+def test_a_machine_does_not_come_back_as_an_instance_whose_removal_broke_off(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    redis = assistant.redis
+    redis.call("ACL", "SETUSER", "clumsy", "on", ">pw", "~*", "&*", "+@all", "-zrem")
+    with (
+        Assistant(redis.address.with_user("clumsy", "pw"), settings=assistant.settings) as clumsy,
+        pytest.raises(RedisRefused, match="zrem"),
+    ):
+        clumsy.trust.deregister(first)
+    assert come(assistant, given).instance_id != first
+    assistant.trust.deregister(first)
+    assert first not in registered(assistant)
+
+
+def test_what_makes_no_sense_in_an_activation_does_not_keep_its_instances_from_being_removed(
+    assistant: Assistant,
+) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    assistant.redis.call("HSET", keys.activation(given[0]), "deregistered_count", "many")
+    assistant.trust.deregister(first)
+    assert registered(assistant) == []
