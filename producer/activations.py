@@ -231,6 +231,11 @@ def has_use(redis: Redis, activation_id: str, machine: str, proof: str, instance
     return _use_of(redis, activation_id, machine)[:2] == [proof.encode(), instance_id.encode()]
 
 
+def has_none(redis: Redis, activation_id: str, machine: str) -> bool:
+    """Tell whether a machine has no use: its instance was let go, or nobody can register with the activation."""
+    return not _use_of(redis, activation_id, machine)
+
+
 def _use_of(redis: Redis, activation_id: str, machine: str) -> list[bytes]:
     found = redis.call("HGET", keys.activation_machines(activation_id), machine)
     return bytes(found).split(b" ") if found else []

@@ -4,15 +4,18 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import NotFound, RedisRefused, RequestInvalid
+from cloud_assistant.broker_config.errors import NotFound, RedisRefused, Refused, RequestInvalid
+from cloud_assistant.broker_config.signing import MasterKeys
 from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
+from cloud_assistant.producer.security.identities import Issued
 from cloud_assistant.producer.security.trust import Trust
 from harness.at_once import at_once
 from harness.redis_server import RedisServer
@@ -96,6 +99,40 @@ def test_the_hours_of_an_activation_are_those_of_redis_whatever_clock_its_maker_
     assert come(assistant, given).instance_id
 
 
+class LetGo(Trust):
+    """One whose instance is let go when its machine's registration has just found that it has one."""
+
+    assistant: Assistant
+    instance_id: str
+
+    @property
+    def master(self) -> MasterKeys:
+        let_go = self
+
+        class Meanwhile(MasterKeys):
+            def is_sealed(self, purpose: str, data: bytes, seal: str) -> bool:
+                if purpose == "use of an activation":
+                    let_go.assistant.trust.deregister(let_go.instance_id)
+                return super().is_sealed(purpose, data, seal)
+
+        keys_ = super().master
+        return Meanwhile(keys_.current, keys_.keys)
+
+
+def test_an_instance_that_is_let_go_while_its_machine_registers_is_not_there_again(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    trust = LetGo(assistant.redis, assistant.settings)
+    trust.assistant, trust.instance_id = assistant, first
+    with pytest.raises(Refused) as refused:
+        come(assistant, given, trust=trust)
+    assert refused.value.code == "Machine.AlreadyRegistered"
+    # Nobody holds its credentials.
+    assert registered(assistant) == []
+    assert assistant.redis.call("HLEN", keys.CREDENTIALS) == 0
+    assert come(assistant, given).instance_id != first
+
+
 def test_letting_go_of_what_a_machine_was_leaves_it_what_it_is(assistant: Assistant) -> None:
     given = activations.create(assistant.redis, assistant.trust.master)
     first = come(assistant, given).instance_id
@@ -130,3 +167,24 @@ def test_what_makes_no_sense_in_an_activation_does_not_keep_its_instances_from_b
     assistant.redis.call("HSET", keys.activation(given[0]), "deregistered_count", "many")
     assistant.trust.deregister(first)
     assert registered(assistant) == []
+
+
+def test_a_registration_that_took_too_long_leaves_the_turn_to_who_has_it_by_then(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    turns: list[Any] = []
+
+    class Slow(Trust):
+        def issue_credentials(self, instance_id: str, *, for_registration: bool = False) -> Issued:
+            # Its minute is over, and another request of the machine has the turn.
+            turns.extend(assistant.redis.call("KEYS", keys.client_token("register", "*")))
+            assistant.redis.call("SET", turns[0], "another")
+            return super().issue_credentials(instance_id, for_registration=for_registration)
+
+    come(assistant, given, trust=Slow(assistant.redis, assistant.settings))
+    assert [assistant.redis.call("GET", one) for one in turns] == [b"another"]
+    with pytest.raises(Refused) as refused:
+        come(assistant, given)
+    assert refused.value.code == "IdempotentProcessing"
+    assistant.redis.call("DEL", turns[0])
+    assert come(assistant, given).again
+    assert assistant.redis.call("EXISTS", turns[0]) == 0
