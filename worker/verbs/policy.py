@@ -5,6 +5,7 @@ import sys
 import click
 import msgspec
 
+from ...broker_config.command_line import filled
 from ..local_policy import explain
 from ..policy_file import PolicyInForce, read_policy
 
@@ -24,7 +25,7 @@ _output = click.option("--output", type=click.Choice(["text", "json"]), default=
 
 
 @verb.command("show", epilog="Example: assist-agent policy show --output json")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
 @_output
 def show(config: str, output: str) -> None:
     """Say what is in force on this machine. Exit code 2: the file cannot be used, so nothing runs."""
@@ -40,7 +41,7 @@ def show(config: str, output: str) -> None:
 
 
 @verb.command("check", epilog="Example: assist-agent policy check /etc/cloud-assistant/agent.toml")
-@click.argument("file")
+@click.argument("file", callback=filled)
 @_output
 def check(file: str, output: str) -> None:
     """Read FILE as the agent would, owner and permissions included. Exit code 2: the agent would not use it."""
