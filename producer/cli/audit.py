@@ -146,7 +146,8 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
 
 @assist_command("export", examples=("assist audit export audit.jsonl", "assist audit export - | gzip > audit.gz"))
 @click.argument("target", metavar="FILE|-")
-def export(call: Call, *, target: str) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace a file that is already there.")
+def export(call: Call, *, target: str, overwrite: bool) -> None:
     """Write all entries, oldest first, one JSON object per line. Kept elsewhere, the file is something that verify can
     compare with.
     """
@@ -154,19 +155,25 @@ def export(call: Call, *, target: str) -> None:
     if target == "-":
         _write(entries, sys.stdout.buffer.write)
         return
-    count = _write_file(entries, Path(target))
+    count = _write_file(entries, Path(target), overwrite=overwrite)
     if call.wants_json:
         call.print_json({"File": clean(target), "EntryCount": count})
     else:
         call.say(f"{counted(count, 'entry is', 'entries are')} in {clean(target)}")
 
 
-def _write_file(entries: Iterable[StoredEntry], target: Path) -> int:
+def _write_file(entries: Iterable[StoredEntry], target: Path, *, overwrite: bool) -> int:
     """Write an export; where one was, it stays as it was until the new one is whole.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written. Refused: there is a file that is not to be replaced (``FileExists``).
     """
+    if not overwrite and target.is_file() and target.stat().st_size:
+        raise Refused(
+            f"there is a file {clean(str(target))} already, and an earlier export shows what was changed in the audit "
+            "since; name another file, or replace it: --overwrite",
+            code="FileExists",
+        )
     if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
         with target.open("wb") as file:
             return _write(entries, file.write)
