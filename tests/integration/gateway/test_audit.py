@@ -128,6 +128,13 @@ def test_a_wrong_signature_is_entered_as_a_strangers(gateway: WholeGateway) -> N
     assert second.code == "InvalidAccessKeyId.NotFound"
 
 
+def test_nobody_states_by_the_name_of_an_action_that_entries_were_removed(gateway: WholeGateway) -> None:
+    assert call_as(gateway, ("wholekey", "wrong"), "AuditTrimmed")[0] == 400
+    gateway.call("AuditTrimmed")
+    assert {one.action for one in entered(gateway.assistant.redis)} == {"AuditTrimmed"}
+    assert verify_audit(gateway.assistant.redis, MASTER).problem == ""
+
+
 def test_a_flood_of_strangers_is_counted(gateway: WholeGateway) -> None:
     for _ in range(STRANGERS_COUNT + 40):
         gateway.post("Action=Nothing")
