@@ -13,6 +13,8 @@ from cloud_assistant.broker_config.errors import NotFound
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.auditing import local_user
+from cloud_assistant.producer.security import audit_reading
+from cloud_assistant.producer.security.audit_reading import newest_first, oldest_first
 
 Entered = Callable[[], list[AuditEntry]]
 
@@ -87,3 +89,14 @@ def test_who_did_it_is_who_the_system_says_whatever_the_environment_does(
 ) -> None:
     assistant.add_instance("i-1")
     assert {one.who.name for one in entered()} == {pwd.getpwuid(os.getuid()).pw_name}
+
+
+def test_entries_are_read_once_each_in_either_order_however_many_at_a_time(
+    assistant: Assistant, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        assistant.add_instance(f"i-{number}")
+    for count in (1, 3, 5, 10, 11):
+        monkeypatch.setattr(audit_reading, "_CHUNK_COUNT", count)
+        assert [one.number for one in newest_first(redis)] == list(range(10, 0, -1))
+        assert [one.number for one in oldest_first(redis)] == list(range(1, 11))
