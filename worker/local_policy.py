@@ -50,6 +50,8 @@ class Wish:
     grace_seconds: float = 0.0
     #: The folder that a file is to be written into; ``None`` for a script.
     directory: str | None = None
+    #: Whoever runs that file would have the rights of a group that was named for it (set-group-id).
+    lends_group: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,10 @@ class Policy:
             return f"hours: nothing runs on {local:%a} at {local:%H:%M} ({self.hours.zone.key})"
         if self.users is not None and wish.username not in self.users:
             return f"users: {wish.username!r} is not among {', '.join(sorted(self.users)) or 'them (there are none)'}"
+        if self.users is not None and wish.lends_group:
+            return (
+                "users: whoever runs this file would have the rights of its group; leave the group out, or set-group-id"
+            )
         return self._of_script(wish) if wish.directory is None else self._of_file(wish.directory)
 
     def _of_script(self, wish: Wish) -> str:

@@ -4,6 +4,7 @@ Whatever is wrong with it forbids everything: a policy that cannot be read must 
 """
 
 import os
+import re
 import stat
 import threading
 from collections import deque
@@ -21,6 +22,8 @@ from .local_policy import Policy, Wish, parse_policy
 
 #: Where the policy lies unless a setting names another file; there is no setting for having none.
 DEFAULT_PATH = POLICY_FILE
+#: A mode with the bit set-group-id.
+_LENDS_GROUP = re.compile("[2367][0-7]{3}")
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _ROOT_UID = 0
 #: No policy is this large; a device or a log is.
@@ -112,7 +115,13 @@ class PolicyGuard:
         Raises:
             NotStarted: refused by local policy, with the rule.
         """
-        self._check(Wish(order.owner or self._own_user, order.content, directory=place or order.target_directory))
+        wish = Wish(
+            order.owner or self._own_user,
+            order.content,
+            directory=place or order.target_directory,
+            lends_group=bool(order.group) and bool(_LENDS_GROUP.fullmatch(order.mode)),
+        )
+        self._check(wish)
 
     def _check(self, wish: Wish) -> None:
         policy, problem = self._file.in_force()

@@ -247,6 +247,35 @@ def test_no_user_means_the_agents_own_and_a_files_owner_counts_as_its_user(tmp_p
         as_root.check_script(ORDER)
 
 
+@pytest.mark.parametrize(
+    ("group", "mode", "is_allowed"),
+    [
+        ("disk", "0755", True),
+        ("", "2755", True),
+        ("disk", "2755", False),
+        ("disk", "3755", False),
+        ("disk", "6755", False),
+        ("disk", "7755", False),
+        ("disk", "4755", True),
+        ("disk", "755", True),
+    ],
+)
+def test_where_the_policy_names_users_a_file_lends_nobody_another_group(
+    tmp_path: Path, group: str, mode: str, is_allowed: bool
+) -> None:
+    """Whoever runs such a file has the rights of its group, which may be more than those of any user."""
+    path = written(tmp_path / "agent.toml", f"users = ['app']\n[files]\ndirectories = ['{tmp_path}']")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "root")
+    order = msgspec.structs.replace(file_order(tmp_path, "app"), group=group, mode=mode)
+    if is_allowed:
+        guard.check_file(order)
+    else:
+        with pytest.raises(NotStarted, match=r"users: .* leave the group out"):
+            guard.check_file(order)
+    written(path, "[files]")
+    guard.check_file(order)
+
+
 def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.mkdir()
