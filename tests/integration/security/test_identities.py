@@ -1,7 +1,9 @@
 """An instance's identity: given, replaced, taken back; what is left of it each time."""
 
+import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,14 @@ def test_credentials_are_a_private_settings_file_with_user_password_and_key(
     assert assistant.trust.master.instance_key("i-one", key_id).hex() == key
     assert connect(read["redis_url"]).call("PING") == b"PONG"
     assert issued.is_saved
+
+
+def test_credentials_name_redis_as_agents_reach_it(assistant: Assistant) -> None:
+    security = replace(assistant.settings.security, agent_redis_url="rediss://redis.example:6380/0?ca=%2Fetc%2Fca.crt")
+    with Assistant(settings=replace(assistant.settings, security=security)) as behind:
+        behind.add_instance("i-one")
+        given = behind.trust.issue_credentials("i-one").credentials.redis_url
+    assert re.fullmatch(r"rediss://ca-agent-i-one:[0-9a-f]{64}@redis\.example:6380/0\?ca=%2Fetc%2Fca\.crt", given)
 
 
 def test_the_first_master_key_is_made_when_it_is_needed_and_only_where_there_is_none(
@@ -130,6 +140,27 @@ def test_users_survive_a_restart_of_the_server(
     credentials = assistant.trust.issue_credentials("i-one").credentials
     redis_server.restart()
     assert connect(credentials.redis_url).call("PING") == b"PONG"
+
+
+def test_a_removed_user_does_not_come_back_with_a_restart_of_the_server(
+    assistant: Assistant, connect: Connect, redis_server: RedisServer
+) -> None:
+    assistant.add_instance("i-one")
+    credentials = assistant.trust.issue_credentials("i-one").credentials
+    assistant.remove_instance("i-one")
+    redis_server.restart()
+    with pytest.raises(RedisRefused, match="WRONGPASS"):
+        connect(credentials.redis_url).call("PING")
+
+
+def test_keys_that_were_on_their_way_are_gone_with_the_credentials_they_were_for(
+    assistant: Assistant, redis: Redis
+) -> None:
+    assistant.add_instance("i-one")
+    for take_away in (assistant.trust.issue_credentials, assistant.remove_instance):
+        redis.call("SET", keys.key_bundle("i-one"), "sent by a rotation")
+        take_away("i-one")
+        assert redis.call("EXISTS", keys.key_bundle("i-one")) == 0
 
 
 def test_users_that_a_server_forgot_are_made_anew_with_their_passwords(
