@@ -175,6 +175,15 @@ def test_users_that_a_server_forgot_are_made_anew_with_their_passwords(
     assert connect(credentials.redis_url).call("PING") == b"PONG"
 
 
+def test_a_user_that_is_made_anew_is_what_it_was_and_no_more(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-one")
+    assistant.trust.issue_credentials("i-one")
+    issued = redis.call("ACL", "GETUSER", agent_user("i-one"))
+    redis.call("ACL", "SETUSER", agent_user("i-one"), ">another", "(~* +@all)")
+    restore_users(redis, ["i-one"])
+    assert redis.call("ACL", "GETUSER", agent_user("i-one")) == issued
+
+
 def test_without_the_right_to_manage_users_the_refusal_says_what_to_do(
     assistant: Assistant, redis: Redis, redis_server: RedisServer
 ) -> None:
