@@ -142,6 +142,13 @@ def test_users_survive_a_restart_of_the_server(
     assert connect(credentials.redis_url).call("PING") == b"PONG"
 
 
+def test_credentials_of_which_nothing_can_be_kept_are_not_given_out(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-one")
+    redis.call("SET", keys.CREDENTIALS, "in the way")
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        assistant.trust.issue_credentials("i-one")
+
+
 def test_a_removed_user_does_not_come_back_with_a_restart_of_the_server(
     assistant: Assistant, connect: Connect, redis_server: RedisServer
 ) -> None:
