@@ -145,7 +145,7 @@ def test_users_survive_a_restart_of_the_server(
 def test_credentials_of_which_nothing_can_be_kept_are_not_given_out(assistant: Assistant, redis: Redis) -> None:
     assistant.add_instance("i-one")
     redis.call("SET", keys.CREDENTIALS, "in the way")
-    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+    with pytest.raises(RedisRefused, match=r"^WRONGTYPE"):
         assistant.trust.issue_credentials("i-one")
 
 
