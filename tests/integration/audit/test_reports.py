@@ -56,6 +56,17 @@ def test_the_entry_of_a_report_stays_small(
     assert max(len(fields[3]) for _, fields in entries()) < 1_500
 
 
+def test_what_an_instance_had_reported_is_entered_before_it_is_removed_and_once_if_it_comes_back(
+    assistant: Assistant, redis: Redis, entries: Callable[[], list[Entry]]
+) -> None:
+    for code in ("SignatureInvalid", "EnvelopeExpired"):
+        assistant.add_instance("i-1")
+        # The stream of one that comes back begins anew, with places that were taken over of the one before.
+        redis.call("XADD", keys.refusals("i-1"), "77-1", "code", code)
+        assistant.remove_instance("i-1")
+    assert [one.code for one in reports(entries)] == ["SignatureInvalid", "EnvelopeExpired"]
+
+
 def test_a_damaged_note_of_the_end_does_not_keep_a_beat_from_its_work(
     assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
