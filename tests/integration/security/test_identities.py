@@ -124,6 +124,17 @@ def test_deregistering_cuts_connections_and_closes_what_was_open(
     assert redis.call("ZCARD", keys.DEADLINES) == 0
 
 
+def test_nothing_waits_for_who_is_registered_under_the_id_of_a_removed_instance(
+    assistant: Assistant, redis: Redis
+) -> None:
+    assistant.add_instance("i-one", tags={"env": "test"})
+    names = [name("i-one") for name in (keys.queue, keys.control, keys.boot_bound, keys.info, keys.quarantine)]
+    for name in names:
+        redis.call("HSET", name, "of", "the one before")
+    assistant.remove_instance("i-one")
+    assert redis.call("EXISTS", *names, keys.profile("i-one"), keys.tag("instance", "env", "test")) == 0
+
+
 def test_an_id_that_is_registered_anew_gets_a_key_it_never_had(assistant: Assistant) -> None:
     seen = set()
     for _ in range(3):
