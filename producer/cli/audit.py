@@ -16,6 +16,7 @@ from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.master_key import find_master_keys
 from ...broker_config.named_file import open_to_the_end
 from ...broker_config.printable import clean
+from ...broker_config.timed import server_ms
 from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
 from ..security.audit_verification import Known, export_line, read_export, verify_audit
 from .argument_types import Duration, filled
@@ -64,8 +65,10 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
         )
 
     ended: set[str] = set()
-    since_ms = max(0, now_ms() - int(since * 1000)) if since is not None else 0
-    found = selected(newest_first(call.assistant.redis, since_ms=since_ms), keep, limit)
+    redis = call.assistant.redis
+    # The clock by which entries have their places.
+    since_ms = max(0, server_ms(redis) - int(since * 1000)) if since is not None else 0
+    found = selected(newest_first(redis, since_ms=since_ms), keep, limit)
     if call.wants_json:
         call.print_json([_shape(stored, entry) for stored, entry in found])
         return

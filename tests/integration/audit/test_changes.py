@@ -1,7 +1,9 @@
 """What the entries of one change say: its begin and its end, whatever its end is, and nothing of its parts."""
 
+import json
 import os
 import pwd
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,8 +15,10 @@ from cloud_assistant.broker_config.errors import NotFound
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.auditing import local_user
+from cloud_assistant.producer.cli.program import run
 from cloud_assistant.producer.security import audit_reading
 from cloud_assistant.producer.security.audit_reading import newest_first, oldest_first
+from harness.eventually import eventually
 
 Entered = Callable[[], list[AuditEntry]]
 
@@ -100,3 +104,19 @@ def test_entries_are_read_once_each_in_either_order_however_many_at_a_time(
         monkeypatch.setattr(audit_reading, "_CHUNK_COUNT", count)
         assert [one.number for one in newest_first(redis)] == list(range(10, 0, -1))
         assert [one.number for one in oldest_first(redis)] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("hours", [-10, 0, 10])
+def test_what_happened_lately_is_told_by_the_clock_of_redis(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hours: int
+) -> None:
+    assistant.add_instance("i-1")
+    look = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: look() + hours * 3_600 * 10**9)
+    shared = ["--redis-url", assistant.settings.redis_url, "--home", assistant.settings.home, "--output", "json"]
+    assert run(["audit", "list", "--since", "1h", *shared]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    # What was before that is left out.
+    eventually(
+        lambda: run(["audit", "list", "--since", "0.1s", *shared]) or capsys.readouterr().out == "[]\n", 5, "old"
+    )
