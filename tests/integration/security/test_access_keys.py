@@ -162,7 +162,17 @@ def test_every_action_of_an_operator_exists_and_the_fleet_is_the_admins(redis_se
 
 
 @pytest.mark.parametrize(
-    "change", [{"role": "admin"}, {"active": True}, {"name": "somebody else"}, {"created_ms": 1}], ids=str
+    "change",
+    [
+        {"role": "admin"},
+        {"active": True},
+        {"name": "somebody else"},
+        {"created_ms": 1},
+        {"sealed_by": "k9"},
+        {"sealed": ""},
+        {"sealed": "no base64"},
+    ],
+    ids=str,
 )
 def test_whoever_writes_to_redis_cannot_change_what_a_key_may_do(
     stored: AccessKeys, redis: Redis, change: dict[str, object]
