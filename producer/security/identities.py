@@ -11,6 +11,7 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import RecordUnreadable
 from ...broker_config.functions.function_library import load_library
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_connection import Command
 from ...broker_config.redis_url import parse_url
 from ...broker_config.signing import KeyId, MasterKeys
 from ...broker_config.unreadable import raised, read_or_tell
@@ -81,18 +82,12 @@ def revoke(redis: Redis, instance_id: str) -> bool:
 
     Answers whether it had one.
     """
+    key_gone: list[Command] = [("HDEL", keys.KEY_IDS, instance_id), ("DEL", keys.key_bundle(instance_id))]
     if not has_credentials(redis, instance_id):
         # Whoever may not manage users has none to take away here.
+        redis.pipeline_or_raise(key_gone)
         return False
-    removed = remove_user(
-        redis,
-        agent_user(instance_id),
-        [
-            ("HDEL", keys.KEY_IDS, instance_id),
-            ("HDEL", keys.CREDENTIALS, instance_id),
-            ("DEL", keys.key_bundle(instance_id)),
-        ],
-    )
+    removed = remove_user(redis, agent_user(instance_id), [*key_gone, ("HDEL", keys.CREDENTIALS, instance_id)])
     if removed:
         save_users(redis)
     return removed

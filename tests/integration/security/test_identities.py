@@ -124,6 +124,16 @@ def test_deregistering_cuts_connections_and_closes_what_was_open(
     assert redis.call("ZCARD", keys.DEADLINES) == 0
 
 
+def test_a_removed_instance_whose_user_is_not_ours_leaves_no_key_behind(assistant: Assistant, redis: Redis) -> None:
+    assistant.add_instance("i-one")
+    # As `assist up` enters it where it may not manage users.
+    redis.call("HSET", keys.KEY_IDS, "i-one", assistant.trust.master.current)
+    redis.call("ACL", "SETUSER", "small", "on", ">pw", "~*", "&*", "+@all", "-acl")
+    with Assistant(redis.address.with_user("small", "pw"), settings=assistant.settings) as limited:
+        limited.remove_instance("i-one")
+    assert redis.call("HLEN", keys.KEY_IDS) == 0
+
+
 def test_nothing_waits_for_who_is_registered_under_the_id_of_a_removed_instance(
     assistant: Assistant, redis: Redis
 ) -> None:
