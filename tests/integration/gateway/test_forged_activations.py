@@ -10,6 +10,7 @@ from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
+from cloud_assistant.broker_config.functions.function_library import fcall, run
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.activations import Activation
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
@@ -129,3 +130,12 @@ def test_tags_of_an_activation_may_change_later(assistant: Assistant) -> None:
     activation_id, code = activations.create(assistant.redis, assistant.trust.master)
     rewrite(assistant, activation_id, lambda one: msgspec.structs.replace(one, tags={"env": "test"}))
     assert come(assistant, activation_id, code).instance_id.startswith("mi-")
+
+
+def test_a_gateway_from_before_uses_were_sealed_is_answered_what_it_can_read(assistant: Assistant) -> None:
+    activation_id, _ = activations.create(assistant.redis, assistant.trust.master, instance_count=1)
+    touched = [keys.activation(activation_id), keys.activation_machines(activation_id)]
+    ends_ms = activations.load(assistant.redis, activation_id).activation.ends_ms
+    for word, machine in (("taken", "a"), ("again", "a"), ("used_up", "b")):
+        reply = run(assistant.redis, fcall("ca_take_activation", touched, [machine, "proof", "mi-1", 1, ends_ms, 0]))
+        assert reply == [word.encode(), b"" if word == "used_up" else b"mi-1", 0 if word == "used_up" else 1]
