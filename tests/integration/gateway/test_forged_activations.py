@@ -27,21 +27,25 @@ def assistant(redis_server: RedisServer, tmp_path: Path) -> Iterator[Assistant]:
 
 
 def come(
-    assistant: Assistant, activation_id: str, code: str, client_token: str = "secret-of-machine-one"
+    assistant: Assistant,
+    activation_id: str,
+    code: str,
+    client_token: str = "secret-of-machine-one",
+    machine_id: str = "machine-one-0001",
 ) -> Registered:
     request = RegistrationRequest(
         activation_id=activation_id,
         activation_code=code,
-        machine_id="machine-one-0001",
+        machine_id=machine_id,
         client_token=client_token,
     )
     return register(assistant.redis, assistant.trust, request, address="192.0.2.1", before_use=lambda: None)
 
 
-def must_be_refused(assistant: Assistant, activation_id: str, code: str, *client_token: str) -> None:
+def must_be_refused(assistant: Assistant, activation_id: str, code: str, *proof: str) -> None:
     before = assistant.redis.call("HGETALL", keys.CREDENTIALS)
     with pytest.raises(Refused) as refused:
-        come(assistant, activation_id, code, *client_token)
+        come(assistant, activation_id, code, *proof)
     assert refused.value.code == "Activation.NotTrusted"
     assert assistant.redis.call("HGETALL", keys.CREDENTIALS) == before
 
@@ -106,6 +110,18 @@ def test_a_use_is_proved_by_the_machine_that_it_was_given_to_alone(assistant: As
     forged = b" ".join([thiefs_use.split()[0], *use.split()[1:]])
     assistant.redis.call("HSET", machines, machine, forged)
     must_be_refused(assistant, activation_id, code, "secret-of-the-thief")
+
+
+def test_a_use_of_one_machine_is_none_of_another(assistant: Assistant) -> None:
+    activation_id, code = activations.create(assistant.redis, assistant.trust.master)
+    machines = keys.activation_machines(activation_id)
+    come(assistant, activation_id, code)
+    [(_, use)] = zip(*[iter(assistant.redis.call("HGETALL", machines))] * 2, strict=True)
+    come(assistant, activation_id, code, "secret-of-machine-two", "machine-two-0002")
+    for machine in assistant.redis.call("HKEYS", machines):
+        assistant.redis.call("HSET", machines, machine, use)
+    must_be_refused(assistant, activation_id, code, "secret-of-machine-one", "machine-two-0002")
+    assert come(assistant, activation_id, code).again
 
 
 def test_a_use_of_one_activation_is_none_of_another(assistant: Assistant) -> None:
