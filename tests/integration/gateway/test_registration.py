@@ -282,7 +282,8 @@ def test_addresses_of_one_ipv6_network_guess_together(gateway: WholeGateway) -> 
 
 def test_a_name_must_begin_as_the_activation_says(gateway: WholeGateway) -> None:
     given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, instance_name="web")
-    assert refusal(gateway, given, Name="db-1") == (400, "InstanceName.InvalidPattern")
+    for name in ("db-1", "my-web-1", "WEB-1"):
+        assert refusal(gateway, given, Name=name) == (400, "InstanceName.InvalidPattern")
     assert refusal(gateway, given, Name="web <b>") == (400, "InstanceName.InvalidPattern")
     assert used(gateway, given[0]) == 0
     assert register(gateway, given, Name="web-blue")[1]["InstanceName"] == "web-blue"
