@@ -300,6 +300,13 @@ def test_what_is_no_registration_is_refused_as_such(gateway: WholeGateway, body:
     connection.close()
 
 
+@pytest.mark.parametrize(("count", "name"), [(1, "web-001"), (999, "web-001"), (1_000, "web-0001")])
+def test_names_of_one_activation_are_of_one_length(gateway: WholeGateway, count: int, name: str) -> None:
+    redis, master = gateway.assistant.redis, gateway.assistant.trust.known_master
+    given = activations.create(redis, master, instance_name="web", instance_count=count)
+    assert register(gateway, given)[1]["InstanceName"] == name
+
+
 def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway: WholeGateway) -> None:
     given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
     assert refusal(gateway, given, "192.0.2.1") == (503, "AgentRedisUrl.Missing")
