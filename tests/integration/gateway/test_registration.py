@@ -118,6 +118,17 @@ def test_a_machine_becomes_an_instance_with_credentials_that_open_its_branch_onl
     assert listed["InstanceId"] == instance_id
 
 
+def test_credentials_are_answered_to_nobody_who_keeps_answers(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
+    machine = {"MachineId": "machine-one-0001", "ClientToken": "secret-of-machine-one"}
+    body = json.dumps({"ActivationId": given[0], "ActivationCode": given[1], **machine})
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    connection.request("POST", "/register", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert (response.status, response.getheader("Cache-Control")) == (200, "no-store")
+    connection.close()
+
+
 def test_instances_are_in_the_resource_group_of_their_activation(gateway: WholeGateway) -> None:
     # Whoever asks for one group and is shown all machines may run something on all of them.
     for group in ("rg-1", "rg-2", ""):
