@@ -188,3 +188,27 @@ def test_a_registration_that_took_too_long_leaves_the_turn_to_who_has_it_by_then
     assistant.redis.call("DEL", turns[0])
     assert come(assistant, given).again
     assert assistant.redis.call("EXISTS", turns[0]) == 0
+
+
+def test_an_activation_that_is_gone_is_not_there_again_for_an_instance_that_is_removed(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    left = keys.activation(given[0]), keys.activation_machines(given[0])
+    assistant.redis.call("DEL", *left)
+    assistant.trust.deregister(first)
+    assert assistant.redis.call("EXISTS", *left) == 0
+
+
+def test_an_instance_that_was_there_stays_where_its_activation_is_gone_meanwhile(assistant: Assistant) -> None:
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+
+    class Gone(Trust):
+        def issue_credentials(self, instance_id: str, *, for_registration: bool = False) -> Issued:
+            assistant.redis.call("DEL", keys.activation(given[0]), keys.activation_machines(given[0]))
+            return super().issue_credentials(instance_id, for_registration=for_registration)
+
+    with pytest.raises(Refused):
+        come(assistant, given, trust=Gone(assistant.redis, assistant.settings))
+    # With what it has done so far; an operator gives it other credentials, or lets it go.
+    assert registered(assistant) == [first]
