@@ -54,7 +54,7 @@ def create_activation(redis: Redis, activation_id: str, record: bytes, created_m
 
 def delete_activation(redis: Redis, activation_id: str) -> str:
     """Delete an activation with which no machine has registered; answers ``ok``, ``unknown`` or ``in_use``."""
-    touched = [keys.activation(activation_id), keys.activation_machines(activation_id), keys.ACTIVATIONS]
+    touched = [keys.activation(activation_id), keys.ACTIVATIONS]
     reply: bytes = run(redis, fcall("ca_delete_activation", touched, [activation_id]))
     return reply.decode()
 

@@ -70,6 +70,7 @@ def test_an_activation_that_is_disabled_while_it_is_deleted_leaves_nothing(assis
             partial(activations.delete, assistant.redis, activation_id),
         )
         assert not assistant.redis.call("EXISTS", keys.activation(activation_id))
+        assert assistant.redis.call("ZCARD", keys.ACTIVATIONS) == 0
     with pytest.raises(NotFound):
         activations.disable(assistant.redis, activation_id)
 
