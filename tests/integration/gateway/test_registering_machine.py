@@ -49,3 +49,23 @@ def test_a_forced_registration_that_could_not_be_kept_is_completed_by_its_repeti
     assert second != first
     assert register(force=False) == second
     assert used() == 2
+
+
+def test_images_are_neither_the_machine_that_makes_them_nor_one_another(gateway: WholeGateway, tmp_path: Path) -> None:
+    redis = gateway.assistant.redis
+    given = activations.create(redis, gateway.assistant.trust.master)
+
+    def register(folder: Path, root: Path) -> str:
+        client = RegistrationClient(f"http://127.0.0.1:{gateway.port}", pause=lambda _: None)
+        wanted = Wanted(activation_id=given[0], activation_code=given[1])
+        return register_machine(client, wanted, home=folder / "home", config=folder / "c.toml", root=root).instance_id
+
+    named = tmp_path / "named"
+    (named / "etc").mkdir(parents=True)
+    (named / "etc" / "machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    places = [(tmp_path / "maker", Path("/")), *((one, one) for one in (tmp_path / "a", tmp_path / "b", named))]
+    made = [register(folder, root) for folder, root in places]
+    assert len(set(made)) == 4
+    assert [register(folder, root) for folder, root in places] == made
+    # What is sent of a machine's name tells nobody the name.
+    assert not any(b"0123456789abcdef" in redis.call("DUMP", name) for name in redis.call("KEYS", "*"))
