@@ -66,7 +66,7 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
     """
     environment = {key: value for key, value in os.environ.items() if key.startswith(_ENV_PREFIX)}
     given, given_sources = _from_environment(environment)
-    from_file, file_name = _from_file(config or environment.get(_ENV_PREFIX + "CONFIG", ""))
+    from_file, file_name = _from_file(config or _named("CONFIG"))
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for layer, source in ((from_file, file_name), (given, ""), (dict(overrides or {}), "command line")):
@@ -86,20 +86,33 @@ def load(overrides: Mapping[str, Value] | None = None, *, config: str = "") -> L
 
 
 def chosen_home() -> str:
-    """The state folder that the environment names, else the default one; for those that read no settings file."""
-    return os.environ.get(_ENV_PREFIX + "HOME") or default_home()
+    """The state folder that the environment names, else the default one; for those that read no settings file.
+
+    Raises:
+        SettingsInvalid: the variable is empty, or nobody knows where the user's is.
+    """
+    return _named("HOME") or default_home()
 
 
 def chosen_file() -> Path:
     """The settings file that the environment names, else for root the system's, else the user's.
 
     Raises:
-        SettingsInvalid: nobody knows where the user's is.
+        SettingsInvalid: the variable is empty, or nobody knows where the user's is.
     """
-    named = os.environ.get(_ENV_PREFIX + "CONFIG")
+    named = _named("CONFIG")
     if named or os.name == "nt" or os.geteuid() == 0:
         return Path(named or SETTINGS_FILE)
     return _user_file() or _without_home("the settings file with --config or CLOUD_ASSISTANT_CONFIG")
+
+
+def _named(variable: str) -> str:
+    """The file or folder that a variable of ours names; ``""`` where it is not set."""
+    value = os.environ.get(_ENV_PREFIX + variable)
+    if value is not None and not value.strip():
+        # Another file or folder would be meant.
+        raise SettingsInvalid(f"environment variable {_ENV_PREFIX}{variable} is empty; give it a value, or unset it")
+    return value or ""
 
 
 def default_home() -> str:
@@ -239,6 +252,9 @@ def _checked(name: str, value: Any, source: str) -> Value:
         return value.lower() in ("1", "true", "yes")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return _counted(name, float(value), source)
+    if kind is str and isinstance(value, str) and not value.strip() and _has_default(name):
+        # As an unset variable leaves it: the default would be another place, or another host, than was meant.
+        raise SettingsInvalid(f"{source}: {name} is empty; give it a value, or leave it out")
     given: Value = value
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return _counted(name, given, source)
@@ -251,6 +267,11 @@ def _checked(name: str, value: Any, source: str) -> Value:
             return _counted(name, number, source)
     wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
     raise SettingsInvalid(f"{source}: {name} must be {wanted}, not {value!r}")
+
+
+def _has_default(name: str) -> bool:
+    """Whether there is a value that counts where a text is left out."""
+    return name == "home" or bool(_get(Settings(), name))
 
 
 def _counted(name: str, value: Value, source: str) -> Value:

@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import iso_seconds, now_ms
+from ..broker_config.clock import iso_seconds
 from ..broker_config.counted import counted
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
+from ..broker_config.functions.activations import create_activation, delete_activation
 from ..broker_config.functions.function_library import run_apart
+from ..broker_config.functions.tags import replace_tags
 from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
+from ..broker_config.timed import server_ms
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import validation
 from .matching import has_tags, like
@@ -97,8 +100,6 @@ def create(
     Raises:
         RequestInvalid: with the API's code for what is wrong.
     """
-    if redis.call("ZCARD", keys.ACTIVATIONS) >= ACTIVATIONS_COUNT and not _forget_ended(redis):
-        raise RequestInvalid(f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit")
     if not 1 <= instance_count <= INSTANCES_COUNT_MAX:
         raise RequestInvalid(
             f"1 to {INSTANCES_COUNT_MAX} machines may register with one activation, not {instance_count}",
@@ -119,7 +120,8 @@ def create(
     activation = Activation(
         activation_id=str(uuid.uuid4()).upper(),
         code_digest=code_digest(code),
-        created_ms=now_ms(),
+        # By the clock that its hours are judged by.
+        created_ms=server_ms(redis),
         instance_name=_checked_name(instance_name),
         instance_count=instance_count,
         hours=hours,
@@ -128,14 +130,18 @@ def create(
         resource_group_id=validation.resource_group_id(resource_group_id),
         tags=validation.tags(tags or {}),
     )
-    record = msgspec.json.encode(sealed(activation, master))
-    redis.pipeline_or_raise(
-        [
-            ("HSET", keys.activation(activation.activation_id), "record", record),
-            ("ZADD", keys.ACTIVATIONS, activation.created_ms, activation.activation_id),
-        ]
-    )
+    _store(redis, sealed(activation, master))
     return activation.activation_id, code
+
+
+def _store(redis: Redis, activation: Activation) -> None:
+    record = msgspec.json.encode(activation)
+    new = (activation.activation_id, record, activation.created_ms)
+    while create_activation(redis, *new, ACTIVATIONS_COUNT) == "full":
+        if not _forget_ended(redis):
+            raise RequestInvalid(
+                f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit"
+            )
 
 
 def sealed(activation: Activation, master: MasterKeys | None) -> Activation:
@@ -177,7 +183,11 @@ def disable(redis: Redis, activation_id: str) -> StoredActivation:
         NotFound: there is none.
     """
     load(redis, activation_id)
-    redis.call("HSET", keys.activation(activation_id), "disabled", 1)
+    place = keys.activation(activation_id), "disabled"
+    word = "changed"
+    while word == "changed":
+        # It compares and sets any field of a thing that is there: one that is deleted meanwhile stays so.
+        word = replace_tags(redis, *place, redis.call("HGET", *place), b"1", item_id=activation_id, left=(), joined=())
     return load(redis, activation_id)
 
 
@@ -193,27 +203,16 @@ def delete(redis: Redis, activation_id: str) -> StoredActivation | None:
         # Nobody registers with it any more, whoever has.
         _forget(redis, [activation_id])
         return None
-    if stored is None:
+    word = "unknown" if stored is None else delete_activation(redis, activation_id)
+    if stored is None or word == "unknown":
         raise _unknown(activation_id)
-    if stored.registered_count:
+    if word == "in_use":
+        count = load(redis, activation_id).registered_count
         raise Refused(
-            f"{counted(stored.registered_count, 'instance is', 'instances are')} registered with {activation_id}; "
-            "disable it instead",
+            f"{counted(count, 'instance is', 'instances are')} registered with {activation_id}; disable it instead",
             code="ActivationId.InUse",
         )
-    _forget(redis, [activation_id])
     return stored
-
-
-def let_go(redis: Redis, activation_id: str, machine: str) -> None:
-    """Note that an instance was deregistered; its machine would need another use to come back."""
-    if redis.call("EXISTS", keys.activation(activation_id)):
-        redis.pipeline_or_raise(
-            [
-                ("HINCRBY", keys.activation(activation_id), "deregistered_count", 1),
-                ("HDEL", keys.activation_machines(activation_id), machine),
-            ]
-        )
 
 
 def end_use(redis: Redis, activation_id: str, machine: str, instance_id: str) -> None:
@@ -230,6 +229,11 @@ def end_use(redis: Redis, activation_id: str, machine: str, instance_id: str) ->
 def has_use(redis: Redis, activation_id: str, machine: str, proof: str, instance_id: str) -> bool:
     """Tell whether this instance is a machine's, proved by this."""
     return _use_of(redis, activation_id, machine)[:2] == [proof.encode(), instance_id.encode()]
+
+
+def has_none(redis: Redis, activation_id: str, machine: str) -> bool:
+    """Tell whether a machine has no use: its instance was let go, or nobody can register with the activation."""
+    return not _use_of(redis, activation_id, machine)
 
 
 def _use_of(redis: Redis, activation_id: str, machine: str) -> list[bytes]:
@@ -288,7 +292,7 @@ def code_digest(code: str) -> str:
 def _forget_ended(redis: Redis) -> bool:
     """Make room: forget the oldest activations that nobody can use any more; false when there are none."""
     oldest = [one.decode() for one in redis.call("ZRANGE", keys.ACTIVATIONS, 0, _FORGOTTEN_COUNT - 1)]
-    now = now_ms()
+    now = server_ms(redis)
     ended = [
         one
         for one, stored in zip(oldest, _load_all(redis, oldest), strict=True)

@@ -15,6 +15,7 @@ from ..broker_config.ids import new_id
 from ..broker_config.redis_client import Redis
 from . import activations, instances
 from .activations import Activation, StoredActivation
+from .security.deregistration import deregister
 from .security.identities import Issued
 from .security.trust import Trust
 
@@ -113,12 +114,12 @@ def register(
             "this activation was changed in Redis since it was made, or made without the master key or by a release "
             "that did not seal them"
         )
-    if redis.call("SET", turn, "1", "NX", "PX", _TURN_MS) is None:
+    instance_id = new_id(INSTANCE_ID_PREFIX)
+    if redis.call("SET", turn, instance_id, "NX", "PX", _TURN_MS) is None:
         raise Refused(
             "another registration of this machine is under way; try again in a moment", code="IdempotentProcessing"
         )
     try:
-        instance_id = new_id(INSTANCE_ID_PREFIX)
         taken = take_activation(
             redis,
             activation.activation_id,
@@ -136,7 +137,9 @@ def register(
             raise _untrusted("which instance this machine has was changed in Redis")
         return _completed(redis, trust, use, taken, request.name)
     finally:
-        redis.call("DEL", turn)
+        # Another request has the turn once our time is over.
+        if redis.call("GET", turn) == instance_id.encode():
+            redis.call("DEL", turn)
 
 
 def _refused(word: str) -> Refused:
@@ -167,6 +170,9 @@ def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name:
         issued = trust.issue_credentials(taken.instance_id, for_registration=True)
         if not activations.has_use(redis, activation.activation_id, use.machine, use.proof, taken.instance_id):
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
+            if found is None and activations.has_none(redis, activation.activation_id, use.machine):
+                # It was let go before it was made here, and nobody has what we have just given it.
+                deregister(redis, taken.instance_id)
             raise _refused("known")
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
 

@@ -46,8 +46,12 @@ class Wish:
     content: bytes
     launcher: str = ""
     timeout_seconds: int = 0
+    #: Given for this script; 0 leaves it to the agent.
+    grace_seconds: float = 0.0
     #: The folder that a file is to be written into; ``None`` for a script.
     directory: str | None = None
+    #: Whoever runs that file would have the rights of a group that was named for it (set-group-id).
+    lends_group: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +76,18 @@ class Policy:
             return f"hours: nothing runs on {local:%a} at {local:%H:%M} ({self.hours.zone.key})"
         if self.users is not None and wish.username not in self.users:
             return f"users: {wish.username!r} is not among {', '.join(sorted(self.users)) or 'them (there are none)'}"
+        if self.users is not None and wish.lends_group:
+            return (
+                "users: whoever runs this file would have the rights of its group; leave the group out, or set-group-id"
+            )
         return self._of_script(wish) if wish.directory is None else self._of_file(wish.directory)
 
     def _of_script(self, wish: Wish) -> str:
         if self.timeout_seconds_max and not 0 < wish.timeout_seconds <= self.timeout_seconds_max:
             return f"timeout_seconds_max: {wish.timeout_seconds} s is more than {self.timeout_seconds_max} s"
+        if self.timeout_seconds_max and wish.grace_seconds > self.timeout_seconds_max:
+            # A script that ignores TERM runs until its end.
+            return f"timeout_seconds_max: {wish.grace_seconds:g} s of grace are more than {self.timeout_seconds_max} s"
         if self.digests is None and self.signers is None:
             return ""
         if wish.launcher:
@@ -158,7 +169,7 @@ def explain(policy: Policy) -> list[str]:
         one_of = f"one of {counted(digests, 'digest')}, or signed by one of {counted(signers, 'key')}"
         lines.append(f"Only scripts with {one_of}; no launcher.")
     if policy.timeout_seconds_max:
-        lines.append(f"Timeouts up to {policy.timeout_seconds_max} s.")
+        lines.append(f"Timeouts, and the grace after them, up to {policy.timeout_seconds_max} s.")
     if policy.directories is None:
         lines.append("Files may be written anywhere.")
     else:

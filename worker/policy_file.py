@@ -4,6 +4,7 @@ Whatever is wrong with it forbids everything: a policy that cannot be read must 
 """
 
 import os
+import re
 import stat
 import threading
 from collections import deque
@@ -21,6 +22,8 @@ from .local_policy import Policy, Wish, parse_policy
 
 #: Where the policy lies unless a setting names another file; there is no setting for having none.
 DEFAULT_PATH = POLICY_FILE
+#: A mode with the bit set-group-id.
+_LENDS_GROUP = re.compile("[2367][0-7]{3}")
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _ROOT_UID = 0
 #: No policy is this large; a device or a log is.
@@ -45,7 +48,8 @@ class PolicyFile:
     def __init__(self, path: str, *, owner_uid: int = _ROOT_UID) -> None:
         """Name the file; ``""`` stands for the default, which need not exist."""
         self.path = path or DEFAULT_PATH
-        self._must_exist = bool(path) and path != DEFAULT_PATH
+        self._is_default = self.path == DEFAULT_PATH
+        self._must_exist = not self._is_default
         self._owner_uid = owner_uid
         self._lock = threading.Lock()
         self._mark: tuple[int, ...] | None = None
@@ -77,7 +81,9 @@ class PolicyFile:
         if mark == ():
             if not self._must_exist:
                 return PolicyInForce(None, "")
-            return PolicyInForce(None, f"the local policy {self.path} is not there; put it there, or restart the agent")
+            # Only of the default file a new agent believes that there is to be none.
+            anew = ", or restart the agent" if self._is_default else ""
+            return PolicyInForce(None, f"the local policy {self.path} is not there; put it there{anew}")
         try:
             return PolicyInForce(parse_policy(_read_trusted(self.path, self._owner_uid)), "")
         except FileNotFoundError:
@@ -101,7 +107,7 @@ class PolicyGuard:
             NotStarted: refused by local policy, with the rule.
         """
         username = order.username or self._own_user
-        self._check(Wish(username, order.content, order.launcher, order.timeout_seconds))
+        self._check(Wish(username, order.content, order.launcher, order.timeout_seconds, order.grace_seconds))
 
     def check_file(self, order: FileOrder, place: str = "") -> None:
         """Check a file that is to be written, into ``place`` where that is known, else where its path leads.
@@ -109,7 +115,13 @@ class PolicyGuard:
         Raises:
             NotStarted: refused by local policy, with the rule.
         """
-        self._check(Wish(order.owner or self._own_user, order.content, directory=place or order.target_directory))
+        wish = Wish(
+            order.owner or self._own_user,
+            order.content,
+            directory=place or order.target_directory,
+            lends_group=bool(order.group) and bool(_LENDS_GROUP.fullmatch(order.mode)),
+        )
+        self._check(wish)
 
     def _check(self, wish: Wish) -> None:
         policy, problem = self._file.in_force()
@@ -146,13 +158,16 @@ def _read_trusted(path: str, owner_uid: int) -> str:
         OSError: it cannot be read.
         ValueError: others can change it, or a folder on the way to it; the text says what to do.
     """
+    # Looked at first: to open a pipe is to wait for somebody who writes into it.
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("it is not an ordinary file")
     with Path(path).open("rb") as file:
         found = os.fstat(file.fileno())
         if os.name == "posix":
             _check_owner(os.path.realpath(path), found, owner_uid)
             _check_way(path, owner_uid)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            raise ValueError("it is not an ordinary file of less than a mebibyte")
+        if found.st_size > _MOST_BYTES:
+            raise ValueError("it is not an ordinary file: it has more than a mebibyte")
         # With the mark that editors of Windows put first.
         return file.read().decode("utf-8-sig")
 

@@ -16,6 +16,8 @@ from .settings_file import registered_instance, write_identity
 #: In the home: what proves that a repeated registration comes from here, by activation id.
 _PROOFS_FILE = "registration.json"
 _PROOF_BYTES = 24
+#: In the same file, before the activation's id: its secret was drawn anew, and what was given for it is not kept yet.
+_FORCED = "forced "
 #: In an image: what vouches for the gateway, beside the settings that name it.
 _CA_FILE = Path("etc/cloud-assistant/gateway-ca.pem")
 _HEADING = "Written by assist-agent register: whoever has this file can be this instance."
@@ -49,7 +51,7 @@ def register_machine(
         SettingsInvalid, Refused: a file cannot be read or written.
     """
     if wanted.force_new:
-        _forget_proof(home, wanted.activation_id)
+        _draw_anew(home, wanted.activation_id)
     vouching = {"gateway.ca_file": _kept_certificates(client.ca_file, root)} if client.ca_file else {}
     proof = _proof(home, wanted.activation_id)
     granted = client.register(
@@ -63,6 +65,8 @@ def register_machine(
         }
     )
     write_identity(config, {**granted.settings, "gateway.url": client.gateway, **vouching}, heading=_HEADING)
+    if wanted.force_new:
+        _forget(home, _FORCED + wanted.activation_id)
     return granted
 
 
@@ -104,9 +108,17 @@ def _proof(home: Path, activation_id: str) -> str:
     return proofs[activation_id]
 
 
-def _forget_proof(home: Path, activation_id: str) -> None:
+def _draw_anew(home: Path, activation_id: str) -> None:
+    """Have another use taken; by the repetition of a run that has not kept what it was given, no further one."""
     proofs = _read(home)
-    if proofs.pop(activation_id, None):
+    if _FORCED + activation_id not in proofs:
+        fresh = secrets.token_hex(_PROOF_BYTES)
+        _write(home, {**proofs, activation_id: fresh, _FORCED + activation_id: "yes"})
+
+
+def _forget(home: Path, name: str) -> None:
+    proofs = _read(home)
+    if proofs.pop(name, None):
         _write(home, proofs)
 
 

@@ -16,6 +16,7 @@ from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.master_key import find_master_keys
 from ...broker_config.named_file import open_to_the_end
 from ...broker_config.printable import clean
+from ...broker_config.timed import server_ms
 from ..security.audit_reading import StoredEntry, newest_first, oldest_first, selected
 from ..security.audit_verification import Known, export_line, read_export, verify_audit
 from .argument_types import Duration, filled
@@ -64,8 +65,10 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
         )
 
     ended: set[str] = set()
-    since_ms = max(0, now_ms() - int(since * 1000)) if since is not None else 0
-    found = selected(newest_first(call.assistant.redis, since_ms=since_ms), keep, limit)
+    redis = call.assistant.redis
+    # The clock by which entries have their places.
+    since_ms = max(0, server_ms(redis) - int(since * 1000)) if since is not None else 0
+    found = selected(newest_first(redis, since_ms=since_ms), keep, limit)
     if call.wants_json:
         call.print_json([_shape(stored, entry) for stored, entry in found])
         return
@@ -146,7 +149,8 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
 
 @assist_command("export", examples=("assist audit export audit.jsonl", "assist audit export - | gzip > audit.gz"))
 @click.argument("target", metavar="FILE|-")
-def export(call: Call, *, target: str) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace a file that is already there.")
+def export(call: Call, *, target: str, overwrite: bool) -> None:
     """Write all entries, oldest first, one JSON object per line. Kept elsewhere, the file is something that verify can
     compare with.
     """
@@ -154,19 +158,25 @@ def export(call: Call, *, target: str) -> None:
     if target == "-":
         _write(entries, sys.stdout.buffer.write)
         return
-    count = _write_file(entries, Path(target))
+    count = _write_file(entries, Path(target), overwrite=overwrite)
     if call.wants_json:
         call.print_json({"File": clean(target), "EntryCount": count})
     else:
         call.say(f"{counted(count, 'entry is', 'entries are')} in {clean(target)}")
 
 
-def _write_file(entries: Iterable[StoredEntry], target: Path) -> int:
+def _write_file(entries: Iterable[StoredEntry], target: Path, *, overwrite: bool) -> int:
     """Write an export; where one was, it stays as it was until the new one is whole.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written. Refused: there is a file that is not to be replaced (``FileExists``).
     """
+    if not overwrite and target.is_file() and target.stat().st_size:
+        raise Refused(
+            f"there is a file {clean(str(target))} already, and an earlier export shows what was changed in the audit "
+            "since; name another file, or replace it: --overwrite",
+            code="FileExists",
+        )
     if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
         with target.open("wb") as file:
             return _write(entries, file.write)

@@ -108,19 +108,21 @@ class AccessKeys:
             return self._change(access_key_id, to)
 
     def list(self) -> list[StoredAccessKey]:
-        """All access keys that can be read, oldest first; secrets stay sealed."""
+        """All access keys that are as they were made, oldest first; secrets are not told."""
         records = [one for one in self._read_all() if isinstance(one, StoredAccessKey)]
         return sorted(records, key=lambda one: one.created_ms)
 
     def unreadable(self) -> Sequence[Refused]:
-        """What is wrong with those that are no records of ours, each named in the text."""
+        """What is wrong with those that somebody has changed or that are no records of ours, each named in the text."""
         return [one for one in self._read_all() if isinstance(one, Refused)]
 
     def _read_all(self) -> Iterator[StoredAccessKey | Refused]:
         found = self._redis.call("HGETALL", keys.ACCESS_KEYS)
         for name, value in zip(found[::2], found[1::2], strict=True):
             try:
-                yield _decoded(name.decode("utf-8", "replace"), value)
+                stored = _record_of(name.decode("utf-8", "replace"), value)
+                self._unseal(stored)
+                yield stored
             except Refused as exc:
                 yield exc
 

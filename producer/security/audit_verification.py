@@ -83,8 +83,8 @@ class _Walk:
         self._last: StoredEntry | None = None
         self._count = 0
         self._known_count = 0
-        #: The last entry that a sealed statement says was removed for its age, with its MAC.
-        self._trimmed: tuple[int, str] = (0, "")
+        #: What sealed statements say was removed for its age: the last entry of it, and its MAC.
+        self._trimmed: dict[int, str] = {}
         self._has_sealed = False
 
     def take(self, stored: StoredEntry) -> None:
@@ -122,17 +122,16 @@ class _Walk:
             raise _Problem(self._head.number + 1, f"the head of the chain does not name entry {last_number}")
         if first is None or first.number == 1:
             return
-        trimmed_number, _ = self._trimmed
-        if trimmed_number < first.number - 1:
-            gone_from = trimmed_number + 1
+        # One of what comes later says nothing of the first: somebody may have put that back, with other words.
+        stated = max((through for through in self._trimmed if through < first.number), default=0)
+        if stated < first.number - 1:
             raise _Problem(
-                gone_from,
-                f"the beginning is missing: entries {gone_from} to {first.number - 1} are gone, and no sealed "
+                stated + 1,
+                f"the beginning is missing: entries {stated + 1} to {first.number - 1} are gone, and no sealed "
                 "statement says that they were removed for their age",
             )
-        if trimmed_number == first.number - 1:
-            # The statement gives the MAC that the first entry must follow.
-            self._check(first, self._trimmed[1])
+        # The statement gives the MAC that the first entry must follow.
+        self._check(first, self._trimmed[stated])
 
     def result(self, problem: _Problem | None) -> Verified:
         return Verified(
@@ -193,7 +192,7 @@ class _Walk:
             if entry.action != TRIMMED or entry.who.kind != "beat":
                 return
             through, kept_count = int(entry.facts["Through"]), int(entry.facts["Kept"])
-            self._trimmed = max(self._trimmed, (through, entry.facts["Mac"]))
+            self._trimmed[through] = entry.facts["Mac"]
         except (msgspec.MsgspecError, KeyError, ValueError) as exc:
             raise _Problem(stored.number, f"entry {stored.number} cannot be read") from exc
         # A beat counts what lies in Redis, where anybody may have put more; how many there truly were its number says.

@@ -8,6 +8,8 @@ from ...broker_config.errors import Refused
 from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_url import parse_url
 
+#: More than a file of credentials has.
+_PROBE_BYTES = 8192
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -72,7 +74,8 @@ def require_writable(path: Path) -> None:
         # It would be replaced, for everybody: /dev/stdout is a link, too.
         raise Refused(f"{path} cannot be written: it is not an ordinary file; name one", code="FileNotWritten")
     probe = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    write_secret_file(probe, "")
+    # As much as it is to hold: on a full disk there is still room for an empty file.
+    write_secret_file(probe, " " * _PROBE_BYTES)
     probe.unlink()
 
 

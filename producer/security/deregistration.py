@@ -1,12 +1,13 @@
 """Let an instance go: no identity, no connection, no open execution, no entry; its history stays for its time."""
 
 from ...broker_config import keys
+from ...broker_config.functions.activations import forget_machine
 from ...broker_config.functions.executions import close_released_command
 from ...broker_config.functions.function_library import run, run_all
 from ...broker_config.functions.reported import read_members_command
 from ...broker_config.ids import is_execution_of
 from ...broker_config.redis_client import Redis
-from .. import activations, instances
+from .. import instances
 from ..instances import StoredInstance
 from .identities import revoke
 
@@ -23,10 +24,13 @@ def deregister(redis: Redis, instance_id: str) -> StoredInstance:
     """
     stored = instances.load(redis, instance_id)
     revoke(redis, instance_id)
-    instances.remove(redis, instance_id)
-    close_open_executions(redis, instance_id)
     if stored.activation_id:
-        activations.let_go(redis, stored.activation_id, stored.activation_machine)
+        # Before it is forgotten: were this broken off in between, its machine could come back as what it was.
+        forget_machine(redis, stored.activation_id, machine=stored.activation_machine, instance_id=instance_id)
+    instances.remove(redis, instance_id)
+    # Those that somebody has given it meanwhile; who does that from now on finds it gone.
+    revoke(redis, instance_id)
+    close_open_executions(redis, instance_id)
     redis.pipeline_or_raise(
         [
             ("DEL", keys.quarantine(instance_id), keys.refusals(instance_id)),

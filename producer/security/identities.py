@@ -11,12 +11,13 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import RecordUnreadable
 from ...broker_config.functions.function_library import load_library
 from ...broker_config.redis_client import Redis
+from ...broker_config.redis_connection import Command
 from ...broker_config.redis_url import parse_url
 from ...broker_config.signing import KeyId, MasterKeys
 from ...broker_config.unreadable import raised, read_or_tell
 from .agent_rights import agent_rules, agent_user
 from .credentials import Credentials
-from .redis_users import new_password, password_digest, put_user, remove_user, save_users
+from .redis_users import new_password, password_digest, put_user, remove_user, replace_user, save_users
 
 #: Generations are drawn, not counted: an id that is registered anew never gets a key that it had before.
 GENERATIONS_COUNT = 10**9
@@ -54,15 +55,17 @@ def issue(redis: Redis, master: MasterKeys, instance_id: str, *, agent_redis_url
     key_id = str(KeyId(master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
     # An agent may not load functions, so they must be there before it comes.
     load_library(redis)
-    remove_user(redis, user)
-    put_user(redis, user, password_digest(password), agent_rules(instance_id, database=redis.address.db))
     stored = StoredCredentials(password_digest(password), now_ms())
-    redis.pipeline_or_raise(
+    replace_user(
+        redis,
+        user,
+        stored.password_digest,
+        agent_rules(instance_id, database=redis.address.db),
         [
             ("HSET", keys.KEY_IDS, instance_id, key_id),
             ("HSET", keys.CREDENTIALS, instance_id, msgspec.json.encode(stored)),
             ("DEL", keys.key_bundle(instance_id)),
-        ]
+        ],
     )
     reached_at = parse_url(agent_redis_url or redis.url)
     credentials = Credentials(
@@ -79,14 +82,12 @@ def revoke(redis: Redis, instance_id: str) -> bool:
 
     Answers whether it had one.
     """
-    removed = remove_user(redis, agent_user(instance_id)) if has_credentials(redis, instance_id) else False
-    redis.pipeline_or_raise(
-        [
-            ("HDEL", keys.KEY_IDS, instance_id),
-            ("HDEL", keys.CREDENTIALS, instance_id),
-            ("DEL", keys.key_bundle(instance_id)),
-        ]
-    )
+    key_gone: list[Command] = [("HDEL", keys.KEY_IDS, instance_id), ("DEL", keys.key_bundle(instance_id))]
+    if not has_credentials(redis, instance_id):
+        # Whoever may not manage users has none to take away here.
+        redis.pipeline_or_raise(key_gone)
+        return False
+    removed = remove_user(redis, agent_user(instance_id), [*key_gone, ("HDEL", keys.CREDENTIALS, instance_id)])
     if removed:
         save_users(redis)
     return removed

@@ -3,9 +3,11 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from ...broker_config.errors import RedisRefused
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis_client import Redis, raise_refused
+from ...broker_config.redis_connection import Command
 
 #: 256 bits: nothing to guess, and safe to keep as a plain digest.
 _PASSWORD_BYTES = 32
@@ -27,18 +29,29 @@ def put_user(redis: Redis, name: str, digest: str, rules: Sequence[str]) -> None
     Raises:
         RedisRefused: our own Redis user may not manage users; the text says what to do.
     """
-    _manage(redis, "SETUSER", name, "resetpass", "clearselectors", "on", f"#{digest}", *rules)
+    _manage(redis, [_making(name, digest, rules)])
 
 
-def remove_user(redis: Redis, name: str) -> bool:
-    """Remove a user and cut all its connections at once; false when there was none.
+def replace_user(redis: Redis, name: str, digest: str, rules: Sequence[str], kept: Sequence[Command]) -> None:
+    """Replace a user, whose connections end at once, and with it what is kept of it: both or neither.
+
+    Whoever does the same at the same moment leaves the one or the other, and no mixture of them.
 
     Raises:
         RedisRefused: our own Redis user may not manage users.
     """
-    removed = bool(_manage(redis, "DELUSER", name))
+    _manage(redis, [("MULTI",), ("ACL", "DELUSER", name), _making(name, digest, rules), *kept, ("EXEC",)])
+
+
+def remove_user(redis: Redis, name: str, kept: Sequence[Command]) -> bool:
+    """Remove a user, whose connections end at once, and with it what is kept of it; false when there was no user.
+
+    Raises:
+        RedisRefused: our own Redis user may not manage users.
+    """
+    removed = _manage(redis, [("MULTI",), ("ACL", "DELUSER", name), *kept, ("EXEC",)])[-1][0]
     cut_connections(redis, name)
-    return removed
+    return bool(removed)
 
 
 def cut_connections(redis: Redis, name: str) -> int:
@@ -70,10 +83,18 @@ def may_not_manage(redis: Redis, refusal: RedisRefused) -> RedisRefused:
     )
 
 
-def _manage(redis: Redis, *command: str) -> object:
+def _making(name: str, digest: str, rules: Sequence[str]) -> Command:
+    return ("ACL", "SETUSER", name, "resetpass", "clearselectors", "on", f"#{digest}", *rules)
+
+
+def _manage(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     try:
-        return redis.call("ACL", *command)
+        replies = redis.pipeline_or_raise(commands)
+        if isinstance(replies[-1], list):
+            # What went wrong within a transaction stands in the reply to its end.
+            raise_refused(replies[-1])
     except RedisRefused as exc:
         if exc.kind != "NOPERM":
             raise
         raise may_not_manage(redis, exc) from exc
+    return replies

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from ...broker_config import keys, refusals_of_agents
-from ...broker_config.errors import RequestInvalid
+from ...broker_config.errors import NotFound, RequestInvalid
 from ...broker_config.ledger import load_invocation
 from ...broker_config.master_key import find_master_keys, load_master_keys, master_key_path
 from ...broker_config.redis_client import Redis
@@ -72,9 +72,16 @@ class Trust:
             if stored.activation_id and not for_registration:
                 # First of all: a registration that is under way looks at it last.
                 activations.end_use(self._redis, stored.activation_id, stored.activation_machine, instance_id)
-            return identities.issue(
+            issued = identities.issue(
                 self._redis, master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
             )
+            try:
+                instances.load(self._redis, instance_id)
+            except NotFound:
+                # It was let go meanwhile, and whoever did that may have looked for credentials before these were there.
+                identities.revoke(self._redis, instance_id)
+                raise
+            return issued
 
     def renew_rights(self, instance_ids: Sequence[str] | None = None) -> Renewed:
         """Give the Redis users of these instances, or of all, the rights of this release; no password changes.

@@ -5,6 +5,7 @@ import sys
 import click
 import msgspec
 
+from ...broker_config.command_line import filled
 from ..local_policy import explain
 from ..policy_file import PolicyInForce, read_policy
 
@@ -24,7 +25,7 @@ _output = click.option("--output", type=click.Choice(["text", "json"]), default=
 
 
 @verb.command("show", epilog="Example: assist-agent policy show --output json")
-@click.option("--config", default="", metavar="FILE", help="Settings file (TOML).")
+@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
 @_output
 def show(config: str, output: str) -> None:
     """Say what is in force on this machine. Exit code 2: the file cannot be used, so nothing runs."""
@@ -36,24 +37,24 @@ def show(config: str, output: str) -> None:
     except SettingsInvalid as exc:
         click.echo(f"assist-agent: {exc}", err=True)
         sys.exit(_EXIT_INVALID)
-    _print(path, read_policy(path), output)
+    _print(path, read_policy(path), output, invalid="NOTHING RUNS HERE")
 
 
 @verb.command("check", epilog="Example: assist-agent policy check /etc/cloud-assistant/agent.toml")
-@click.argument("file")
+@click.argument("file", callback=filled)
 @_output
 def check(file: str, output: str) -> None:
     """Read FILE as the agent would, owner and permissions included. Exit code 2: the agent would not use it."""
-    _print(file, read_policy(file), output)
+    _print(file, read_policy(file), output, invalid="an agent that is to use it runs nothing")
 
 
-def _print(path: str, found: PolicyInForce, output: str) -> None:
+def _print(path: str, found: PolicyInForce, output: str, *, invalid: str) -> None:
     lines = explain(found.policy) if found.policy is not None else []
     if output == "json":
         shown = {"File": path, "InForce": found.policy is not None, "Problem": found.problem, "Rules": lines}
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
     elif found.problem:
-        click.echo(f"NOTHING RUNS HERE: {found.problem}")
+        click.echo(f"{invalid}: {found.problem}")
     elif found.policy is None:
         click.echo(f"no local policy: there is no file {path}")
     else:

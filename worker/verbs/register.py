@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.command_line import filled
 from ..exit_codes import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 
 _EPILOG = """\b
@@ -34,8 +35,10 @@ Examples:
 @click.option("--name", default="", metavar="TEXT", help="A name for people; it must begin as the activation says.")
 @click.option("--ca-file", default="", metavar="FILE", help="CA certificates (PEM) by which the gateway is checked.")
 @click.option("--allow-http", is_flag=True, help="Send secrets in the clear to a gateway that is not on this machine.")
-@click.option("--config", metavar="FILE", help="Settings file to write; `assist-agent run` finds the default.")
-@click.option("--home", metavar="FOLDER", help="Folder for the agent's state.")
+@click.option(
+    "--config", metavar="FILE", callback=filled, help="Settings file to write; `assist-agent run` finds the default."
+)
+@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),

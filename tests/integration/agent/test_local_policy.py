@@ -10,7 +10,7 @@ from integration.agent.operator_side import Operator, side_effects
 from cloud_assistant.broker_config import keys
 from harness.files import contents_below
 from harness.needs import skip_without
-from harness.system import Agent, System
+from harness.system import Agent, Outcome, System
 
 
 @pytest.fixture
@@ -91,3 +91,20 @@ def test_an_agent_with_a_missing_policy_starts_and_runs_nothing(
     agent = start(quick_system, policy)
     assert operator.run("true").outcome.error_code == "RefusedByLocalPolicy"
     assert "is not there" in agent.log()
+
+
+def test_a_file_that_the_policy_forbids_leaves_not_even_a_folder(
+    quick_system: System, operator: Operator, policy: Path, tmp_path: Path
+) -> None:
+    policy.write_text(f"[files]\ndirectories = ['{tmp_path}/allowed']")
+    operator.register("i-one")
+    start(quick_system, policy)
+
+    def send(folder: str) -> Outcome:
+        return quick_system.assist("file", "send", policy, "--to", tmp_path / folder, "--instance", "i-one")
+
+    refused = send("elsewhere")
+    assert (refused.exit_code, "refused by local policy: files:" in refused.stdout + refused.stderr) == (1, True)
+    assert not (tmp_path / "elsewhere").exists()
+    send("allowed/within").must_succeed()
+    assert (tmp_path / "allowed" / "within" / policy.name).read_bytes() == policy.read_bytes()

@@ -9,7 +9,7 @@ from integration.audit.conftest import Entry
 from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.audit_chain import AuditChain
-from cloud_assistant.broker_config.audit_entry import entry_mac
+from cloud_assistant.broker_config.audit_entry import AuditEntry, Outcome, Who, encode_entry, entry_mac
 from cloud_assistant.broker_config.errors import RecordUnreadable, RedisRefused, Refused
 from cloud_assistant.broker_config.master_key import find_master_keys
 from cloud_assistant.broker_config.redis_client import Redis
@@ -179,6 +179,45 @@ def test_a_beat_that_is_led_to_remove_what_is_not_old_is_found(
     found = verify()
     assert (found.bad_number, statement[1][1]) == (41, b"41")
     assert "not old enough" in found.problem
+
+
+def test_what_was_removed_for_its_age_is_not_put_back_with_other_words(
+    assistant: Assistant,
+    redis: Redis,
+    settings: Settings,
+    verify: Verify,
+    entries: Callable[[], list[Entry]],
+    rewrite: Callable[[Sequence[Entry]], None],
+) -> None:
+    for number in range(20):
+        assistant.add_instance(f"i-{number}")
+    last_gone = entries()[29]
+    small = replace(settings, limits=replace(settings.limits, audit_count=10))
+    AuditKeeper(redis, AuditChain(redis, lambda: find_master_keys(settings)), small).work()
+    kept = entries()
+    assert (verify().problem, verify().first_number) == ("", 31)
+    # Its MAC, which the next one covers, is known from the statement; nothing covers what it says.
+    for back in (last_gone, edited(last_gone, b"i-14", b"i-99")):
+        rewrite([back, *kept])
+        found = verify()
+        assert (found.bad_number, "no sealed statement" in found.problem) == (1, True)
+
+
+def test_the_first_entry_is_not_its_own_statement_that_more_was_removed(
+    assistant: Assistant,
+    verify: Verify,
+    entries: Callable[[], list[Entry]],
+    rewrite: Callable[[Sequence[Entry]], None],
+) -> None:
+    for number in range(5):
+        assistant.add_instance(f"i-{number}")
+    (place, fields), *kept = entries()[6:]
+    said = AuditEntry(
+        at_ms=1, who=Who(kind="beat"), action="AuditTrimmed", outcome=Outcome.DONE,
+        facts={"Through": "9", "Mac": "k1:x", "Kept": "-9"},
+    )  # fmt: skip
+    rewrite([(place, [*fields[:3], encode_entry(said), *fields[4:]]), *kept])
+    assert verify().bad_number == 1
 
 
 @pytest.mark.usefixtures("ten")

@@ -9,9 +9,11 @@ from integration.gateway.whole_gateway import SECRET, WholeGateway, whole_gatewa
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry
+from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry, encode_entry
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import digest, new_master_keys, write_master_keys
+from cloud_assistant.producer.gateway import refusal_audit
+from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.api_errors import api_error
 from cloud_assistant.producer.gateway.exchange import Exchange
 from cloud_assistant.producer.gateway.http_messages import HttpRequest
@@ -128,6 +130,13 @@ def test_a_wrong_signature_is_entered_as_a_strangers(gateway: WholeGateway) -> N
     assert second.code == "InvalidAccessKeyId.NotFound"
 
 
+def test_nobody_states_by_the_name_of_an_action_that_entries_were_removed(gateway: WholeGateway) -> None:
+    assert call_as(gateway, ("wholekey", "wrong"), "AuditTrimmed")[0] == 400
+    gateway.call("AuditTrimmed")
+    assert {one.action for one in entered(gateway.assistant.redis)} == {"AuditTrimmed"}
+    assert verify_audit(gateway.assistant.redis, MASTER).problem == ""
+
+
 def test_a_flood_of_strangers_is_counted(gateway: WholeGateway) -> None:
     for _ in range(STRANGERS_COUNT + 40):
         gateway.post("Action=Nothing")
@@ -150,6 +159,32 @@ def test_the_counted_rest_of_a_minute_is_entered_with_the_next(gateway: WholeGat
         *("RefusedRequests", "MoreRefusals"),
         {"InvalidAccessKeyId.NotFound": "5"},
     )
+
+
+def test_a_failure_of_ours_is_no_refusal(gateway: WholeGateway) -> None:
+    audit = RefusalAudit(gateway.assistant.auditing, lambda: 60_000)
+    exchange = Exchange(HttpRequest("GET", "/", b"", [], b""), "192.0.2.1")
+    audit.refused(exchange, api_error("ServiceUnavailable"), is_entered=False)
+    assert entered(gateway.assistant.redis) == []
+
+
+def test_keys_beyond_those_told_apart_are_counted_with_strangers(
+    gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_audit, "_KEYS_COUNT", 2)
+    audit = RefusalAudit(gateway.assistant.auditing, lambda: 60_000)
+    for number in range(STRANGERS_COUNT + 10):
+        exchange = Exchange(HttpRequest("GET", "/", b"", [], b""), "192.0.2.1")
+        exchange.caller = AccessKey(f"key-{number}", "s", active=True, principal="p")
+        audit.refused(exchange, api_error("Forbidden.RAM"), is_entered=False)
+    audit.close()
+    *_, last = entered(gateway.assistant.redis)
+    assert (last.who.kind, last.facts) == ("unknown", {"Forbidden.RAM": "8"})
+
+
+def test_an_entry_stays_small_whatever_a_request_names(gateway: WholeGateway) -> None:
+    gateway.call("DeleteCommand", {"CommandId": "c-" + "x" * 5_000, "Name": "x" * 5_000})
+    assert max(len(encode_entry(one)) for one in entered(gateway.assistant.redis)) < 1_000
 
 
 def test_what_was_counted_is_entered_when_the_gateway_ends(redis_server: RedisServer, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.producer.security.access_keys import AccessKeys
+from cloud_assistant.producer.security.scopes import Scope
 from harness.redis_server import RedisServer
 
 
@@ -39,3 +40,20 @@ def test_a_key_keeps_its_answers_when_it_gets_another_name(redis_server: RedisSe
         first = create_command(gateway, key)[1]["CommandId"]
         keys.update(key[0], name="another team")
         assert create_command(gateway, key)[1]["CommandId"] == first
+
+
+def test_a_key_that_was_limited_since_does_not_get_its_first_answer_again(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with whole_gateway(redis_server.url(), tmp_path / "home", has_master_key=True) as gateway:
+        stored = AccessKeys(gateway.assistant.redis, gateway.assistant.trust.master)
+        key = stored.create("team", "admin")
+        gateway.assistant.add_instance("mi-1")
+
+        def deregister() -> int:
+            given = {"RegionId": "local", "InstanceId": "mi-1", "ClientToken": "token-1"}
+            return gateway.post(v1_query("DeregisterManagedInstance", given, secret=key[1], AccessKeyId=key[0]))[0]
+
+        assert [deregister(), deregister()] == [200, 200]
+        stored.update(key[0], scope=Scope(instance_tags={"env": "test"}))
+        assert deregister() == 403

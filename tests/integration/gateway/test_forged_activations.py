@@ -10,6 +10,7 @@ from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
+from cloud_assistant.broker_config.functions.function_library import fcall, run
 from cloud_assistant.producer import Assistant, activations
 from cloud_assistant.producer.activations import Activation
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
@@ -26,21 +27,25 @@ def assistant(redis_server: RedisServer, tmp_path: Path) -> Iterator[Assistant]:
 
 
 def come(
-    assistant: Assistant, activation_id: str, code: str, client_token: str = "secret-of-machine-one"
+    assistant: Assistant,
+    activation_id: str,
+    code: str,
+    client_token: str = "secret-of-machine-one",
+    machine_id: str = "machine-one-0001",
 ) -> Registered:
     request = RegistrationRequest(
         activation_id=activation_id,
         activation_code=code,
-        machine_id="machine-one-0001",
+        machine_id=machine_id,
         client_token=client_token,
     )
     return register(assistant.redis, assistant.trust, request, address="192.0.2.1", before_use=lambda: None)
 
 
-def must_be_refused(assistant: Assistant, activation_id: str, code: str, *client_token: str) -> None:
+def must_be_refused(assistant: Assistant, activation_id: str, code: str, *proof: str) -> None:
     before = assistant.redis.call("HGETALL", keys.CREDENTIALS)
     with pytest.raises(Refused) as refused:
-        come(assistant, activation_id, code, *client_token)
+        come(assistant, activation_id, code, *proof)
     assert refused.value.code == "Activation.NotTrusted"
     assert assistant.redis.call("HGETALL", keys.CREDENTIALS) == before
 
@@ -107,6 +112,18 @@ def test_a_use_is_proved_by_the_machine_that_it_was_given_to_alone(assistant: As
     must_be_refused(assistant, activation_id, code, "secret-of-the-thief")
 
 
+def test_a_use_of_one_machine_is_none_of_another(assistant: Assistant) -> None:
+    activation_id, code = activations.create(assistant.redis, assistant.trust.master)
+    machines = keys.activation_machines(activation_id)
+    come(assistant, activation_id, code)
+    [(_, use)] = zip(*[iter(assistant.redis.call("HGETALL", machines))] * 2, strict=True)
+    come(assistant, activation_id, code, "secret-of-machine-two", "machine-two-0002")
+    for machine in assistant.redis.call("HKEYS", machines):
+        assistant.redis.call("HSET", machines, machine, use)
+    must_be_refused(assistant, activation_id, code, "secret-of-machine-one", "machine-two-0002")
+    assert come(assistant, activation_id, code).again
+
+
 def test_a_use_of_one_activation_is_none_of_another(assistant: Assistant) -> None:
     first_id, first_code = activations.create(assistant.redis, assistant.trust.master)
     come(assistant, first_id, first_code)
@@ -129,3 +146,12 @@ def test_tags_of_an_activation_may_change_later(assistant: Assistant) -> None:
     activation_id, code = activations.create(assistant.redis, assistant.trust.master)
     rewrite(assistant, activation_id, lambda one: msgspec.structs.replace(one, tags={"env": "test"}))
     assert come(assistant, activation_id, code).instance_id.startswith("mi-")
+
+
+def test_a_gateway_from_before_uses_were_sealed_is_answered_what_it_can_read(assistant: Assistant) -> None:
+    activation_id, _ = activations.create(assistant.redis, assistant.trust.master, instance_count=1)
+    touched = [keys.activation(activation_id), keys.activation_machines(activation_id)]
+    ends_ms = activations.load(assistant.redis, activation_id).activation.ends_ms
+    for word, machine in (("taken", "a"), ("again", "a"), ("used_up", "b")):
+        reply = run(assistant.redis, fcall("ca_take_activation", touched, [machine, "proof", "mi-1", 1, ends_ms, 0]))
+        assert reply == [word.encode(), b"" if word == "used_up" else b"mi-1", 0 if word == "used_up" else 1]

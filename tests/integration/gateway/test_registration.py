@@ -118,6 +118,17 @@ def test_a_machine_becomes_an_instance_with_credentials_that_open_its_branch_onl
     assert listed["InstanceId"] == instance_id
 
 
+def test_credentials_are_answered_to_nobody_who_keeps_answers(gateway: WholeGateway) -> None:
+    given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
+    machine = {"MachineId": "machine-one-0001", "ClientToken": "secret-of-machine-one"}
+    body = json.dumps({"ActivationId": given[0], "ActivationCode": given[1], **machine})
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    connection.request("POST", "/register", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert (response.status, response.getheader("Cache-Control")) == (200, "no-store")
+    connection.close()
+
+
 def test_instances_are_in_the_resource_group_of_their_activation(gateway: WholeGateway) -> None:
     # Whoever asks for one group and is shown all machines may run something on all of them.
     for group in ("rg-1", "rg-2", ""):
@@ -259,8 +270,10 @@ def test_a_header_does_not_move_a_client_to_another_network(plain_gateway: Whole
 
 def test_a_wrong_code_and_an_unknown_id_cannot_be_told_apart(gateway: WholeGateway) -> None:
     activation_id, _ = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)
-    wrong, unknown = (register(gateway, (one, "a-guess"))[1] for one in (activation_id, "F" * 36))
-    assert {key: wrong[key] for key in ("Code", "Message")} == {key: unknown[key] for key in ("Code", "Message")}
+    gateway.assistant.redis.call("HSET", keys.activation("BROKEN"), "record", "{")
+    answers = [register(gateway, (one, "a-guess"))[1] for one in (activation_id, "F" * 36, "BROKEN")]
+    assert {answer["Code"] for answer in answers} == {"ActivationCode.Invalid"}
+    assert len({answer["Message"] for answer in answers}) == 1
 
 
 def test_who_guesses_has_to_wait_and_others_do_not(gateway: WholeGateway) -> None:
@@ -280,7 +293,8 @@ def test_addresses_of_one_ipv6_network_guess_together(gateway: WholeGateway) -> 
 
 def test_a_name_must_begin_as_the_activation_says(gateway: WholeGateway) -> None:
     given = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master, instance_name="web")
-    assert refusal(gateway, given, Name="db-1") == (400, "InstanceName.InvalidPattern")
+    for name in ("db-1", "my-web-1", "WEB-1"):
+        assert refusal(gateway, given, Name=name) == (400, "InstanceName.InvalidPattern")
     assert refusal(gateway, given, Name="web <b>") == (400, "InstanceName.InvalidPattern")
     assert used(gateway, given[0]) == 0
     assert register(gateway, given, Name="web-blue")[1]["InstanceName"] == "web-blue"
@@ -295,6 +309,13 @@ def test_what_is_no_registration_is_refused_as_such(gateway: WholeGateway, body:
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())["Code"]) == (400, "InvalidParameter")
     connection.close()
+
+
+@pytest.mark.parametrize(("count", "name"), [(1, "web-001"), (999, "web-001"), (1_000, "web-0001")])
+def test_names_of_one_activation_are_of_one_length(gateway: WholeGateway, count: int, name: str) -> None:
+    redis, master = gateway.assistant.redis, gateway.assistant.trust.known_master
+    given = activations.create(redis, master, instance_name="web", instance_count=count)
+    assert register(gateway, given)[1]["InstanceName"] == name
 
 
 def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway: WholeGateway) -> None:

@@ -98,6 +98,17 @@ def test_what_is_no_record_is_told(redis: Redis, stored: AccessKeys) -> None:
     assert ["access key CAX cannot be read" in str(one) for one in stored.unreadable()] == [True]
 
 
+def test_a_list_does_not_show_what_somebody_has_made_of_a_key_but_tells_of_it(redis: Redis, stored: AccessKeys) -> None:
+    mine, other, forged = (stored.create(name, "viewer")[0] for name in ("me", "other", "forged"))
+    record = msgspec.json.decode(redis.call("HGET", keys.ACCESS_KEYS, forged))
+    redis.call("HSET", keys.ACCESS_KEYS, forged, msgspec.json.encode({**record, "role": "admin", "name": "me"}))
+    redis.call("HSET", keys.ACCESS_KEYS, other, redis.call("HGET", keys.ACCESS_KEYS, mine))
+    assert [(one.access_key_id, one.name, one.role) for one in stored.list()] == [(mine, "me", "viewer")]
+    said = sorted(str(one) for one in stored.unreadable())
+    assert [any(name in one for one in said) for name in (forged, other)] == [True, True]
+    assert len(said) == 2
+
+
 def test_a_rotated_master_key_still_opens_what_the_old_one_sealed(redis: Redis, stored: AccessKeys) -> None:
     access_key_id, secret = stored.create("ci")
     found = AccessKeys(redis, new_master_keys(MASTER)).find(access_key_id)
@@ -151,7 +162,17 @@ def test_every_action_of_an_operator_exists_and_the_fleet_is_the_admins(redis_se
 
 
 @pytest.mark.parametrize(
-    "change", [{"role": "admin"}, {"active": True}, {"name": "somebody else"}, {"created_ms": 1}], ids=str
+    "change",
+    [
+        {"role": "admin"},
+        {"active": True},
+        {"name": "somebody else"},
+        {"created_ms": 1},
+        {"sealed_by": "k9"},
+        {"sealed": ""},
+        {"sealed": "no base64"},
+    ],
+    ids=str,
 )
 def test_whoever_writes_to_redis_cannot_change_what_a_key_may_do(
     stored: AccessKeys, redis: Redis, change: dict[str, object]

@@ -10,6 +10,7 @@ import pytest
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.cli.program import run
+from harness.disk import fill, small_disk
 
 
 @pytest.mark.parametrize("name", ["no-such-folder/new.toml", "folder"])
@@ -33,6 +34,23 @@ def test_a_file_that_cannot_be_written_leaves_the_old_credentials_good(
     agent.close()
     agent.call("PING")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".new")) == []
+
+
+def test_a_full_disk_leaves_the_old_credentials_good(
+    assistant: Assistant, connect: Callable[[str], Redis], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assistant.add_instance("i-1")
+    agent = connect(assistant.trust.issue_credentials("i-1").credentials.redis_url)
+    agent.call("PING")
+    shared = ["--redis-url", assistant.settings.redis_url, "--home", assistant.settings.home]
+    with small_disk(tmp_path / "disk", 1024 * 1024) as disk:
+        # An empty file still goes on it.
+        ballast = fill(disk)
+        assert run(["instance", "rotate", "i-1", "--credentials", str(disk / "new.toml"), *shared]) == 4
+        assert "No space left" in capsys.readouterr().err
+        assert list(disk.iterdir()) == [ballast]
+    agent.close()
+    agent.call("PING")
 
 
 def test_credentials_are_written_and_nothing_else_is_left(assistant: Assistant, tmp_path: Path) -> None:

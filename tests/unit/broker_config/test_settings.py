@@ -157,3 +157,39 @@ def test_what_is_written_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("CLOUD_ASSISTANT_CONFIG", str(tmp_path / "mine.toml"))
     assert settings.chosen_file() == tmp_path / "mine.toml"
     assert settings.chosen_home() == str(tmp_path / "home")
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize("name", ["home", "redis_url", "agent.policy_file", "gateway.host", "beat.timezone"])
+def test_an_empty_setting_does_not_mean_its_default_in_silence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    variable = settings.environment_name(name)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=f"^environment {variable}: {name} is empty; give it a value"):
+        settings.load()
+    monkeypatch.delenv(variable)
+    file = tmp_path / "config.toml"
+    section, _, inner = name.rpartition(".")
+    file.write_text(f"[{section}]\n{inner} = '{value}'\n" if section else f"{inner} = '{value}'\n")
+    with pytest.raises(SettingsInvalid, match=f": {name} is empty; give it a value, or leave it out"):
+        settings.load(config=str(file))
+
+
+def test_an_empty_setting_means_what_its_help_says_where_that_is_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_GATEWAY_CA_FILE", "")
+    monkeypatch.setenv("CLOUD_ASSISTANT_INSTANCE_ID", "")
+    assert settings.load().settings.gateway.ca_file == ""
+
+
+def test_an_empty_name_of_the_settings_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_CONFIG", "")
+    for ask in (settings.load, settings.chosen_file):
+        with pytest.raises(SettingsInvalid, match=r"^environment variable CLOUD_ASSISTANT_CONFIG is empty"):
+            ask()
+
+
+def test_an_empty_home_is_refused_where_no_settings_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ASSISTANT_HOME", "")
+    with pytest.raises(SettingsInvalid, match=r"^environment variable CLOUD_ASSISTANT_HOME is empty"):
+        settings.chosen_home()

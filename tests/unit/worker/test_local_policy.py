@@ -18,8 +18,15 @@ DIGEST = hashlib.sha256(SCRIPT).hexdigest()
 KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def script(content: bytes = SCRIPT, *, username: str = "app", launcher: str = "", timeout_seconds: int = 60) -> Wish:
-    return Wish(username, content, launcher, timeout_seconds)
+def script(
+    content: bytes = SCRIPT,
+    *,
+    username: str = "app",
+    launcher: str = "",
+    timeout_seconds: int = 60,
+    grace_seconds: float = 0,
+) -> Wish:
+    return Wish(username, content, launcher, timeout_seconds, grace_seconds)
 
 
 def file(directory: str, username: str = "app") -> Wish:
@@ -33,6 +40,7 @@ def refusal(policy: str, wish: Wish) -> str:
 def test_an_empty_policy_forbids_files_only() -> None:
     assert refusal("", script()) == ""
     assert refusal("", file("/srv")).startswith("files:")
+    assert refusal("", file("")).startswith("files:")
 
 
 @pytest.mark.parametrize("wish", [script(), file("/srv")])
@@ -56,6 +64,9 @@ def test_switched_off_means_nothing(wish: Wish) -> None:
         ("timeout_seconds_max = 60", script(timeout_seconds=1), ""),
         ("timeout_seconds_max = 59", script(), "timeout_seconds_max"),
         ("timeout_seconds_max = 59", script(timeout_seconds=0), "timeout_seconds_max"),
+        ("timeout_seconds_max = 60", script(grace_seconds=60), ""),
+        ("timeout_seconds_max = 60", script(grace_seconds=60.1), "timeout_seconds_max"),
+        ("", script(grace_seconds=86_400), ""),
         ("timezone = 'UTC'\nhours = ['Mon 11:00-13:00']", script(), ""),
         ("timezone = 'UTC'\nhours = ['Tue 11:00-13:00']", script(), "hours"),
         ("timezone = 'UTC'\nhours = ['Tue 11:00-13:00']\n[files]", file("/srv"), "hours"),
@@ -80,6 +91,14 @@ def test_a_link_out_of_an_allowed_folder_leads_nowhere(tmp_path: Path) -> None:
     policy = f"[files]\ndirectories = ['{tmp_path}/allowed']"
     assert refusal(policy, file(f"{tmp_path}/allowed/in")) == ""
     assert refusal(policy, file(f"{tmp_path}/allowed/out")).startswith("files:")
+
+
+def test_an_allowed_folder_may_be_named_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    policy = f"[files]\ndirectories = ['{tmp_path}/link']"
+    assert refusal(policy, file(f"{tmp_path}/link/in")) == refusal(policy, file(f"{tmp_path}/real")) == ""
+    assert refusal(policy, file(str(tmp_path))).startswith("files:")
 
 
 def test_a_signed_script_runs_and_an_altered_one_does_not() -> None:

@@ -111,11 +111,13 @@ def test_a_file_that_is_not_understood_forbids_everything(tmp_path: Path, text: 
 
 
 def test_a_named_file_that_is_not_there_forbids_everything(tmp_path: Path) -> None:
-    assert "is not there" in problem(tmp_path / "none.toml")
+    # An agent that is started anew would want it as well.
+    assert problem(tmp_path / "none.toml").endswith("none.toml is not there; put it there")
 
 
-def test_without_a_default_file_everything_is_allowed() -> None:
-    found = PolicyFile("")
+@pytest.mark.parametrize("path", ["", policy_file.DEFAULT_PATH])
+def test_without_a_default_file_everything_is_allowed(path: str) -> None:
+    found = PolicyFile(path)
     if Path(found.path).exists():
         pytest.skip(f"this machine has a policy of its own: {found.path}")
     assert found.in_force() == (None, "")
@@ -245,6 +247,35 @@ def test_no_user_means_the_agents_own_and_a_files_owner_counts_as_its_user(tmp_p
         as_root.check_script(ORDER)
 
 
+@pytest.mark.parametrize(
+    ("group", "mode", "is_allowed"),
+    [
+        ("disk", "0755", True),
+        ("", "2755", True),
+        ("disk", "2755", False),
+        ("disk", "3755", False),
+        ("disk", "6755", False),
+        ("disk", "7755", False),
+        ("disk", "4755", True),
+        ("disk", "755", True),
+    ],
+)
+def test_where_the_policy_names_users_a_file_lends_nobody_another_group(
+    tmp_path: Path, group: str, mode: str, is_allowed: bool
+) -> None:
+    """Whoever runs such a file has the rights of its group, which may be more than those of any user."""
+    path = written(tmp_path / "agent.toml", f"users = ['app']\n[files]\ndirectories = ['{tmp_path}']")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "root")
+    order = msgspec.structs.replace(file_order(tmp_path, "app"), group=group, mode=mode)
+    if is_allowed:
+        guard.check_file(order)
+    else:
+        with pytest.raises(NotStarted, match=r"users: .* leave the group out"):
+            guard.check_file(order)
+    written(path, "[files]")
+    guard.check_file(order)
+
+
 def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.mkdir()
@@ -255,6 +286,21 @@ def test_a_file_is_judged_by_the_place_where_it_would_be_written(tmp_path: Path)
     for order, place in ((file_order(tmp_path), ""), (file_order(allowed), str(tmp_path))):
         with pytest.raises(NotStarted, match="files: "):
             guard.check_file(order, place)
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_forbids_everything_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/full")):
+        assert "not an ordinary file" in problem(path)
+
+
+def test_a_grace_is_as_long_as_a_timeout_may_be(tmp_path: Path) -> None:
+    path = written(tmp_path / "agent.toml", "timeout_seconds_max = 60")
+    guard = PolicyGuard(PolicyFile(str(path), owner_uid=ME), "app")
+    guard.check_script(msgspec.structs.replace(ORDER, grace_seconds=60))
+    with pytest.raises(NotStarted, match="timeout_seconds_max: "):
+        guard.check_script(msgspec.structs.replace(ORDER, grace_seconds=61))
 
 
 def test_a_file_too_large_for_a_policy_forbids_everything(tmp_path: Path) -> None:

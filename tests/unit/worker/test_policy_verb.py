@@ -33,6 +33,15 @@ def test_a_bad_policy_is_named_with_its_reason(tmp_path: Path) -> None:
     assert "user" in shown["Problem"]
 
 
+def test_a_file_that_is_not_there_is_said_to_be_that_and_no_more(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(main, ["policy", "check", str(tmp_path / "none.toml")])
+    assert outcome.exit_code == 2
+    assert "none.toml is not there" in outcome.output
+    assert "restart" not in outcome.output
+    # That depends on what the agent of this machine is told to read.
+    assert "NOTHING RUNS HERE" not in outcome.output
+
+
 def test_the_policy_of_this_machine_is_shown(tmp_path: Path) -> None:
     settings = tmp_path / "config.toml"
     settings.write_text(f"[agent]\npolicy_file = '{policy(tmp_path, 'enabled = false')}'\n")

@@ -59,7 +59,13 @@ def test_an_earlier_identity_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", ["not toml", "security = { instance_key = 'x' }\n", "[security]\n'instance_key' = 'x'\n"]
+    "before",
+    [
+        "not toml",
+        "security = { instance_key = 'x' }\n",
+        "[security]\n'instance_key' = 'x'\n",
+        'home = """\ninstance_id = 1\n"""\n',
+    ],
 )
 def test_a_file_that_cannot_be_changed_safely_is_left_alone(tmp_path: Path, before: str) -> None:
     path = tmp_path / "config.toml"
