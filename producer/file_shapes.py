@@ -5,7 +5,7 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.states import is_final
 from .describing import DescribedInvocation
 from .file_status import file_status
-from .shapes import Encoding, Shape, as_base64, as_text, tags_shape
+from .shapes import Encoding, Shape, as_base64, as_text, pacing_shape, tags_shape
 
 
 def file_shape(one: DescribedInvocation) -> Shape:
@@ -32,6 +32,7 @@ def file_shape(one: DescribedInvocation) -> Shape:
         "InvocationStatus": file_status(one.status.counts),
         "ResourceGroupId": record.resource_group_id,
         "Tags": tags_shape(record.tags),
+        **pacing_shape(record.pacing),
         "InvokeInstances": {"InvokeInstance": [_delivery_shape(row) for row in one.rows]},
     }
 
