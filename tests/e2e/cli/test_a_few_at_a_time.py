@@ -45,7 +45,7 @@ def test_what_was_called_off_is_shown_with_its_reason_and_can_be_run_again(fleet
 
 def test_a_file_goes_to_one_after_the_other_and_to_none_after_a_failure(fleet: Fleet, beat: Program) -> None:
     folder = fleet.folder / "sent"
-    line = ("file", "send", "-", "--name", "n", "--to", folder, "--all", "--at-once", "1")
+    line = ("file", "send", "-", "--name", "n", "--to", str(folder), "--all", "--at-once", "1")
     # Both instances are this machine, so the second one finds the file of the first.
     outcome = fleet.assist(*line, input="c")
     assert (outcome.exit_code, "FileAlreadyExists" in outcome.stdout) == (1, True), outcome
