@@ -63,7 +63,9 @@ def test_what_it_proposes_works_as_it_stands_in_another_terminal(local: LocalUp)
 
 
 def test_another_terminal_finds_the_gateway_at_whatever_port(local: LocalUp) -> None:
-    local.start("--no-flower", "--no-agent")
+    shown = local.start("--no-flower", "--no-agent").log()
+    assert "assist instance list" in shown
+    assert "--all" not in shown, "there is no instance"
     (found,) = (one for one in local.assist("doctor")["Findings"] if one["Check"] == "gateway")
     assert (found["Verdict"], found["Text"]) == ("ok", f"http://127.0.0.1:{local.gateway_port}")
 
