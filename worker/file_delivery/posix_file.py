@@ -85,7 +85,9 @@ def _write(order: FileOrder, folder: int, mode: int, uid: int, gid: int) -> None
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=folder)
-    os.fsync(folder)
+    # The file is there by now. Some file systems of other machines force no folder to disk.
+    with contextlib.suppress(OSError):
+        os.fsync(folder)
 
 
 def _put_in_place(beside: str, order: FileOrder, folder: int) -> None:

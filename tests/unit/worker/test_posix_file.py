@@ -93,6 +93,19 @@ def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: p
     assert caught.value.error_code == "FileAlreadyExists"
 
 
+def test_a_file_system_that_forces_no_folder_to_disk_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    force = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    assert file_delivery.write_file(order(tmp_path)).state == ExecutionState.SUCCESS
+    assert (tmp_path / "n").read_bytes() == b"new"
+
+
 @pytest.mark.parametrize(
     ("changed", "code"),
     [
