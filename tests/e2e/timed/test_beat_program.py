@@ -74,7 +74,7 @@ def test_a_home_that_cannot_be_looked_into_ends_a_program_with_its_line(
     if as_others and shutil.which(as_others[0]) is None:
         skip_without("setpriv", "Run this test as another user than root.")
     setting = {"CLOUD_ASSISTANT_HOME": str(theirs / "home")}
-    argv = (*as_others, installed_program(program_name))
+    argv: list[str | Path] = [*as_others, installed_program(program_name)]
     with program(tmp_path / "cwd", system.redis_url, *argv, **setting) as ending:
         assert ending.wait(10) == 2
         assert "master-key.json: Permission denied; run this as the user of the home" in ending.log()
