@@ -7,7 +7,7 @@ import click
 from ...broker_config.clock import iso_seconds
 from ..describing import DescribedInvocation, InvocationFilter
 from ..file_delivery import FileRequest
-from ..file_shapes import file_shape
+from ..file_shapes import file_path, file_shape
 from ..file_status import file_status
 from ..invoking import RunOptions
 from ..paging import PageRequest
@@ -38,7 +38,7 @@ group = AssistGroup("file", help="Send small files to instances.")
 @click.option(
     "--to", "target_directory", required=True, metavar="FOLDER", help="Target folder; created if it is missing."
 )
-@click.option("--name", default="", help="Name of the file there.  [default: the file's own]")
+@click.option("--name", callback=filled, metavar="NAME", help="Name of the file there.  [default: the file's own]")
 @click.option("--owner", callback=filled, metavar="USER", help="Owner of the file.  [default: the agent's user]")
 @click.option(
     "--group", "group_name", callback=filled, metavar="GROUP", help="Group of the file.  [default: the owner's]"
@@ -101,9 +101,8 @@ def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
 
 def _row(one: DescribedInvocation) -> tuple[str, ...]:
     record = one.stored.record
-    path = f"{record.file.target_directory}/{record.file.name}" if record.file else ""
     state = file_status(one.status.counts)
-    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", path
+    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", file_path(record)
 
 
 group.add_command(send)
