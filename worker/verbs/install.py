@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ...broker_config.command_line import filled
 from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
 from ..service.installing import control, install
 from .service_options import chosen, plan_of, root_option, say, system_option, telling
@@ -13,10 +14,15 @@ from .service_options import chosen, plan_of, root_option, say, system_option, t
 @system_option
 @root_option
 @click.option("--print", "only_print", is_flag=True, help="Only print the files; write and start nothing.")
-@click.option("--config", metavar="FILE", help=f"Settings and credentials of the service; default {SETTINGS_FILE}.")
-@click.option("--home", metavar="FOLDER", help=f"Its state; default {STATE_FOLDER}.")
-@click.option("--log-folder", metavar="FOLDER", help=f"Its log; default {LOG_FOLDER}.")
-@click.option("--program", metavar="FILE", help="The program to start; default is this one.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    callback=filled,
+    help=f"Settings and credentials of the service; default {SETTINGS_FILE}.",
+)
+@click.option("--home", metavar="FOLDER", callback=filled, help=f"Its state; default {STATE_FOLDER}.")
+@click.option("--log-folder", metavar="FOLDER", callback=filled, help=f"Its log; default {LOG_FOLDER}.")
+@click.option("--program", metavar="FILE", callback=filled, help="The program to start; default is this one.")
 @click.option("--harden", is_flag=True, help="systemd only: take rights away from the agent, and so from its scripts.")
 @click.option("--start/--no-start", default=True, help="Start it now, if there are credentials.")
 def verb(

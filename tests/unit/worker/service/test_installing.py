@@ -126,6 +126,13 @@ def test_printing_writes_nothing(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
+@pytest.mark.parametrize("option", ["--config", "--home", "--log-folder", "--program"])
+def test_an_empty_path_is_not_taken_for_the_usual_one(tmp_path: Path, option: str) -> None:
+    outcome = CliRunner().invoke(main, ["install", "--system", "systemd", "--root", str(tmp_path), option, ""])
+    assert (outcome.exit_code, "it is empty, as an unset variable leaves it" in outcome.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_paths_are_whole_in_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["install", "--print", "--system", "systemd", "--config", "i-one.toml", "--home", "state"]
