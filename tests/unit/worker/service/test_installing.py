@@ -24,7 +24,8 @@ def test_an_image_gets_the_service_and_loses_it_again(tmp_path: Path, name: str)
     wanted = set(SYSTEMS[name].links)
     assert wanted <= set(files_below(tmp_path))
     assert files_below(tmp_path)
-    assert oct((tmp_path / "var/lib/cloud-assistant").stat().st_mode & 0o777) == "0o700"
+    for folder in ("var/lib/cloud-assistant", "var/log/cloud-assistant", "etc/cloud-assistant"):
+        assert oct((tmp_path / folder).stat().st_mode & 0o777) == "0o700", folder
 
     removed = runner.invoke(main, ["uninstall", "--system", name, "--root", str(tmp_path)])
 
@@ -78,7 +79,8 @@ def test_the_file_of_a_package_is_not_written_a_second_time(tmp_path: Path) -> N
 
     assert outcome.exit_code == 0, outcome.output
     assert not (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").exists()
-    assert (tmp_path / f"etc/systemd/system/multi-user.target.wants/{SERVICE_NAME}.service").is_symlink()
+    wanted = tmp_path / f"etc/systemd/system/multi-user.target.wants/{SERVICE_NAME}.service"
+    assert wanted.readlink() == Path("/") / unit.relative_to(tmp_path)
 
 
 def test_a_package_takes_no_option_away_from_the_service(tmp_path: Path) -> None:
@@ -94,6 +96,11 @@ def test_a_package_takes_no_option_away_from_the_service(tmp_path: Path) -> None
     written = (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").read_text()
     assert "CLOUD_ASSISTANT_HOME=/srv/agent" in written
     assert "NoNewPrivileges=yes" in written
+
+    usual = CliRunner().invoke(main, ["install", "--system", "systemd", "--root", str(tmp_path)])
+
+    assert "the package's own file is used" in usual.output
+    assert not (tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service").exists(), "it would still come first"
 
 
 def test_the_service_of_a_package_is_stopped_and_taken_from_the_start_of_the_machine(tmp_path: Path) -> None:
