@@ -3,7 +3,6 @@
 from ..broker_config.clock import iso_seconds
 from ..broker_config.records import Invocation
 from ..broker_config.results import ExecutionRow
-from ..broker_config.states import is_final
 from .describing import DescribedInvocation
 from .file_status import file_status
 from .shapes import Encoding, Shape, as_base64, as_text, pacing_shape, tags_shape
@@ -44,7 +43,7 @@ def file_shape(one: DescribedInvocation) -> Shape:
 
 
 def _delivery_shape(row: ExecutionRow) -> Shape:
-    finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
+    finished = iso_seconds(row.outcome.finished_ms)
     return {
         "InstanceId": row.instance_id,
         "InvocationStatus": row.state,

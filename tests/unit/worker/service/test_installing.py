@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,26 @@ def test_the_service_of_a_package_is_stopped_and_taken_from_the_start_of_the_mac
     assert done.read_text().split() == ["stopped", "disabled"]
     assert (tmp_path / "unit").exists()
     assert "goes with the package" in said[-1]
+
+    (tmp_path / "unit").unlink()
+    uninstall(system, ServicePlan(program="/bin/true"), Path("/"), said.append)
+
+    assert said[-1] == "there is no service of the agent for packaged here"
+    assert done.read_text().split() == ["stopped", "disabled"], "nobody is told to stop what is not there"
+
+
+def test_a_service_file_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = tmp_path / f"etc/systemd/system/{SERVICE_NAME}.service"
+    forced = []
+    force = os.fsync
+
+    def noted(descriptor: int) -> None:
+        forced.append((os.fstat(descriptor).st_size > 0, unit.exists()))
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    CliRunner().invoke(main, ["install", "--system", "systemd", "--root", str(tmp_path)])
+    assert forced == [(True, False)]
 
 
 def test_printing_writes_nothing(tmp_path: Path) -> None:
