@@ -19,9 +19,9 @@ def files_below(root: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["systemd", "sysv", "openrc", "upstart", "freebsd", "launchd"])
 def test_an_image_gets_the_service_and_loses_it_again(tmp_path: Path, name: str) -> None:
     runner = CliRunner()
-    installed = runner.invoke(main, ["install", "--system", name, "--root", str(tmp_path)])
-
-    assert installed.exit_code == 0, installed.output
+    for _ in range(2):
+        installed = runner.invoke(main, ["install", "--system", name, "--root", str(tmp_path)])
+        assert installed.exit_code == 0, installed.output
     wanted = set(SYSTEMS[name].links)
     assert wanted <= set(files_below(tmp_path))
     assert files_below(tmp_path)
@@ -146,6 +146,33 @@ def test_a_service_file_is_on_disk_before_it_has_its_name(tmp_path: Path, monkey
     assert forced == [(True, False)]
 
 
+@pytest.mark.parametrize("name", ["systemd", "sysv", "openrc", "upstart", "freebsd", "launchd"])
+def test_the_usual_folders_are_left_to_the_settings_file(name: str) -> None:
+    printed = CliRunner().invoke(main, ["install", "--print", "--system", name]).stdout
+    assert "CLOUD_ASSISTANT_" not in printed, "it would come before the file"
+
+
+def test_the_service_of_a_bundle_starts_the_version_that_is_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bundle, program in (
+        (tmp_path / "versions/1.0", "current/bin/assist-agent"),
+        (tmp_path / "b", "b/bin/assist-agent"),
+    ):
+        for file in ("bin/assist-agent", "lib/assist_agent.py"):
+            (bundle / file).parent.mkdir(parents=True)
+            (bundle / file).touch()
+        monkeypatch.setattr("sys.argv", [str(bundle / "lib/assist_agent.py")])
+        printed = CliRunner().invoke(main, ["install", "--print", "--system", "systemd"]).stdout
+        assert f"ExecStart={tmp_path / program} run" in printed
+
+
+def test_a_service_manager_that_may_not_be_run_is_told(tmp_path: Path) -> None:
+    (tmp_path / "manager").touch(mode=0o600)
+    with pytest.raises(Refused, match=r"manager start: .*Permission denied"):
+        control((str(tmp_path / "manager"), "start"), [].append)
+
+
 def test_printing_writes_nothing(tmp_path: Path) -> None:
     arguments = ["install", "--print", "--system", "systemd", "--root", str(tmp_path), "--config", "/etc/other.toml"]
     outcome = CliRunner().invoke(main, arguments)
@@ -198,7 +225,9 @@ def test_the_distributions_own_program_makes_the_links_of_an_init_script(
     keeper: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here: list[str] = []
-    monkeypatch.setattr("shutil.which", lambda name, path: f"/sbin/{name}" if name in here else None)
+    monkeypatch.setattr(
+        "shutil.which", lambda name, path: f"/sbin/{name}" if name in here and "/sbin" in path.split(":") else None
+    )
     assert SYSTEMS["sysv"].enabling() == ()
     here.append(keeper)
 
