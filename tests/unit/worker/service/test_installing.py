@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.worker.cli import main
-from cloud_assistant.worker.service.catalogue import SYSTEMS, ServiceSystem
+from cloud_assistant.worker.service.catalogue import SYSTEMS, ServiceSystem, detect
 from cloud_assistant.worker.service.installing import control, uninstall
 from cloud_assistant.worker.service.plan import SERVICE_NAME, ServicePlan
 from harness.disk import fill, small_disk
@@ -62,6 +62,15 @@ def test_the_service_manager_of_the_image_is_used_when_none_is_named(tmp_path: P
     assert outcome.exit_code == 0, outcome.output
     assert (tmp_path / "etc/init.d" / SERVICE_NAME).stat().st_mode & 0o111
     assert (tmp_path / f"etc/rc2.d/S95{SERVICE_NAME}").resolve() == tmp_path / "etc/init.d" / SERVICE_NAME
+
+
+def test_a_program_of_upstarts_name_is_not_upstart(tmp_path: Path) -> None:
+    for folder in ("sbin", "etc/init.d"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "sbin/initctl").touch()
+    assert detect(tmp_path) is SYSTEMS["sysv"]
+    (tmp_path / "etc/init").mkdir()
+    assert detect(tmp_path) is SYSTEMS["upstart"]
 
 
 def test_an_image_without_a_service_manager_is_refused_with_the_names_of_those_known(tmp_path: Path) -> None:
