@@ -128,6 +128,15 @@ def test_without_once_it_stays_up_until_it_is_asked_to_end(
         assert "everything has ended" in program.log()
 
 
+def test_a_system_that_cannot_start_is_told_with_its_reason_and_exit_code(
+    checkout: Path, made_environment: dict[str, str]
+) -> None:
+    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert outcome.returncode == 3
+    assert "no Redis at redis://127.0.0.1:1/0" in outcome.stderr
+    assert "it could not start (see above)" in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("file", "said"),
     [
