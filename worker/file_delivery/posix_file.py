@@ -48,8 +48,6 @@ def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None)
     with _folder(order.target_directory) as folder:
         permit(_place_of(folder, order.target_directory))
         try:
-            if not order.overwrite and _exists(order.name, folder):
-                raise exists_already(order)
             _refuse_folder(order, folder)
             _write(order, folder, mode, uid, gid)
         except FileExistsError as exc:
