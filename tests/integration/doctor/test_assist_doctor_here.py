@@ -13,6 +13,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.broker_config.settings_table import GatewaySettings, Settings
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import beat_presence
@@ -122,6 +123,33 @@ def test_a_server_that_cannot_do_it_is_found(
     monkeypatch.setattr(server_checks, "_parsed", lambda _: info)
     findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
     assert (findings["server"].verdict, findings["server"].text) == ("fail", said)
+
+
+def test_what_lies_within_a_slow_answer_is_no_difference_of_clocks(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets_ms = [-3_000, 3_000]
+    monkeypatch.setattr(server_checks, "now_ms", lambda: now_ms() + offsets_ms.pop(0))
+    findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
+    assert (findings["clock"].verdict, "differ by 0.0 s" in findings["clock"].text) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("address", "verdict"),
+    [
+        ("rediss://redis.example/0?verify=no", "fail"),
+        ("rediss://redis.example/0", "ok"),
+        ("redis://redis.example/0", "warn"),
+        ("redis://localhost/0", "ok"),
+        ("unix:///run/redis.sock", "ok"),
+    ],
+)
+def test_what_others_could_read_on_the_way_is_found(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, address: str, verdict: str
+) -> None:
+    monkeypatch.setattr(redis, "address", parse_url(address))
+    findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
+    assert findings["tls"].verdict == verdict
 
 
 @pytest.mark.parametrize(("used", "verdict"), [(749, "ok"), (750, "warn"), (899, "warn"), (900, "fail")])
