@@ -136,7 +136,9 @@ def test_data_port_and_password_survive_a_restart(local: LocalUp) -> None:
         client.acl_save()
     up.sigterm()
     assert ends(up) == 0
+    assert "shown this once" in up.log()
     again = local.program("--no-flower").start(ready=READY)
+    assert "shown this once" not in again.log()
     with local.redis() as client:
         assert client.get("kept") == "yes"
         assert "agent-one" in client.acl_users()

@@ -19,6 +19,8 @@ from cloud_assistant.broker_config.signing import new_master_keys, write_master_
 from cloud_assistant.producer import beat_presence
 from cloud_assistant.producer.doctor import local_checks, server_checks
 from cloud_assistant.producer.doctor.fleet_checks import FleetChecks
+from cloud_assistant.producer.doctor.user_checks import UserChecks
+from harness.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -150,6 +152,33 @@ def test_what_others_could_read_on_the_way_is_found(
     monkeypatch.setattr(redis, "address", parse_url(address))
     findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
     assert findings["tls"].verdict == verdict
+
+
+@pytest.mark.parametrize(("newer", "verdict"), [(1, "ok"), (0, "fail"), (-1, "fail")])
+def test_functions_of_a_newer_release_serve_this_one(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, newer: int, verdict: str
+) -> None:
+    monkeypatch.setattr(server_checks, "library_source", lambda: "another text")
+    monkeypatch.setattr(server_checks, "text_version", lambda _: server_checks.TEXT_VERSION + newer)
+    findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
+    assert findings["functions"].verdict == verdict
+
+
+def test_a_default_user_that_is_open_is_worse_from_elsewhere_and_nothing_when_it_is_off(
+    redis: Redis, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def default_user(reader: Redis) -> str:
+        return next(one for one in UserChecks(reader).all() if one.check == "default user").verdict
+
+    assert default_user(redis) == "warn"
+    redis.call("ACL", "SETUSER", "admin", "on", ">pw", "~*", "&*", "+@all")
+    admin = Redis(redis_server.url("admin", "pw"))
+    admin.call("ACL", "SETUSER", "default", "off")
+    assert default_user(admin) == "ok"
+    admin.call("ACL", "SETUSER", "default", "on")
+    admin.close()
+    monkeypatch.setattr(redis, "address", parse_url("redis://redis.example/0"))
+    assert default_user(redis) == "fail"
 
 
 @pytest.mark.parametrize(("used", "verdict"), [(749, "ok"), (750, "warn"), (899, "warn"), (900, "fail")])

@@ -1,15 +1,18 @@
 """What the local system consists of."""
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.errors import RedisUnreachable, SettingsInvalid
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Value
 from cloud_assistant.producer.local_system.home_folder import remember_addresses
 from cloud_assistant.producer.local_system.options import UpOptions
 from cloud_assistant.producer.local_system.plan import Plan, make_plan, uses_own_server
+from cloud_assistant.producer.local_system.programs import answers
 from harness.ports import reserve_port
 from harness.redis_server import RedisServer
 
@@ -56,3 +59,26 @@ def test_flower_and_the_agent_can_be_left_out(tmp_path: Path) -> None:
     made = plan(tmp_path, options, flower__enabled=False)
     assert "Flower" not in [program.name for program in made.programs]
     assert made.instance_id == ""
+
+
+@pytest.mark.parametrize(
+    "reply", [b"-LOADING Redis is loading the dataset in memory\r\n", b"-NOAUTH Authentication required.\r\n"]
+)
+def test_a_server_that_still_reads_its_data_is_waited_for_and_one_that_will_not_have_us_is_told(reply: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            line, _ = listener.accept()
+            with line:
+                while line.recv(4096):
+                    line.sendall(reply)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        if b"LOADING" in reply:
+            assert not answers(url)
+        else:
+            with pytest.raises(RedisRefused):
+                answers(url)
+        thread.join(10)
