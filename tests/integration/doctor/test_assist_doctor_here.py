@@ -12,6 +12,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.findings import Finding
+from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.broker_config.settings_table import GatewaySettings, Settings
@@ -159,7 +160,7 @@ def test_functions_of_a_newer_release_serve_this_one(
     redis: Redis, monkeypatch: pytest.MonkeyPatch, newer: int, verdict: str
 ) -> None:
     monkeypatch.setattr(server_checks, "library_source", lambda: "another text")
-    monkeypatch.setattr(server_checks, "text_version", lambda _: server_checks.TEXT_VERSION + newer)
+    monkeypatch.setattr(server_checks, "text_version", lambda _: TEXT_VERSION + newer)
     findings = {one.check: one for one in server_checks.ServerChecks(redis).all()}
     assert findings["functions"].verdict == verdict
 
