@@ -72,8 +72,8 @@ class Patient:
         assert before in text
         self.config.write_text(text.replace(before, after), encoding="utf-8")
 
-    def examine(self, home: Path | None = None) -> Report:
-        arguments = ["doctor", "--config", str(self.config), "--home", str(home or self.home), "--output", "json"]
+    def examine(self) -> Report:
+        arguments = ["doctor", "--config", str(self.config), "--home", str(self.home), "--output", "json"]
         outcome = CliRunner().invoke(main, arguments)
         assert outcome.exception is None or isinstance(outcome.exception, SystemExit), outcome.exception
         rows = json.loads(outcome.stdout)["Findings"]
@@ -290,19 +290,6 @@ def test_a_key_that_is_missing_or_open_to_others(patient: Patient) -> None:
     (patient.home / "instance-key.json").chmod(0o644)
     report = patient.examine()
     assert report.verdict("key") == "fail"
-
-
-@pytest.mark.parametrize("below", ["", "below/it"])
-def test_a_file_where_the_home_should_be_is_in_the_way(patient: Patient, below: str) -> None:
-    patient.home.parent.mkdir(parents=True, exist_ok=True)
-    patient.home.touch()
-    report = patient.examine(home=patient.home / below)
-    assert (report.verdict("home"), f"{patient.home} is no folder" in report.text("home")) == ("fail", True)
-
-
-def test_a_home_that_leads_nowhere_is_in_its_own_way(patient: Patient) -> None:
-    patient.home.symlink_to(patient.folder / "absent")
-    assert f"{patient.home} is no folder" in patient.examine().text("home")
 
 
 def test_a_home_that_others_can_read(patient: Patient) -> None:
