@@ -95,3 +95,28 @@ def test_a_program_that_is_never_ready_ends_the_start(tmp_path: Path) -> None:
             system.start()
         assert system.end()
     assert "sample did not start; the last lines of its log:" in shown.getvalue()
+
+
+def test_the_agent_ends_first_and_redis_last(tmp_path: Path) -> None:
+    def program(name: str) -> Program:
+        script = f"trap 'echo {name} >> {tmp_path}/order; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+        return Program(
+            name=name,
+            argv=("/bin/sh", "-c", script),
+            environment={"PATH": "/usr/bin:/bin"},
+            ready_place=lambda log: "here" if "up" in log else "",
+        )
+
+    with HomeLock(tmp_path) as lock, SignalInbox() as inbox:
+        system = LocalSystem(
+            tmp_path,
+            Plan("redis://127.0.0.1:1/0", program("redis"), [program("beat")], "i-one"),
+            lambda: program("agent"),
+            lambda: None,
+            lock=lock,
+            inbox=inbox,
+            screen=Screen(io.StringIO(), {}),
+        )
+        assert system.start()
+        assert system.end()
+    assert (tmp_path / "order").read_text().split() == ["agent", "beat", "redis"]
