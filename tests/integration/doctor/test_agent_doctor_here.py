@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.worker.doctor import machine_checks
+from cloud_assistant.worker.service.catalogue import SYSTEMS
 
 _MIB = 1024 * 1024
 
@@ -89,3 +91,12 @@ def test_a_disk_that_takes_few_files_more_is_found(
 
 def test_a_home_without_an_agent_is_told(home: Path) -> None:
     assert here(home)["agent"].verdict == "fail"
+
+
+def test_a_service_of_a_package_is_one(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = tmp_path / "unit"
+    packaged = replace(SYSTEMS["systemd"], files=lambda _: [], packaged=(str(unit).lstrip("/"),))
+    monkeypatch.setattr(machine_checks, "detect", lambda: packaged)
+    assert (here(home)["service"].verdict, here(home)["service"].mend) == ("warn", "assist-agent install")
+    unit.touch()
+    assert here(home)["service"].text == "installed for systemd"
