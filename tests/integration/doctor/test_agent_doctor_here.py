@@ -11,6 +11,7 @@ import pytest
 from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.worker.doctor import machine_checks
+from cloud_assistant.worker.doctor.network_checks import network_findings
 from cloud_assistant.worker.service.catalogue import SYSTEMS
 
 _MIB = 1024 * 1024
@@ -100,3 +101,9 @@ def test_a_service_of_a_package_is_one(home: Path, tmp_path: Path, monkeypatch: 
     assert (here(home)["service"].verdict, here(home)["service"].mend) == ("warn", "assist-agent install")
     unit.touch()
     assert here(home)["service"].text == "installed for systemd"
+
+
+def test_one_sentinel_of_several_without_a_name_is_a_warning() -> None:
+    sentinels = Settings(redis_url="sentinel://127.0.0.1:1,no-such-name.invalid:2/mymaster")
+    name = next(iter(network_findings(sentinels)))
+    assert (name.check, name.verdict, "no-such-name.invalid" in name.text) == ("name", "warn", True)
