@@ -1,4 +1,4 @@
-"""What ``assist-agent doctor`` finds on its own machine, each thing at its very limit; nothing of this needs Redis."""
+"""What ``assist-agent doctor`` finds on its own machine, and of functions in Redis, each thing at its very limit."""
 
 import os
 import shutil
@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from cloud_assistant.broker_config.findings import Finding
+from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
+from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
-from cloud_assistant.worker.doctor import machine_checks
+from cloud_assistant.worker.doctor import machine_checks, network_checks
 from cloud_assistant.worker.doctor.network_checks import network_findings
 from cloud_assistant.worker.service.catalogue import SYSTEMS
 
@@ -107,3 +109,12 @@ def test_one_sentinel_of_several_without_a_name_is_a_warning() -> None:
     sentinels = Settings(redis_url="sentinel://127.0.0.1:1,no-such-name.invalid:2/mymaster")
     name = next(iter(network_findings(sentinels)))
     assert (name.check, name.verdict, "no-such-name.invalid" in name.text) == ("name", "warn", True)
+
+
+@pytest.mark.parametrize(("newer", "verdict"), [(1, "ok"), (0, "ok"), (-1, "fail")])
+def test_functions_of_an_earlier_release_do_not_serve_this_agent(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, newer: int, verdict: str
+) -> None:
+    monkeypatch.setattr(network_checks, "text_version", lambda _: TEXT_VERSION + newer)
+    findings = {one.check: one for one in network_findings(Settings(redis_url=redis.url))}
+    assert findings["functions"].verdict == verdict
