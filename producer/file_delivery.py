@@ -147,6 +147,7 @@ def _check_directory(path: str) -> None:
     is_absolute = path.startswith("/") or re.match(r"[A-Za-z]:[\\/]", path) is not None
     if not is_absolute or len(path) > TARGET_DIRECTORY_CHARACTERS or any(ord(character) < 32 for character in path):
         raise RequestInvalid(
-            f"the target directory must be an absolute path of at most {TARGET_DIRECTORY_CHARACTERS} characters",
+            f"the target directory must be an absolute path of at most {TARGET_DIRECTORY_CHARACTERS} characters, "
+            "none of them a control character",
             code="FileTargetDir.Invalid",
         )

@@ -63,3 +63,8 @@ def test_what_is_beyond_them_is_refused(assistant: Assistant, changed: dict[str,
     with pytest.raises(CloudAssistantError) as refused:
         assistant.send_file(request(**changed), ON_1)
     assert refused.value.code == code
+
+
+def test_what_is_wrong_with_a_folder_is_said(assistant: Assistant) -> None:
+    with pytest.raises(CloudAssistantError, match="of at most 255 characters, none of them a control character"):
+        assistant.send_file(request(target_directory="/a\nb"), ON_1)
