@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.worker.doctor import machine_checks, network_checks
 from cloud_assistant.worker.doctor.network_checks import network_findings
+from cloud_assistant.worker.identity import remember_epoch
 from cloud_assistant.worker.service.catalogue import SYSTEMS
 
 _MIB = 1024 * 1024
@@ -118,3 +120,12 @@ def test_functions_of_an_earlier_release_do_not_serve_this_agent(
     monkeypatch.setattr(network_checks, "text_version", lambda _: TEXT_VERSION + newer)
     findings = {one.check: one for one in network_findings(Settings(redis_url=redis.url))}
     assert findings["functions"].verdict == verdict
+
+
+def test_a_heartbeat_of_an_earlier_run_of_this_home_is_no_other_agents(redis: Redis, home: Path) -> None:
+    remember_epoch(home, "earlier")
+    remember_epoch(home, "present")
+    settings = Settings(redis_url=redis.url, home=str(home), instance_id="i-one")
+    for epoch, verdict in (("earlier", "ok"), ("present", "ok"), ("another", "fail")):
+        redis.call("HSET", keys.info("i-one"), "epoch", epoch)
+        assert {one.check: one for one in network_findings(settings)}["instance"].verdict == verdict
