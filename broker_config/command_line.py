@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .output_end import NO_ROOM, forget_outputs
+from .output_end import TAKES_NO_MORE, forget_outputs, why_not_written
 from .standard_streams import prepare_streams
 
 #: As `assist` ends in these cases (deploy/SCRIPTS.md).
@@ -41,11 +41,11 @@ class Program(click.Command):
         try:
             return super().main(*arguments, **named)
         except OSError as error:
-            if error.errno not in NO_ROOM or error.filename is not None:
+            if error.errno not in TAKES_NO_MORE or error.filename is not None:
                 raise
             name = os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib would make --help slower
             with suppress(OSError):
-                click.echo(f"{name}: cannot write: {error.strerror}; make room where it goes (NotWritten)", err=True)
+                click.echo(f"{name}: cannot write: {why_not_written(error)} (NotWritten)", err=True)
             forget_outputs()
             sys.exit(_NOT_WRITTEN)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .errors import SettingsInvalid
 from .presence import is_there
 from .settings_table import Settings
 from .signing import MasterKeys, read_master_keys
@@ -21,12 +22,16 @@ def find_master_keys(settings: Settings) -> MasterKeys | None:
     """Read the master keys named in settings, or those in home; ``None`` where there are none.
 
     Raises:
-        SettingsInvalid: the file is named and missing, or cannot be used.
+        SettingsInvalid: the file is named and missing, or cannot be used, or home cannot be looked into.
     """
     path = master_key_path(settings)
-    if settings.security.master_key_file or (settings.home and is_there(path)):
-        return load_master_keys(path)
-    return None
+    try:
+        is_to_be_read = settings.security.master_key_file or (settings.home and is_there(path))
+    except OSError as exc:
+        raise SettingsInvalid(
+            f"master key file {path}: {exc.strerror}; run this as the user of the home, or name another home"
+        ) from exc
+    return load_master_keys(path) if is_to_be_read else None
 
 
 def load_master_keys(path: Path) -> MasterKeys:

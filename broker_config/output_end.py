@@ -1,4 +1,4 @@
-"""What to do when our output goes nowhere any more: a pipe that was closed, a disk that is full."""
+"""What to do when our output goes nowhere any more: a pipe or a stream that was closed, a disk that is full."""
 
 import errno
 import os
@@ -6,7 +6,14 @@ import sys
 from typing import TextIO
 
 #: Why an output takes no more.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+TAKES_NO_MORE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
+def why_not_written(error: OSError) -> str:
+    """Why an output takes no more, and what helps."""
+    if error.errno == errno.EBADF:
+        return "standard output is closed; open it, or send it to /dev/null"
+    return f"{error.strerror}; make room where it goes"
 
 
 def forget_outputs() -> None:

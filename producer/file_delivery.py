@@ -12,9 +12,9 @@ from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import Refused, RequestInvalid
 from ..broker_config.ids import new_id, new_token
 from ..broker_config.messages import FileOrder
-from ..broker_config.records import Command, FileOptions, Invocation, ScriptType
+from ..broker_config.records import Command, FileOptions, Invocation, Schedule, ScriptType
 from ..broker_config.settings_table import LimitSettings
-from . import validation
+from . import pacing, validation
 
 NAME_CHARACTERS = 255
 TARGET_DIRECTORY_CHARACTERS = 255
@@ -38,6 +38,9 @@ class FileRequest:
     description: str = ""
     timeout_seconds: int = 60
     deliver_within_seconds: int = 0
+    #: How many instances get it at the same time, and how many failures end it: ``10`` or ``10%`` of the targets.
+    at_once: str = ""
+    stop_at: str = ""
     resource_group_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     requested_by: str = ""
@@ -106,6 +109,7 @@ def _record(request: FileRequest, limits: LimitSettings, *, target_count: int, d
             overwrite=request.overwrite,
             content_type=request.content_type,
         ),
+        pacing=pacing.of_request(request.at_once, request.stop_at, target_count, Schedule()),
         resource_group_id=validation.resource_group_id(request.resource_group_id),
         tags=validation.tags(request.tags),
         requested_by=request.requested_by,
@@ -143,6 +147,7 @@ def _check_directory(path: str) -> None:
     is_absolute = path.startswith("/") or re.match(r"[A-Za-z]:[\\/]", path) is not None
     if not is_absolute or len(path) > TARGET_DIRECTORY_CHARACTERS or any(ord(character) < 32 for character in path):
         raise RequestInvalid(
-            f"the target directory must be an absolute path of at most {TARGET_DIRECTORY_CHARACTERS} characters",
+            f"the target directory must be an absolute path of at most {TARGET_DIRECTORY_CHARACTERS} characters, "
+            "none of them a control character",
             code="FileTargetDir.Invalid",
         )

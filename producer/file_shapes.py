@@ -1,11 +1,16 @@
 """The API's own names for a file that was sent and how that went."""
 
 from ..broker_config.clock import iso_seconds
+from ..broker_config.records import Invocation
 from ..broker_config.results import ExecutionRow
-from ..broker_config.states import is_final
 from .describing import DescribedInvocation
 from .file_status import file_status
-from .shapes import Encoding, Shape, as_base64, as_text, tags_shape
+from .shapes import Encoding, Shape, as_base64, as_text, pacing_shape, tags_shape
+
+
+def file_path(record: Invocation) -> str:
+    """Where the file is to be; ``""`` for an invocation of a command."""
+    return f"{record.file.target_directory}/{record.file.name}" if record.file else ""
 
 
 def file_shape(one: DescribedInvocation) -> Shape:
@@ -32,12 +37,13 @@ def file_shape(one: DescribedInvocation) -> Shape:
         "InvocationStatus": file_status(one.status.counts),
         "ResourceGroupId": record.resource_group_id,
         "Tags": tags_shape(record.tags),
+        **pacing_shape(record.pacing),
         "InvokeInstances": {"InvokeInstance": [_delivery_shape(row) for row in one.rows]},
     }
 
 
 def _delivery_shape(row: ExecutionRow) -> Shape:
-    finished = iso_seconds(row.outcome.finished_ms) if is_final(row.state) else ""
+    finished = iso_seconds(row.outcome.finished_ms)
     return {
         "InstanceId": row.instance_id,
         "InvocationStatus": row.state,

@@ -7,7 +7,7 @@ import traceback
 import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
-from ...broker_config.output_end import NO_ROOM, forget
+from ...broker_config.output_end import TAKES_NO_MORE, forget, why_not_written
 from ...broker_config.redis_remedies import with_remedy
 from ...broker_config.usage_line import one_line, usage_line
 from . import exit_codes
@@ -45,8 +45,8 @@ def report(error: Exception, call: Call) -> int:
         named = one_line(str(error.filename))
         _say(f"cannot use {named}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
         return exit_codes.REFUSED
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        _say(f"cannot write: {error.strerror}; make room where it goes, and ask again for what is missing (NotWritten)")
+    if isinstance(error, OSError) and error.errno in TAKES_NO_MORE:
+        _say(f"cannot write: {why_not_written(error)}, and ask again for what is missing (NotWritten)")
         return exit_codes.REFUSED
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
         _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")

@@ -7,8 +7,9 @@ import click
 from ...broker_config.clock import iso_seconds
 from ..describing import DescribedInvocation, InvocationFilter
 from ..file_delivery import FileRequest
-from ..file_shapes import file_shape
+from ..file_shapes import file_path, file_shape
 from ..file_status import file_status
+from ..invoking import RunOptions
 from ..paging import PageRequest
 from ..targets import Targets
 from .argument_types import Duration, filled
@@ -16,6 +17,7 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .dispatched import after_dispatch
 from .given_bytes import read_given
+from .pacing_options import amount_options
 from .page_printing import print_page
 from .request_options import Waiting, takes_page, takes_waiting, whole_seconds
 from .target_options import takes_targets
@@ -29,13 +31,14 @@ group = AssistGroup("file", help="Send small files to instances.")
         "assist file send nginx.conf --to /etc/nginx --instance i-web1 --overwrite",
         "assist file send app.env --to /srv/app --tag env=test --owner app --mode 0600",
         "date | assist file send - --name built-at --to /srv/app --all",
+        "assist file send nginx.conf --to /etc/nginx --all --overwrite --at-once 10% --stop-at 3",
     ),
 )
 @click.argument("source", metavar="FILE")
 @click.option(
     "--to", "target_directory", required=True, metavar="FOLDER", help="Target folder; created if it is missing."
 )
-@click.option("--name", default="", help="Name of the file there.  [default: the file's own]")
+@click.option("--name", callback=filled, metavar="NAME", help="Name of the file there.  [default: the file's own]")
 @click.option("--owner", callback=filled, metavar="USER", help="Owner of the file.  [default: the agent's user]")
 @click.option(
     "--group", "group_name", callback=filled, metavar="GROUP", help="Group of the file.  [default: the owner's]"
@@ -45,6 +48,7 @@ group = AssistGroup("file", help="Send small files to instances.")
 @click.option("--description", default="", help="A note for whoever looks at it later.")
 @click.option("--deliver-within", type=Duration(), help="How long to wait for the agent to take it.  [default: 60]")
 @takes_targets
+@amount_options
 @takes_waiting(default=True)
 def send(
     call: Call,
@@ -59,6 +63,8 @@ def send(
     description: str,
     deliver_within: float | None,
     targets: Targets,
+    at_once: str,
+    stop_at: str,
     waiting: Waiting,
 ) -> int:
     """Send one small file, up to 24 KB; - is standard input. It arrives whole or not at all."""
@@ -75,8 +81,11 @@ def send(
         overwrite=overwrite,
         description=description,
         deliver_within_seconds=whole_seconds(deliver_within, "--deliver-within"),
+        at_once=at_once,
+        stop_at=stop_at,
     )
-    return after_dispatch(call, call.assistant.send_file(request, targets), waiting)
+    invoked = call.assistant.send_file(request, targets)
+    return after_dispatch(call, invoked, waiting, RunOptions(at_once=at_once, stop_at=stop_at))
 
 
 @assist_command("list", examples=("assist file list", "assist file list --instance i-web1 --output json"))
@@ -92,9 +101,8 @@ def list_files(call: Call, *, instance_id: str, page: PageRequest) -> None:
 
 def _row(one: DescribedInvocation) -> tuple[str, ...]:
     record = one.stored.record
-    path = f"{record.file.target_directory}/{record.file.name}" if record.file else ""
     state = file_status(one.status.counts)
-    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", path
+    return record.invoke_id, iso_seconds(record.created_ms), state, f"{record.target_count:,}", file_path(record)
 
 
 group.add_command(send)

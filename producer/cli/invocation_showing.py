@@ -8,6 +8,7 @@ from ...broker_config.clock import iso_seconds
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import InvocationState
 from ..describing import DescribedInvocation, InvocationFilter
+from ..file_shapes import file_path
 from ..paging import PageRequest
 from .answers import invocation_summary_object
 from .argument_types import filled
@@ -92,7 +93,8 @@ def show(call: Call, *, invoke_id: str) -> None:
         ("Finished", iso_seconds(stored.finished_ms)),
         ("Stopped", iso_seconds(stored.stop_ms)),
         ("Command", f"{record.command.command_id} {record.command.name}"),
-        ("Type", record.command.type.value),
+        ("Type", "" if record.file else record.command.type.value),
+        ("Path", file_path(record)),
         ("Schedule", " ".join((record.schedule.frequency, record.schedule.timezone)).strip()),
         ("Timeout", duration(record.timeout_seconds * 1000)),
         # Of a timed one usually none is said: then the next due time ends it.

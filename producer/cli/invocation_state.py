@@ -13,12 +13,13 @@ from .exit_codes import DONE
 
 
 def one_invocation(call: Call, invoke_id: str) -> DescribedInvocation:
-    """Read it with its rows.
+    """Read it with its rows; a file that was sent is one too.
 
     Raises:
         NotFound: there is none.
     """
-    found = call.assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+    wanted = InvocationFilter(invoke_id=invoke_id, files=invoke_id.startswith("f-"))
+    found = call.assistant.describe_invocations(wanted, with_rows=True).items
     if not found:
         raise NotFound(
             f"no invocation {invoke_id}; `assist invocation list` shows those kept", code="InvalidInvokeId.NotFound"

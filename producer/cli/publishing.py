@@ -45,7 +45,7 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         what = f"{statement.name}/{statement.version}/{statement.os}/{statement.arch}"
         with call.assistant.auditing.change("PublishPackage", what=what, digest=statement.sha256):
             publishing.publish_file(archive, text)
-        call.say(f"stored in {publishing.store.folder}; the gateway must run on this machine with the same home")
+        call.say(f"stored in {publishing.store.folder}; the gateway must run here, as this user and with the same home")
     return signed
 
 

@@ -10,7 +10,7 @@ from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_url import place
 from ...broker_config.settings_table import Settings
-from ...broker_config.tls import TlsClient, TlsFilesUnusable
+from ...broker_config.tls import TlsClient
 from ..beat_presence import is_beat_at_work
 from ..gateway_client import connection_to
 from ..some_of import some_of
@@ -61,7 +61,7 @@ class FleetChecks:
             status = _health(url, gateway.ca_file)
         except SettingsInvalid as exc:
             return fail("gateway", str(exc), "correct gateway.url, or leave it unset")
-        except (OSError, http.client.HTTPException, TlsFilesUnusable) as exc:
+        except (OSError, http.client.HTTPException) as exc:
             mend = "start assist-gateway, or correct gateway.url"
             if is_named:
                 return fail("gateway", f"{url} does not answer ({exc})", mend)

@@ -10,7 +10,7 @@ from ...broker_config import keys
 from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.master_key import find_master_keys, master_key_path
-from ...broker_config.presence import is_there
+from ...broker_config.presence import is_folder, is_there
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 
@@ -20,9 +20,19 @@ _DISK_FAIL_BYTES, _DISK_WARN_BYTES = 100 * 1024 * 1024, 1024 * 1024 * 1024
 def local_checks(settings: Settings) -> Iterator[Finding]:
     """Every check that needs no server, one after another."""
     yield _master_key_file(settings)
-    if settings.home and is_there(Path(settings.home)):
-        yield _home(Path(settings.home))
-        yield _disk(Path(settings.home))
+    home = Path(settings.home)
+    mend = "run this as the user of the home, or name another: --home or CLOUD_ASSISTANT_HOME"
+    try:
+        if not settings.home or not is_there(home):
+            return
+        if not is_folder(home):
+            yield fail("home", f"{home} is no folder", mend)
+            return
+    except OSError as exc:
+        yield fail("home", f"{home} cannot be looked into: {exc.strerror}", mend)
+        return
+    yield _home(home)
+    yield _disk(home)
 
 
 def installation_key(redis: Redis, settings: Settings) -> Finding:

@@ -1,6 +1,6 @@
 """Which versions and packages there are, for which systems, and what their publishers signed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ...broker_config import keys
@@ -95,18 +95,17 @@ class Catalogue:
         newest = [one for one in fitting if version_order(one.version) == best]
         return min(newest, key=lambda one: (one.signed.statement.os == ANY, one.signed.statement.arch == ANY))
 
-    def delete(self, entry: CatalogueEntry) -> bool:
-        """Remove an entry; answers whether its file is needed by no other entry now."""
-        self._redis.call("HDEL", keys.PACKAGES, entry.field)
-        others = [one for _, one in self._load()]
-        return not any(
-            isinstance(one, RecordUnreadable) or one.signed.statement.sha256 == entry.signed.statement.sha256
-            for one in others
+    def needs(self, sha256: str, *, besides: Collection[str]) -> bool:
+        """Whether an entry needs a file, or may, since it cannot be read; those called ``besides`` do not count."""
+        return any(
+            isinstance(one, RecordUnreadable) or one.signed.statement.sha256 == sha256
+            for field, one in self._load()
+            if field not in besides
         )
 
-    def delete_unreadable(self, field: str) -> None:
-        """Remove an entry that cannot be read; which file it meant is not known, so none is removed."""
-        self._redis.call("HDEL", keys.PACKAGES, field)
+    def delete(self, fields: Sequence[str]) -> None:
+        """Remove entries, by what they are called."""
+        self._redis.call("HDEL", keys.PACKAGES, *fields)
 
 
 def _read_or_tell(field: str, text: bytes) -> CatalogueEntry | RecordUnreadable:

@@ -58,12 +58,13 @@ class Publishing:
             raise NotFound(
                 f"{name} {version} was not published; `assist {listing}` shows what was", code="PackageNotFound"
             )
-        for field in unreadable:
-            self.catalogue.delete_unreadable(field)
-        for entry in removed:
-            if self.catalogue.delete(entry):
-                self.store.delete(entry.signed.statement.sha256)
-        return [*(entry.field for entry in removed), *unreadable]
+        fields = [*(entry.field for entry in removed), *unreadable]
+        # The files first: what is cut off here is done by the same once more, which finds the entries.
+        for sha256 in {entry.signed.statement.sha256 for entry in removed}:
+            if not self.catalogue.needs(sha256, besides=fields):
+                self.store.delete(sha256)
+        self.catalogue.delete(fields)
+        return fields
 
     def _checked(self, signature: str) -> Signed:
         """Look at a signature; instances judge it again by the publishers that they trust."""

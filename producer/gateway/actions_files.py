@@ -64,6 +64,8 @@ class FileActions:
             overwrite=given.boolean("Overwrite", False),
             description=given.text("Description"),
             timeout_seconds=timeout_of(given, 60),
+            at_once=given.text("AtOnce"),
+            stop_at=given.text("StopAt"),
             resource_group_id=given.text("ResourceGroupId"),
             tags=tags_of(given),
             requested_by=call.caller.principal,

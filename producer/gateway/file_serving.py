@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from ...broker_config.errors import CloudAssistantError, NotFound, RequestInvalid
+from ...broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid
 from ...broker_config.program_log import logger
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore, StoredFile
@@ -122,11 +122,15 @@ class FileServing:
             await send({"type": "http.response.body", "body": data, "more_body": left_bytes > 0})
 
     def _opened(self, sha256: str) -> tuple[StoredFile, BinaryIO]:
-        stored = self._store.find(sha256)
         try:
+            stored = self._store.find(sha256)
             return stored, stored.path.open("rb")
         except FileNotFoundError as exc:
             raise NotFound(sha256) from exc
+        except OSError as exc:
+            raise Refused(
+                f"{exc.filename} cannot be read: {exc.strerror}; let the gateway's user read it", code="FileNotReadable"
+            ) from exc
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -14,7 +14,7 @@ from ...broker_config.functions.instances import register_instance
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings import Loaded
 from ..security.credentials import Credentials
-from ..security.identities import restore_users
+from ..security.identities import has_credentials, restore_users
 from ..security.trust import Trust
 from .programs import Program, agent_program, handed_down
 
@@ -35,8 +35,7 @@ def prepare_local_agent(loaded: Loaded, home: Path, *, redis_url: str, instance_
         register_instance(redis, instance_id, {"name": platform.node()}, now_ms=now_ms(), must_be_new=True)
         trust = Trust(redis, replace(loaded.settings, home=str(home), redis_url=redis_url))
         if _still_open(redis, file):
-            # A newer release may need other rights than the one that made the user.
-            restore_users(redis, [instance_id])
+            _renew_rights(redis, instance_id)
         else:
             _make(trust, redis, instance_id).write(file)
     finally:
@@ -56,6 +55,17 @@ def _make(trust: Trust, redis: Redis, instance_id: str) -> Credentials:
     return Credentials(
         instance_id=instance_id, redis_url=redis.url, key_id=master.current, key=master.instance_key(instance_id)
     )
+
+
+def _renew_rights(redis: Redis, instance_id: str) -> None:
+    """A newer release may need other rights than the one that made the user, if users are ours to manage."""
+    if not has_credentials(redis, instance_id):
+        return
+    try:
+        restore_users(redis, [instance_id])
+    except RedisRefused as exc:
+        if exc.kind != "NOPERM":
+            raise
 
 
 def _still_open(redis: Redis, file: Path) -> bool:

@@ -139,7 +139,7 @@ class LocalSystem:
             self._screen.row(
                 "key", f"{access_key[0]} secret {access_key[1]} (for the gateway; shown this once)", runs=False
             )
-        self._screen.next_steps(next_steps(self._home))
+        self._screen.next_steps(next_steps(self._home, with_agent=bool(self._agents)))
         return True
 
     def watch(self) -> None:

@@ -13,7 +13,7 @@ from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, skip, warn
 from ...broker_config.ids import is_instance_id
-from ...broker_config.presence import is_folder
+from ...broker_config.presence import is_folder, is_there
 from ...broker_config.settings_table import Settings
 from ..execution.this_system import scripts_outlive_agent
 from ..home_lock import holder, is_held
@@ -77,8 +77,10 @@ def _home(home: Path) -> Finding:
     if not _may_look(home):
         return fail("home", f"{home} may not be looked into by this user", "run this as the agent's user")
     if not is_folder(home):
-        parent = next((path for path in home.parents if path.is_dir()), Path("/"))
-        if os.access(parent, os.W_OK):
+        nearest = next(path for path in (home, *home.parents) if path.is_symlink() or is_there(path))
+        if not is_folder(nearest):
+            return fail("home", f"{nearest} is no folder", "name another home: --home or CLOUD_ASSISTANT_HOME")
+        if os.access(nearest, os.W_OK):
             return ok("home", f"{home} is not there yet and can be made")
         return fail(
             "home",

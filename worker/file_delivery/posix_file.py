@@ -48,8 +48,6 @@ def write_file(order: FileOrder, permit: Callable[[str], None] = lambda _: None)
     with _folder(order.target_directory) as folder:
         permit(_place_of(folder, order.target_directory))
         try:
-            if not order.overwrite and _exists(order.name, folder):
-                raise exists_already(order)
             _refuse_folder(order, folder)
             _write(order, folder, mode, uid, gid)
         except FileExistsError as exc:
@@ -85,7 +83,9 @@ def _write(order: FileOrder, folder: int, mode: int, uid: int, gid: int) -> None
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=folder)
-    os.fsync(folder)
+    # The file is there by now. Some file systems of other machines force no folder to disk.
+    with contextlib.suppress(OSError):
+        os.fsync(folder)
 
 
 def _put_in_place(beside: str, order: FileOrder, folder: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...broker_config.errors import Refused
@@ -24,6 +25,8 @@ def install(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) -> N
         say(f"the package's own file is left aside for what was asked for: {root / packaged}")
         packaged = None
     if packaged:
+        # What was asked for before would come first.
+        _remove([root / file.path for file in system.files(plan)], say)
         say(f"the package's own file is used: {root / packaged}")
     for file in system.files(plan) if packaged is None else ():
         _write(root / file.path, file.text, file.mode)
@@ -54,14 +57,7 @@ def uninstall(system: ServiceSystem, plan: ServicePlan, root: Path, say: Say) ->
         control(system.stop, say)
         for command in system.disabling():
             run(command, say)
-    for path in ours:
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            continue
-        except OSError as exc:
-            raise _not_written(path, exc) from exc
-        say(f"removed {path}")
+    _remove(ours, say)
     if packaged:
         say(f"{root / packaged} stays: it goes with the package")
     if root == Path("/") and system.name == "systemd":
@@ -100,6 +96,17 @@ def _write(path: Path, text: str, mode: int) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise _not_written(path, exc) from exc
+
+
+def _remove(paths: Iterable[Path], say: Say) -> None:
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise _not_written(path, exc) from exc
+        say(f"removed {path}")
 
 
 def _make_folder(path: Path) -> None:

@@ -43,6 +43,21 @@ def test_what_was_called_off_is_shown_with_its_reason_and_can_be_run_again(fleet
     assert "2 of 2 succeeded" in nothing.stderr
 
 
+def test_a_file_goes_to_one_after_the_other_and_to_none_after_a_failure(fleet: Fleet, beat: Program) -> None:
+    folder = fleet.folder / "sent"
+    line = ("file", "send", "-", "--name", "n", "--to", str(folder), "--all", "--at-once", "1")
+    # Both instances are this machine, so the second one finds the file of the first.
+    outcome = fleet.assist(*line, input="c")
+    assert (outcome.exit_code, "FileAlreadyExists" in outcome.stdout) == (1, True), outcome
+    assert "1 instance: Success\n  i-web1\n" in outcome.stdout
+    called_off = fleet.assist(*line, "--stop-at", "1", input="c")
+    assert "not started: 1 of the others failed, and the limit was 1" in called_off.stdout
+    covered = fleet.assist(*line, "--overwrite", "--at-once", "2", "--stop-at", "1", input="c").must_succeed()
+    assert "--stop-at ends nothing here: --at-once 2 covers all that are chosen (2)" in covered.stderr
+    refused = fleet.assist(*line, "--stop-at", "0", input="c")
+    assert (refused.exit_code, "'0' is neither a number of instances" in refused.stderr) == (2, True)
+
+
 def test_only_those_that_failed_are_chosen(fleet: Fleet) -> None:
     invoke_id = fleet.assist("run", "test $CA_INSTANCE_ID = i-web1", "--all").stderr.split()[0]
     outcome = fleet.assist("run", "echo $CA_INSTANCE_ID", "--failed-in", invoke_id).must_succeed()

@@ -33,29 +33,41 @@ def test_the_first_line_of_a_long_answer_is_enough_for_head(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "exit_code"),
+    ("arguments", "exit_code", "has_data"),
     [
-        ("run 'echo done' --instance i-web1", 0),
-        ("run 'echo done' --all", 0),
-        ("run 'exit 3' --instance i-web1", 1),
-        ("run 'echo done' --instance i-nope", 5),
-        ("run - --instance i-web1", 2),
-        ("instance list --output json", 0),
-        ("nope", 2),
-        ("run --help", 0),
-        ("--help", 0),
+        ("run 'echo done' --instance i-web1", 0, True),
+        ("run 'echo done' --all", 0, True),
+        ("run true --instance i-web1", 0, False),
+        ("run 'exit 3' --instance i-web1", 1, False),
+        ("run 'exit 3' --all", 1, True),
+        ("run 'echo done' --instance i-nope", 5, False),
+        ("run - --instance i-web1", 2, False),
+        ("instance list --output json", 0, True),
+        ("nope", 2, False),
+        ("run --help", 0, True),
+        ("--help", 0, True),
+        ("--version", 0, True),
     ],
 )
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_change_nothing_but_what_is_seen(
-    fleet: Fleet, arguments: str, exit_code: int, closed: str
+def test_of_closed_streams_only_lost_data_change_how_it_ends(
+    fleet: Fleet, arguments: str, exit_code: int, has_data: bool, closed: str
 ) -> None:
     if arguments.startswith("run -") and "<&-" not in closed:
         closed = "<&- " + closed
     outcome = fleet.shell(f"assist {arguments} {closed}")
-    assert outcome.exit_code == exit_code
+    is_lost = has_data and ">&-" in closed.replace("2>&-", "")
+    assert outcome.exit_code == (4 if is_lost else exit_code)
+    assert ("cannot write: standard output is closed; open it" in outcome.stderr) == (is_lost and "2>" not in closed)
     assert "Traceback" not in outcome.stderr
     assert "defect" not in outcome.stderr
+
+
+@pytest.mark.parametrize("line", ["assist-agent policy show", "assist-beat --help", "assist-gateway -V"])
+def test_the_other_programs_tell_that_their_output_is_closed_too(fleet: Fleet, line: str) -> None:
+    outcome = fleet.shell(f"{line} >&-")
+    said = "cannot write: standard output is closed; open it, or send it to /dev/null (NotWritten)"
+    assert (outcome.exit_code, outcome.stderr) == (4, f"{line.split()[0]}: {said}\n")
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

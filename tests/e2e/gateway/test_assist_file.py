@@ -24,6 +24,7 @@ def test_a_file_is_sent_and_listed(real: RealGateway, tmp_path: Path) -> None:
 def test_standard_input_needs_a_name(real: RealGateway, tmp_path: Path) -> None:
     line = ("file", "send", "-", "--to", tmp_path, "--instance", "i-one")
     assert real.system.assist(*line, input="x").exit_code == 2
+    assert "it is empty, as an unset variable leaves it" in real.system.assist(*line, "--name", "", input="x").stderr
     real.system.assist(*line, "--name", "x", input="x").must_succeed()
     assert (tmp_path / "x").read_text() == "x"
 
@@ -35,3 +36,17 @@ def test_a_file_that_is_too_large_or_not_there(real: RealGateway, tmp_path: Path
     assert (outcome.exit_code, "FileSize.ExceedLimit" in outcome.stderr) == (4, True)
     outcome = real.system.assist("file", "send", tmp_path / "absent", "--to", tmp_path, "--instance", "i-one")
     assert outcome.exit_code == 2
+
+
+def test_a_file_on_its_way_is_shown_and_stopped_as_a_script_is(real: RealGateway, tmp_path: Path) -> None:
+    real.system.assist("instance", "add", "i-away").must_succeed()
+    line = ("file", "send", "-", "--name", "x", "--to", tmp_path, "--instance", "i-away")
+    waited = real.system.assist(*line, "--wait-timeout", "0.1", "--output", "json", input="x")
+    assert (waited.exit_code, waited.json["InvocationResults"][0]["InvocationStatus"]) == (6, "Pending")
+    invoke_id = waited.json["InvokeId"]
+    shown = real.system.assist("invocation", "show", invoke_id).must_succeed().stdout
+    assert ("Path        " + str(tmp_path / "x") in shown, "RunShellScript" in shown) == (True, False)
+    stopped = real.system.assist("invocation", "stop", invoke_id, "--output", "json").must_succeed().json
+    assert stopped["Stopped"] == [{"InstanceId": "i-away", "InvocationStatus": "Cancelled"}]
+    assert "i-away Cancelled" in real.system.assist("invocation", "results", invoke_id).must_succeed().stderr
+    assert real.system.assist("invocation", "show", "f-00000001").exit_code == 5

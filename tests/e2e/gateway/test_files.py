@@ -35,6 +35,7 @@ def test_a_file_arrives_with_mode_and_folder(real: RealGateway, tmp_path: Path) 
     assert invoke_id.startswith("f-")
     file = delivered(real, invoke_id)
     assert (file["InvocationStatus"], file["row"]["InvocationStatus"]) == ("Success", "Success")
+    assert (file["FileOwner"], file["FileGroup"]) == ("root", "root"), "as the service names who is not named"
     assert (file["Content"], file["FileMode"], file["Overwrite"], file["VmCount"]) == ("hello\n", "0640", "false", 1)
     target = folder / "notes.txt"
     assert target.read_text() == "hello\n"

@@ -83,6 +83,9 @@ def test_once_prints_the_result_and_leaves_nothing_running(
 
 
 def test_a_wrong_result_is_an_error(checkout: Path, made_environment: dict[str, str]) -> None:
+    # The environment of `tests/run` serves as well.
+    made = Path(made_environment["CLOUD_ASSISTANT_VENV"])
+    (made / "fingerprint-control").rename(made / "fingerprint")
     script = checkout / "deploy/quickstart"
     script.write_text(script.read_text().replace("ZWNobyAxMjM=", "ZWNobyAxMjQ="))
     outcome = once(checkout, made_environment)
@@ -126,6 +129,15 @@ def test_without_once_it_stays_up_until_it_is_asked_to_end(
         eventually(lambda: not program.is_running, 20)
         assert program.exit_code == 0
         assert "everything has ended" in program.log()
+
+
+def test_a_system_that_cannot_start_is_told_with_its_reason_and_exit_code(
+    checkout: Path, made_environment: dict[str, str]
+) -> None:
+    outcome = once(checkout, {**made_environment, "CLOUD_ASSISTANT_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert outcome.returncode == 3
+    assert "no Redis at redis://127.0.0.1:1/0" in outcome.stderr
+    assert "it could not start (see above)" in outcome.stderr
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def test_what_it_proposes_works_as_it_stands_in_another_terminal(local: LocalUp)
 
 
 def test_another_terminal_finds_the_gateway_at_whatever_port(local: LocalUp) -> None:
-    local.start("--no-flower", "--no-agent")
+    shown = local.start("--no-flower", "--no-agent").log()
+    assert "assist instance list" in shown
+    assert "--all" not in shown, "there is no instance"
     (found,) = (one for one in local.assist("doctor")["Findings"] if one["Check"] == "gateway")
     assert (found["Verdict"], found["Text"]) == ("ok", f"http://127.0.0.1:{local.gateway_port}")
 
@@ -134,7 +136,9 @@ def test_data_port_and_password_survive_a_restart(local: LocalUp) -> None:
         client.acl_save()
     up.sigterm()
     assert ends(up) == 0
+    assert "shown this once" in up.log()
     again = local.program("--no-flower").start(ready=READY)
+    assert "shown this once" not in again.log()
     with local.redis() as client:
         assert client.get("kept") == "yes"
         assert "agent-one" in client.acl_users()

@@ -1,11 +1,14 @@
 """``assist-beat`` and Celery's own beat as programs."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from e2e.timed.conftest import OFTEN, Operator
 
+from harness.needs import skip_without
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -57,3 +60,22 @@ def test_a_bad_setting_ends_a_beat_with_its_line(system: System, tmp_path: Path)
     with program(home, system.redis_url, installed_program("assist-beat"), **setting) as beat:
         assert beat.wait(10) == 2
         assert re.search(r"beat\.misfire is 'sometimes'; use one of latest, all, skip", beat.log())
+
+
+@pytest.mark.parametrize("program_name", ["assist-beat", "assist-gateway"])
+def test_a_home_that_cannot_be_looked_into_ends_a_program_with_its_line(
+    system: System, tmp_path: Path, program_name: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0)
+    # Root looks into every folder, but without these rights.
+    rights = "-dac_override,-dac_read_search"
+    as_others = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    if as_others and shutil.which(as_others[0]) is None:
+        skip_without("setpriv", "Run this test as another user than root.")
+    setting = {"CLOUD_ASSISTANT_HOME": str(theirs / "home")}
+    argv: list[str | Path] = [*as_others, installed_program(program_name)]
+    with program(tmp_path / "cwd", system.redis_url, *argv, **setting) as ending:
+        assert ending.wait(10) == 2
+        assert "master-key.json: Permission denied; run this as the user of the home" in ending.log()
+        assert "Traceback" not in ending.log()

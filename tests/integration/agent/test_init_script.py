@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,27 @@ def test_of_two_starts_at_once_one_keeps_the_agent_and_the_other_is_gone(
     assert script.run("stop").returncode == 0
     assert keepers() == []
     assert list(script.folder.glob("agent*.pid*")) == []
+
+
+def test_a_number_that_is_somebody_elses_by_now_is_no_agents(script: InitScript) -> None:
+    script.write_config()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (script.folder / "agent.pid").write_text(f"{other.pid}\n")
+        assert script.run("status").returncode == 3
+        assert script.run("stop").returncode == 0
+        (script.folder / "agent.pid").write_text(f"{other.pid}\n")
+        assert script.run("start").returncode == 0
+        eventually(script.agent_pid, 20, "the agent runs")
+        assert other.poll() is None
+        other.kill()
+
+
+def test_state_and_log_are_the_agents_alone(script: InitScript) -> None:
+    script.write_config()
+    script.home.mkdir(mode=0o755)
+    script.run("start")
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (script.home, script.folder / "log")]
+    assert modes == [0o700, 0o700]
 
 
 def test_an_agent_that_hangs_is_replaced_at_a_restart(script: InitScript) -> None:

@@ -259,6 +259,7 @@ def test_a_clock_that_is_wrong(patient: Patient, monkeypatch: pytest.MonkeyPatch
     assert report.verdict("clock") == verdict
     assert ("ahead of" if offset_ms > 0 else "behind") in report.text("clock")
     assert "time server" in report.mend("clock")
+    assert report.verdict("instance") == "warn", "it is looked at all the same"
 
 
 def test_another_agent_with_this_identity(patient: Patient) -> None:

@@ -262,6 +262,18 @@ def test_a_home_that_others_can_write_is_found(settings: Settings, found: Found)
     assert found()["home"].verdict == "fail"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("x" * 300, "cannot be looked into: File name too long"), ("file", "is no folder")]
+)
+def test_a_home_that_is_none_hides_nothing_else(settings: Settings, found: Found, name: str, said: str) -> None:
+    home = Path(settings.home) / name
+    if name == "file":
+        home.touch()
+    findings = found(replace(settings, home=str(home)))
+    assert (findings["home"].verdict, said in findings["home"].text) == ("fail", True)
+    assert findings["beat"].verdict == "ok"
+
+
 def test_a_full_disk_is_found(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_checks, "_DISK_FAIL_BYTES", 1 << 60)
     assert found()["disk"].verdict == "fail"

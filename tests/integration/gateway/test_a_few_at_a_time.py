@@ -47,6 +47,18 @@ def test_a_stored_command_goes_to_a_share_of_them(gateway: WholeGateway) -> None
     assert (invocation["AtOnce"], "StopAt" in invocation) == (2, False)
 
 
+def test_a_file_goes_to_so_many_and_says_so(gateway: WholeGateway) -> None:
+    asked = {"Name": "n", "TargetDir": "/srv", "Content": "c", **TARGETS, "AtOnce": "1", "StopAt": "50%"}
+    status, answer = gateway.call("SendFile", asked)
+    assert status == 200
+    assert states(gateway, answer["InvokeId"]) == ["Pending", "Scheduled", "Scheduled", "Scheduled"]
+    _, shown = gateway.call("DescribeSendFileResults", {"InvokeId": answer["InvokeId"]})
+    [file] = shown["Invocations"]["Invocation"]
+    assert (file["AtOnce"], file["StopAt"]) == (1, 2)
+    status, answer = gateway.call("SendFile", {**asked, "AtOnce": "some"})
+    assert (status, answer["Code"]) == (400, "InvalidParameter.Pacing")
+
+
 def test_one_that_runs_everywhere_at_once_says_nothing_of_it(gateway: WholeGateway) -> None:
     _, answer = gateway.call("RunCommand", {**RUN, "AtOnce": "100%"})
     assert set(states(gateway, answer["InvokeId"])) == {"Pending"}

@@ -85,6 +85,20 @@ def test_what_was_signed_and_what_was_uploaded_must_be_the_same(whole: WholeGate
     assert fetch(whole, f"/files/{found.statement.sha256}")[0] == 404
 
 
+def test_a_file_that_the_gateway_may_not_read_is_told_in_its_log_in_a_line(
+    whole: WholeGateway, archive: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = parse(signed(archive))
+    upload(GatewayClient(f"http://127.0.0.1:{whole.port}", KEY_ID, SECRET), archive, found)
+    [stored] = Path(whole.assistant.settings.home).rglob(found.statement.sha256)
+    # A folder, since root may read every file.
+    stored.unlink()
+    stored.mkdir()
+    assert fetch(whole, f"/files/{found.statement.sha256}")[0] == 503
+    assert f"{stored} cannot be read: Is a directory; let the gateway's user read it" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("room_bytes", [SIZE_BYTES * 2 // 3, SIZE_BYTES * 4 // 3], ids=["uploading", "publishing"])
 def test_a_full_disk_is_said_and_the_upload_goes_on_once_there_is_room(
     redis_server: RedisServer, tmp_path: Path, archive: Path, caplog: pytest.LogCaptureFixture, room_bytes: int

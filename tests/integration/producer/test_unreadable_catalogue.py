@@ -60,6 +60,20 @@ def test_a_file_goes_with_the_last_that_needs_it(publishing: Publishing) -> None
     assert publishing.store.list() == []
 
 
+def test_a_withdrawal_that_is_cut_off_at_its_file_is_done_by_the_same_once_more(publishing: Publishing) -> None:
+    publishing.withdraw("tools", "2.0")
+    [stored] = publishing.store.list()
+    # Nobody, root neither, removes a folder as a file.
+    stored.path.unlink()
+    stored.path.mkdir()
+    with pytest.raises(OSError, match=stored.sha256):
+        publishing.withdraw("tools", "1.0")
+    stored.path.rmdir()
+    stored.path.write_bytes(b"tools")
+    assert publishing.withdraw("tools", "1.0") == ["tools/1.0/any/any"]
+    assert publishing.store.list() == []
+
+
 def test_lists_name_it_and_its_remedy(
     publishing: Publishing, redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ def test_a_finding_is_a_line_and_its_remedy_a_second_one_below_the_text() -> Non
 
 def test_text_from_elsewhere_stays_on_its_line() -> None:
     assert as_text(ok("instance", "web\x1b[2J\nfail  redis")) == "ok    instance       web\\x1b[2J\\nfail  redis"
+    assert "\x9b" not in as_json([ok("instance", "web\x9b2J")]), "which a terminal obeys, and JSON may hold"
 
 
 @pytest.mark.parametrize(

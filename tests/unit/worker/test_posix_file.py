@@ -1,7 +1,10 @@
 """A file is written whole or not at all, whatever is in its place."""
 
+import contextlib
 import errno
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -81,6 +84,92 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path, monkeypat
     assert [one.name for one in tmp_path.iterdir()] == ["n"]
 
 
+def test_a_system_that_takes_a_part_at_a_time_gets_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:1]))
+    file_delivery.write_file(order(tmp_path))
+    assert (tmp_path / "n").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_in_the_way_is_told_as_one(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "n").mkdir()
+    with pytest.raises(NotStarted, match="is a folder; remove it first") as refused:
+        file_delivery.write_file(order(tmp_path, overwrite=overwrite))
+    assert refused.value.error_code == "FileCreateFail"
+
+
+def test_a_pipe_in_the_way_is_replaced_when_that_is_allowed_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "n")
+    with pytest.raises(NotStarted) as refused:
+        file_delivery.write_file(order(tmp_path))
+    assert refused.value.error_code == "FileAlreadyExists"
+    file_delivery.write_file(order(tmp_path, overwrite=True))
+    assert (tmp_path / "n").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_is_its_owners_and_of_the_owners_group_unless_another_is_named(tmp_path: Path) -> None:
+    nobody, daemon = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+
+    def owners(**changed: str) -> tuple[int, int]:
+        file_delivery.write_file(order(tmp_path, overwrite=True, mode="4755", **changed))
+        status = (tmp_path / "n").stat()
+        assert stat.S_IMODE(status.st_mode) == 0o4755, "a change of owner takes that bit away"
+        return status.st_uid, status.st_gid
+
+    assert owners(owner="nobody") == (nobody.pw_uid, nobody.pw_gid)
+    assert owners(owner="nobody", group="daemon") == (nobody.pw_uid, daemon.gr_gid)
+    assert owners(group="daemon") == (0, daemon.gr_gid)
+    assert owners() == (0, os.getegid())
+
+
+def test_an_agent_that_is_not_root_keeps_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    somebody = pwd.getpwuid(os.geteuid() or pwd.getpwnam("nobody").pw_uid)
+    monkeypatch.setattr(os, "geteuid", lambda: somebody.pw_uid)
+    with pytest.raises(NotStarted, match="the agent is not root and cannot give a file to 'daemon'"):
+        file_delivery.write_file(order(tmp_path, owner="daemon"))
+    # Its own name is no gift.
+    assert file_delivery.write_file(order(tmp_path, owner=somebody.pw_name)).state == ExecutionState.SUCCESS
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_folder_that_somebody_puts_in_the_place_of_ours_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    if kind == "folder":
+        # An empty one is like ours.
+        (theirs / "content").mkdir()
+    mkdir = Path.mkdir
+
+    def exchanged(path: Path, mode: int) -> None:
+        mkdir(path, mode)
+        path.rmdir()
+        if kind == "link":
+            path.symlink_to(theirs)
+        else:
+            theirs.rename(path)
+
+    monkeypatch.setattr(Path, "mkdir", exchanged)
+    with contextlib.suppress(NotStarted):
+        file_delivery.write_file(order(tmp_path / "ours"))
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o700
+
+
+def test_a_disk_that_fills_up_before_the_file_has_its_name_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_names: str, **_folders: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(NotStarted, match="No space left on device"):
+        file_delivery.write_file(order(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_names: str, **_folders: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -91,6 +180,19 @@ def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: p
     with pytest.raises(NotStarted) as caught:
         file_delivery.write_file(order(tmp_path))
     assert caught.value.error_code == "FileAlreadyExists"
+
+
+def test_a_file_system_that_forces_no_folder_to_disk_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    force = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    assert file_delivery.write_file(order(tmp_path)).state == ExecutionState.SUCCESS
+    assert (tmp_path / "n").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +98,30 @@ def test_an_upload_that_begins_as_another_publishes_leaves_no_piece(store: Conte
 def test_a_later_piece_of_what_nobody_has_begun_leaves_nothing(store: ContentStore, tmp_path: Path) -> None:
     assert store.append_part(DIGEST, 4000, CONTENT[4000:]) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such modes there")
+def test_nobody_else_can_change_what_is_served_whatever_the_mask(store: ContentStore) -> None:
+    before = os.umask(0)
+    try:
+        stored = store.put([CONTENT], sha256=DIGEST)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (store.folder, stored.path.parent, stored.path)]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only some may make links there")
+def test_a_piece_is_not_written_through_a_link(store: ContentStore, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.touch()
+    store.append_part(DIGEST, 0, CONTENT[:10])
+    [part] = store.folder.rglob(f"{DIGEST}.part")
+    part.unlink()
+    part.symlink_to(precious)
+    with pytest.raises(OSError, match=DIGEST):
+        store.append_part(DIGEST, 0, CONTENT)
+    assert precious.read_bytes() == b""
 
 
 def test_an_upload_of_something_else_is_thrown_away(store: ContentStore, tmp_path: Path) -> None:

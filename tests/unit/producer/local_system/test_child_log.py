@@ -67,3 +67,11 @@ def test_a_long_log_on_a_full_disk_is_cut_without_a_copy(tmp_path: Path) -> None
         os.close(descriptor)
         assert log.path.read_bytes() == b"and on\n"
         assert sorted(path.name for path in disk.iterdir()) == ["agent.log", "ballast"]
+
+
+def test_what_was_written_since_somebody_emptied_the_file_is_shown(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path / "sample.log")
+    log.path.write_text("of an earlier run, and long\n")
+    os.close(log.open())
+    log.path.write_text("ready\n")
+    assert log.this_run() == "ready\n"

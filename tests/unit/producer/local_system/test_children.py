@@ -13,7 +13,7 @@ from cloud_assistant.producer.local_system.child_log import ChildLog
 from cloud_assistant.producer.local_system.children import Change, Child, ChildState
 from cloud_assistant.producer.local_system.programs import Program
 from harness import proc, reaper
-from harness.eventually import eventually
+from harness.eventually import always, eventually
 
 STAYS = "echo up; exec sleep 60"
 
@@ -111,7 +111,8 @@ def test_what_a_child_leaves_in_its_group_ends_with_it_where_that_is_wanted(tmp_
     if ends_group:
         eventually(lambda: all((info := proc.process(one.pid)) is None or info.is_zombie for one in left), 5)
     else:
-        assert proc.process(left[0].pid)
+        assert not sample.is_running
+        always(lambda: (info := proc.process(left[0].pid)) is not None and not info.is_zombie, 0.3, "it goes on")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a signal at the parent's death is Linux' own")

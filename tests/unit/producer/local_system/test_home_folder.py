@@ -34,8 +34,9 @@ def test_a_home_that_cannot_be_made_names_the_way_out(tmp_path: Path) -> None:
         open_home(str(tmp_path / "file" / "home"))
 
 
-def test_a_home_that_others_can_change_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_a_home_that_others_can_change_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
     with pytest.raises(Refused, match="chmod go-w"):
         open_home(str(tmp_path))
 

@@ -1,5 +1,6 @@
 """One `assist up` per home."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,6 +30,36 @@ def test_after_a_clean_end_nothing_is_left_and_the_lock_is_free(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
     with HomeLock(tmp_path) as lock:
         assert lock.left_behind is None
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = fcntl.flock
+    removals = [tmp_path / "up.lock"]
+
+    def late(descriptor: int, how: int) -> None:
+        # Whoever had it has ended between our opening and this.
+        if removals:
+            removals.pop().unlink()
+        take(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with HomeLock(tmp_path), pytest.raises(Refused), HomeLock(tmp_path):
+        pass
+
+
+def test_the_lock_is_removed_while_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = os.close
+    was_there = []
+
+    def noted(descriptor: int) -> None:
+        was_there.append((tmp_path / "up.lock").exists())
+        close(descriptor)
+
+    with HomeLock(tmp_path):
+        monkeypatch.setattr(os, "close", noted)
+    monkeypatch.undo()
+    # From here on it may be somebody else's.
+    assert was_there == [False]
 
 
 def test_what_a_killed_run_said_is_there_for_the_next(tmp_path: Path) -> None:

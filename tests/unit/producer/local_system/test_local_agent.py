@@ -60,6 +60,17 @@ def test_credentials_stay_from_one_start_to_the_next(tmp_path: Path, redis_serve
     assert credentials(tmp_path) == before
 
 
+def test_a_user_with_the_rights_of_another_release_gets_those_of_this_one(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    prepare(tmp_path, redis_server.url())
+    before = redis_server.cli("ACL", "LIST")
+    redis_server.cli("ACL", "SETUSER", "ca-agent-i-one", "-fcall")
+    assert redis_server.cli("ACL", "LIST") != before
+    prepare(tmp_path, redis_server.url())
+    assert redis_server.cli("ACL", "LIST") == before
+
+
 def test_credentials_that_open_nothing_any_more_are_made_anew(tmp_path: Path, redis_server: RedisServer) -> None:
     prepare(tmp_path, redis_server.url())
     before = credentials(tmp_path)
@@ -85,3 +96,15 @@ def test_where_users_are_not_ours_to_manage_the_agent_gets_our_address_and_a_key
     given = credentials(tmp_path)
     assert given["redis_url"] == url
     assert given["instance_key"].startswith("k1:")
+    prepare(tmp_path, url)
+    assert credentials(tmp_path) == given, "at its next start too"
+
+
+def test_an_agent_with_a_user_of_its_own_keeps_it_where_users_are_not_ours_to_manage_any_more(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    prepare(tmp_path, redis_server.url())
+    given = credentials(tmp_path)
+    redis_server.cli("ACL", "SETUSER", "small", "on", ">pw", "~*", "&*", "+@all", "-acl")
+    prepare(tmp_path, redis_server.url("small", "pw"))
+    assert credentials(tmp_path) == given

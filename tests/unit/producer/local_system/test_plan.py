@@ -1,15 +1,18 @@
 """What the local system consists of."""
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.errors import RedisUnreachable, SettingsInvalid
+from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Value
 from cloud_assistant.producer.local_system.home_folder import remember_addresses
 from cloud_assistant.producer.local_system.options import UpOptions
 from cloud_assistant.producer.local_system.plan import Plan, make_plan, uses_own_server
+from cloud_assistant.producer.local_system.programs import answers
 from harness.ports import reserve_port
 from harness.redis_server import RedisServer
 
@@ -56,3 +59,23 @@ def test_flower_and_the_agent_can_be_left_out(tmp_path: Path) -> None:
     made = plan(tmp_path, options, flower__enabled=False)
     assert "Flower" not in [program.name for program in made.programs]
     assert made.instance_id == ""
+
+
+def test_a_server_that_still_reads_its_data_is_waited_for_and_one_that_will_not_have_us_is_told(
+    redis_server: RedisServer,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def load_data() -> None:
+            line, _ = listener.accept()
+            with line:
+                while asked := line.recv(4096):
+                    # Each command is an array.
+                    line.sendall(asked.count(b"*") * b"-LOADING Redis is loading the dataset in memory\r\n")
+
+        thread = threading.Thread(target=load_data)
+        thread.start()
+        assert not answers(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+        thread.join(10)
+    with pytest.raises(RedisRefused):
+        answers(redis_server.url("nobody", "wrong"))

@@ -27,6 +27,16 @@ def test_a_port_with_a_listener_is_not_free_and_becomes_so() -> None:
     assert not accepts("127.0.0.1", port)
 
 
+def test_a_port_whose_server_has_just_closed_its_connections_is_free() -> None:
+    listener, port = listen()
+    with listener, socket.create_connection(("127.0.0.1", port)) as client:
+        line, _ = listener.accept()
+        # The side that closes first is the one that waits.
+        line.close()
+        assert client.recv(1) == b""
+    assert is_free("127.0.0.1", port)
+
+
 def test_the_next_free_port_passes_over_a_taken_one() -> None:
     listener, port = listen()
     with listener:

@@ -71,10 +71,12 @@ def test_a_closed_terminal_does_not_stop_us() -> None:
 def test_the_proposed_commands_stand_alone_in_the_usual_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "default_home", lambda: "/var/lib/cloud-assistant")
     monkeypatch.setattr(steps, "_is_on_everybodys_path", lambda: True)
-    assert all(line.startswith("assist ") for line in steps.next_steps(Path("/var/lib/cloud-assistant")))
+    assert all(
+        line.startswith("assist ") for line in steps.next_steps(Path("/var/lib/cloud-assistant"), with_agent=True)
+    )
 
 
 def test_another_terminal_is_told_the_home_and_where_the_programs_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "_is_on_everybodys_path", lambda: False)
-    first = steps.next_steps(Path("/tmp/my home"))[0]
+    first = steps.next_steps(Path("/tmp/my home"), with_agent=True)[0]
     assert first.startswith("export CLOUD_ASSISTANT_HOME='/tmp/my home' PATH=")

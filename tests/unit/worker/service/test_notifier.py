@@ -1,6 +1,8 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from cloud_assistant.worker.service.notifier import ServiceNotifier
 
 
@@ -27,6 +29,11 @@ def test_an_abstract_socket_is_reached() -> None:
         assert manager.recv(100) == b"WATCHDOG=1"
 
 
-def test_without_a_service_manager_nothing_happens(tmp_path: Path) -> None:
+def test_without_a_service_manager_nothing_happens_and_a_lost_one_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ServiceNotifier("").ready()
-    ServiceNotifier(str(tmp_path / "gone")).alive()
+    notifier = ServiceNotifier(str(tmp_path / "gone"))
+    for _ in range(3):
+        notifier.alive()
+    assert caplog.text.count("the service manager cannot be told that the agent lives") == 1

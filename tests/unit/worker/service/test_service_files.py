@@ -66,6 +66,21 @@ def test_systemd_ends_the_agent_alone_and_watches_it() -> None:
     assert "NoNewPrivileges" not in unit, "scripts may do what an administrator may"
 
 
+def test_systemd_starts_the_agent_again_for_ever_unless_a_setting_is_wrong() -> None:
+    unit = SYSTEMS["systemd"].files(PLAN)[0].text
+
+    assert "\nStartLimitIntervalSec=0\n" in unit
+    assert "\nRestart=always\n" in unit
+    assert "\nRestartPreventExitStatus=2\n" in unit
+
+
+def test_systemd_leaves_the_control_groups_of_scripts_to_the_agent() -> None:
+    unit = SYSTEMS["systemd"].files(PLAN)[0].text
+
+    assert "\nDelegate=yes\n" in unit
+    assert "\nTasksMax=infinity\n" in unit
+
+
 def test_systemd_takes_no_part_of_a_path_for_a_variable_or_a_specifier() -> None:
     plan = ServicePlan(program="/opt/${HOME}/agent", config="/etc/100%h/a b.toml", home="/srv/${HOME}/100%h")
     unit = SYSTEMS["systemd"].files(plan)[0].text
