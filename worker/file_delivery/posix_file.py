@@ -83,9 +83,12 @@ def _write(order: FileOrder, folder: int, mode: int, uid: int, gid: int) -> None
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=folder)
-    # The file is there by now. Some file systems of other machines force no folder to disk.
-    with contextlib.suppress(OSError):
+    try:
         os.fsync(folder)
+    except OSError as exc:
+        # Some file systems of other machines force no folder to disk, and the file is there by now.
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
 
 
 def _put_in_place(beside: str, order: FileOrder, folder: int) -> None:

@@ -183,16 +183,27 @@ def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_file_system_that_forces_no_folder_to_disk_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_force_folders(monkeypatch, errno.EINVAL)
+    assert file_delivery.write_file(order(tmp_path)).state == ExecutionState.SUCCESS
+    assert (tmp_path / "n").read_bytes() == b"new"
+
+
+def test_a_disk_that_breaks_at_the_last_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_force_folders(monkeypatch, errno.EIO)
+    with pytest.raises(NotStarted) as caught:
+        file_delivery.write_file(order(tmp_path))
+    assert caught.value.error_code == "FileCreateFail"
+
+
+def refuse_to_force_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     force = os.fsync
 
     def files_only(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "Invalid argument")
+            raise OSError(number, os.strerror(number))
         force(descriptor)
 
     monkeypatch.setattr(os, "fsync", files_only)
-    assert file_delivery.write_file(order(tmp_path)).state == ExecutionState.SUCCESS
-    assert (tmp_path / "n").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(
