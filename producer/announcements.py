@@ -262,6 +262,8 @@ class Announcements:
         if self._channels[channel] == 0:
             del self._channels[channel]
             if self._subscription is not None:
-                # A connection that broke meanwhile has nothing to unsubscribe from.
-                with suppress(RedisUnreachable):
+                try:
                     self._subscription.remove(channel)
+                except RedisUnreachable:
+                    # It broke while nobody read from it.
+                    self._drop(self._subscription)
