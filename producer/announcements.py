@@ -184,7 +184,11 @@ class Announcements:
         with suppress(RedisUnreachable, RedisRefused):
             subscription = self._redis.subscribe(self.own_channel)
             with self._lock:
-                self._subscription = subscription
+                if self._subscription is None and not self._boxes:
+                    self._subscription = subscription
+                    return
+            # Others listen by now, to more channels than this one.
+            subscription.close()
 
     def _await_beginning(self) -> None:
         beginning, self._beginning = self._beginning, None

@@ -42,3 +42,20 @@ def test_a_subscription_that_broke_as_another_wait_ended_fails_no_later_one(
     for invoke_id in (own_later, own):
         assert assistant.wait(invoke_id, timeout_seconds=10).status.state == "Success"
     assert monotonic_seconds() - began < SOON_SECONDS
+
+
+def test_who_begins_to_listen_beside_others_takes_nothing_from_them(
+    assistant: Assistant, other: Assistant, agent: AgentStandIn
+) -> None:
+    foreign = other.run_command("true", ON_1).invoke_id
+    events = assistant.follow(foreign, timeout_seconds=20, live=False)
+    next(events)
+    for _ in range(2):
+        assistant.listen_soon(live=False)
+    own = assistant.run_command("true", ON_1).invoke_id
+    for invoke_id in (foreign, own):
+        agent.run(invoke_id, "i-1")
+    began = monotonic_seconds()
+    assert any(isinstance(event, Ended) for event in events)
+    assert assistant.wait(own, timeout_seconds=10).status.state == "Success"
+    assert monotonic_seconds() - began < SOON_SECONDS
