@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from . import keys
-from .clock import now_ms
+from .clock import server_time_ms
 from .error_codes import ErrorCode
 from .errors import NotFound, RecordUnreadable
 from .functions.executions import states_command, states_reply
@@ -127,8 +127,9 @@ def load_rows(
         return []
     if with_output:
         return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
-    replies = run_all(redis, [read_fields_command(keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
-    return read_rows(redis, wanted, [_named(reply) for reply in replies])
+    commands = [read_fields_command(keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted]
+    *replies, time = run_all(redis, [*commands, ("TIME",)])
+    return read_rows(redis, wanted, [*map(_named, replies), time])
 
 
 def row_without_execution(
@@ -158,14 +159,15 @@ def row_without_execution(
 
 
 def row_commands(wanted: Sequence[tuple[str, str]]) -> list[Command]:
-    """Build the reading of ledger rows, for a pipeline; ``read_rows`` takes the replies."""
-    return [("HGETALL", keys.execution(*one)) for one in wanted]
+    """Build the reading of ledger rows and of Redis' clock, for a pipeline; ``read_rows`` takes the replies."""
+    return [*(("HGETALL", keys.execution(*one)) for one in wanted), ("TIME",)]
 
 
 def read_rows(redis: Redis, wanted: Sequence[tuple[str, str]], replies: Sequence[Any]) -> list[ExecutionRow | None]:
     """Read the replies to ``row_commands``; of what is overdue the heartbeats are asked."""
-    rows = [read_row(one[1], reply) for one, reply in zip(wanted, replies, strict=True)]
-    limit_ms = now_ms() - _READER_GRACE_MS
+    *found, time = replies
+    rows = [read_row(one[1], reply) for one, reply in zip(wanted, found, strict=True)]
+    limit_ms = server_time_ms(time) - _READER_GRACE_MS
     late = [bool(row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms) for row in rows]
     if not any(late):
         return rows

@@ -63,7 +63,7 @@ def test_a_request_and_its_wait_take_two_round_trips(
     exchanges[1:] = []
     assert wait_soon(assistant, invoked.invoke_id) == "Success"
     [_, ending] = exchanges
-    assert [command[0] for command in ending] == ["HGETALL", "FCALL"]
+    assert [command[0] for command in ending] == ["HGETALL", "TIME", "FCALL"]
     assert load_invocation(assistant.redis, invoked.invoke_id).settled == {"Success": 1}
     assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoked.invoke_id) is None
 
