@@ -232,18 +232,22 @@ def execution_states(redis: Redis, stored: StoredInvocation, targets: Sequence[s
 def execution_states_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[tuple[str, str]]]:
     """The same for several invocations with their targets; all their rows are read together, a thousand at a time."""
     executions = latest_executions_of_each(redis, wanted)
-    rows = [row for latest in executions for row in latest if row[1]]
-    states: list[tuple[str, str]] = []
-    for first in range(0, len(rows), _STATES_CHUNK_COUNT):
-        command = states_command(rows[first : first + _STATES_CHUNK_COUNT])
-        states += states_reply(run_all(redis, [command])[0])
-    known = iter(states)
+    known = iter(states_of(redis, [row for latest in executions for row in latest if row[1]]))
     found = []
     for (stored, _), latest in zip(wanted, executions, strict=True):
         without = _state_without_row(stored)
         read = (next(known) if execution else without for _, execution in latest)
         found.append([state if state[0] else without for state in read])
     return found
+
+
+def states_of(redis: Redis, executions: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(state, error code) of (instance id, execution id) pairs; ``("", "")`` where there is no row."""
+    states: list[tuple[str, str]] = []
+    for first in range(0, len(executions), _STATES_CHUNK_COUNT):
+        command = states_command(executions[first : first + _STATES_CHUNK_COUNT])
+        states += states_reply(run_all(redis, [command])[0])
+    return states
 
 
 def status_of(redis: Redis, stored: StoredInvocation) -> InvocationStatus:

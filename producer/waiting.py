@@ -13,12 +13,12 @@ from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import (
     InvocationStatus,
-    execution_states,
     latest_executions,
     load_rows,
     load_targets,
     read_rows,
     row_commands,
+    states_of,
 )
 from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.reported_values import whole_number
@@ -90,6 +90,8 @@ class Follower:
         executions = latest_executions(redis, self.stored, self.targets)
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
+        #: Where among those that go on the next look reads their rows.
+        self._next_row = 0
         self._positions: dict[str, str] = {}
         self._expected = expected
         # Only of what this process has dispatched it knows who signs with which key.
@@ -223,10 +225,9 @@ class Follower:
 
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
-        pending = list(self._open.items())
-        states = execution_states(self._redis, self.stored, [instance_id for _, instance_id in pending])
+        pending = [(instance_id, execution) for execution, instance_id in self._open.items()]
         ended, going_on = [], []
-        for (execution, instance_id), (state, _) in zip(pending, states, strict=True):
+        for (instance_id, execution), (state, _) in zip(pending, states_of(self._redis, pending), strict=True):
             if state and is_final(state):
                 ended.append(execution)
                 continue
@@ -238,8 +239,10 @@ class Follower:
                     yield from self._new_output(execution)
         yield from self._results(ended)
         if not self._is_fresh:
-            # Overdue rows that no sweeper has settled are shown as what they amount to.
-            yield from self._results(going_on[:_ROWS_COUNT])
+            # Overdue rows that no sweeper has settled are shown as what they amount to: the next few at each look.
+            first = self._next_row if self._next_row < len(going_on) else 0
+            yield from self._results(going_on[first : first + _ROWS_COUNT])
+            self._next_row = first + _ROWS_COUNT
         self._is_fresh = False
 
     def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:

@@ -11,7 +11,7 @@ from cloud_assistant.broker_config.functions.function_library import TEXT_VERSIO
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
-from cloud_assistant.producer import Assistant
+from cloud_assistant.producer import Assistant, waiting
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
@@ -161,6 +161,21 @@ def test_an_end_that_may_still_be_replaced_is_not_taken_for_the_last_word(
     assert wait_soon(assistant, invoke_id) == "PartialFailed"
     assert load_invocation(assistant.redis, invoke_id).settled is None
     assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoke_id) is None
+
+
+def test_what_is_overdue_is_found_behind_however_many_that_go_on(
+    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_ROWS_COUNT", 1)
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.05)
+    invoke_id = assistant.run_command("sleep 99", ON_ALL).invoke_id
+    for instance_id in ("i-1", "i-2", "i-3"):
+        agent.claim(invoke_id, instance_id)
+    events = assistant.follow(invoke_id, timeout_seconds=10, live=False)
+    for instance_id in ("i-3", "i-1", "i-2"):
+        assistant.redis.call("HSET", keys.execution(instance_id, f"{invoke_id}.0@{instance_id}"), "deadline_ms", 1)
+        row = next(event.row for event in events if isinstance(event, Ended))
+        assert (row.instance_id, row.outcome.error_code) == (instance_id, "ClientNotResponse")
 
 
 @pytest.mark.usefixtures("exchanges")
