@@ -8,7 +8,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds, now_ms
-from ..broker_config.errors import RedisRefused, RedisUnreachable, WaitTimedOut
+from ..broker_config.errors import NotFound, RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import (
@@ -34,6 +34,8 @@ from .some_of import some_of
 _LOOK_SECONDS = 2.0
 #: Time between tries while Redis is away.
 _RETRY_SECONDS = 0.5
+#: After the timeout of a script whose row is gone, its agent may still bring the result for this long.
+_LATE_SECONDS = 60.0
 #: Rows read in one go when many end at once.
 _ROWS_COUNT = 200
 
@@ -92,6 +94,8 @@ class Follower:
         self._shown: dict[str, str] = {}
         #: Where among those that go on the next look reads their rows.
         self._next_row = 0
+        #: Since when Redis knows nothing of the invocation; ``None`` while it does.
+        self._gone_at: float | None = None
         self._positions: dict[str, str] = {}
         self._expected = expected
         # Only of what this process has dispatched it knows who signs with which key.
@@ -108,6 +112,7 @@ class Follower:
 
         Raises:
             WaitTimedOut: the time was up first.
+            NotFound: Redis has lost all of it, and no agent has brought a result in time.
             RedisUnreachable: Redis went away and did not come back within the time left.
         """
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
@@ -227,7 +232,9 @@ class Follower:
         """Compare with the ledger: states of all open targets, results of those that ended."""
         pending = [(instance_id, execution) for execution, instance_id in self._open.items()]
         ended, going_on = [], []
-        for (instance_id, execution), (state, _) in zip(pending, states_of(self._redis, pending), strict=True):
+        states = states_of(self._redis, pending)
+        self._give_up_what_is_gone(is_there=not states or any(state for state, _ in states))
+        for (instance_id, execution), (state, _) in zip(pending, states, strict=True):
             if state and is_final(state):
                 ended.append(execution)
                 continue
@@ -244,6 +251,21 @@ class Follower:
             yield from self._results(going_on[first : first + _ROWS_COUNT])
             self._next_row = first + _ROWS_COUNT
         self._is_fresh = False
+
+    def _give_up_what_is_gone(self, *, is_there: bool) -> None:
+        """Wait no longer than a result may still come for what neither has a row nor is an invocation any more."""
+        record = self.stored.record
+        if is_there or self._redis.call("EXISTS", keys.invocation(record.invoke_id)):
+            self._gone_at = None
+            return
+        now = monotonic_seconds()
+        self._gone_at = self._gone_at or now
+        if now - self._gone_at > record.timeout_seconds + _LATE_SECONDS:
+            raise NotFound(
+                f"{record.invoke_id} is gone from Redis, which was emptied or has lost its data; how {len(self._open)} "
+                f"of {record.target_count} targets ended is not known ({some_of(list(self._open.values()))})",
+                code="InvalidInvokeId.NotFound",
+            )
 
     def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:
         for first in range(0, len(executions), _ROWS_COUNT):

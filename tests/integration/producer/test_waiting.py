@@ -6,12 +6,13 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.errors import NotFound
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
-from cloud_assistant.producer import Assistant, waiting
+from cloud_assistant.producer import Assistant, RunOptions, waiting
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
@@ -243,3 +244,23 @@ def test_an_announcement_longer_than_any_is_not_kept(assistant: Assistant) -> No
         heard = eventually(lambda: announcements.next(box, 1.0, 9), within_seconds=10)
         assert [(one.kind, one.execution_id) for one in heard] == [("end", "t-heard0000.0@i-1")]
     announcements.close()
+
+
+@pytest.mark.parametrize("is_remembered", [True, False], ids=["of this process", "of another"])
+def test_an_invocation_that_redis_has_lost_is_waited_for_as_long_as_a_result_may_come_and_no_longer(
+    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch, is_remembered: bool
+) -> None:
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.05)
+    with Assistant(settings=assistant.settings) as other:
+        maker = assistant if is_remembered else other
+        found, lost = (maker.run_command("true", ON_1, RunOptions(timeout_seconds=10)).invoke_id for _ in range(2))
+        events = [assistant.follow(one, timeout_seconds=20, live=False) for one in (found, lost)]
+        for one in events:
+            next(one)
+        assistant.redis.call("FLUSHALL")
+        # An agent that had begun brings its result all the same.
+        agent.finish(found, "i-1")
+        assert [type(one) for one in events[0]] == [Ended]
+        monkeypatch.setattr(waiting, "_LATE_SECONDS", -9.5)
+        with pytest.raises(NotFound, match=f"{lost} is gone from Redis"):
+            list(events[1])
