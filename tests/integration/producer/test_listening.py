@@ -4,12 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from cloud_assistant.broker_config import redis_client
 from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
+from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended
+from cloud_assistant.producer.waiting import Ended, Output
 from harness.redis_server import RedisServer
+from harness.tcp_proxy import TcpProxy
 
 from .conftest import AgentStandIn
 
@@ -59,3 +63,43 @@ def test_who_begins_to_listen_beside_others_takes_nothing_from_them(
     assert any(isinstance(event, Ended) for event in events)
     assert assistant.wait(own, timeout_seconds=10).status.state == "Success"
     assert monotonic_seconds() - began < SOON_SECONDS
+
+
+def shown(agent: AgentStandIn, invoke_id: str, data: bytes) -> None:
+    piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="", data=data, keep_count=9, ttl_ms=60_000)
+    assert append_output(agent.redis, "i-1", f"{invoke_id}.0@i-1", piece)
+
+
+def test_a_line_that_went_silent_is_noticed_and_nobody_stays_deaf(
+    redis_server: RedisServer, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_client, "_SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(redis_client, "_LATE_SECONDS", 0.2)
+    with TcpProxy(redis_server.port) as line, Assistant(f"redis://127.0.0.1:{line.port}/0") as assistant:
+        invoke_id = assistant.run_command("make", ON_1).invoke_id
+        agent.claim(invoke_id, "i-1")
+        events = assistant.follow(invoke_id, timeout_seconds=20)
+        shown(agent, invoke_id, b"begun\n")
+        assert next(event.data for event in events if isinstance(event, Output)) == b"begun\n"
+        # A firewall has forgotten the connection: no byte comes through it any more, nor its end.
+        line.half_open(serve_new_connections=True)
+        assistant.redis.close()
+        shown(agent, invoke_id, b"a question for whoever looks on\n")
+        assert next(event.data for event in events if isinstance(event, Output)) == b"a question for whoever looks on\n"
+        agent.finish(invoke_id, "i-1")
+        began = monotonic_seconds()
+        assert [type(event) for event in events] == [Ended]
+        assert monotonic_seconds() - began < SOON_SECONDS
+
+
+def test_a_line_on_which_nothing_is_said_is_kept(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_client, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(redis_client, "_LATE_SECONDS", 0.05)
+    redis = Redis(redis_server.url())
+    listening = redis.subscribe("channel")
+    for _ in range(10):
+        assert listening.next(0.06) is None
+    redis.call("PUBLISH", "channel", "word")
+    assert listening.next(5) == ("channel", b"word")
+    listening.close()
+    redis.close()
