@@ -207,7 +207,8 @@ class Announcements:
             while received is not None:
                 self._hand_out(*received)
                 received = subscription.next_at_hand()
-        except (RedisUnreachable, RedisRefused):
+        except BaseException:
+            # Ctrl-C too: what was read and not handed out is not to be missed by others without a word.
             self._drop(subscription)
             raise
 

@@ -10,6 +10,7 @@ from cloud_assistant.broker_config.functions.executions import LivePiece, append
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.announcements import Announcement, Box
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
 from harness.redis_server import RedisServer
@@ -103,3 +104,25 @@ def test_a_line_on_which_nothing_is_said_is_kept(redis_server: RedisServer, monk
     assert listening.next(5) == ("channel", b"word")
     listening.close()
     redis.close()
+
+
+def test_what_somebody_read_who_was_interrupted_is_not_lost_to_others(
+    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = assistant.run_command("true", ON_1).invoke_id
+    agent.run(first, "i-1")
+    assistant.wait(first, timeout_seconds=10)
+    second, third = (assistant.run_command("true", ON_1).invoke_id for _ in range(2))
+    put = Box.put
+
+    def interrupted(box: Box, one: Announcement) -> None:
+        monkeypatch.setattr(Box, "put", put)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Box, "put", interrupted)
+    agent.run(second, "i-1")
+    with pytest.raises(KeyboardInterrupt):
+        assistant.wait(third, timeout_seconds=10)
+    began = monotonic_seconds()
+    assert assistant.wait(second, timeout_seconds=10).status.state == "Success"
+    assert monotonic_seconds() - began < SOON_SECONDS
