@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
@@ -64,11 +65,35 @@ def test_too_many_executions_are_said_and_not_looked_at(
     monkeypatch.setattr(metrics, "OPEN_COUNT", 2)
     with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
         assistant.add_instance("i-one")
-        for _ in range(5):
-            assistant.run_command("true", Targets(instance_ids=["i-one"]))
-        text = metrics.Metrics(assistant.redis).rendered()[0].decode()
-        assert figure(text, "executions_unobserved_total") == 3
-        assert figure(text, 'executions_open{state="Pending"}') == 2
+        found = metrics.Metrics(assistant.redis)
+        made = [assistant.run_command("true", Targets(instance_ids=["i-one"])).invoke_id for _ in range(5)]
+        for _ in range(2):
+            text = found.rendered()[0].decode()
+            assert figure(text, "executions_unobserved") == 3
+            assert figure(text, 'executions_open{state="Pending"}') == 2
+        assistant.redis.call("ZREM", keys.DEADLINES, *(execution_id(one, 0, "i-one") for one in made[:4]))
+        assert figure(found.rendered()[0].decode(), "executions_unobserved") == 0
+
+
+def test_what_others_keep_from_being_looked_at_for_a_while_is_not_counted_again(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "OPEN_COUNT", 2)
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
+        assistant.add_instance("i-one")
+        found = metrics.Metrics(assistant.redis)
+        ended = [run_to_its_end(assistant, ExecutionState.SUCCESS, "") for _ in range(2)]
+        found.rendered()
+        soon = [run_to_its_end(assistant, ExecutionState.FAILED, "ExitCodeNonzero") for _ in range(2)]
+        assistant.redis.call("ZADD", keys.DEADLINES, "XX", *(part for one in soon for part in (1, one)))
+        text = found.rendered()[0].decode()
+        assert figure(text, 'executions_total{error_code="ExitCodeNonzero",state="Failed"}') == 2
+        # A beat has seen those, and one of the others.
+        assistant.redis.call("ZREM", keys.DEADLINES, *soon, ended[0])
+        text = found.rendered()[0].decode()
+        assert figure(text, 'executions_total{error_code="",state="Success"}') == 2
+        assert figure(text, "running_seconds_count") == 4
+        assert figure(text, "waiting_seconds_count") == 4
 
 
 def test_it_is_seen_whether_a_beat_is_at_work(system: System) -> None:
