@@ -25,8 +25,6 @@ _EARLY_BOX_COUNT = 500
 _BOX_ROWS_BYTES = 256 * 1024
 #: Longer than any kind, execution and state together: whoever knows the channel may announce anything.
 _WORDS_BYTES = 256
-#: How long one reader holds the socket before it looks whether another has left.
-_TURN_SECONDS = 1.0
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -162,11 +160,11 @@ class Announcements:
                 if remaining <= 0:
                     return []
                 if self._reading:
-                    self._changed.wait(min(remaining, _TURN_SECONDS))
+                    self._changed.wait(remaining)
                     continue
                 self._reading = True
             try:
-                self._read_once(min(remaining, _TURN_SECONDS))
+                self._read_once(remaining)
             finally:
                 with self._lock:
                     self._reading = False
@@ -176,8 +174,7 @@ class Announcements:
         """Stop listening."""
         with self._lock:
             if self._subscription is not None:
-                self._subscription.close()
-                self._subscription = None
+                self._drop(self._subscription)
 
     def _begin(self) -> None:
         # Whoever needs it next tries it himself, and is told what is wrong.

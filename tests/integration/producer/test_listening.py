@@ -1,5 +1,6 @@
 """Who listens hears what is announced, whatever becomes of the connection and of others who listen beside him."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +11,10 @@ from cloud_assistant.broker_config.functions.executions import LivePiece, append
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.announcements import Announcement, Box
+from cloud_assistant.producer.announcements import Announcement, Announcements, Box
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
+from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.tcp_proxy import TcpProxy
 
@@ -126,3 +128,104 @@ def test_what_somebody_read_who_was_interrupted_is_not_lost_to_others(
     began = monotonic_seconds()
     assert assistant.wait(second, timeout_seconds=10).status.state == "Success"
     assert monotonic_seconds() - began < SOON_SECONDS
+
+
+@pytest.fixture
+def announcements(assistant: Assistant) -> Iterator[Announcements]:
+    made = Announcements(assistant.redis)
+    yield made
+    made.close()
+
+
+def publish(redis: Redis, channel: str, *messages: str) -> None:
+    for one in messages:
+        redis.call("PUBLISH", channel, one)
+
+
+def test_each_announcement_comes_once_and_output_only_to_who_wants_it(
+    assistant: Assistant, announcements: Announcements
+) -> None:
+    own = announcements.own_channel
+    with announcements.listen("t-1", own, wants_output=False) as quiet:
+        expected = announcements.expect("t-2")
+        assert expected is not None
+        with announcements.listen("t-2", own, expected=expected), announcements.listen("t-1", own) as live:
+            publish(assistant.redis, own, "end t-2.0@i-1 Failed", "output t-1.0@i-1", "end t-1.0@i-1 Success")
+            heard = {box.invoke_id: announcements.next(box, 5, 9) for box in (live, expected)}
+            while len(heard["t-1"]) < 2:
+                heard["t-1"] += announcements.next(live, 5, 9)
+            assert [one.kind for one in heard["t-1"]] == ["output", "end"]
+            assert [one.execution_id for one in announcements.next(quiet, 5, 9)] == ["t-1.0@i-1"]
+            assert [one.execution_id for one in heard["t-2"]] == ["t-2.0@i-1"]
+
+
+def test_all_that_is_there_is_read_at_once(assistant: Assistant, announcements: Announcements) -> None:
+    with announcements.listen("t-1", announcements.own_channel) as box:
+        publish(assistant.redis, announcements.own_channel, *(f"end t-1.0@i-{number} Success" for number in range(5)))
+        assert len(announcements.next(box, 5, 9)) > 1
+
+
+def test_who_has_left_gets_nothing_more_and_his_channel_is_left(
+    assistant: Assistant, announcements: Announcements
+) -> None:
+    with announcements.listen("t-1", "channel") as first, announcements.listen("t-1", "channel"):
+        pass
+    with announcements.listen("t-1", announcements.own_channel) as second:
+        eventually(lambda: assistant.redis.call("PUBSUB", "NUMSUB", "channel")[1] == 0, what="nobody listens there")
+        publish(assistant.redis, announcements.own_channel, "end t-1.0@i-1 Success")
+        assert [one.kind for one in announcements.next(second, 5)] == ["end"]
+        assert list(first.messages) == []
+
+
+def test_who_waits_beside_the_one_that_reads_is_told_at_once(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoked = [assistant.run_command("true", ON_1).invoke_id for _ in range(2)]
+    reads, waits = (assistant.follow(one, timeout_seconds=20, live=False) for one in invoked)
+    for events in (reads, waits):
+        next(events)
+    reader = threading.Thread(target=list, args=(reads,))
+    reader.start()
+    took: list[float] = []
+
+    def wait() -> None:
+        assert any(isinstance(event, Ended) for event in waits)
+        took.append(monotonic_seconds())
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    began = monotonic_seconds()
+    agent.run(invoked[1], "i-1")
+    waiter.join()
+    assert took[0] - began < SOON_SECONDS
+    agent.run(invoked[0], "i-1")
+    reader.join()
+
+
+def test_who_began_while_redis_was_away_is_not_passed_over_by_one_who_begins_later(
+    redis_server: RedisServer, assistant: Assistant, announcements: Announcements
+) -> None:
+    redis_server.kill()
+    with announcements.listen("t-1", "channel") as box:
+        redis_server.start()
+        announcements.listen_soon(wants_output=False)
+        announcements.expect("t-2")
+        publish(assistant.redis, "channel", "end t-1.0@i-1 Success")
+        assert announcements.next(box, 5)
+        eventually(lambda: assistant.redis.call("PUBLISH", "channel", "end t-1.0@i-2 Success"), what="it is heard")
+
+
+def test_who_has_left_keeps_nobody_from_beginning(announcements: Announcements) -> None:
+    with announcements.listen("t-1", announcements.own_channel):
+        pass
+    announcements.close()
+    announcements.listen_soon(wants_output=False)
+    assert announcements.expect("t-2") is not None
+
+
+def test_what_is_announced_elsewhere_than_its_invocation_says_is_passed_over(
+    assistant: Assistant, announcements: Announcements
+) -> None:
+    """Each target of an invocation may announce on its channel what it likes, of other invocations too."""
+    with announcements.listen("t-1", "channel") as other, announcements.listen("t-2", announcements.own_channel) as own:
+        publish(assistant.redis, "channel", "end t-2.0@i-1 Success", "end t-1.0@i-1 Success")
+        assert [one.execution_id for one in announcements.next(other, 5, 9)] == ["t-1.0@i-1"]
+        assert list(own.messages) == []
