@@ -35,6 +35,8 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
     record: Invocation
     finished_ms: int = 0
     stop_ms: int = 0
+    #: When Redis took it, by its own clock; 0 for what an earlier release made.
+    stored_ms: int = 0
     #: Counts by execution state once nothing can change any more.
     settled: Mapping[str, int] | None = None
     #: The due time of the latest firing of a timed invocation; 0 for a one-off.
@@ -64,7 +66,7 @@ class InvocationStatus(msgspec.Struct, frozen=True, kw_only=True):
 #: An invocation, and those of its instances that are asked about.
 WithTargets = tuple[StoredInvocation, Sequence[str]]
 
-_RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
+_RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms", "stored_ms")
 _TIMED_FIELDS = ("last_due_ms", "fired_count", "status")
 
 
@@ -308,13 +310,14 @@ def _status_before_first_firing(stored: StoredInvocation) -> InvocationStatus:
 
 
 def _stored(fields: Any, timed: Any) -> StoredInvocation | None:
-    record, finished, settled, stop = whole(fields)
+    record, finished, settled, stop, taken = whole(fields)
     if record is None:
         return None
     return StoredInvocation(
         record=decode_invocation(record),
         finished_ms=int(finished or 0),
         stop_ms=int(stop or 0),
+        stored_ms=int(taken or 0),
         settled=msgspec.json.decode(settled, type=dict[str, int]) if settled else None,
         latest_firing_ms=int(whole(timed)[0] or 0),
         repeats=int(timed[1] or 0),
