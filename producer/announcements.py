@@ -234,23 +234,13 @@ class Announcements:
             if self._subscription is None:
                 self._subscribe()
             elif new_channel is not None:
-                self._add(self._subscription, new_channel)
+                self._subscription.add(new_channel)
+                # Only a confirmed subscription hears everything from now on: a round trip on the same server.
+                self._redis.call("PING")
         except (RedisUnreachable, RedisRefused):
             if self._subscription is not None:
-                # Perhaps not subscribed to the new channel: nobody must take it for heard.
+                # It broke while nobody read from it, or is perhaps not subscribed: nobody must take it for heard.
                 self._drop(self._subscription)
-
-    def _add(self, subscription: Subscription, channel: str) -> None:
-        """Listen to one more channel; when this returns, all that is announced there is heard."""
-        try:
-            subscription.add(channel)
-        except RedisUnreachable:
-            # It broke while nobody read from it.
-            self._drop(subscription)
-            self._subscribe()
-            return
-        # Only a confirmed subscription hears everything from now on: a round trip on the same server.
-        self._redis.call("PING")
 
     def _drop(self, broken: Subscription) -> None:
         with self._lock:
