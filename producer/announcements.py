@@ -254,8 +254,6 @@ class Announcements:
         if self._channels[channel] == 0:
             del self._channels[channel]
             if self._subscription is not None:
-                try:
+                # One that broke while nobody read from it has nothing to unsubscribe from; whoever reads next is told.
+                with suppress(RedisUnreachable):
                     self._subscription.remove(channel)
-                except RedisUnreachable:
-                    # It broke while nobody read from it.
-                    self._drop(self._subscription)

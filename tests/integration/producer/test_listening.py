@@ -7,6 +7,7 @@ import pytest
 
 from cloud_assistant.broker_config import redis_client
 from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
@@ -68,6 +69,11 @@ def test_who_begins_to_listen_beside_others_takes_nothing_from_them(
     assert monotonic_seconds() - began < SOON_SECONDS
 
 
+def publish(redis: Redis, channel: str, *messages: str) -> None:
+    for one in messages:
+        redis.call("PUBLISH", channel, one)
+
+
 def shown(agent: AgentStandIn, invoke_id: str, data: bytes) -> None:
     piece = LivePiece(offset_bytes=0, skipped_bytes=0, streams="", data=data, keep_count=9, ttl_ms=60_000)
     assert append_output(agent.redis, "i-1", f"{invoke_id}.0@i-1", piece)
@@ -95,17 +101,33 @@ def test_a_line_that_went_silent_is_noticed_and_nobody_stays_deaf(
         assert monotonic_seconds() - began < SOON_SECONDS
 
 
-def test_a_line_on_which_nothing_is_said_is_kept(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_client, "_SILENT_SECONDS", 0.05)
-    monkeypatch.setattr(redis_client, "_LATE_SECONDS", 0.05)
-    redis = Redis(redis_server.url())
-    listening = redis.subscribe("channel")
-    for _ in range(10):
-        assert listening.next(0.06) is None
-    redis.call("PUBLISH", "channel", "word")
-    assert listening.next(5) == ("channel", b"word")
-    listening.close()
-    redis.close()
+def test_a_line_on_which_nothing_is_said_is_asked_and_kept(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_client, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(redis_client, "_LATE_SECONDS", 0.3)
+    with TcpProxy(redis_server.port) as line:
+        redis, distant = Redis(redis_server.url()), Redis(f"redis://127.0.0.1:{line.port}/0")
+        listening = distant.subscribe("channel")
+        redis.call("CONFIG", "RESETSTAT")
+        for _ in range(30):
+            publish(redis, "channel", "word")
+            assert listening.next(5) == ("channel", b"word")
+            assert listening.next(0.02) is None
+        assert b"cmdstat_ping" not in redis.call("INFO", "commandstats"), "as long as something is said nobody asks"
+        for _ in range(30):
+            assert listening.next(0.04) is None
+        line.half_open()
+
+        def is_given_up() -> bool:
+            try:
+                return listening.next(0.02) is not None
+            except RedisUnreachable:
+                return True
+
+        eventually(is_given_up, what="that it is dead is noticed")
+        listening.close()
+        redis.close()
 
 
 def test_what_somebody_read_who_was_interrupted_is_not_lost_to_others(
@@ -135,11 +157,6 @@ def announcements(assistant: Assistant) -> Iterator[Announcements]:
     made = Announcements(assistant.redis)
     yield made
     made.close()
-
-
-def publish(redis: Redis, channel: str, *messages: str) -> None:
-    for one in messages:
-        redis.call("PUBLISH", channel, one)
 
 
 def test_each_announcement_comes_once_and_output_only_to_who_wants_it(
@@ -175,6 +192,9 @@ def test_who_has_left_gets_nothing_more_and_his_channel_is_left(
         publish(assistant.redis, announcements.own_channel, "end t-1.0@i-1 Success")
         assert [one.kind for one in announcements.next(second, 5)] == ["end"]
         assert list(first.messages) == []
+    with announcements.listen("t-1", "channel") as again:
+        publish(assistant.redis, "channel", "end t-1.0@i-1 Success")
+        assert [one.kind for one in announcements.next(again, 5)] == ["end"]
 
 
 def test_who_waits_beside_the_one_that_reads_is_told_at_once(assistant: Assistant, agent: AgentStandIn) -> None:
