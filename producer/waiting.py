@@ -154,24 +154,19 @@ class Follower:
     def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
         """Collect what was announced: at least one, and all that are there already."""
         try:
-            heard = self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
+            return self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
             return [MISSED]
-        for one in heard:
-            if one.kind == "state":
-                self._shown.pop(one.execution_id, None)
-        return heard
 
     def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:
-        """Yield what a step finds; when Redis goes away in the middle, compare with the ledger once it is back."""
+        """Yield what a step finds; when Redis goes away in the middle, it is taken again once Redis is back."""
         while True:
             try:
                 yield from step()
                 return
             except (RedisUnreachable, RedisRefused) as exc:
                 self._wait_for_redis(exc, deadline)
-                step = self._catch_up
 
     def _wait_for_redis(self, trouble: RedisUnreachable | RedisRefused, deadline: float | None) -> None:
         """Return when Redis answers again; what will not pass by itself, or not in time, is raised."""

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds
-from cloud_assistant.broker_config.errors import NotFound
+from cloud_assistant.broker_config.errors import NotFound, RedisUnreachable, WaitTimedOut
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.ledger import load_invocation
@@ -264,3 +264,29 @@ def test_an_invocation_that_redis_has_lost_is_waited_for_as_long_as_a_result_may
         monkeypatch.setattr(waiting, "_LATE_SECONDS", -9.5)
         with pytest.raises(NotFound, match=f"{lost} is gone from Redis"):
             list(events[1])
+
+
+def test_a_wait_ends_with_its_time_although_redis_is_away(
+    redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    events = assistant.follow(invoke_id, timeout_seconds=1, live=False)
+    next(events)
+    redis_server.kill()
+    with pytest.raises(RedisUnreachable):
+        list(events)
+
+
+def test_the_ledger_is_looked_at_now_and_then_and_no_more_often(
+    assistant: Assistant, agent: AgentStandIn, exchanges: list[Sequence[Command]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.2)
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    exchanges.clear()
+    with pytest.raises(WaitTimedOut, match=f"1 of 1 targets of {invoke_id}"):
+        assistant.wait(invoke_id, timeout_seconds=1)
+    asked = [command[1] for commands in exchanges for command in commands if command[0] == "FCALL"]
+    assert 1 <= len(asked) <= 5
+    assert set(asked) == {f"ca_execution_states_{TEXT_VERSION}"}

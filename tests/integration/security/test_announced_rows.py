@@ -246,6 +246,21 @@ def test_the_same_announcement_with_the_true_signature_is_believed(scene: Scene)
     assert load_invocation(scene.assistant.redis, invoke_id).settled is None
 
 
+def test_who_has_not_dispatched_it_believes_nothing(scene: Scene) -> None:
+    """For he does not know which key the instance holds: an earlier one may be in somebody else's hands."""
+    invoke_id = scene.assistant.run_command("true", ONLY_A).invoke_id
+    execution = scene.a.execution(invoke_id)
+    with Assistant(settings=scene.assistant.settings) as other:
+        # It has signed for that instance, and so knows as much as can be known.
+        other.run_command("true", ONLY_A)
+        events = other.follow(invoke_id, timeout_seconds=1, live=False)
+        next(events)
+        signed = scene.a.signed(execution, FORGED)
+        scene.b.redis.call("PUBLISH", scene.channel(invoke_id), announcement(execution, "Success", signed))
+        with pytest.raises(WaitTimedOut):
+            list(events)
+
+
 @pytest.mark.parametrize(
     "row",
     [
