@@ -7,7 +7,7 @@ from time import sleep
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import monotonic_seconds, now_ms
+from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import NotFound, RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
@@ -26,7 +26,7 @@ from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.settling import settle_as_announced
 from ..broker_config.states import ExecutionState, is_final
 from .announced_rows import AnnouncedRows
-from .announcements import MISSED, Announcement, Announcements, Box
+from .announcements import Announcement, Announcements, Box
 from .recent_invocations import Recent
 from .some_of import some_of
 
@@ -87,8 +87,8 @@ class Follower:
         record = self.stored.record
         #: The instances of the invocation in the order given.
         self.targets = recent.targets or load_targets(redis, record.invoke_id)
-        # Of what this process made a moment ago, by its own clock, nothing is overdue.
-        self._is_fresh = bool(recent.targets) and now_ms() - record.created_ms < _LOOK_SECONDS * 1000
+        # Of what this process has made a moment ago nothing is overdue: the first look reads no row to find out.
+        self._is_fresh = bool(recent.targets)
         executions = latest_executions(redis, self.stored, self.targets)
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
@@ -125,7 +125,6 @@ class Follower:
                 yield from self._patiently(self._look, deadline)
             else:
                 yield from self._begun()
-            self._is_fresh = False
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
                 now = monotonic_seconds()
@@ -152,12 +151,13 @@ class Follower:
             yield Progress(instance_id, state)
 
     def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
-        """Collect what was announced: at least one, and all that are there already."""
+        """Collect what was announced, all that is there already; nothing when the time is up or Redis was away."""
         try:
             return self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
-            return [MISSED]
+            # Whoever listens anew tells us that we may have missed something.
+            return []
 
     def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:
         """Yield what a step finds; when Redis goes away in the middle, it is taken again once Redis is back."""
@@ -189,7 +189,7 @@ class Follower:
             return
         if self._live and "output" in kinds:
             for one in heard:
-                if one.kind == "output" and one.execution_id in self._open:
+                if one.kind == "output":
                     yield from self._new_output(one.execution_id)
         if "state" in kinds and any(one.kind == "state" and one.execution_id in self._open for one in heard):
             yield from self._look()

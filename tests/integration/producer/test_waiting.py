@@ -15,7 +15,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant, RunOptions, waiting
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Output
+from cloud_assistant.producer.waiting import Ended, Output, Progress
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -266,11 +266,15 @@ def test_an_invocation_that_redis_has_lost_is_waited_for_as_long_as_a_result_may
             list(events[1])
 
 
-def test_a_wait_ends_with_its_time_although_redis_is_away(
+def test_a_wait_ends_with_its_time_also_where_redis_is_away(
     redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
 ) -> None:
     invoke_id = assistant.run_command("true", ON_1).invoke_id
     agent.claim(invoke_id, "i-1")
+    began = monotonic_seconds()
+    with pytest.raises(WaitTimedOut):
+        assistant.wait(invoke_id, timeout_seconds=0.1)
+    assert monotonic_seconds() - began < SOON_SECONDS
     events = assistant.follow(invoke_id, timeout_seconds=1, live=False)
     next(events)
     redis_server.kill()
@@ -287,6 +291,19 @@ def test_the_ledger_is_looked_at_now_and_then_and_no_more_often(
     exchanges.clear()
     with pytest.raises(WaitTimedOut, match=f"1 of 1 targets of {invoke_id}"):
         assistant.wait(invoke_id, timeout_seconds=1)
-    asked = [command[1] for commands in exchanges for command in commands if command[0] == "FCALL"]
-    assert 1 <= len(asked) <= 5
-    assert set(asked) == {f"ca_execution_states_{TEXT_VERSION}"}
+    asked = [command[0] for commands in exchanges for command in commands]
+    assert 1 <= asked.count("FCALL") <= 5
+    assert set(asked) == {"FCALL", "HGETALL", "TIME"}
+
+
+def test_a_state_that_is_announced_is_shown_at_once(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("true", ON_ALL).invoke_id
+    agent.claim(invoke_id, "i-1")
+    agent.run(invoke_id, "i-2")
+    events = assistant.follow(invoke_id, timeout_seconds=20, live=False)
+    assert [next(events), next(events)] == [Progress("i-1", "Running"), Progress("i-3", "Pending")]
+    assert isinstance(next(events), Ended)
+    assistant.stop_invocation(invoke_id, ["i-1"])
+    began = monotonic_seconds()
+    assert next(events) == Progress("i-1", "Stopping")
+    assert monotonic_seconds() - began < SOON_SECONDS
