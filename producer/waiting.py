@@ -206,8 +206,7 @@ class Follower:
             instance_id = self._open.get(execution, "")
             row = self._announced_rows.believed(instance_id, announced)
             if row is not None:
-                if self._live:
-                    yield from self._new_output(execution)
+                # Its output was announced before it, and has been shown.
                 del self._open[execution]
                 self._believed.append((instance_id, execution, row.state))
                 yield Ended(row)
