@@ -2,17 +2,21 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from cloud_assistant.broker_config import redis_client
 from cloud_assistant.broker_config.clock import monotonic_seconds
-from cloud_assistant.broker_config.errors import RedisUnreachable
+from cloud_assistant.broker_config.dispatch import Dispatched
+from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
+from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.announcements import Announcement, Announcements, Box
+from cloud_assistant.producer.recent_invocations import RecentInvocations
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
 from harness.eventually import eventually
@@ -233,9 +237,24 @@ def test_who_began_while_redis_was_away_is_not_passed_over_by_one_who_begins_lat
         eventually(lambda: assistant.redis.call("PUBLISH", "channel", "end t-1.0@i-2 Success"), what="it is heard")
 
 
-def test_who_has_left_keeps_nobody_from_beginning(announcements: Announcements) -> None:
+@pytest.mark.parametrize("how", ["heard", "refused", "partly refused", "forgotten"])
+def test_who_has_left_keeps_nobody_from_beginning(
+    assistant: Assistant, other: Assistant, announcements: Announcements, how: str
+) -> None:
+    recent = RecentInvocations(assistant.redis, announcements)
+    stored = load_invocation(assistant.redis, other.run_command("true", ON_1).invoke_id)
+
+    def dispatch() -> Dispatched:
+        if how == "refused":
+            raise Refused("no")
+        return Dispatched(int(how == "forgotten"), 1)
+
     with announcements.listen("t-1", announcements.own_channel):
-        pass
+        if how != "heard":
+            with suppress(Refused):
+                recent.make(stored, ["i-1"], dispatch)
+    recent.forget(stored.record.invoke_id)
+    # Now nobody listens.
     announcements.close()
     announcements.listen_soon(wants_output=False)
     assert announcements.expect("t-2") is not None

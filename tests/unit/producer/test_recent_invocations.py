@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -36,11 +36,11 @@ def _eager_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def make(recent: RecentInvocations, invoke_id: str) -> None:
+def make(recent: RecentInvocations, invoke_id: str, targets: Sequence[str] = ("i-1",)) -> None:
     record = Invocation(
         invoke_id=invoke_id, command=COMMAND, created_ms=1, target_count=1, done_channel="", payload_token=""
     )
-    recent.make(StoredInvocation(record=record), ["i-1"], lambda: Dispatched(1, 0))
+    recent.make(StoredInvocation(record=record), targets, lambda: Dispatched(len(targets), 0))
 
 
 def is_remembered(recent: RecentInvocations, invoke_id: str) -> bool:
@@ -78,3 +78,10 @@ def test_the_oldest_is_let_go_of_first(recent: RecentInvocations) -> None:
     for one in names:
         make(recent, one)
     assert [one for one in names if is_remembered(recent, one)] == names[2:]
+
+
+def test_the_targets_of_large_ones_are_not_kept(recent: RecentInvocations) -> None:
+    few, many = ([f"i-{number}" for number in range(count)] for count in (100, 101))
+    make(recent, "t-few", few)
+    make(recent, "t-many", many)
+    assert (recent.find("t-few").targets, recent.find("t-many").targets) == (few, ())
