@@ -8,7 +8,7 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.errors import NotFound, RedisRefused, RedisUnreachable, WaitTimedOut
+from ..broker_config.errors import NotFound, RedisNotTrusted, RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import (
@@ -171,7 +171,7 @@ class Follower:
     def _wait_for_redis(self, trouble: RedisUnreachable | RedisRefused, deadline: float | None) -> None:
         """Return when Redis answers again; what will not pass by itself, or not in time, is raised."""
         while True:
-            if isinstance(trouble, RedisRefused) and not trouble.is_passing:
+            if isinstance(trouble, RedisNotTrusted) or (isinstance(trouble, RedisRefused) and not trouble.is_passing):
                 raise trouble
             if deadline is not None and monotonic_seconds() >= deadline:
                 raise trouble

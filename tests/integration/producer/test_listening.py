@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import redis_client
 from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.dispatch import Dispatched
-from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
+from cloud_assistant.broker_config.errors import RedisNotTrusted, RedisUnreachable, Refused
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_client import Redis
@@ -19,9 +20,11 @@ from cloud_assistant.producer.announcements import Announcement, Announcements, 
 from cloud_assistant.producer.recent_invocations import RecentInvocations
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.waiting import Ended, Output
+from harness.certificates import Authority
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.tcp_proxy import TcpProxy
+from harness.tls_terminator import TlsTerminator
 
 from .conftest import AgentStandIn
 
@@ -268,3 +271,24 @@ def test_what_is_announced_elsewhere_than_its_invocation_says_is_passed_over(
         publish(assistant.redis, "channel", "end t-2.0@i-1 Success", "end t-1.0@i-1 Success")
         assert [one.execution_id for one in announcements.next(other, 5, 9)] == ["t-1.0@i-1"]
         assert list(own.messages) == []
+
+
+def test_a_server_that_is_not_trusted_any_more_is_told_and_not_waited_for(
+    redis_server: RedisServer, tmp_path: Path, agent: AgentStandIn
+) -> None:
+    trusted, stranger = (Authority(tmp_path / name) for name in ("ca", "another"))
+    with (
+        TlsTerminator(redis_server.port, trusted.issue("server", "127.0.0.1")) as door,
+        Assistant(f"rediss://127.0.0.1:{door.port}/0?ca={trusted.ca}") as assistant,
+    ):
+        invoke_id = assistant.run_command("true", ON_1).invoke_id
+        agent.claim(invoke_id, "i-1")
+        events = assistant.follow(invoke_id, timeout_seconds=20, live=False)
+        next(events)
+        door.renew(stranger.issue("server", "127.0.0.1"))
+        assert agent.redis.call("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        assistant.redis.close()
+        began = monotonic_seconds()
+        with pytest.raises(RedisNotTrusted):
+            list(events)
+        assert monotonic_seconds() - began < SOON_SECONDS
