@@ -153,22 +153,25 @@ class Announcements:
         """Wait for the next announcement to a listener; answer it and those behind it, or none after the time."""
         deadline = monotonic_seconds() + timeout_seconds
         while True:
-            with self._lock:
-                if box.messages:
-                    return box.take(most_count)
-                remaining = deadline - monotonic_seconds()
-                if remaining <= 0:
-                    return []
-                if self._reading:
-                    self._changed.wait(remaining)
-                    continue
-                self._reading = True
+            is_reader = False
             try:
+                with self._lock:
+                    if box.messages:
+                        return box.take(most_count)
+                    remaining = deadline - monotonic_seconds()
+                    if remaining <= 0:
+                        return []
+                    if self._reading:
+                        self._changed.wait(remaining)
+                        continue
+                    # Together: Ctrl-C as the lock is left must not leave it said for good that somebody reads.
+                    self._reading = is_reader = True
                 self._read_once(remaining)
             finally:
-                with self._lock:
-                    self._reading = False
-                    self._changed.notify_all()
+                if is_reader:
+                    with self._lock:
+                        self._reading = False
+                        self._changed.notify_all()
 
     def close(self) -> None:
         """Stop listening."""

@@ -1,7 +1,7 @@
 """Who listens hears what is announced, whatever becomes of the connection and of others who listen beside him."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -292,3 +292,34 @@ def test_a_server_that_is_not_trusted_any_more_is_told_and_not_waited_for(
         with pytest.raises(RedisNotTrusted):
             list(events)
         assert monotonic_seconds() - began < SOON_SECONDS
+
+
+class InterruptedLock:
+    """A lock; who leaves it while ``is_due`` is interrupted, once, as by Ctrl-C."""
+
+    def __init__(self, lock: threading.RLock, is_due: Callable[[], bool]) -> None:
+        self._lock, self._is_due = lock, is_due
+        self.has_interrupted = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self._is_due() and not self.has_interrupted:
+            self.has_interrupted = True
+            raise KeyboardInterrupt
+
+
+def test_who_was_interrupted_as_he_began_to_read_keeps_nobody_from_reading(
+    assistant: Assistant, announcements: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with announcements.listen("t-1", announcements.own_channel) as box:
+        lock = InterruptedLock(announcements._lock, lambda: announcements._reading)
+        monkeypatch.setattr(announcements, "_lock", lock)
+        with pytest.raises(KeyboardInterrupt):
+            announcements.next(box, 5)
+        publish(assistant.redis, announcements.own_channel, "end t-1.0@i-1 Success")
+        heard = announcements.next(box, 1) + announcements.next(box, 1)
+        assert {one.kind for one in heard} <= {"end", "missed"}
+        assert heard
