@@ -63,7 +63,7 @@ def settle_as_announced(
     ``ended`` are (state, error code) of the rows read before, ``announced`` (instance id, execution id, state) of those
     being read: when they are in other states Redis stores nothing. ``None`` where the states alone do not say enough.
     """
-    if stored.timed or stored.settled is not None or stored.finished_ms:
+    if stored.timed:
         return None
     # Only ``Aborted`` may still be replaced by a late truth, and its reason says whether.
     if not all(state in OUTCOMES for _, _, state in announced):
