@@ -94,6 +94,10 @@ def test_what_others_keep_from_being_looked_at_for_a_while_is_not_counted_again(
         assert figure(text, 'executions_total{error_code="",state="Success"}') == 2
         assert figure(text, "running_seconds_count") == 4
         assert figure(text, "waiting_seconds_count") == 4
+        # Nothing of those that are gone is kept: they would be counted anew, both as claimed and as ended.
+        assistant.redis.call("ZADD", keys.DEADLINES, 1, soon[0])
+        text = found.rendered()[0].decode()
+        assert (figure(text, "running_seconds_count"), figure(text, "waiting_seconds_count")) == (5, 5)
 
 
 def test_it_is_seen_whether_a_beat_is_at_work(system: System) -> None:
