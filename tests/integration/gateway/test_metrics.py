@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.redis_connection import Command as RedisCommand
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, metrics
+from cloud_assistant.producer.beat_presence import BEAT_WORKS
 from cloud_assistant.producer.targets import Targets
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
@@ -23,11 +26,14 @@ def figure(text: str, name: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
+def claim_of(execution: str) -> RedisCommand:
+    return claim_command("i-one", execution, epoch="e", boot_id="b", report_margin_ms=1000)
+
+
 def run_to_its_end(assistant: Assistant, state: ExecutionState, code: str) -> str:
     invoked = assistant.run_command("true", Targets(instance_ids=["i-one"]))
     execution = execution_id(invoked.invoke_id, 0, "i-one")
-    claim = claim_command("i-one", execution, epoch="e", boot_id="b", report_margin_ms=1000)
-    claimed_ms = claim_reply(run(assistant.redis, claim)).claimed_ms  # type: ignore[union-attr]  # nobody else claims
+    claimed_ms = claim_reply(run(assistant.redis, claim_of(execution))).claimed_ms  # type: ignore[union-attr]  # nobody else claims
     outcome = Outcome(state=state, started_ms=claimed_ms, finished_ms=claimed_ms + 40, error_code=code)
     finish(assistant.redis, "i-one", execution, state, outcome.fields(), live_output_ttl_ms=1000, retention_ms=60_000)
     return execution
@@ -57,6 +63,33 @@ def test_executions_are_counted_once_by_state_and_code(redis_server: RedisServer
         assert figure(text, 'executions_total{error_code="",state="Cancelled"}') == 1
         assert figure(text, 'executions_open{state="Pending"}') == 0
         assert figure(text, "oldest_waiting_seconds") == 0
+        invoked = assistant.run_command("true", Targets(instance_ids=["i-one"]))
+        run(assistant.redis, claim_of(execution_id(invoked.invoke_id, 0, "i-one")))
+        text = found.rendered()[0].decode()
+        assert figure(text, 'executions_open{state="Running"}') == 1
+        assert figure(text, "oldest_waiting_seconds") == 0, "it was taken"
+
+
+def test_what_is_read_last_stays_where_redis_is_gone(redis_server: RedisServer, tmp_path: Path) -> None:
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
+        assistant.add_instance("i-one")
+        found = metrics.Metrics(assistant.redis)
+        run_to_its_end(assistant, ExecutionState.SUCCESS, "")
+        assert figure(found.rendered()[0].decode(), "redis_up") == 1
+        redis_server.kill()
+        text = found.rendered()[0].decode()
+        assert (figure(text, "redis_up"), figure(text, "running_seconds_count")) == (0, 1)
+
+
+def test_what_is_strange_in_one_row_leaves_the_others(redis_server: RedisServer, tmp_path: Path) -> None:
+    with Assistant(settings=Settings(redis_url=redis_server.url(), home=str(tmp_path))) as assistant:
+        assistant.add_instance("i-one")
+        strange, of_a_clock_ahead, _ = [run_to_its_end(assistant, ExecutionState.SUCCESS, "") for _ in range(3)]
+        assistant.redis.call("SET", keys.execution("i-one", strange), "no row")
+        assistant.redis.call("HSET", keys.execution("i-one", of_a_clock_ahead), "created_ms", now_ms() + 3_600_000)
+        text = metrics.Metrics(assistant.redis).rendered()[0].decode()
+        assert (figure(text, "redis_up"), figure(text, "running_seconds_count")) == (1, 2)
+        assert figure(text, "waiting_seconds_sum") >= 0
 
 
 def test_too_many_executions_are_said_and_not_looked_at(
@@ -104,6 +137,10 @@ def test_it_is_seen_whether_a_beat_is_at_work(system: System) -> None:
     with Assistant(system.redis_url) as assistant:
         found = metrics.Metrics(assistant.redis)
         assert figure(found.rendered()[0].decode(), "beat_up") == 0
+        for work in BEAT_WORKS:
+            assistant.redis.call("SET", keys.beat_turn(work), "beat", "PX", 60_000)
+        assert figure(found.rendered()[0].decode(), "beat_up") == 1
+        assistant.redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
         beat = system.start_beat()
         eventually(lambda: figure(found.rendered()[0].decode(), "beat_up") == 1, what="the beat is seen")
         beat.sigkill()
