@@ -303,6 +303,14 @@ def test_a_producer_whose_clock_was_ahead_is_not_waited_for(timing: Timing) -> N
     assert isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
 
 
+def test_those_that_an_earlier_release_has_made_are_judged_by_when_their_producer_made_them(timing: Timing) -> None:
+    made = [cut_off(timing, age_ms=age_ms).invoke_id for age_ms in (10_000, 1_000)]
+    for one in made:
+        timing.redis.call("HDEL", keys.invocation(one), "stored_ms")
+    Unfinished(timing.redis, None, 100).work()
+    assert [timing.state(one, 0, "i-3") for one in made] == ["Pending", ""]
+
+
 def test_one_whose_time_is_over_gets_its_reason_and_never_runs(timing: Timing) -> None:
     invocation = cut_off(timing, age_ms=120_000)
     timing.start_beat(**SWEEP_OFTEN)

@@ -63,6 +63,7 @@ def test_executions_are_counted_once_by_state_and_code(redis_server: RedisServer
         assert figure(text, 'executions_total{error_code="",state="Cancelled"}') == 1
         assert figure(text, 'executions_open{state="Pending"}') == 0
         assert figure(text, "oldest_waiting_seconds") == 0
+        assert figure(text, "running_seconds_count") == 3, "it never ran"
         invoked = assistant.run_command("true", Targets(instance_ids=["i-one"]))
         run(assistant.redis, claim_of(execution_id(invoked.invoke_id, 0, "i-one")))
         text = found.rendered()[0].decode()
