@@ -15,7 +15,7 @@ from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant, RunOptions, waiting
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Output, Progress
+from cloud_assistant.producer.waiting import Ended, Event, Output, Progress
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -289,8 +289,10 @@ def test_the_ledger_is_looked_at_now_and_then_and_no_more_often(
     invoke_id = assistant.run_command("true", ON_1).invoke_id
     agent.claim(invoke_id, "i-1")
     exchanges.clear()
+    shown: list[Event] = []
     with pytest.raises(WaitTimedOut, match=f"1 of 1 targets of {invoke_id}"):
-        assistant.wait(invoke_id, timeout_seconds=1)
+        shown.extend(assistant.follow(invoke_id, timeout_seconds=1, live=False))
+    assert shown == [Progress("i-1", "Pending"), Progress("i-1", "Running")], "each state once"
     asked = [command[0] for commands in exchanges for command in commands]
     assert 1 <= asked.count("FCALL") <= 5
     assert set(asked) == {"FCALL", "HGETALL", "TIME"}
