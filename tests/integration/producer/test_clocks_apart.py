@@ -9,6 +9,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import WaitTimedOut
 from cloud_assistant.broker_config.functions.executions import settle_lost_command, settled
 from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.timed import server_ms
 from cloud_assistant.producer import Assistant
@@ -66,3 +67,23 @@ def test_an_end_without_a_start_is_not_the_last_word_before_an_hour_has_passed(a
         assert assistant.describe_invocations().items[0].status.state == "Failed"
     stored = load_invocation(assistant.redis, invoke_id)
     assert (stored.finished_ms > 0, stored.settled) == (True, None)
+
+
+def test_what_has_ended_stays_so_however_long_ago_its_deadline_was(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.run(invoke_id, "i-1")
+    assistant.redis.call("HSET", keys.execution("i-1", f"{invoke_id}.0@i-1"), "deadline_ms", 1)
+    assert shown(assistant, invoke_id) == ("Success", "")
+    assert assistant.wait(invoke_id, timeout_seconds=10).status.state == "Success"
+
+
+@pytest.mark.parametrize(("is_alive", "code"), [(True, "DeliveryTimeout"), (False, "ClientNotRunning")])
+def test_what_nobody_took_is_shown_as_the_sweeper_would_write_it(
+    assistant: Assistant, is_alive: bool, code: str
+) -> None:
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    if is_alive:
+        heartbeat(assistant.redis, "i-1", "e", {"boot_id": "b"}, ttl_ms=60_000, take_over=True)
+    assistant.redis.call("HSET", keys.execution("i-1", f"{invoke_id}.0@i-1"), "deadline_ms", 1_000)
+    (row,) = assistant.wait(invoke_id, timeout_seconds=10).results
+    assert (row.state, row.outcome.error_code, row.outcome.finished_ms) == ("Aborted", code, 1_000)
