@@ -100,7 +100,7 @@ class Unfinished:
         missing = [one for one, (state, _) in zip(targets, states, strict=True) if not state]
         if not missing:
             settle(self._redis, stored, fold(states))
-        elif now_ms - stored.record.created_ms > _CUT_OFF_AFTER_MS:
+        elif _age_ms(stored, now_ms) > _CUT_OFF_AFTER_MS:
             self._completer.complete(stored.record, targets, missing, now_ms)
 
     def _look_at_timed(self, stored: StoredInvocation, now_ms: int) -> None:
@@ -111,7 +111,7 @@ class Unfinished:
             return
         targets = load_targets(self._redis, invoke_id)
         if timed is None:
-            if now_ms - stored.record.created_ms > _NOT_BEGUN_AFTER_MS:
+            if _age_ms(stored, now_ms) > _NOT_BEGUN_AFTER_MS:
                 self._give_up(stored, targets, now_ms)
             return
         if timed.goes_on:
@@ -136,3 +136,8 @@ class Unfinished:
         begin = begin_timed_command(invoke_id, now_ms=now_ms, due_ms=None, fields=fields)
         reason = "its producer ended before it could begin"
         run_all(self._redis, [begin, move_timed_command(invoke_id, ["active"], "stopped", reason=reason)])
+
+
+def _age_ms(stored: StoredInvocation, now_ms: int) -> int:
+    """How long ago Redis took an invocation: its producer's clock may be hours off."""
+    return now_ms - (stored.stored_ms or stored.record.created_ms)

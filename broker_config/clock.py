@@ -5,6 +5,7 @@ this clock stamps what a process says about itself.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -19,6 +20,11 @@ def now_ms() -> int:
 def now_us() -> int:
     """Return the wall clock in microseconds since the epoch."""
     return time.time_ns() // 1_000
+
+
+def server_time_ms(reply: Sequence[bytes]) -> int:
+    """Read Redis' reply to TIME, in the same unit."""
+    return int(reply[0]) * 1000 + int(reply[1]) // 1000
 
 
 #: A clock that never steps, for measuring waits.

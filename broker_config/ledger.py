@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from . import keys
-from .clock import now_ms
+from .clock import server_time_ms
 from .error_codes import ErrorCode
 from .errors import NotFound, RecordUnreadable
 from .functions.executions import states_command, states_reply
@@ -35,6 +35,8 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
     record: Invocation
     finished_ms: int = 0
     stop_ms: int = 0
+    #: When Redis took it, by its own clock; 0 for what an earlier release made.
+    stored_ms: int = 0
     #: Counts by execution state once nothing can change any more.
     settled: Mapping[str, int] | None = None
     #: The due time of the latest firing of a timed invocation; 0 for a one-off.
@@ -64,7 +66,7 @@ class InvocationStatus(msgspec.Struct, frozen=True, kw_only=True):
 #: An invocation, and those of its instances that are asked about.
 WithTargets = tuple[StoredInvocation, Sequence[str]]
 
-_RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms")
+_RECORD_FIELDS = ("record", "finished_ms", "roll_up", "stop_ms", "stored_ms")
 _TIMED_FIELDS = ("last_due_ms", "fired_count", "status")
 
 
@@ -127,8 +129,9 @@ def load_rows(
         return []
     if with_output:
         return read_rows(redis, wanted, redis.pipeline_or_raise(row_commands(wanted)))
-    replies = run_all(redis, [read_fields_command(keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted])
-    return read_rows(redis, wanted, [_named(reply) for reply in replies])
+    commands = [read_fields_command(keys.execution(*one), *FIELDS_WITHOUT_OUTPUT) for one in wanted]
+    *replies, time = run_all(redis, [*commands, ("TIME",)])
+    return read_rows(redis, wanted, [*map(_named, replies), time])
 
 
 def row_without_execution(
@@ -158,14 +161,15 @@ def row_without_execution(
 
 
 def row_commands(wanted: Sequence[tuple[str, str]]) -> list[Command]:
-    """Build the reading of ledger rows, for a pipeline; ``read_rows`` takes the replies."""
-    return [("HGETALL", keys.execution(*one)) for one in wanted]
+    """Build the reading of ledger rows and of Redis' clock, for a pipeline; ``read_rows`` takes the replies."""
+    return [*(("HGETALL", keys.execution(*one)) for one in wanted), ("TIME",)]
 
 
 def read_rows(redis: Redis, wanted: Sequence[tuple[str, str]], replies: Sequence[Any]) -> list[ExecutionRow | None]:
     """Read the replies to ``row_commands``; of what is overdue the heartbeats are asked."""
-    rows = [read_row(one[1], reply) for one, reply in zip(wanted, replies, strict=True)]
-    limit_ms = now_ms() - _READER_GRACE_MS
+    *found, time = replies
+    rows = [read_row(one[1], reply) for one, reply in zip(wanted, found, strict=True)]
+    limit_ms = server_time_ms(time) - _READER_GRACE_MS
     late = [bool(row and not is_final(row.state) and 0 < row.deadline_ms < limit_ms) for row in rows]
     if not any(late):
         return rows
@@ -230,18 +234,22 @@ def execution_states(redis: Redis, stored: StoredInvocation, targets: Sequence[s
 def execution_states_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[tuple[str, str]]]:
     """The same for several invocations with their targets; all their rows are read together, a thousand at a time."""
     executions = latest_executions_of_each(redis, wanted)
-    rows = [row for latest in executions for row in latest if row[1]]
-    states: list[tuple[str, str]] = []
-    for first in range(0, len(rows), _STATES_CHUNK_COUNT):
-        command = states_command(rows[first : first + _STATES_CHUNK_COUNT])
-        states += states_reply(run_all(redis, [command])[0])
-    known = iter(states)
+    known = iter(states_of(redis, [row for latest in executions for row in latest if row[1]]))
     found = []
     for (stored, _), latest in zip(wanted, executions, strict=True):
         without = _state_without_row(stored)
         read = (next(known) if execution else without for _, execution in latest)
         found.append([state if state[0] else without for state in read])
     return found
+
+
+def states_of(redis: Redis, executions: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(state, error code) of (instance id, execution id) pairs; ``("", "")`` where there is no row."""
+    states: list[tuple[str, str]] = []
+    for first in range(0, len(executions), _STATES_CHUNK_COUNT):
+        command = states_command(executions[first : first + _STATES_CHUNK_COUNT])
+        states += states_reply(run_all(redis, [command])[0])
+    return states
 
 
 def status_of(redis: Redis, stored: StoredInvocation) -> InvocationStatus:
@@ -302,13 +310,14 @@ def _status_before_first_firing(stored: StoredInvocation) -> InvocationStatus:
 
 
 def _stored(fields: Any, timed: Any) -> StoredInvocation | None:
-    record, finished, settled, stop = whole(fields)
+    record, finished, settled, stop, taken = whole(fields)
     if record is None:
         return None
     return StoredInvocation(
         record=decode_invocation(record),
         finished_ms=int(finished or 0),
         stop_ms=int(stop or 0),
+        stored_ms=int(taken or 0),
         settled=msgspec.json.decode(settled, type=dict[str, int]) if settled else None,
         latest_firing_ms=int(whole(timed)[0] or 0),
         repeats=int(timed[1] or 0),

@@ -17,6 +17,10 @@ from .redis_url import RedisAddress, parse_url
 
 #: Idle connections kept for the next caller, unless a program with more threads says otherwise.
 _IDLE_COUNT = 8
+#: A subscription on which nothing was said for this long is asked whether it is still there.
+_SILENT_SECONDS = 10.0
+#: An answer that is this late means that it is not.
+_LATE_SECONDS = 5.0
 #: Commands that change nothing and are answered at once: they may go along with the greeting.
 _QUESTIONS = frozenset({
     "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "LRANGE", "MGET", "PING", "SINTER", "SMEMBERS", "ZCARD", "ZRANGE",
@@ -249,6 +253,9 @@ class Subscription:
         if isinstance(replies[-1], hiredis.ReplyError):
             connection.close()
             raise RedisRefused(str(replies[-1]))
+        self._heard_at = monotonic_seconds()
+        #: When it was asked whether it is still there; 0 while no answer is due.
+        self._asked_at = 0.0
 
     def next(self, timeout_seconds: float) -> tuple[str, bytes] | None:
         """Wait for the next (channel, message); ``None`` when there was none in time.
@@ -260,9 +267,20 @@ class Subscription:
         while True:
             reply = self._connection.read_pushed(max(0.0, deadline - monotonic_seconds()))
             if reply is None:
+                self._check()
                 return None
+            self._heard_at, self._asked_at = monotonic_seconds(), 0.0
             if isinstance(reply, list) and reply[0] == b"message":
                 return reply[1].decode(), reply[2]
+
+    def _check(self) -> None:
+        """Notice a peer that vanished without a word: nothing else would, for we only listen."""
+        now = monotonic_seconds()
+        if self._asked_at and now - self._asked_at > _LATE_SECONDS:
+            raise RedisUnreachable(f"Redis has said nothing to who listens for {now - self._heard_at:.0f} s")
+        if not self._asked_at and now - self._heard_at > _SILENT_SECONDS:
+            self._connection.send(("PING",))
+            self._asked_at = now
 
     def next_at_hand(self) -> tuple[str, bytes] | None:
         """The next (channel, message) that came together with the last one; ``None`` when there is no more."""

@@ -182,8 +182,11 @@ class RedisConnection:
 
     def has_news(self, timeout_seconds: float) -> bool:
         """Wait until there is something to read, or the end; tell whether it came in time."""
+        if self._socket.fileno() < 0:
+            # Closed by another thread, or by a failed write: whoever reads is told.
+            return True
         # poll() and not select(), which knows 1,024 descriptors.
-        if self._poll is None or self._socket.fileno() < 0:
+        if self._poll is None:
             return bool(select.select([self._socket], [], [], timeout_seconds)[0])
         return bool(self._poll.poll(timeout_seconds * 1000))
 

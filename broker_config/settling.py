@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .clock import now_ms
+from .clock import now_ms, server_time_ms
 from .functions.function_library import run
 from .functions.invocations import settle_invocation_command
 from .ledger import InvocationStatus, StoredInvocation, fold, is_final_invocation, load_invocation, status_of
@@ -24,8 +24,7 @@ def settle(redis: Redis, stored: StoredInvocation, status: InvocationStatus) -> 
     """
     if stored.settled is not None or stored.active or not is_final_invocation(status.state):
         return
-    is_young = not stored.finished_ms or now_ms() < stored.finished_ms + _NOT_TAKEN_MS
-    may_change = bool(status.unknown_count or (status.not_taken_count and is_young))
+    may_change = bool(status.unknown_count or (status.not_taken_count and _is_young(redis, stored)))
     if stored.finished_ms and may_change:
         return
     run(
@@ -37,6 +36,13 @@ def settle(redis: Redis, stored: StoredInvocation, status: InvocationStatus) -> 
             frozen=not may_change,
         ),
     )
+
+
+def _is_young(redis: Redis, stored: StoredInvocation) -> bool:
+    ends_ms = stored.finished_ms + _NOT_TAKEN_MS
+    # Ours may be ahead, and what is stored is so for good: Redis, which said when it was finished, has the last word.
+    # It is not asked each time, for a list may hold a hundred of these.
+    return not stored.finished_ms or now_ms() < ends_ms or server_time_ms(redis.call("TIME")) < ends_ms
 
 
 def settle_if_over(redis: Redis, invoke_id: str) -> None:
@@ -57,7 +63,7 @@ def settle_as_announced(
     ``ended`` are (state, error code) of the rows read before, ``announced`` (instance id, execution id, state) of those
     being read: when they are in other states Redis stores nothing. ``None`` where the states alone do not say enough.
     """
-    if stored.timed or stored.settled is not None or stored.finished_ms:
+    if stored.timed:
         return None
     # Only ``Aborted`` may still be replaced by a late truth, and its reason says whether.
     if not all(state in OUTCOMES for _, _, state in announced):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from . import keys
+from .clock import server_time_ms
 from .errors import NotFound, RecordUnreadable
 from .functions.function_library import run_apart
 from .records import Invocation, RepeatMode, Schedule
@@ -255,5 +256,4 @@ def next_due(calendar: Calendar, schedule: Schedule, after_ms: int) -> DueTime |
 
 def server_ms(redis: Redis) -> int:
     """Read Redis' clock, the one that due times are judged by."""
-    seconds, microseconds = redis.call("TIME")
-    return int(seconds) * 1000 + int(microseconds) // 1000
+    return server_time_ms(redis.call("TIME"))

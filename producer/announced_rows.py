@@ -29,9 +29,9 @@ class AnnouncedRows:
         if self._master is None or fields is None:
             return None
         key_id = signing_key_id(signature_of(fields))
-        if not key_id or key_id != self._dispatcher.signing_key_id(instance_id):
+        if key_id != self._dispatcher.signing_key_id(instance_id):
             return None
-        if announced.state not in OUTCOMES or fields.get(b"state") != announced.state.encode():
+        if fields[b"state"].decode("utf-8", "replace") not in OUTCOMES:
             return None
         # A key that was signed with is there.
         key = self._master.instance_key(instance_id, key_id)

@@ -25,8 +25,6 @@ _EARLY_BOX_COUNT = 500
 _BOX_ROWS_BYTES = 256 * 1024
 #: Longer than any kind, execution and state together: whoever knows the channel may announce anything.
 _WORDS_BYTES = 256
-#: How long one reader holds the socket before it looks whether another has left.
-_TURN_SECONDS = 1.0
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -155,36 +153,42 @@ class Announcements:
         """Wait for the next announcement to a listener; answer it and those behind it, or none after the time."""
         deadline = monotonic_seconds() + timeout_seconds
         while True:
-            with self._lock:
-                if box.messages:
-                    return box.take(most_count)
-                remaining = deadline - monotonic_seconds()
-                if remaining <= 0:
-                    return []
-                if self._reading:
-                    self._changed.wait(min(remaining, _TURN_SECONDS))
-                    continue
-                self._reading = True
+            is_reader = False
             try:
-                self._read_once(min(remaining, _TURN_SECONDS))
-            finally:
                 with self._lock:
-                    self._reading = False
-                    self._changed.notify_all()
+                    if box.messages:
+                        return box.take(most_count)
+                    remaining = deadline - monotonic_seconds()
+                    if remaining <= 0:
+                        return []
+                    if self._reading:
+                        self._changed.wait(remaining)
+                        continue
+                    # Together: Ctrl-C as the lock is left must not leave it said for good that somebody reads.
+                    self._reading = is_reader = True
+                self._read_once(remaining)
+            finally:
+                if is_reader:
+                    with self._lock:
+                        self._reading = False
+                        self._changed.notify_all()
 
     def close(self) -> None:
         """Stop listening."""
         with self._lock:
             if self._subscription is not None:
-                self._subscription.close()
-                self._subscription = None
+                self._drop(self._subscription)
 
     def _begin(self) -> None:
         # Whoever needs it next tries it himself, and is told what is wrong.
         with suppress(RedisUnreachable, RedisRefused):
             subscription = self._redis.subscribe(self.own_channel)
             with self._lock:
-                self._subscription = subscription
+                if self._subscription is None and not self._boxes:
+                    self._subscription = subscription
+                    return
+            # Others listen by now, to more channels than this one.
+            subscription.close()
 
     def _await_beginning(self) -> None:
         beginning, self._beginning = self._beginning, None
@@ -203,7 +207,8 @@ class Announcements:
             while received is not None:
                 self._hand_out(*received)
                 received = subscription.next_at_hand()
-        except (RedisUnreachable, RedisRefused):
+        except BaseException:
+            # Ctrl-C too: what was read and not handed out is not to be missed by others without a word.
             self._drop(subscription)
             raise
 
@@ -232,23 +237,13 @@ class Announcements:
             if self._subscription is None:
                 self._subscribe()
             elif new_channel is not None:
-                self._add(self._subscription, new_channel)
+                self._subscription.add(new_channel)
+                # Only a confirmed subscription hears everything from now on: a round trip on the same server.
+                self._redis.call("PING")
         except (RedisUnreachable, RedisRefused):
             if self._subscription is not None:
-                # Perhaps not subscribed to the new channel: nobody must take it for heard.
+                # It broke while nobody read from it, or is perhaps not subscribed: nobody must take it for heard.
                 self._drop(self._subscription)
-
-    def _add(self, subscription: Subscription, channel: str) -> None:
-        """Listen to one more channel; when this returns, all that is announced there is heard."""
-        try:
-            subscription.add(channel)
-        except RedisUnreachable:
-            # It broke while nobody read from it.
-            self._drop(subscription)
-            self._subscribe()
-            return
-        # Only a confirmed subscription hears everything from now on: a round trip on the same server.
-        self._redis.call("PING")
 
     def _drop(self, broken: Subscription) -> None:
         with self._lock:
@@ -262,6 +257,6 @@ class Announcements:
         if self._channels[channel] == 0:
             del self._channels[channel]
             if self._subscription is not None:
-                # A connection that broke meanwhile has nothing to unsubscribe from.
+                # One that broke while nobody read from it has nothing to unsubscribe from; whoever reads next is told.
                 with suppress(RedisUnreachable):
                     self._subscription.remove(channel)

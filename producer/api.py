@@ -4,13 +4,13 @@ Typed results; every error is an exception of ``broker_config.errors`` whose ``c
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..broker_config.dispatch import Dispatcher
-from ..broker_config.errors import NotFound, Refused
+from ..broker_config.errors import NotFound, RedisRefused, RedisUnreachable, Refused
 from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_targets
 from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
@@ -280,7 +280,9 @@ class Assistant:
         """Sum up an invocation from the results of all of its targets, and store that it is over, unless it is."""
         status = stored_as or fold([(row.state, row.outcome.error_code) for row in rows], active=stored.active)
         if stored_as is None:
-            settle(self.redis, stored, status)
+            # The results are here; what Redis does not take now, a beat or the next reader stores.
+            with suppress(RedisRefused, RedisUnreachable):
+                settle(self.redis, stored, status)
         self._recent.forget(stored.record.invoke_id)
         return Finished(stored.record.invoke_id, stored.record.command.command_id, status, rows)
 

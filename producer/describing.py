@@ -1,12 +1,13 @@
 """Find invocations by what the caller knows of them, page by page."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from itertools import chain
 
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.errors import RecordUnreadable, RequestInvalid
+from ..broker_config.errors import RecordUnreadable, RedisRefused, RequestInvalid
 from ..broker_config.ids import is_execution_of
 from ..broker_config.ledger import (
     InvocationStatus,
@@ -178,7 +179,9 @@ def _describe_each(
 ) -> list[DescribedInvocation]:
     statuses = statuses_of(redis, found, targets)
     for stored, status in zip(found, statuses, strict=True):
-        settle(redis, stored, status)
+        # Full, or a replica: it can be read all the same, and is stored by whoever comes when Redis takes it.
+        with suppress(RedisRefused):
+            settle(redis, stored, status)
     return [
         DescribedInvocation(stored=stored, status=status, legacy_status=_legacy_status(stored, status))
         for stored, status in zip(found, statuses, strict=True)

@@ -2,8 +2,8 @@
 
 Executions are found in the index of deadlines, where each one stands from its dispatch until the sweeper has seen it
 past its deadline: at least the delivery time, a minute unless set otherwise. So nothing is counted twice, and nothing
-is missed by whoever scrapes at least once a minute. Several gateways on one Redis count the same executions: take one,
-or the maximum, never the sum.
+is missed by whoever scrapes at least once a minute, as long as ``executions_unobserved`` is 0. Several gateways on one
+Redis count the same executions: take one, or the maximum, never the sum.
 
 ===================================================  =========  ====================================================
 metric                                               type       meaning
@@ -18,7 +18,7 @@ cloud_assistant_oldest_waiting_seconds               gauge      age of the oldes
 cloud_assistant_waiting_seconds                      histogram  of executions taken: dispatch to claim
 cloud_assistant_running_seconds                      histogram  of executions ended: claim to end
 cloud_assistant_executions_total{state,error_code}   counter    executions that ended, seen since this gateway began
-cloud_assistant_executions_unobserved_total          counter    executions not looked at because there were too many
+cloud_assistant_executions_unobserved                gauge      executions not looked at by this scrape: too many
 cloud_assistant_timed_invocations_active             gauge      timed invocations that will come due again
 cloud_assistant_beat_up                              gauge      1 when a beat was at work, a few seconds ago at most
 cloud_assistant_gateway_given_up_total{what}         counter    connections ended and unfinished requests given up by
@@ -32,6 +32,7 @@ instances are looked at. No label names an instance, a command or a person.
 import threading
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -107,8 +108,8 @@ class Metrics:
         self._ended = Counter(
             prefix + "executions", "Executions that ended.", ["state", "error_code"], registry=registry
         )
-        self._unobserved = Counter(
-            prefix + "executions_unobserved", "Executions not looked at: there were too many.", registry=registry
+        self._unobserved = Gauge(
+            prefix + "executions_unobserved", "Executions not looked at: there are too many.", registry=registry
         )
 
     def rendered(self) -> tuple[bytes, str]:
@@ -144,7 +145,8 @@ class Metrics:
         self._timed.set(clock + boot)
         self._beat.set(min(1, beat_marks))
         self._online.set(self._online_count())
-        self._look_at_executions(max(0, open_count - OPEN_COUNT))
+        self._unobserved.set(max(0, open_count - OPEN_COUNT))
+        self._look_at_executions()
 
     def _online_count(self) -> int:
         ids = self._redis.call("ZRANGE", keys.INSTANCES, 0, INSTANCES_COUNT - 1)
@@ -153,12 +155,12 @@ class Metrics:
             online += sum(self._redis.pipeline_or_raise([("EXISTS", keys.info(one.decode())) for one in chunk]))
         return online
 
-    def _look_at_executions(self, beyond_count: int) -> None:
-        if beyond_count:
-            self._unobserved.inc(beyond_count)
+    def _look_at_executions(self) -> None:
         found = [one.decode() for one in self._redis.call("ZRANGE", keys.DEADLINES, 0, OPEN_COUNT - 1)]
         # What has left the index was seen final or is gone for good; forgetting it bounds our memory.
         present = set(found)
+        if len(found) == OPEN_COUNT:
+            present |= self._still_there((self._counted | self._claimed) - present)
         self._counted &= present
         self._claimed &= present
         states: Tally[str] = Tally()
@@ -177,6 +179,12 @@ class Metrics:
         for state in UNFINISHED:
             self._open.labels(state.value).set(states[state.value])
         self._oldest.set((now - oldest_ms) / 1000)
+
+    def _still_there(self, executions: Iterable[str]) -> set[str]:
+        """Those that stand behind others with earlier deadlines for now: they come back, and are counted once."""
+        asked = list(islice(executions, OPEN_COUNT))
+        scores = self._redis.pipeline_or_raise([("ZMSCORE", keys.DEADLINES, *chunk) for chunk in _chunks(asked)])
+        return {one for one, score in zip(asked, chain.from_iterable(scores), strict=True) if score is not None}
 
     def _rows(self, executions: Sequence[str]) -> list[_Row | None]:
         commands = []

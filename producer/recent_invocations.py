@@ -1,5 +1,6 @@
 """Invocations that this process made a moment ago, so that waiting for one needs no look-up of it first."""
 
+import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -29,6 +30,8 @@ class RecentInvocations:
     def __init__(self, redis: Redis, announcements: Announcements) -> None:
         self._redis = redis
         self._announcements = announcements
+        #: Held where what was made last is changed: who lets go of the oldest must not find another one under way.
+        self._lock = threading.RLock()
         self._made: dict[str, Recent] = {}
         #: What was announced of them since before they were dispatched, until somebody waits.
         self._boxes: dict[str, Box] = {}
@@ -48,9 +51,10 @@ class RecentInvocations:
         else:
             # Some have ended already, or are written later by whoever completes this.
             self._leave(box)
-        self._made[invoke_id] = Recent(stored, few)
-        if len(self._made) > _MOST_COUNT:
-            self.forget(next(iter(self._made)))
+        with self._lock:
+            self._made[invoke_id] = Recent(stored, few)
+            if len(self._made) > _MOST_COUNT:
+                self.forget(next(iter(self._made)))
 
     def take_box(self, invoke_id: str, *, with_output: bool) -> Box | None:
         """What was announced since before the dispatch, for a caller that waits, which has to ``listen`` with it."""
@@ -62,13 +66,15 @@ class RecentInvocations:
 
     def note_settled(self, invoke_id: str, status: InvocationStatus | None) -> None:
         """Remember what was stored of one that is over; ``None`` when nothing was."""
-        recent = self._made.get(invoke_id)
-        if recent is not None and status is not None:
-            self._made[invoke_id] = msgspec.structs.replace(recent, settled=status)
+        with self._lock:
+            recent = self._made.get(invoke_id)
+            if recent is not None and status is not None:
+                self._made[invoke_id] = msgspec.structs.replace(recent, settled=status)
 
     def forget(self, invoke_id: str) -> None:
         """Let go of one that has ended."""
-        self._made.pop(invoke_id, None)
+        with self._lock:
+            self._made.pop(invoke_id, None)
         self._leave(self._boxes.pop(invoke_id, None))
 
     def _leave(self, box: Box | None) -> None:

@@ -7,18 +7,18 @@ from time import sleep
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.clock import monotonic_seconds, now_ms
-from ..broker_config.errors import RedisRefused, RedisUnreachable, WaitTimedOut
+from ..broker_config.clock import monotonic_seconds
+from ..broker_config.errors import NotFound, RedisNotTrusted, RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.functions.invocations import is_stored
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import (
     InvocationStatus,
-    execution_states,
     latest_executions,
     load_rows,
     load_targets,
     read_rows,
     row_commands,
+    states_of,
 )
 from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.reported_values import whole_number
@@ -26,7 +26,7 @@ from ..broker_config.results import ExecutionRow, parse_runs
 from ..broker_config.settling import settle_as_announced
 from ..broker_config.states import ExecutionState, is_final
 from .announced_rows import AnnouncedRows
-from .announcements import MISSED, Announcement, Announcements, Box
+from .announcements import Announcement, Announcements, Box
 from .recent_invocations import Recent
 from .some_of import some_of
 
@@ -34,6 +34,8 @@ from .some_of import some_of
 _LOOK_SECONDS = 2.0
 #: Time between tries while Redis is away.
 _RETRY_SECONDS = 0.5
+#: After the timeout of a script whose row is gone, its agent may still bring the result for this long.
+_LATE_SECONDS = 60.0
 #: Rows read in one go when many end at once.
 _ROWS_COUNT = 200
 
@@ -85,11 +87,15 @@ class Follower:
         record = self.stored.record
         #: The instances of the invocation in the order given.
         self.targets = recent.targets or load_targets(redis, record.invoke_id)
-        # Of what this process made a moment ago, by its own clock, nothing is overdue.
-        self._is_fresh = bool(recent.targets) and now_ms() - record.created_ms < _LOOK_SECONDS * 1000
+        # Of what this process has made a moment ago nothing is overdue: the first look reads no row to find out.
+        self._is_fresh = bool(recent.targets)
         executions = latest_executions(redis, self.stored, self.targets)
         self._open = {execution: one for one, execution in executions if execution}
         self._shown: dict[str, str] = {}
+        #: Where among those that go on the next look reads their rows.
+        self._next_row = 0
+        #: Since when Redis knows nothing of the invocation; ``None`` where it does.
+        self._gone_at: float | None = None
         self._positions: dict[str, str] = {}
         self._expected = expected
         # Only of what this process has dispatched it knows who signs with which key.
@@ -106,6 +112,7 @@ class Follower:
 
         Raises:
             WaitTimedOut: the time was up first.
+            NotFound: Redis has lost all of it, and no agent has brought a result in time.
             RedisUnreachable: Redis went away and did not come back within the time left.
         """
         deadline = None if timeout_seconds is None else monotonic_seconds() + timeout_seconds
@@ -118,7 +125,6 @@ class Follower:
                 yield from self._patiently(self._look, deadline)
             else:
                 yield from self._begun()
-            self._is_fresh = False
             look_at = monotonic_seconds() + _LOOK_SECONDS
             while self._open:
                 now = monotonic_seconds()
@@ -145,31 +151,27 @@ class Follower:
             yield Progress(instance_id, state)
 
     def _hear(self, box: Box, timeout_seconds: float, deadline: float | None) -> list[Announcement]:
-        """Collect what was announced: at least one, and all that are there already."""
+        """Collect what was announced, all that is there already; nothing when the time is up or Redis was away."""
         try:
-            heard = self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
+            return self._announcements.next(box, timeout_seconds, _ROWS_COUNT)
         except (RedisUnreachable, RedisRefused) as exc:
             self._wait_for_redis(exc, deadline)
-            return [MISSED]
-        for one in heard:
-            if one.kind == "state":
-                self._shown.pop(one.execution_id, None)
-        return heard
+            # Whoever listens anew tells us that we may have missed something.
+            return []
 
     def _patiently(self, step: Callable[[], Iterator[Event]], deadline: float | None) -> Iterator[Event]:
-        """Yield what a step finds; when Redis goes away in the middle, compare with the ledger once it is back."""
+        """Yield what a step finds; when Redis goes away in the middle, it is taken again once Redis is back."""
         while True:
             try:
                 yield from step()
                 return
             except (RedisUnreachable, RedisRefused) as exc:
                 self._wait_for_redis(exc, deadline)
-                step = self._catch_up
 
     def _wait_for_redis(self, trouble: RedisUnreachable | RedisRefused, deadline: float | None) -> None:
         """Return when Redis answers again; what will not pass by itself, or not in time, is raised."""
         while True:
-            if isinstance(trouble, RedisRefused) and not trouble.is_passing:
+            if isinstance(trouble, RedisNotTrusted) or (isinstance(trouble, RedisRefused) and not trouble.is_passing):
                 raise trouble
             if deadline is not None and monotonic_seconds() >= deadline:
                 raise trouble
@@ -187,7 +189,7 @@ class Follower:
             return
         if self._live and "output" in kinds:
             for one in heard:
-                if one.kind == "output" and one.execution_id in self._open:
+                if one.kind == "output":
                     yield from self._new_output(one.execution_id)
         if "state" in kinds and any(one.kind == "state" and one.execution_id in self._open for one in heard):
             yield from self._look()
@@ -204,8 +206,7 @@ class Follower:
             instance_id = self._open.get(execution, "")
             row = self._announced_rows.believed(instance_id, announced)
             if row is not None:
-                if self._live:
-                    yield from self._new_output(execution)
+                # Its output was announced before it, and has been shown.
                 del self._open[execution]
                 self._believed.append((instance_id, execution, row.state))
                 yield Ended(row)
@@ -223,10 +224,11 @@ class Follower:
 
     def _look(self) -> Iterator[Event]:
         """Compare with the ledger: states of all open targets, results of those that ended."""
-        pending = list(self._open.items())
-        states = execution_states(self._redis, self.stored, [instance_id for _, instance_id in pending])
+        pending = [(instance_id, execution) for execution, instance_id in self._open.items()]
         ended, going_on = [], []
-        for (execution, instance_id), (state, _) in zip(pending, states, strict=True):
+        states = states_of(self._redis, pending)
+        self._give_up_what_is_gone(is_there=not states or any(state for state, _ in states))
+        for (instance_id, execution), (state, _) in zip(pending, states, strict=True):
             if state and is_final(state):
                 ended.append(execution)
                 continue
@@ -238,9 +240,25 @@ class Follower:
                     yield from self._new_output(execution)
         yield from self._results(ended)
         if not self._is_fresh:
-            # Overdue rows that no sweeper has settled are shown as what they amount to.
-            yield from self._results(going_on[:_ROWS_COUNT])
+            # Overdue rows that no sweeper has settled are shown as what they amount to: the next few at each look.
+            first = self._next_row if self._next_row < len(going_on) else 0
+            yield from self._results(going_on[first : first + _ROWS_COUNT])
+            self._next_row = first + _ROWS_COUNT
         self._is_fresh = False
+
+    def _give_up_what_is_gone(self, *, is_there: bool) -> None:
+        """Wait no longer than a result may still come for what neither has a row nor is an invocation any more."""
+        record = self.stored.record
+        if is_there or self._redis.call("EXISTS", keys.invocation(record.invoke_id)):
+            return
+        now = monotonic_seconds()
+        self._gone_at = self._gone_at or now
+        if now - self._gone_at > record.timeout_seconds + _LATE_SECONDS:
+            raise NotFound(
+                f"{record.invoke_id} is gone from Redis, which was emptied or has lost its data; how {len(self._open)} "
+                f"of {record.target_count} targets ended is not known ({some_of(list(self._open.values()))})",
+                code="InvalidInvokeId.NotFound",
+            )
 
     def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:
         for first in range(0, len(executions), _ROWS_COUNT):

@@ -10,6 +10,7 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.shapes import as_text, result_shape
+from cloud_assistant.producer.waiting import Ended, Progress
 from harness.eventually import always, eventually
 
 
@@ -51,6 +52,25 @@ def test_skip_leaves_out_the_whole_due_time_when_every_instance_is_busy(timing: 
     page = timing.assistant.describe_invocations(with_rows=True)
     assert [(row.firing_ms, row.state) for row in page.items[0].rows] == [(first.due_ms, "Running")]
     assert page.items[0].status.state == "Running"
+
+
+def test_who_follows_an_execution_is_not_told_of_the_next_one(timing: Timing) -> None:
+    timing.start_beat()
+    invoke_id = timing.invoke("i-1", "i-2", overlap="allow")
+    first = first_running(timing, invoke_id, "i-1", "i-2")
+    events = timing.assistant.follow(invoke_id, timeout_seconds=20, live=False)
+    assert [next(events), next(events)] == [Progress("i-1", "Running"), Progress("i-2", "Running")]
+    timing.finish(invoke_id, first, "i-1")
+    ends = [next(events)]
+    second = after(timing, invoke_id, first)
+    assert timing.state(invoke_id, second, "i-2") == "Pending"
+    # What is announced now is lost, and the ledger is looked at.
+    assert timing.redis.call("CLIENT", "KILL", "TYPE", "pubsub")
+    timing.finish(invoke_id, first, "i-2")
+    ends += events
+    rows = [one.row for one in ends if isinstance(one, Ended)]
+    assert [(row.instance_id, row.firing_ms) for row in rows] == [("i-1", first.due_ms), ("i-2", first.due_ms)]
+    assert len(ends) == 2
 
 
 def test_of_each_instance_its_own_executions_are_counted(timing: Timing) -> None:

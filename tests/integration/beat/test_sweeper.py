@@ -94,9 +94,14 @@ def test_a_result_that_came_before_the_sweep_stays(timing: Timing) -> None:
     timing.claim(invoke_id, 0)
     timing.finish(invoke_id, 0)
     make_overdue(timing, invoke_id)
+    run_once(timing, 60)
+    timing.redis.call("CONFIG", "RESETSTAT")
     Sweeper(timing.redis).work()
+    asked = timing.redis.call("INFO", "commandstats")
+    # Of the one that is overdue. Whether its agent lives matters no more, and its message has been taken.
+    assert (b"cmdstat_fcall:calls=1," in asked, b"cmdstat_exists" in asked) == (True, False)
     assert timing.state(invoke_id, 0) == "Success"
-    assert timing.redis.call("ZCARD", keys.DEADLINES) == 0
+    assert timing.redis.call("ZCARD", keys.DEADLINES) == 1
 
 
 def test_the_log_names_one_that_was_settled_and_none_that_had_ended(
@@ -217,18 +222,22 @@ def cut_off(
     timing: Timing,
     *,
     age_ms: int,
+    clock_ms: int = 0,
     master: MasterKeys | None = None,
     with_rows: bool = True,
     pacing: Pacing | None = None,
 ) -> Invocation:
-    """Store an invocation for three instances with an execution for the first only, as a producer that was killed."""
+    """Store an invocation for three instances with an execution for the first only, as a producer that was killed.
+
+    ``clock_ms`` is how far its clock was ahead.
+    """
     command = Command(
         command_id=new_id("c"), name="t", type=ScriptType.SHELL, content=b"echo 123", created_ms=1, kept=False
     )
     invocation = Invocation(
         invoke_id=new_id("t"),
         command=command,
-        created_ms=now_ms() - age_ms,
+        created_ms=now_ms() - age_ms + clock_ms,
         target_count=3,
         done_channel=keys.done_channel(new_token()),
         payload_token=new_token(),
@@ -251,6 +260,7 @@ def cut_off(
         timed=False,
     )
     run(timing.redis, create)
+    timing.redis.call("HINCRBY", keys.invocation(invocation.invoke_id), "stored_ms", -age_ms)
     if with_rows:
         Dispatcher(timing.redis, master, queue_count=100).fire(
             invocation, order, ["i-1"], firing_ms=0, within_ms=60_000, all_targets=targets
@@ -280,10 +290,25 @@ def test_those_of_one_millisecond_are_all_looked_at_however_many_they_are(timing
     assert {timing.state(one, 0, "i-3") for one in made if one != gone} == {"Pending"}
 
 
-def test_one_that_may_still_be_under_way_is_left_to_its_producer(timing: Timing) -> None:
-    invocation = cut_off(timing, age_ms=1_000)
+@pytest.mark.parametrize("clock_ms", [0, -3_600_000])
+def test_one_that_may_still_be_under_way_is_left_to_its_producer(timing: Timing, clock_ms: int) -> None:
+    invocation = cut_off(timing, age_ms=1_000, clock_ms=clock_ms)
     Unfinished(timing.redis, None, 100).work()
     assert timing.state(invocation.invoke_id, 0, "i-3") == ""
+
+
+def test_a_producer_whose_clock_was_ahead_is_not_waited_for(timing: Timing) -> None:
+    invocation = cut_off(timing, age_ms=10_000, clock_ms=3_600_000)
+    Unfinished(timing.redis, None, 100).work()
+    assert isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
+
+
+def test_those_that_an_earlier_release_has_made_are_judged_by_when_their_producer_made_them(timing: Timing) -> None:
+    made = [cut_off(timing, age_ms=age_ms).invoke_id for age_ms in (10_000, 1_000)]
+    for one in made:
+        timing.redis.call("HDEL", keys.invocation(one), "stored_ms")
+    Unfinished(timing.redis, None, 100).work()
+    assert [timing.state(one, 0, "i-3") for one in made] == ["Pending", ""]
 
 
 def test_one_whose_time_is_over_gets_its_reason_and_never_runs(timing: Timing) -> None:

@@ -90,15 +90,18 @@ def test_of_many_targets_a_turn_looks_at_some_and_the_next_goes_on(
 # Timed invocations
 
 
-def never_begun(timing: Timing, *, age_ms: int, mode: RepeatMode = RepeatMode.PERIOD) -> str:
-    """Store a timed invocation as a producer does that is killed before it begins it."""
+def never_begun(timing: Timing, *, age_ms: int, clock_ms: int = 0, mode: RepeatMode = RepeatMode.PERIOD) -> str:
+    """Store a timed invocation as a producer does that is killed before it begins it.
+
+    ``clock_ms`` is how far its clock was ahead.
+    """
     command = Command(
         command_id=new_id("c"), name="t", type=ScriptType.SHELL, content=b"true", created_ms=1, kept=False
     )
     invocation = Invocation(
         invoke_id=new_id("t"),
         command=command,
-        created_ms=timing.server_ms() - age_ms,
+        created_ms=timing.server_ms() - age_ms + clock_ms,
         target_count=1,
         done_channel=keys.done_channel(new_token()),
         payload_token=new_token(),
@@ -117,13 +120,14 @@ def never_begun(timing: Timing, *, age_ms: int, mode: RepeatMode = RepeatMode.PE
         timed=True,
     )
     run(timing.redis, create)
+    timing.redis.call("HINCRBY", keys.invocation(invocation.invoke_id), "stored_ms", -age_ms)
     return invocation.invoke_id
 
 
 @pytest.mark.parametrize("mode", [RepeatMode.PERIOD, RepeatMode.EVERY_REBOOT])
 def test_a_timed_invocation_that_never_began_is_stopped_and_settled(timing: Timing, mode: RepeatMode) -> None:
     invoke_id = never_begun(timing, age_ms=61_000, mode=mode)
-    young = never_begun(timing, age_ms=50_000, mode=mode)
+    young = never_begun(timing, age_ms=50_000, clock_ms=-3_600_000, mode=mode)
     timing.redis.call("HSET", keys.boot_bound("i-1"), invoke_id, "{}", young, "{}")
     look(timing)
     timed = timing.timed(invoke_id)

@@ -106,6 +106,9 @@ def test_a_subscription_hears_what_is_published_after_it_was_made(redis_server: 
     eventually(lambda: redis.call("PUBLISH", "b", "2"), 5, "the second channel is heard")
     assert listening.next(5) == ("b", b"2")
     listening.close()
+    # By another thread, between two messages.
+    with pytest.raises(RedisUnreachable):
+        listening.next(5)
     redis.close()
 
 

@@ -1,6 +1,7 @@
 """The roll-up of an invocation is stored once nothing in it may change any more."""
 
 import pytest
+from msgspec.structs import replace
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
@@ -8,7 +9,7 @@ from cloud_assistant.broker_config.functions.executions import finish, settle_lo
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.invocations import is_stored, settle_invocation_command
 from cloud_assistant.broker_config.ledger import InvocationStatus, load_invocation, status_of
-from cloud_assistant.broker_config.records import Invocation
+from cloud_assistant.broker_config.records import Invocation, RepeatMode, Schedule
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settling import settle, settle_as_announced
 from cloud_assistant.broker_config.states import ExecutionState
@@ -58,6 +59,12 @@ def test_after_an_hour_an_end_without_a_start_is_the_last_word(ledger: Ledger) -
     invocation = ledger.dispatch("i-1")
     give_up(ledger, invocation, "ClientNotRunning")
     look(ledger, invocation)
+    ledger.redis.call("CONFIG", "RESETSTAT")
+    look(ledger, invocation)
+    asked = ledger.redis.call("INFO", "commandstats")
+    assert (b"cmdstat_fcall:calls=1," in asked, b"cmdstat_time" in asked) == (True, False), (
+        "its states are read, no more"
+    )
     ledger.redis.call("HSET", keys.invocation(invocation.invoke_id), "finished_ms", now_ms() - 3_600_001)
     look(ledger, invocation)
     assert load_invocation(ledger.redis, invocation.invoke_id).settled == {"Aborted": 1}
@@ -96,6 +103,21 @@ def test_an_announced_end_that_a_late_truth_may_replace_says_too_little(ledger: 
     assert settle_as_announced(stored, [], [("i-1", execution, "Aborted")]) is None
     assert settle_as_announced(stored, [], [("i-1", execution, "Running")]) is None
     assert settle_as_announced(stored, [("Aborted", "DeliveryTimeout")], [("i-1", execution, "Success")]) is None
+
+
+def test_what_will_run_again_by_itself_is_not_over(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    give_up(ledger, invocation, "ClientNotRunning")
+    stored = load_invocation(ledger.redis, invocation.invoke_id)
+    settle(ledger.redis, replace(stored, active=True), status_of(ledger.redis, stored))
+    assert load_invocation(ledger.redis, invocation.invoke_id).finished_ms == 0
+
+
+def test_the_end_of_one_firing_says_nothing_of_a_timed_invocation(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    timed = replace(invocation, schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 *"))
+    stored = replace(load_invocation(ledger.redis, invocation.invoke_id), record=timed)
+    assert settle_as_announced(stored, [], [("i-1", ledger.execution(invocation, "i-1"), "Success")]) is None
 
 
 def store(ledger: Ledger, invocation: Invocation, *, frozen: bool) -> bool:

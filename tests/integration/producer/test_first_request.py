@@ -84,7 +84,7 @@ def test_who_listens_soon_asks_for_nothing_after_the_dispatch(
     first, last = followed(fresh, invoked.invoke_id)
     assert first == Progress("i-1", "Pending")
     assert isinstance(last, Ended)
-    assert exchanges == [["HGETALL", "ca_settle_invocation"], ["XRANGE"]]
+    assert exchanges == [["HGETALL", "TIME", "ca_settle_invocation"], ["XRANGE"]]
     finished = fresh.sum_up(invoked.invoke_id, [last.row])
     assert finished.status.state == "Success"
     assert len(exchanges) == 2, "nothing is stored twice"

@@ -6,15 +6,16 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds
+from cloud_assistant.broker_config.errors import NotFound, RedisUnreachable, WaitTimedOut
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
-from cloud_assistant.producer import Assistant
+from cloud_assistant.producer import Assistant, RunOptions, waiting
 from cloud_assistant.producer.announcements import MISSED, Announcements
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Output
+from cloud_assistant.producer.waiting import Ended, Event, Output, Progress
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
@@ -63,7 +64,7 @@ def test_a_request_and_its_wait_take_two_round_trips(
     exchanges[1:] = []
     assert wait_soon(assistant, invoked.invoke_id) == "Success"
     [_, ending] = exchanges
-    assert [command[0] for command in ending] == ["HGETALL", "FCALL"]
+    assert [command[0] for command in ending] == ["HGETALL", "TIME", "FCALL"]
     assert load_invocation(assistant.redis, invoked.invoke_id).settled == {"Success": 1}
     assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoked.invoke_id) is None
 
@@ -163,6 +164,21 @@ def test_an_end_that_may_still_be_replaced_is_not_taken_for_the_last_word(
     assert assistant.redis.call("ZSCORE", keys.INVOCATIONS_OPEN, invoke_id) is None
 
 
+def test_what_is_overdue_is_found_behind_however_many_that_go_on(
+    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_ROWS_COUNT", 1)
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.05)
+    invoke_id = assistant.run_command("sleep 99", ON_ALL).invoke_id
+    for instance_id in ("i-1", "i-2", "i-3"):
+        agent.claim(invoke_id, instance_id)
+    events = assistant.follow(invoke_id, timeout_seconds=10, live=False)
+    for instance_id in ("i-3", "i-1", "i-2"):
+        assistant.redis.call("HSET", keys.execution(instance_id, f"{invoke_id}.0@{instance_id}"), "deadline_ms", 1)
+        row = next(event.row for event in events if isinstance(event, Ended))
+        assert (row.instance_id, row.outcome.error_code) == (instance_id, "ClientNotResponse")
+
+
 @pytest.mark.usefixtures("exchanges")
 def test_no_roll_up_is_stored_before_the_last_target_has_ended(assistant: Assistant, agent: AgentStandIn) -> None:
     invoke_id = assistant.run_command("echo 123", ON_ALL).invoke_id
@@ -228,3 +244,68 @@ def test_an_announcement_longer_than_any_is_not_kept(assistant: Assistant) -> No
         heard = eventually(lambda: announcements.next(box, 1.0, 9), within_seconds=10)
         assert [(one.kind, one.execution_id) for one in heard] == [("end", "t-heard0000.0@i-1")]
     announcements.close()
+
+
+@pytest.mark.parametrize("is_remembered", [True, False], ids=["of this process", "of another"])
+def test_an_invocation_that_redis_has_lost_is_waited_for_as_long_as_a_result_may_come_and_no_longer(
+    assistant: Assistant, agent: AgentStandIn, monkeypatch: pytest.MonkeyPatch, is_remembered: bool
+) -> None:
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.05)
+    with Assistant(settings=assistant.settings) as other:
+        maker = assistant if is_remembered else other
+        found, lost = (maker.run_command("true", ON_1, RunOptions(timeout_seconds=10)).invoke_id for _ in range(2))
+        events = [assistant.follow(one, timeout_seconds=20, live=False) for one in (found, lost)]
+        for one in events:
+            next(one)
+        assistant.redis.call("FLUSHALL")
+        # An agent that had begun brings its result all the same.
+        agent.finish(found, "i-1")
+        assert [type(one) for one in events[0]] == [Ended]
+        monkeypatch.setattr(waiting, "_LATE_SECONDS", -9.5)
+        with pytest.raises(NotFound, match=f"{lost} is gone from Redis"):
+            list(events[1])
+
+
+def test_a_wait_ends_with_its_time_also_where_redis_is_away(
+    redis_server: RedisServer, assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    began = monotonic_seconds()
+    with pytest.raises(WaitTimedOut):
+        assistant.wait(invoke_id, timeout_seconds=0.1)
+    assert monotonic_seconds() - began < SOON_SECONDS
+    events = assistant.follow(invoke_id, timeout_seconds=1, live=False)
+    next(events)
+    redis_server.kill()
+    with pytest.raises(RedisUnreachable):
+        list(events)
+
+
+def test_the_ledger_is_looked_at_now_and_then_and_no_more_often(
+    assistant: Assistant, agent: AgentStandIn, exchanges: list[Sequence[Command]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.2)
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    exchanges.clear()
+    shown: list[Event] = []
+    with pytest.raises(WaitTimedOut, match=f"1 of 1 targets of {invoke_id}"):
+        shown.extend(assistant.follow(invoke_id, timeout_seconds=1, live=False))
+    assert shown == [Progress("i-1", "Pending"), Progress("i-1", "Running")], "each state once"
+    asked = [command[0] for commands in exchanges for command in commands]
+    assert 1 <= asked.count("FCALL") <= 5
+    assert set(asked) == {"FCALL", "HGETALL", "TIME"}
+
+
+def test_a_state_that_is_announced_is_shown_at_once(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("true", ON_ALL).invoke_id
+    agent.claim(invoke_id, "i-1")
+    agent.run(invoke_id, "i-2")
+    events = assistant.follow(invoke_id, timeout_seconds=20, live=False)
+    assert [next(events), next(events)] == [Progress("i-1", "Running"), Progress("i-3", "Pending")]
+    assert isinstance(next(events), Ended)
+    assistant.stop_invocation(invoke_id, ["i-1"])
+    began = monotonic_seconds()
+    assert next(events) == Progress("i-1", "Stopping")
+    assert monotonic_seconds() - began < SOON_SECONDS

@@ -150,7 +150,7 @@ def test_what_comes_without_its_row_or_unsigned_is_read(scene: Scene, why: str) 
     scene.exchanges.clear()
     finished = scene.assistant.wait(invoke_id, timeout_seconds=10)
     # Of the two ends one may be heard before the other: the roll-up goes along with the reading, or behind it.
-    assert scene.asked() in (["HGETALL"], ["HGETALL", "FCALL"])
+    assert scene.asked() in (["HGETALL", "TIME"], ["HGETALL", "TIME", "FCALL"])
     assert finished.results == scene.read(invoke_id)
     assert load_invocation(scene.assistant.redis, invoke_id).settled == {"Success": 2}
 
@@ -244,6 +244,21 @@ def test_the_same_announcement_with_the_true_signature_is_believed(scene: Scene)
     assert row.outcome.output.data == FORGED
     # Redis looks at the row itself before it stores the roll-up.
     assert load_invocation(scene.assistant.redis, invoke_id).settled is None
+
+
+def test_who_has_not_dispatched_it_believes_nothing(scene: Scene) -> None:
+    """For he does not know which key the instance holds: an earlier one may be in somebody else's hands."""
+    invoke_id = scene.assistant.run_command("true", ONLY_A).invoke_id
+    execution = scene.a.execution(invoke_id)
+    with Assistant(settings=scene.assistant.settings) as other:
+        # It has signed for that instance, and so knows as much as can be known.
+        other.run_command("true", ONLY_A)
+        events = other.follow(invoke_id, timeout_seconds=1, live=False)
+        next(events)
+        signed = scene.a.signed(execution, FORGED)
+        scene.b.redis.call("PUBLISH", scene.channel(invoke_id), announcement(execution, "Success", signed))
+        with pytest.raises(WaitTimedOut):
+            list(events)
 
 
 @pytest.mark.parametrize(

@@ -31,3 +31,14 @@ def test_rows_are_kept_within_a_limit_and_their_ends_all_the_same() -> None:
     assert [len(one.row) for one in box.take(9)] == [100_000, 100_000, 0, 0]
     box.put(end(5, row))
     assert [len(one.row) for one in box.take(9)] == [100_000], "what was taken makes room"
+
+
+def test_after_it_ran_over_rows_are_kept_again() -> None:
+    box = Box("t-1", "channel", wants_output=False, most_count=2)
+    row = b"x" * 100_000
+    for number in range(4):
+        box.put(end(number, row))
+    assert [len(one.row) for one in box.take(9)] == [0, 100_000]
+    for number in range(2):
+        box.put(end(number, row))
+    assert [len(one.row) for one in box.take(9)] == [100_000, 100_000]
