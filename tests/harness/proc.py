@@ -1,5 +1,6 @@
 """What Linux says about processes, read from /proc; standard library only, because the reaper runs it alone."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -108,6 +109,15 @@ def _links_of(base: Path) -> Iterator[Path]:
             yield link.readlink()
         except _GONE:
             continue
+
+
+def descriptors_of(pid: int) -> dict[str, str]:
+    """What each open descriptor leads to; one that is closed while we look is left out."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[entry.name] = str(entry.readlink())
+    return found
 
 
 def rss_bytes(pid: int) -> int:

@@ -89,9 +89,9 @@ class Runner:
 
     def wait_until_calm(self, supervisor: proc.ProcessInfo) -> None:
         """Wait until a supervisor has heard that its last script is settled, and let go of its files."""
-        descriptors = Path(f"/proc/{supervisor.pid}/fd")
         eventually(
-            lambda: not any("/claim" in str(entry.readlink()) for entry in descriptors.iterdir()), what="it is calm"
+            lambda: not any("/claim" in target for target in proc.descriptors_of(supervisor.pid).values()),
+            what="it is calm",
         )
 
     def supervisors(self) -> Sequence[proc.ProcessInfo]:

@@ -133,7 +133,8 @@ def test_each_supervisor_has_its_own_session_and_no_agents_descriptor(runner: Ru
     runner.run("true")
     supervisor = runner.only_supervisor()
     assert supervisor.session_id == supervisor.pid
-    names = {entry.name: str(entry.readlink()) for entry in Path(f"/proc/{supervisor.pid}/fd").iterdir()}
+    runner.wait_until_calm(supervisor)
+    names = proc.descriptors_of(supervisor.pid)
     sockets = [target for target in names.values() if target.startswith("socket:")]
     assert len(sockets) == 1, names
     assert {names["0"], names["1"], names["2"]} == {"/dev/null"}
