@@ -94,7 +94,7 @@ class Follower:
         self._shown: dict[str, str] = {}
         #: Where among those that go on the next look reads their rows.
         self._next_row = 0
-        #: Since when Redis knows nothing of the invocation; ``None`` where it does.
+        #: Since when Redis knows nothing of the invocation; ``None`` while it does.
         self._gone_at: float | None = None
         self._positions: dict[str, str] = {}
         self._expected = expected
@@ -250,6 +250,7 @@ class Follower:
         """Wait no longer than a result may still come for what neither has a row nor is an invocation any more."""
         record = self.stored.record
         if is_there or self._redis.call("EXISTS", keys.invocation(record.invoke_id)):
+            self._gone_at = None
             return
         now = monotonic_seconds()
         self._gone_at = self._gone_at or now

@@ -1,6 +1,7 @@
 """Waiting for what this process has made: what it costs, and that nothing is lost where no look is taken."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +10,7 @@ from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.errors import NotFound, RedisUnreachable, WaitTimedOut
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
+from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
@@ -264,6 +266,35 @@ def test_an_invocation_that_redis_has_lost_is_waited_for_as_long_as_a_result_may
         monkeypatch.setattr(waiting, "_LATE_SECONDS", -9.5)
         with pytest.raises(NotFound, match=f"{lost} is gone from Redis"):
             list(events[1])
+
+
+def test_what_was_gone_for_a_moment_and_came_back_is_waited_for_anew(
+    assistant: Assistant, agent: AgentStandIn, exchanges: list[Sequence[Command]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = [0.0]
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(waiting, "monotonic_seconds", lambda: monotonic_seconds() + later[0])
+    invoke_id = assistant.run_command("true", ON_1).invoke_id
+    agent.claim(invoke_id, "i-1")
+    names = keys.invocation(invoke_id), keys.execution("i-1", execution_id(invoke_id, 0, "i-1"))
+
+    def is_missed() -> bool:
+        return any(command[0] == "EXISTS" for commands in list(exchanges) for command in commands)
+
+    with ThreadPoolExecutor(1) as threads:
+        waited = threads.submit(assistant.wait, invoke_id)
+        for _ in range(2):
+            exchanges.clear()
+            for name in names:
+                agent.redis.call("RENAME", name, f"{name}:aside")
+            eventually(lambda: is_missed() or waited.done(), what="it is missed")
+            for name in names:
+                agent.redis.call("RENAME", f"{name}:aside", name)
+            exchanges.clear()
+            eventually(lambda: len(exchanges) > 4 or waited.done(), what="it is found again")
+            later[0] += 1000
+        agent.finish(invoke_id, "i-1")
+        assert waited.result(20).status.state == "Success"
 
 
 def test_a_wait_ends_with_its_time_also_where_redis_is_away(
