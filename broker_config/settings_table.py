@@ -25,6 +25,8 @@ def setting(default: Value, text: str, *, secret: bool = False, most: Most | Non
     return field(default=default, metadata={"help": text, "secret": secret, "most": most})
 
 
+#: What is read of a running script at a time is bounded: see ``functions/reported.py``.
+LIVE_OUTPUT_MOST = Most(256 * 1024, "the result has the whole output")
 #: Half of what Redis takes as one value (512 MiB): a larger result would be offered to it for ever.
 _OUTPUT_MOST = Most(256 * 1024 * 1024, "have the script write what is larger into a file")
 
@@ -47,7 +49,11 @@ class AgentSettings:
         "dropped between them is counted.",
         most=_OUTPUT_MOST,
     )
-    live_output_bytes: int = setting(16 * 1024, "Most bytes of live output published at a time, ten times a second.")
+    live_output_bytes: int = setting(
+        16 * 1024,
+        "Most bytes of live output published at a time, ten times a second; at most 256 KiB.",
+        most=LIVE_OUTPUT_MOST,
+    )
     grace_seconds: float = setting(5.0, "Time between TERM and KILL when a script is stopped or its time is up.")
     drain_seconds: float = setting(
         0.2, "How long to wait for the output of background children once a script has ended."

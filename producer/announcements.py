@@ -126,13 +126,13 @@ class Announcements:
         has_joined = False
         try:
             with self._lock:
-                is_heard = channel == self.own_channel or channel in self._channels
                 if channel != self.own_channel:
                     self._channels[channel] = self._channels.get(channel, 0) + 1
                     has_joined = True
-                self._join(None if is_heard else channel)
                 if expected is None:
                     self._boxes.setdefault(invoke_id, []).append(box)
+            # Who comes new looks at all there is after this, and needs nobody to tell him that he missed something.
+            self._join(channel, newcomer=None if expected else box)
             yield box
         finally:
             with self._lock:
@@ -169,9 +169,7 @@ class Announcements:
                 self._read_once(remaining)
             finally:
                 if is_reader:
-                    with self._lock:
-                        self._reading = False
-                        self._changed.notify_all()
+                    self._end_reading()
 
     def close(self) -> None:
         """Stop listening."""
@@ -197,11 +195,10 @@ class Announcements:
 
     def _read_once(self, timeout_seconds: float) -> None:
         """Wait for a message and hand out all that came; after a lost connection all are told that some were missed."""
-        with self._lock:
-            subscription = self._subscription
-            if subscription is None:
-                self._subscribe()
-                return
+        subscription = self._subscription
+        if subscription is None:
+            self._subscribe()
+            return
         try:
             received = subscription.next(timeout_seconds)
             while received is not None:
@@ -224,26 +221,61 @@ class Announcements:
                 if box.channel == channel and (kind != "output" or box.wants_output):
                     box.put(Announcement(kind, execution, state, row))
 
-    def _subscribe(self) -> None:
-        """Listen anew; those who listen already are told that they may have missed something."""
-        self._subscription = self._redis.subscribe(self.own_channel, *self._channels)
+    def _end_reading(self) -> None:
+        with self._lock:
+            self._reading = False
+            self._changed.notify_all()
+
+    def _subscribe(self, newcomer: Box | None = None) -> None:
+        """Listen anew, by whoever reads; those who listen already are told that they may have missed something.
+
+        It may take seconds, in which others wait no longer than they want to.
+        """
+        is_whole = False
+        while not is_whole:
+            with self._lock:
+                channels = set(self._channels)
+            made = self._redis.subscribe(self.own_channel, *channels)
+            with self._lock:
+                # Somebody may have joined meanwhile, with one more channel.
+                is_whole = channels.issuperset(self._channels)
+                if is_whole:
+                    self._subscription = made
+                    self._tell_missed(newcomer)
+            if not is_whole:
+                made.close()
+
+    def _tell_missed(self, newcomer: Box | None) -> None:
         for boxes in self._boxes.values():
             for box in boxes:
-                box.messages.append(MISSED)
+                if box is not newcomer:
+                    box.messages.append(MISSED)
 
-    def _join(self, new_channel: str | None) -> None:
-        """Be subscribed, to a new channel too; while Redis is away whoever reads first subscribes instead."""
+    def _join(self, channel: str, newcomer: Box | None) -> None:
+        """Be subscribed, to a channel too; while Redis is away whoever reads first subscribes instead."""
+        subscription, is_reader = None, False
         try:
-            if self._subscription is None:
-                self._subscribe()
-            elif new_channel is not None:
-                self._subscription.add(new_channel)
+            with self._lock:
+                subscription = self._subscription
+                if subscription is None:
+                    if self._reading:
+                        # Who connects just now, or reads next, asks for this channel too, and says so to all.
+                        return
+                    self._reading = is_reader = True
+                elif channel != self.own_channel:
+                    subscription.add(channel)
+            if is_reader:
+                self._subscribe(newcomer)
+            elif channel != self.own_channel:
                 # Only a confirmed subscription hears everything from now on: a round trip on the same server.
                 self._redis.call("PING")
         except (RedisUnreachable, RedisRefused):
-            if self._subscription is not None:
+            if subscription is not None:
                 # It broke while nobody read from it, or is perhaps not subscribed: nobody must take it for heard.
-                self._drop(self._subscription)
+                self._drop(subscription)
+        finally:
+            if is_reader:
+                self._end_reading()
 
     def _drop(self, broken: Subscription) -> None:
         with self._lock:

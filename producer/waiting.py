@@ -9,7 +9,9 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import NotFound, RedisNotTrusted, RedisRefused, RedisUnreachable, WaitTimedOut
+from ..broker_config.functions.function_library import run
 from ..broker_config.functions.invocations import is_stored
+from ..broker_config.functions.reported import read_output_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import (
     InvocationStatus,
@@ -295,9 +297,8 @@ class Follower:
         parts = split_execution_id(execution)
         if parts is None or execution not in self._open:
             return
-        start = self._positions.get(execution, "")
-        reply = self._redis.call("XRANGE", keys.live_output(parts[2], execution), f"({start}" if start else "-", "+")
-        for entry_id, fields in reply:
+        read = read_output_command(parts[2], execution, after=self._positions.get(execution, ""))
+        for entry_id, fields in run(self._redis, read):
             self._positions[execution] = entry_id.decode()
             # The agent's words: what is no number counts as not said.
             said = dict(zip(fields[::2], fields[1::2], strict=True)).get

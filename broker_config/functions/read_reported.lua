@@ -55,3 +55,12 @@ local function read_refusals(keys, args)
   return found
 end
 redis.register_function('ca_read_refusals', read_refusals)
+
+-- ca_read_output: what a running script has written, in pieces.
+-- KEYS  1 live output (stream)
+-- ARGV  1 most bytes of the stream   2 where to begin, as in XRANGE
+-- Returns what XRANGE does, nothing when the stream is larger than a true agent makes it.
+local function read_output(keys, args)
+  return is_larger(keys[1], tonumber(args[1])) and {} or redis.call('XRANGE', keys[1], args[2], '+')
+end
+redis.register_function { function_name = 'ca_read_output', callback = read_output, flags = { 'no-writes' } }

@@ -6,6 +6,7 @@ from typing import Any
 from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Command
+from ..settings_table import LIVE_OUTPUT_MOST
 from .function_library import fcall, fcall_reading, run
 
 #: Of one field; a list of all packages of a machine is the longest that there is.
@@ -18,6 +19,8 @@ _ORDERS_BYTES = 16 * FIELD_BYTES
 _ORDERS_COUNT = 20_000
 #: Of what it has refused: a thousand reports, and what came until they were counted.
 REFUSALS_BYTES = 16 * 1024 * 1024
+#: Of what a running script has written: a hundred pieces of the most that settings allow for one, and a margin.
+OUTPUT_BYTES = 120 * LIVE_OUTPUT_MOST.value
 
 
 def read_whole_command(key: str) -> Command:
@@ -58,3 +61,9 @@ def read_refusals(
     streams = [keys.refusals(one) for one in instance_ids]
     found: list[list[Any] | int] = run(redis, fcall("ca_read_refusals", streams, [REFUSALS_BYTES, count, *places]))
     return found
+
+
+def read_output_command(instance_id: str, execution_id: str, *, after: str) -> Command:
+    """The command that reads live output as XRANGE does, behind the piece ``after``; too much of it reads as none."""
+    start = f"({after}" if after else "-"
+    return fcall_reading("ca_read_output", [keys.live_output(instance_id, execution_id)], [OUTPUT_BYTES, start])

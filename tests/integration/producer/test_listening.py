@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -311,6 +311,20 @@ class InterruptedLock:
             raise KeyboardInterrupt
 
 
+def test_who_was_interrupted_as_he_began_to_connect_keeps_nobody_from_listening(
+    assistant: Assistant, announcements: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = InterruptedLock(announcements._lock, lambda: announcements._reading)
+    with monkeypatch.context() as patched:
+        patched.setattr(announcements, "_lock", lock)
+        with pytest.raises(KeyboardInterrupt), announcements.listen("t-1", announcements.own_channel):
+            pass
+        assert lock.has_interrupted
+    with announcements.listen("t-2", announcements.own_channel) as box:
+        publish(assistant.redis, announcements.own_channel, "end t-2.0@i-1 Success")
+        assert [one.kind for one in announcements.next(box, 5)] == ["end"]
+
+
 def test_who_was_interrupted_as_he_began_to_read_keeps_nobody_from_reading(
     assistant: Assistant, announcements: Announcements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,3 +337,62 @@ def test_who_was_interrupted_as_he_began_to_read_keeps_nobody_from_reading(
         heard = announcements.next(box, 1) + announcements.next(box, 1)
         assert {one.kind for one in heard} <= {"end", "missed"}
         assert heard
+
+
+@pytest.fixture
+def line(redis_server: RedisServer) -> Iterator[TcpProxy]:
+    with TcpProxy(redis_server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def distant(line: TcpProxy) -> Iterator[Announcements]:
+    """Those of a process that reaches Redis over a line."""
+    redis = Redis(f"redis://127.0.0.1:{line.port}/0", connect_timeout_seconds=3.0)
+    made = Announcements(redis)
+    yield made
+    made.close()
+    redis.close()
+
+
+def test_who_connects_anew_holds_up_nobody_who_wants_to_wait_no_longer(line: TcpProxy, distant: Announcements) -> None:
+    took: list[float] = []
+
+    def wait(box: Box) -> None:
+        began = monotonic_seconds()
+        with suppress(RedisUnreachable):
+            distant.next(box, 0.2)
+        took.append(monotonic_seconds() - began)
+
+    with ExitStack() as listening:
+        boxes = [listening.enter_context(distant.listen(f"t-{number}", distant.own_channel)) for number in range(3)]
+        line.half_open()
+        distant.close()
+        threads = [threading.Thread(target=wait, args=(box,)) for box in boxes]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    # One of them has tried it, for all.
+    *others, tried = sorted(took)
+    assert max(others) < SOON_SECONDS < tried
+
+
+def test_who_joins_while_another_connects_is_heard_and_told(
+    line: TcpProxy, distant: Announcements, assistant: Assistant
+) -> None:
+    with distant.listen("t-1", distant.own_channel) as first:
+        line.half_open()
+        distant.close()
+        connecting = threading.Thread(target=distant.next, args=(first, 5))
+        count = line.connection_count
+        connecting.start()
+        eventually(lambda: line.connection_count > count, what="it connects")
+        began = monotonic_seconds()
+        with distant.listen("t-2", "channel") as second:
+            assert monotonic_seconds() - began < SOON_SECONDS
+            line.heal()
+            assert [one.kind for one in distant.next(second, 5)] == ["missed"]
+            publish(assistant.redis, "channel", "end t-2.0@i-1 Success")
+            assert [one.kind for one in distant.next(second, 5)] == ["end"]
+        connecting.join()

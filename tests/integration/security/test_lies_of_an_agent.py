@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.functions.reported import OUTPUT_BYTES
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation, status_of
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
@@ -25,7 +26,7 @@ from cloud_assistant.producer.monitor_control import ReportedInspect
 from cloud_assistant.producer.packages import Packages
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.shapes import as_text, instance_shape, result_shape
-from cloud_assistant.producer.waiting import Ended
+from cloud_assistant.producer.waiting import Ended, Output
 
 #: What is said, by where: of the instance itself, or in its row of an invocation.
 OF_ITSELF: dict[str, tuple[Any, ...]] = {
@@ -162,6 +163,21 @@ def test_what_is_no_output_does_not_end_the_following_of_the_others(assistant: A
         assistant.redis.call("HSET", row, "state", "Failed")
     rows = [one.row for one in assistant.follow(invoke_id, timeout_seconds=10) if isinstance(one, Ended)]
     assert {row.instance_id for row in rows} == {"i-a", "i-b"}
+
+
+def test_more_output_than_a_true_agent_sends_is_not_read(assistant: Assistant, agent: Redis) -> None:
+    invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
+    rows = [keys.execution(one, execution_id(invoke_id, 0, one)) for one in ("i-a", "i-b")]
+    agent.call("HSET", rows[0], "state", "Running")
+    output = keys.live_output("i-a", execution_id(invoke_id, 0, "i-a"))
+    piece = bytes(OUTPUT_BYTES // 16)
+    for _ in range(17):
+        agent.call("XADD", output, "*", "offset", "0", "streams", "1:1", "data", piece)
+    for row in rows:
+        assistant.redis.call("HSET", row, "state", "Failed")
+    events = list(assistant.follow(invoke_id, timeout_seconds=10))
+    assert {one.row.instance_id for one in events if isinstance(one, Ended)} == {"i-a", "i-b"}
+    assert not [one for one in events if isinstance(one, Output)]
 
 
 def test_a_lie_about_what_is_unfinished_keeps_it_from_being_removed_no_more_than_others(
