@@ -1,16 +1,19 @@
 """``assist activation …``: codes that let machines register themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
-from ...broker_config.clock import iso_seconds, now_ms
+from ...broker_config.clock import iso_seconds
 from ...broker_config.counted import counted
 from ...broker_config.printable import clean
+from ...broker_config.signing import MasterKeys
+from ...broker_config.timed import server_ms
 from .. import activations
 from ..activations import ActivationFilter, StoredActivation
 from ..paging import PageRequest
 from ..shapes import Shape
+from ..some_of import some_of
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
@@ -19,6 +22,9 @@ from .request_options import LIMIT_COUNT, tag_filter_option
 from .tables import properties, table
 from .terminal import terminal_columns
 from .text_cells import tags_text
+
+#: The state of one that is not what somebody with the master key has made.
+_CHANGED = "changed"
 
 group = AssistGroup("activation", help="Create and manage codes with which machines register.")
 
@@ -77,7 +83,7 @@ def create(
         change.what = activation_id
     stored = activations.load(call.assistant.redis, activation_id)
     if call.wants_json:
-        call.print_json({**_shape(stored), "ActivationCode": code})
+        call.print_json({**_shape(call, [stored])[0], "ActivationCode": code})
         return
     call.print(f"ActivationId    {activation_id}")
     call.print(f"ActivationCode  {code}")
@@ -100,14 +106,15 @@ def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | N
     page = activations.describe(call.assistant.redis, wanted, PageRequest(max_results=limit, size_max=LIMIT_COUNT))
     say_unreadable(call, page)
     if call.wants_json:
-        call.print_json([_shape(one) for one in page.items])
+        call.print_json(_shape(call, page.items))
         return
     if not page.items:
         if not page.unreadable:
             call.say("no activation matches" if name_prefix or tags else "no activation yet")
         return
     headers = ("ACTIVATION", "STATE", "USED", "ENDS", "FROM", "NAMES", "TAGS", "FOR")
-    for line in table(headers, [_row(one) for one in page.items], terminal_columns()):
+    states = _states(call, page.items)
+    for line in table(headers, [_row(*pair) for pair in zip(page.items, states, strict=True)], terminal_columns()):
         call.print(line)
 
 
@@ -117,12 +124,12 @@ def show(call: Call, *, activation_id: str) -> None:
     """Show an activation; its code cannot be shown, because only a digest of it is kept."""
     stored = activations.load(call.assistant.redis, activation_id)
     if call.wants_json:
-        call.print_json(_shape(stored))
+        call.print_json(_shape(call, [stored])[0])
         return
     one = stored.activation
     pairs = [
         ("Activation", one.activation_id),
-        ("State", _state(stored)),
+        ("State", _states(call, [stored])[0]),
         ("Used", f"{stored.registered_count} of {one.instance_count}"),
         ("Deregistered", str(stored.deregistered_count)),
         ("Made", iso_seconds(one.created_ms)),
@@ -165,24 +172,40 @@ for _command in (create, list_activations, show, disable, delete):
 
 def _done(call: Call, stored: StoredActivation, what: str) -> None:
     if call.wants_json:
-        call.print_json(_shape(stored))
+        call.print_json(_shape(call, [stored])[0])
     else:
         call.say(f"activation {stored.activation.activation_id} {what}")
 
 
-def _state(stored: StoredActivation) -> str:
+def _states(call: Call, stored: Sequence[StoredActivation]) -> list[str]:
+    """The state of each as the gateway judges it: by Redis' clock, and by the master key where it is here."""
+    now_ms, master = server_ms(call.assistant.redis), call.assistant.trust.known_master
+    states = [_state(one, now_ms, master) for one in stored]
+    changed = [one.activation.activation_id for one, state in zip(stored, states, strict=True) if state == _CHANGED]
+    if changed:
+        call.say(
+            f"not made with the master key, or changed in Redis since: {clean(some_of(changed))}; nobody can register "
+            "with it. Delete it, or disable it"
+        )
+    return states
+
+
+def _state(stored: StoredActivation, now_ms: int, master: MasterKeys | None) -> str:
+    one = stored.activation
     if stored.disabled:
         return "disabled"
-    if stored.activation.ends_ms <= now_ms():
+    if master is not None and not activations.is_trusted(one.activation_id, one, master):
+        return _CHANGED
+    if one.ends_ms <= now_ms:
         return "ended"
-    return "used up" if stored.registered_count >= stored.activation.instance_count else "open"
+    return "used up" if stored.registered_count >= one.instance_count else "open"
 
 
-def _row(stored: StoredActivation) -> tuple[str, ...]:
+def _row(stored: StoredActivation, state: str) -> tuple[str, ...]:
     one = stored.activation
     return (
         one.activation_id,
-        _state(stored),
+        state,
         f"{stored.registered_count} of {one.instance_count}",
         iso_seconds(one.ends_ms),
         one.address_range,
@@ -192,10 +215,9 @@ def _row(stored: StoredActivation) -> tuple[str, ...]:
     )
 
 
-def _shape(stored: StoredActivation) -> Shape:
-    """The API's own fields, and two that it does not have."""
-    return {
-        **activations.shape_of(stored),
-        "State": _state(stored),
-        "EndTime": iso_seconds(stored.activation.ends_ms),
-    }
+def _shape(call: Call, stored: Sequence[StoredActivation]) -> list[Shape]:
+    """The API's own fields of each, and two that it does not have."""
+    return [
+        {**activations.shape_of(one), "State": state, "EndTime": iso_seconds(one.activation.ends_ms)}
+        for one, state in zip(stored, _states(call, stored), strict=True)
+    ]

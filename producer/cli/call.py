@@ -28,6 +28,8 @@ class Call:
         self.home = ""
         self.config = ""
         self.debug = False
+        #: Invocations made by this call, in their order.
+        self.dispatched: list[str] = []
         self._gathered: list[Any] | None = None
         self._is_mid_line = False
 
@@ -69,6 +71,10 @@ class Call:
         from ...broker_config.redis_url import parse_url  # lazy: the help needs it not
 
         return parse_url(self.loaded.settings.redis_url).shown()
+
+    def note_dispatched(self, *invoke_ids: str) -> None:
+        """Remember what was dispatched: whoever cannot read the answer is told of it all the same."""
+        self.dispatched += [one for one in invoke_ids if one not in self.dispatched]
 
     def print(self, text: str = "") -> None:
         """Write a line of data."""

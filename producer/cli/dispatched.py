@@ -23,6 +23,7 @@ def before_dispatch(call: Call, targets: Targets, waiting: Waiting, options: Run
 
 def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunOptions | None = None) -> int:
     """Wait if that is wanted, else name the invocation; answer the exit code. What runs later is never waited for."""
+    call.note_dispatched(invoked.invoke_id)
     if options is not None and is_timed(options.schedule):
         if options.at_once:
             _say_of_pacing(call, invoked.target_count, options)

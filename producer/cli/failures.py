@@ -46,13 +46,21 @@ def report(error: Exception, call: Call) -> int:
         _say(f"cannot use {named}: {error.strerror}; name a file that you may read or write (FileNotUsable)")
         return exit_codes.REFUSED
     if isinstance(error, OSError) and error.errno in TAKES_NO_MORE:
-        _say(f"cannot write: {why_not_written(error)}, and ask again for what is missing (NotWritten)")
+        _say(f"cannot write: {why_not_written(error)}{_how_to_read_again(call)} (NotWritten)")
         return exit_codes.REFUSED
     if isinstance(error, UnicodeEncodeError) and _UNDECODED.match(error.object[error.start]):
         _say("an argument holds bytes that are not UTF-8; give it in UTF-8, or a script in a --file (InvalidUsage)")
         return exit_codes.WRONG_USAGE
     _say(f"a defect in assist: {type(error).__name__}: {one_line(str(error))}; --debug shows where (InternalError)")
     return exit_codes.DEFECT
+
+
+def _how_to_read_again(call: Call) -> str:
+    if not call.dispatched:
+        return ", and ask again for what is missing"
+    # To ask again would run it once more.
+    shown = "; ".join(f"assist invocation show {one}" for one in call.dispatched)
+    return f". It was dispatched all the same; see it with: {shown}"
 
 
 def _text_of(error: CloudAssistantError, call: Call) -> str:

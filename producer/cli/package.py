@@ -151,6 +151,7 @@ def _carry_out(call: Call, request: PackageRequest, targets: Targets, waiting: W
     if request.action in (PackageAction.INSTALL, PackageAction.UPDATE):
         note_on_address(call)
     invoked: list[Invoked] = Packages(call.assistant).run(request, targets)
+    call.note_dispatched(*(one.invoke_id for one in invoked))
     # One invocation answers with an object, as everywhere; several are one document all the same.
     with call.gathering_json() if len(invoked) > 1 else nullcontext():
         return max(after_dispatch(call, one, waiting, request.options) for one in invoked)

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import time
 
@@ -61,6 +62,18 @@ def test_of_closed_streams_only_lost_data_change_how_it_ends(
     assert ("cannot write: standard output is closed; open it" in outcome.stderr) == (is_lost and "2>" not in closed)
     assert "Traceback" not in outcome.stderr
     assert "defect" not in outcome.stderr
+
+
+@pytest.mark.parametrize("options", ["--no-wait", "--no-wait --output json", "", "--output json"])
+@pytest.mark.parametrize("lost", [">&-", ">/dev/full"])
+def test_what_was_dispatched_is_named_where_its_answer_is_lost(fleet: Fleet, options: str, lost: str) -> None:
+    """Who asked again would run it once more."""
+    outcome = fleet.shell(f"assist run 'echo done' --instance i-web1 {options} {lost}")
+    (named,) = re.findall(
+        r"It was dispatched all the same; see it with: (assist invocation show t-\S+) ", outcome.stderr
+    )
+    assert (outcome.exit_code, "ask again" in outcome.stderr) == (4, False)
+    assert fleet.shell(named).exit_code == 0
 
 
 @pytest.mark.parametrize("line", ["assist-agent policy show", "assist-beat --help", "assist-gateway -V"])
