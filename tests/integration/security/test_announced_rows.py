@@ -169,7 +169,7 @@ def test_live_output_is_shown_before_the_announced_end(scene: Scene) -> None:
     [end] = list(events)
     assert isinstance(end, Ended)
     assert end.row == scene.read(invoke_id)[0]
-    assert scene.asked()[0] == "XRANGE"
+    assert scene.asked()[0] == "FCALL_RO"
     assert scene.assistant.sum_up(invoke_id, [end.row]).status.state == "Success"
 
 
