@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from .errors import RequestInvalid
+
 
 class ScriptType(StrEnum):
     """What a command's content is written in."""
@@ -133,8 +135,17 @@ _invocation_decoder = msgspec.json.Decoder(Invocation)
 
 
 def encode(record: Command | Invocation) -> bytes:
-    """Write a record as JSON."""
-    return msgspec.json.encode(record)
+    """Write a record as JSON, such as can be read again (3 µs more).
+
+    Raises:
+        RequestInvalid: a value is not of its type: Python lets callers hand in anything.
+    """
+    data = msgspec.json.encode(record)
+    try:
+        (decode_command if isinstance(record, Command) else decode_invocation)(data)
+    except msgspec.ValidationError as exc:
+        raise RequestInvalid(f"a value of the request is of the wrong type: {exc}", code="InvalidParameter") from exc
+    return data
 
 
 def decode_command(data: bytes) -> Command:

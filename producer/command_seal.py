@@ -7,7 +7,7 @@ Tags are left out: they say nothing about what runs, and change without the key.
 import msgspec
 
 from ..broker_config.errors import Refused
-from ..broker_config.records import Command, encode
+from ..broker_config.records import Command
 from ..broker_config.signing import MasterKeys
 
 _PURPOSE = "command"
@@ -42,4 +42,4 @@ def check_seal(command_id: str, command: Command, master: MasterKeys | None) -> 
 
 
 def _covered(command: Command) -> bytes:
-    return encode(msgspec.structs.replace(command, seal="", tags={}))
+    return msgspec.json.encode(msgspec.structs.replace(command, seal="", tags={}))

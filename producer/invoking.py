@@ -116,7 +116,7 @@ def prepare(
         resource_group_id=validation.resource_group_id(options.resource_group_id),
         tags=validation.tags(options.tags),
         requested_by=options.requested_by,
-        grace_seconds=options.grace_seconds,
+        grace_seconds=validation.grace_seconds(options.grace_seconds, limits),
         command_is_stored=stored,
     )
     return Prepared(invocation, work_order(invocation, content, region_id), secrets)

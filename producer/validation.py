@@ -142,6 +142,18 @@ def timeout_seconds(value: int, limits: LimitSettings) -> int:
     return max(TIMEOUT_SECONDS_MIN, value)
 
 
+def grace_seconds(value: float, limits: LimitSettings) -> float:
+    """Check the time between TERM and KILL; 0 leaves it to the agent."""
+    # Also what is no number.
+    if not 0 <= value <= limits.timeout_seconds_max:
+        raise RequestInvalid(
+            f"--grace must be between 0 and {limits.timeout_seconds_max} seconds (limits.timeout_seconds_max), "
+            f"not {value:g}",
+            code="InvalidParameter.Grace",
+        )
+    return value
+
+
 def deliver_within_seconds(value: int, limits: LimitSettings) -> int:
     """Check a delivery deadline."""
     if not 1 <= value <= limits.deliver_within_seconds_max:

@@ -221,6 +221,7 @@ def test_an_instance_that_is_away_is_reported_after_the_delivery_deadline(fleet:
         (("run", "x" * 20_000, "--all"), 4, "CmdContent.ExceedLimit"),
         (("run", "true", "--all", "--timeout", "2d"), 4, "InvalidTimeout.ExceedLimit"),
         (("run", "true", "--all", "--deliver-within", "31d"), 2, "InvalidParameter.DeliverWithin"),
+        (("run", "true", "--all", "--grace", "25h"), 2, "InvalidParameter.Grace"),
         (("run", "{{}}", "--all", "--enable-parameter"), 2, "CmdParam.EmptyKey"),
         (("run", "true", "--all", "--parameter", "a b=c"), 2, "CmdParam.InvalidParamName"),
         (("run", "true", "--all", "--client-token", "é"), 2, "InvalidClientToken.Malformed"),
