@@ -153,7 +153,7 @@ COMMANDS = [
 def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, ...], tmp_path: object) -> None:
     environment = clean_environment(tmp_path, {"CLOUD_ASSISTANT_REDIS_URL": "redis://me:secret@127.0.0.1:1/0"})  # type: ignore[arg-type]
     took_seconds = []
-    for _ in range(3):
+    for _ in range(10):
         start = time.monotonic()
         outcome = subprocess.run(
             [installed_program("assist"), *arguments], env=environment, capture_output=True, text=True, check=False
@@ -161,7 +161,7 @@ def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, .
         took_seconds.append(time.monotonic() - start)
         if took_seconds[-1] < 2:
             break
-    # The quickest of three: other tests may have the machine for themselves for a while.
+    # The quickest of a few: other tests may have the machine for themselves for a while.
     assert min(took_seconds) < 2
     assert outcome.returncode == 3
     assert outcome.stdout == ""
