@@ -24,6 +24,7 @@ from ..broker_config.timed_secrets import require_master
 from . import client_tokens, command_library, file_delivery, instances, stopping
 from .announced_rows import AnnouncedRows
 from .announcements import Announcements
+from .argument_kinds import INVOKE_ID, must_be, script_bytes
 from .asking_ahead import ask_ahead
 from .auditing import Auditing, Change, named_targets, shown
 from .command_library import CommandFilter, StoredCommand
@@ -105,7 +106,7 @@ class Assistant:
             self._limits,
             name=name,
             type=type,
-            content=content.encode() if isinstance(content, str) else content,
+            content=script_bytes(content),
             description=description,
             working_directory=working_directory,
             timeout_seconds=timeout_seconds,
@@ -182,7 +183,7 @@ class Assistant:
         its output.
         """
         chosen = with_secrets(options or RunOptions(), secret_parameters)
-        script = content.encode() if isinstance(content, str) else content
+        script = script_bytes(content)
         with self.auditing.refusals("RunCommand", digest=digest(script), UserName=chosen.username) as change:
             command = command_library.build_command(
                 self._limits,
@@ -223,6 +224,7 @@ class Assistant:
 
         One that cannot be read is stopped by what can be.
         """
+        must_be(str, invoke_id, "invoke_id", INVOKE_ID)
         with self.auditing.change("StopInvocation", what=invoke_id, **named_targets(instance_ids)):
             return stopping.stop(self.redis, invoke_id, instance_ids, self._limits)
 

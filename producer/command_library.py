@@ -18,6 +18,7 @@ from ..broker_config.settings_table import LimitSettings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import script_parameters, tagging, validation
+from .argument_kinds import must_be_several
 from .command_seal import check_seal, sealed
 from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -72,6 +73,8 @@ def build_command(
     Raises:
         RequestInvalid, NotFound, Refused: with the API's code.
     """
+    must_be_several(declared_parameters, "declared_parameters")
+    must_be_several(secret_parameters, "secret_parameters")
     validation.content(content, limits)
     in_text = script_parameters.names_in(content) if enable_parameter else ()
     spelled = {one.lower() for one in in_text}

@@ -26,6 +26,7 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.settling import settle
 from ..broker_config.states import legacy_invoke_status
 from ..broker_config.timed_latest import latest_only
+from .argument_kinds import must_be
 from .file_status import file_status
 from .invocation_batches import ListedTargets, batches, statuses_of
 from .matching import has_tags, like
@@ -111,6 +112,7 @@ def describe_invocations(
     Raises:
         RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
     """
+    must_be(InvocationFilter, wanted, "wanted", "InvocationFilter(…)")
     listing = InvocationListing(redis, wanted, page)
     if not with_rows:
         return listing.page

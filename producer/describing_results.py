@@ -31,6 +31,7 @@ from ..broker_config.results import ExecutionRow
 from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
 from ..broker_config.timed_latest import latest_only
 from ..broker_config.unreadable import readable
+from .argument_kinds import must_be
 from .matching import has_tags
 from .paging import (
     Page,
@@ -96,6 +97,7 @@ class _Target(NamedTuple):
 
 def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
     """List results: of one invocation in the order of its targets, else newest first."""
+    must_be(ResultFilter, wanted, "wanted", "ResultFilter(invoke_id=…)")
     if wanted.invoke_id:
         return _results_of_invocation(redis, wanted, page)
     if wanted.instance_id:

@@ -13,6 +13,7 @@ from ..broker_config.messages import WorkOrder
 from ..broker_config.records import Command, Invocation, RepeatMode, Schedule
 from ..broker_config.settings_table import LimitSettings
 from . import pacing, script_parameters, secret_parameters, validation
+from .argument_kinds import must_be
 from .secret_parameters import SecretValues
 from .timed_modes import is_timed
 
@@ -56,6 +57,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def with_secrets(options: RunOptions, values: Mapping[str, str] | None) -> RunOptions:
     """Add secret values to options."""
+    must_be(RunOptions, options, "options", "RunOptions(…)")
     if not values:
         return options
     return msgspec.structs.replace(options, secret_parameters={**options.secret_parameters, **values})

@@ -9,6 +9,7 @@ from ..broker_config.dispatch import Dispatched
 from ..broker_config.ledger import InvocationStatus, StoredInvocation, load_invocation
 from ..broker_config.redis_client import Redis
 from .announcements import Announcements, Box
+from .argument_kinds import INVOKE_ID, must_be
 
 _MOST_COUNT = 512
 #: Of an invocation with more targets they are read again: a hundred large ones would fill the memory.
@@ -87,4 +88,5 @@ class RecentInvocations:
         Raises:
             NotFound: no such invocation.
         """
+        must_be(str, invoke_id, "invoke_id", INVOKE_ID)
         return self._made.get(invoke_id) or Recent(load_invocation(self._redis, invoke_id))

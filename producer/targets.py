@@ -10,6 +10,7 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
+from .argument_kinds import must_be, must_be_several
 from .some_of import some_of
 
 #: The service's own ceiling, applied only with limits.strict.
@@ -33,6 +34,9 @@ def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
         NotFound: a malformed id (an unknown one is found when the invocation is written).
         Refused: more targets than allowed.
     """
+    must_be(Targets, targets, "targets", "Targets(instance_ids=[…]), Targets(tags={…}) or Targets(everything=True)")
+    must_be_several(targets.instance_ids, "instance_ids")
+    must_be(Mapping, targets.tags, "tags", "a mapping: {'env': 'prod'}")
     ways = bool(targets.instance_ids) + bool(targets.tags) + targets.everything
     if ways == 0:
         raise RequestInvalid(
@@ -92,6 +96,7 @@ def chosen_targets(redis: Redis, invoke_id: str, instance_ids: Sequence[str]) ->
 
 def refuse_strangers(invoke_id: str, instance_ids: Iterable[str], targets: Iterable[str]) -> None:
     """Raise ``NotFound`` where an instance is not one of an invocation's targets."""
+    must_be_several(instance_ids, "instance_ids")
     strangers = set(instance_ids).difference(targets)
     if strangers:
         raise NotFound(
