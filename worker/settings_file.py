@@ -1,6 +1,5 @@
 """Put this instance's identity into its settings file, without touching what a person wrote there."""
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import write_private_file
+from ..broker_config.toml_string import toml_string
 
 
 def registered_instance(path: Path) -> str:
@@ -29,14 +29,18 @@ def write_identity(path: Path, settings: Mapping[str, str], *, heading: str) -> 
     Other settings and comments that are there stay; the same settings are replaced.
 
     Raises:
-        SettingsInvalid: what is there is not TOML, or sets one of these in a way that cannot be replaced.
+        SettingsInvalid: what is there is not TOML, or sets one of these in a way that cannot be replaced; or a value
+            is no text.
         Refused: the file cannot be written.
     """
     before = _text(path)
     _parsed(path, before)
     text = before if heading in before else f"# {heading}\n{before}"
     for name, value in settings.items():
-        text = _with_setting(text, name, value)
+        try:
+            text = _with_setting(text, name, value)
+        except UnicodeEncodeError as exc:
+            raise SettingsInvalid(f"{name} holds bytes that are not UTF-8; name it otherwise: {value!r}") from exc
     after = _parsed(path, text)
     for name, value in settings.items():
         section, _, inner = name.rpartition(".")
@@ -48,8 +52,9 @@ def write_identity(path: Path, settings: Mapping[str, str], *, heading: str) -> 
 
 def _with_setting(text: str, name: str, value: str) -> str:
     section, _, inner = name.rpartition(".")
-    line = f"{inner} = {json.dumps(value)}"
-    lines = text.splitlines()
+    line = f"{inner} = {toml_string(value)}"
+    # TOML knows no other end of a line.
+    lines = text.removesuffix("\n").split("\n") if text else []
     start, end = _range_of(lines, section)
     if start < 0:
         return "\n".join([*lines, "", f"[{section}]", line, ""])

@@ -11,6 +11,7 @@ from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
 from ...broker_config.settings import LOCAL_FILE
 from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
+from ...broker_config.toml_string import toml_string
 from .private_files import read_or_empty, write_private
 
 _MASTER_KEY = "master-key.json"
@@ -56,15 +57,10 @@ def remember_addresses(home: Path, redis_url: str, gateway_url: str = "") -> Non
 
     It stays when the system stops, so that they then name these addresses as those that are not there.
     """
-    lines = ["# Written by `assist up`; it holds a password.", f"redis_url = {_quoted(redis_url)}"]
+    lines = ["# Written by `assist up`; it holds a password.", f"redis_url = {toml_string(redis_url)}"]
     if gateway_url:
-        lines.append(f"gateway.url = {_quoted(gateway_url)}")
+        lines.append(f"gateway.url = {toml_string(gateway_url)}")
     write_private(home / LOCAL_FILE, "\n".join([*lines, ""]))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def choose_instance_id(home: Path, configured: str) -> str:

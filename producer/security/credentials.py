@@ -7,6 +7,7 @@ from pathlib import Path
 from ...broker_config.errors import Refused
 from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_url import parse_url
+from ...broker_config.toml_string import toml_string
 
 #: More than a file of credentials has.
 _PROBE_BYTES = 8192
@@ -40,11 +41,11 @@ class Credentials:
         """The settings file for ``assist-agent run --config FILE``."""
         return (
             f"# Credentials of instance {self.instance_id}: whoever has this file can be that instance.\n"
-            f"redis_url = {_quoted(self.redis_url)}\n"
-            f"instance_id = {_quoted(self.instance_id)}\n"
+            f"redis_url = {toml_string(self.redis_url)}\n"
+            f"instance_id = {toml_string(self.instance_id)}\n"
             "\n"
             "[security]\n"
-            f"instance_key = {_quoted(self.instance_key)}\n"
+            f"instance_key = {toml_string(self.instance_key)}\n"
         )
 
     def write(self, path: Path) -> None:
@@ -92,8 +93,3 @@ def write_secret_file(path: Path, text: str) -> None:
             f"{path} cannot be written: {exc.strerror}; name a file in a folder that you may write",
             code="FileNotWritten",
         ) from exc
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

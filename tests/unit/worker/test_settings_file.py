@@ -78,3 +78,23 @@ def test_a_file_without_a_key_belongs_to_no_instance(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("instance_id = 'i-1'\n")
     assert registered_instance(path) == ""
+
+
+@pytest.mark.parametrize("value", ["/etc/\U0001f600.pem", "a\x7fb", "a\u2028b\x85c", 'tab\tquote"back\\slash\0', "è"])
+def test_any_text_can_be_a_value_and_stand_in_what_is_there(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# of \u2028 mine\nname = 'x\u2028y\x85'\nca = 'old'\n", encoding="utf-8")
+    for _ in range(2):
+        write_identity(path, {"ca": value, "security.key": value}, heading="ours")
+    text = path.read_text(encoding="utf-8")
+    assert tomllib.loads(text) == {"name": "x\u2028y\x85", "ca": value, "security": {"key": value}}
+    assert "# of \u2028 mine\n" in text
+    assert text.count("\n") == 7
+
+
+def test_bytes_that_are_no_text_are_refused_and_what_is_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("ca = 'old'\n")
+    with pytest.raises(SettingsInvalid, match="ca holds bytes that are not UTF-8"):
+        write_identity(path, {"ca": "/etc/\udcff.pem"}, heading="ours")
+    assert path.read_text() == "ca = 'old'\n"
