@@ -231,25 +231,34 @@ class Announcements:
 
         It may take seconds, in which others wait no longer than they want to.
         """
-        is_whole = False
-        while not is_whole:
+        with self._lock:
+            channels = set(self._channels)
+        made = self._redis.subscribe(self.own_channel, *channels)
+        try:
             with self._lock:
-                channels = set(self._channels)
-            made = self._redis.subscribe(self.own_channel, *channels)
-            with self._lock:
-                # Somebody may have joined meanwhile, with one more channel.
-                is_whole = channels.issuperset(self._channels)
-                if is_whole:
-                    self._subscription = made
-                    self._tell_missed(newcomer)
-            if not is_whole:
-                made.close()
+                # Others may have joined meanwhile, with more channels.
+                late = [one for one in self._channels if one not in channels]
+                for one in late:
+                    made.add(one)
+                self._subscription = made
+            if late:
+                self._confirm()
+            self._tell_missed(newcomer)
+        except BaseException:
+            # Who was not told that something may be missing is told by the next one who connects.
+            self._drop(made)
+            raise
+
+    def _confirm(self) -> None:
+        """Return when Redis has seen what was asked for last on the subscription: a round trip on the same server."""
+        self._redis.call("PING")
 
     def _tell_missed(self, newcomer: Box | None) -> None:
-        for boxes in self._boxes.values():
-            for box in boxes:
-                if box is not newcomer:
-                    box.messages.append(MISSED)
+        with self._lock:
+            for boxes in self._boxes.values():
+                for box in boxes:
+                    if box is not newcomer:
+                        box.messages.append(MISSED)
 
     def _join(self, channel: str, newcomer: Box | None) -> None:
         """Be subscribed, to a channel too; while Redis is away whoever reads first subscribes instead."""
@@ -267,8 +276,8 @@ class Announcements:
             if is_reader:
                 self._subscribe(newcomer)
             elif channel != self.own_channel:
-                # Only a confirmed subscription hears everything from now on: a round trip on the same server.
-                self._redis.call("PING")
+                # Only a confirmed subscription hears everything from now on.
+                self._confirm()
         except (RedisUnreachable, RedisRefused):
             if subscription is not None:
                 # It broke while nobody read from it, or is perhaps not subscribed: nobody must take it for heard.
