@@ -149,20 +149,24 @@ COMMANDS = [
 ]
 
 
+#: Ten times what it takes where nobody else is at work, and less than any try that waits and is repeated.
+QUICK_SECONDS = 4
+
+
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_without_a_server_the_message_is_clear_and_quick(arguments: tuple[str, ...], tmp_path: object) -> None:
     environment = clean_environment(tmp_path, {"CLOUD_ASSISTANT_REDIS_URL": "redis://me:secret@127.0.0.1:1/0"})  # type: ignore[arg-type]
     took_seconds = []
-    for _ in range(10):
+    for _ in range(3):
         start = time.monotonic()
         outcome = subprocess.run(
             [installed_program("assist"), *arguments], env=environment, capture_output=True, text=True, check=False
         )
         took_seconds.append(time.monotonic() - start)
-        if took_seconds[-1] < 2:
+        if took_seconds[-1] < QUICK_SECONDS:
             break
     # The quickest of a few: other tests may have the machine for themselves for a while.
-    assert min(took_seconds) < 2
+    assert min(took_seconds) < QUICK_SECONDS
     assert outcome.returncode == 3
     assert outcome.stdout == ""
     assert outcome.stderr.startswith("assist: no Redis at redis://me@127.0.0.1:1/0:")
