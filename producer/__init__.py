@@ -1,26 +1,91 @@
 """The control side: takes requests, answers questions.
 
-``from cloud_assistant.producer import Assistant`` is the Python API; its parts are in ``api.py``.
+The Python API is what can be imported from here: ``from cloud_assistant.producer import Assistant``. Its verbs stand in
+``api.py``; deploy/PYTHON.md shows them at work.
 """
 
 #: As typing has it, whose import takes longer than all else before the command line can take a Ctrl-C.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from ..broker_config.errors import (
+        CloudAssistantError,
+        NotFound,
+        RecordUnreadable,
+        RedisNotTrusted,
+        RedisRefused,
+        RedisUnreachable,
+        Refused,
+        RequestInvalid,
+        SettingsInvalid,
+        WaitTimedOut,
+    )
+    from ..broker_config.records import RepeatMode, Schedule
     from .api import Assistant
+    from .command_library import CommandFilter
+    from .describing import InvocationFilter
+    from .describing_results import ResultFilter
+    from .file_delivery import FileRequest
+    from .instances import InstanceFilter
     from .invoking import RunOptions
+    from .paging import PageRequest
     from .targets import Targets
+    from .timed_modifying import TimedModification
+    from .waiting import Ended, Output, Progress
 
-__all__ = ["Assistant", "RunOptions", "Targets"]
+__all__ = [
+    "Assistant",
+    "CloudAssistantError",
+    "CommandFilter",
+    "Ended",
+    "FileRequest",
+    "InstanceFilter",
+    "InvocationFilter",
+    "NotFound",
+    "Output",
+    "PageRequest",
+    "Progress",
+    "RecordUnreadable",
+    "RedisNotTrusted",
+    "RedisRefused",
+    "RedisUnreachable",
+    "Refused",
+    "RepeatMode",
+    "RequestInvalid",
+    "ResultFilter",
+    "RunOptions",
+    "Schedule",
+    "SettingsInvalid",
+    "Targets",
+    "TimedModification",
+    "WaitTimedOut",
+]
 
-_HOMES = {"Assistant": "api", "RunOptions": "invoking", "Targets": "targets"}
+_HOMES = {
+    "Assistant": ".api",
+    "CommandFilter": ".command_library",
+    "Ended": ".waiting",
+    "FileRequest": ".file_delivery",
+    "InstanceFilter": ".instances",
+    "InvocationFilter": ".describing",
+    "Output": ".waiting",
+    "PageRequest": ".paging",
+    "Progress": ".waiting",
+    "RepeatMode": "..broker_config.records",
+    "ResultFilter": ".describing_results",
+    "RunOptions": ".invoking",
+    "Schedule": "..broker_config.records",
+    "Targets": ".targets",
+    "TimedModification": ".timed_modifying",
+}
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used: a program that needs one folder of this package pays for no other."""
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # lazy: see above
 
-    found: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    # What has no other home is an exception.
+    found: object = getattr(import_module(_HOMES.get(name, "..broker_config.errors"), __name__), name)
     return found
