@@ -84,8 +84,11 @@ LOST = "Lost"
 REFUSED = "Refused"
 #: It could not be told whether the version works.
 UNDECIDED = "Undecided"
-#: An order can still be taken back from these.
+#: Its trial ended without a verdict, and its agent may be about to repeat it.
+CUT_OFF = "CutOff"
 NOT_BEGUN = frozenset({ORDERED, WAITING, DOWNLOADING})
+#: An order can still be taken back from these.
+REVOCABLE = NOT_BEGUN | {CUT_OFF}
 FAILURES = frozenset({"Failed", REFUSED, UNDECIDED, LOST})
 FINAL = FAILURES | {SUCCEEDED}
 
