@@ -103,11 +103,7 @@ class AgentVersions:
         earlier = self.all()
         is_open = next((one for one in earlier if one.is_open), None)
         if is_open is not None and is_open.rollout.version != version:
-            raise Refused(
-                f"the roll-out of {is_open.rollout.version} is {is_open.state.lower()};"
-                f" cancel it first: assist agent-version rollout {is_open.rollout.version} --cancel",
-                code="RolloutOpen",
-            )
+            raise _open_already(is_open)
         rollout = Rollout(
             rollout_id=is_open.rollout.rollout_id if is_open else new_id("t"),
             created_ms=is_open.rollout.created_ms if is_open else now_ms(),
@@ -121,6 +117,11 @@ class AgentVersions:
             **msgspec.structs.asdict(options),
         )
         save_rollout(self._redis, rollout, self._master)
+        others = [one for one in self.all() if one.is_open and one.rollout.rollout_id != rollout.rollout_id]
+        if others:
+            # Begun in the same moment: two would take each other's orders back. A beat takes back what it has given.
+            save_rollout(self._redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), self._master)
+            raise _open_already(others[0])
         for one in earlier[KEPT_COUNT - 1 :]:
             forget_rollout(self._redis, one.rollout.rollout_id)
         return self.find(version)
@@ -186,3 +187,12 @@ class AgentVersions:
                 code="PackageNotFound",
             )
         return {f"{one.signed.statement.os}/{one.signed.statement.arch}": one.signed.text for one in found}
+
+
+def _open_already(progress: Progress) -> Refused:
+    version = progress.rollout.version
+    return Refused(
+        f"the roll-out of {version} is {progress.state.lower()};"
+        f" cancel it first: assist agent-version rollout {version} --cancel",
+        code="RolloutOpen",
+    )
