@@ -9,6 +9,7 @@ import msgspec
 
 from ...broker_config.errors import Refused
 from ...broker_config.publisher_signing import AGENT_NAME, Statement, system_of
+from ...broker_config.untrusted_input import UntrustedDecoder
 from .installation import PROGRAM, Installation
 from .unpacking import remove, unpack
 
@@ -25,6 +26,9 @@ class _Manifest(msgspec.Struct):
     os: str
     arch: str
     files: dict[str, _File]
+
+
+_decoder = UntrustedDecoder(msgspec.json.Decoder(_Manifest))
 
 
 def this_system() -> tuple[str, str]:
@@ -71,7 +75,7 @@ def install_bundle(archive: Path, statement: Statement, installation: Installati
 
 def _check_manifest(folder: Path, statement: Statement) -> None:
     try:
-        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Manifest)
+        manifest = _decoder.decode((folder / "manifest.json").read_bytes())
     except (OSError, msgspec.MsgspecError) as exc:
         raise Refused(f"the bundle of {statement} has no readable manifest: {exc}", code="ArchiveBroken") from exc
     said = (manifest.name, manifest.version, manifest.os, manifest.arch)
