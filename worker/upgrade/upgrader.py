@@ -226,6 +226,9 @@ class Upgrader:
         if serial != self._state.serial:
             self._state = UpgradeState(serial=serial, version=version, bad=self._state.bad)
         self._installation.require_running(self._version)
+        if not self._installation.program(version).is_file():
+            # The trial that ended meanwhile has removed it; that says nothing about it.
+            raise Refused(f"version {version} is not installed any more; ask for it again", code="VersionGone")
         if self._state.trials_count >= TRIALS_COUNT:
             raise Refused(f"its trial was cut off {TRIALS_COUNT} times", code="TrialCutOff")
         trials_count = self._state.trials_count + 1

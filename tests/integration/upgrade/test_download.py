@@ -19,7 +19,7 @@ from e2e.upgrade.bundles import archive_of
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_signing import Statement, parse
 from cloud_assistant.worker.upgrade.bundle import install_bundle
-from cloud_assistant.worker.upgrade.download import DownloadFailed, fetch_archive
+from cloud_assistant.worker.upgrade.download import PATIENCE_SECONDS, DownloadFailed, fetch_archive
 from cloud_assistant.worker.upgrade.installation import Installation
 from harness.certificates import Authority, Certificate
 from harness.disk import fill, small_disk
@@ -91,6 +91,25 @@ def test_a_gateway_that_does_not_know_ranges_gives_all_of_it_again(tmp_path: Pat
     with server(CONTENT, most_bytes=10**9, knows_ranges=False) as (url, _):
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
     assert (tmp_path / "part").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("most_bytes", "is_fetched"), [(30_000, True), (0, False)])
+def test_only_a_line_that_gets_no_further_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, is_fetched: bool
+) -> None:
+    passed_seconds = [0.0]
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.download.monotonic_seconds", lambda: passed_seconds[0])
+
+    def wait(_: float) -> None:
+        passed_seconds[0] += PATIENCE_SECONDS * 0.6
+
+    with server(CONTENT, most_bytes=most_bytes) as (url, asked):
+        if is_fetched:
+            fetch_archive(url, STATEMENT, tmp_path / "part", wait=wait)
+        else:
+            with pytest.raises(DownloadFailed, match="roll it out again"):
+                fetch_archive(url, STATEMENT, tmp_path / "part", wait=wait)
+    assert len(asked) == (10 if is_fetched else 3)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

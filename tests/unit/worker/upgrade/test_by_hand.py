@@ -92,19 +92,28 @@ def test_the_agent_that_runs_is_asked_unless_it_is_of_that_version(
     assert take_request(home) is None
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no folder can be forced to disk there")
-def test_a_switch_is_on_the_disk_when_it_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nothing tells there which folder was forced to disk")
+def test_a_switch_is_on_the_disk_when_it_is_told_and_never_before_its_version(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forced = []
-    monkeypatch.setattr(os, "fsync", lambda _: forced.append(machine.installation.current()))
+    (machine.installation.folder / "versions").mkdir(exist_ok=True)
+
+    def force(descriptor: int) -> None:
+        forced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, machine.installation.current()))
+
+    monkeypatch.setattr(os, "fsync", force)
+    before = machine.installation.current()
     machine.installation.switch("2.0.0")
-    assert forced == ["2.0.0"]
+    assert forced == [("versions", before), (machine.installation.folder.name, "2.0.0")]
 
 
 def test_a_switch_that_was_cut_off_leaves_nothing_for_ever(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
+    (tmp_path / "versions").mkdir()
     (tmp_path / ".current.0badcafe").symlink_to("versions/0.9")
     installation.switch("1.0.0")
-    assert [path.name for path in tmp_path.iterdir()] == ["current"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "versions"]
     assert installation.current() == "1.0.0"
 
 

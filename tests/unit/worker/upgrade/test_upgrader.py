@@ -143,6 +143,17 @@ def test_a_trial_that_was_cut_off_twice_is_not_begun_a_third_time(scene: Scene) 
     assert scene.handed_over == []
 
 
+def test_a_version_that_is_not_there_any_more_is_not_tried_and_not_bad(scene: Scene) -> None:
+    home, upgrader = Path(scene.settings.home), scene.upgrader()
+    # Another trial has ended since, and removed what is not needed.
+    write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
+    upgrader.look_at(b"")
+    eventually(lambda: read_state(home).stage is Stage.REFUSED)
+    assert "VersionGone" in read_state(home).reason
+    assert read_state(home).bad == {}
+    assert scene.handed_over == []
+
+
 def test_a_request_of_this_machine_does_not_wait_behind_an_order_whose_window_is_closed(scene: Scene) -> None:
     home, upgrader = Path(scene.settings.home), scene.upgrader()
     # A window of an hour, half a day from now.
@@ -151,6 +162,9 @@ def test_a_request_of_this_machine_does_not_wait_behind_an_order_whose_window_is
     upgrader.look_at(order)
     eventually(lambda: read_state(home).stage is Stage.WAITING)
 
+    program = Installation(scene.folder / "opt").program("3.0.0")
+    program.parent.mkdir(parents=True)
+    program.touch()
     write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
     upgrader.look_at(order)
 
