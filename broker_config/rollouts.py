@@ -204,6 +204,14 @@ def _read_or_tell(
     return read_or_tell(f"the roll-out {clean(rollout_id)}", remedy, read, *arguments, **named)
 
 
+def may_be_ordered(redis: Redis, sha256: str) -> bool:
+    """Whether instances may still be told to fetch this archive: a roll-out keeps what was published when it began."""
+    usable, unusable = load_rollouts(redis, None)
+    return bool(unusable) or any(
+        one.is_open and any(sha256 in signature for signature in one.rollout.signatures.values()) for one in usable
+    )
+
+
 def forget_rollout(redis: Redis, rollout_id: str) -> None:
     """Remove a roll-out and all that is known of it."""
     redis.pipeline_or_raise(
