@@ -26,6 +26,7 @@ from cloud_assistant.broker_config.publisher_signing import (
     system_of,
     verify,
 )
+from harness.disk import fill, small_disk
 from harness.needs import skip_without
 
 CONTENT = b"archive"
@@ -115,6 +116,17 @@ def test_the_private_key_is_for_its_owner_alone_and_never_replaced(tmp_path: Pat
     path.chmod(0o640)
     with pytest.raises(SettingsInvalid, match="chmod 600"):
         read_private_key(path)
+
+
+def test_on_a_full_disk_there_is_no_half_of_a_key(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        path = disk / "publisher-key.pem"
+        fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            create_private_key(path)
+        assert not path.exists()
+        (disk / "ballast").unlink()
+        assert key_id_of(create_private_key(path).public_key()) == key_id_of(read_private_key(path).public_key())
 
 
 def test_publishers_are_read_from_a_folder_that_nobody_else_can_change(tmp_path: Path, key: Ed25519PrivateKey) -> None:
