@@ -30,6 +30,7 @@ from ..broker_config.signing import MasterKeys
 from ..broker_config.upgrade_window import parse_window
 from .auditing import Auditing, shown
 from .file_store.catalogue import Catalogue
+from .instances import not_registered
 from .targets import Targets
 
 _URL = re.compile(r"https?://[^\s/]+(/[^\s]*)?")
@@ -84,7 +85,8 @@ class AgentVersions:
         """Roll out a published version, or widen the roll-out of it that is open.
 
         Raises:
-            NotFound: no such version was published. RequestInvalid: the window or a share makes no sense.
+            NotFound: no such version was published, or an instance that is named is not registered.
+            RequestInvalid: the window, a share or whom it is for makes no sense.
             Refused: another version's roll-out is open (``RolloutOpen``).
         """
         facts = {
@@ -110,7 +112,7 @@ class AgentVersions:
             version=version,
             wish=is_open.rollout.wish if is_open else Wish.RUN,
             forgiven_count=is_open.rollout.forgiven_count if is_open else 0,
-            instance_ids=tuple(targets.instance_ids),
+            instance_ids=self._named(targets),
             tags=targets.tags,
             url=self.download_url(),
             signatures=self._signatures(version),
@@ -178,6 +180,23 @@ class AgentVersions:
                 f"agents cannot download from {url!r}; set gateway.agent_url", code="InvalidGatewayUrl"
             )
         return url.rstrip("/")
+
+    def _named(self, targets: Targets) -> tuple[str, ...]:
+        """The instances that are named, each once; nobody waits for one that there is not.
+
+        Raises:
+            NotFound: one of them is not registered. RequestInvalid: tags are named as well, or all.
+        """
+        named = tuple(dict.fromkeys(targets.instance_ids))
+        if bool(named) + bool(targets.tags) + targets.everything > 1:
+            raise RequestInvalid(
+                "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
+            )
+        places = self._redis.call("ZMSCORE", keys.INSTANCES, *named) if named else []
+        for one, place in zip(named, places, strict=True):
+            if place is None:
+                raise not_registered(one)
+        return named
 
     def _signatures(self, version: str) -> dict[str, str]:
         found = [one for one in Catalogue(self._redis).list(AGENT_NAME) if one.version == version]

@@ -101,6 +101,25 @@ def test_an_order_that_was_signed_with_an_earlier_key_is_made_anew_with_the_one_
     assert read_order(found).serial > given[first]
 
 
+def test_who_is_not_entered_holds_the_first_of_the_current_master_key(assistant: Assistant) -> None:
+    begin(assistant)
+    given = orders(assistant)
+    RolloutSteps(assistant.redis, NEW_MASTER).work()
+    assert {order_for(assistant, one) for one in given} == {("t-1", "k2")}
+
+
+def test_what_cannot_be_read_is_left_as_it_is(assistant: Assistant) -> None:
+    steps = begin(assistant)
+    spoilt, blocked = orders(assistant)
+    assistant.redis.call("HSET", keys.profile(spoilt), PROFILE_FIELD, "x")
+    assistant.redis.call("DEL", keys.profile(blocked))
+    assistant.redis.call("SET", keys.profile(blocked), "x")
+    before = load_rollouts(assistant.redis, MASTER).usable[0].members
+    steps.work()
+    assert load_rollouts(assistant.redis, MASTER).usable[0].members == before
+    assert assistant.redis.call("HGET", keys.profile(spoilt), PROFILE_FIELD) == b"x"
+
+
 def test_without_a_master_key_orders_stay_as_they_are(assistant: Assistant) -> None:
     rollout = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={"linux/x86_64": "x"})
     save_rollout(assistant.redis, rollout, None)

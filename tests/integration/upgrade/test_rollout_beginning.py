@@ -114,3 +114,17 @@ def test_the_last_twenty_are_remembered(assistant: Assistant, versions: AgentVer
         begun.append(versions.begin("2.0", ALL, RolloutOptions()).rollout.rollout_id)
         versions.change("2.0", Wish.CANCEL)
     assert {one.rollout.rollout_id for one in load_rollouts(assistant.redis, MASTER).usable} == set(begun[2:])
+
+
+def test_who_is_named_is_named_once_and_is_there(assistant: Assistant, versions: AgentVersions) -> None:
+    for wrong in ("i-typo", "i-20"):
+        with pytest.raises(NotFound, match=f"no instance {wrong} is registered"):
+            versions.begin("2.0", Targets(instance_ids=("i-1", wrong)), RolloutOptions())
+    for both in (Targets(instance_ids=("i-1",), tags={"a": "b"}), Targets(instance_ids=("i-1",), everything=True)):
+        with pytest.raises(RequestInvalid, match="exclude one another"):
+            versions.begin("2.0", both, RolloutOptions())
+    assert versions.all() == []
+    named = versions.begin("2.0", Targets(instance_ids=("i-2", "i-1", "i-2")), RolloutOptions())
+    assert list(named.rollout.instance_ids) == ["i-2", "i-1"]
+    RolloutSteps(assistant.redis, MASTER).work()
+    assert len(orders(assistant)) == 1
