@@ -1,5 +1,6 @@
 """Put a signed bundle of the agent beside the versions that are there, whole or not at all."""
 
+import contextlib
 import hashlib
 import platform
 import secrets
@@ -48,29 +49,29 @@ def check_fits(statement: Statement) -> None:
 
 
 def install_bundle(archive: Path, statement: Statement, installation: Installation) -> None:
-    """Unpack a verified archive beside the others; a version that is there already is checked and kept.
+    """Unpack a verified archive beside the others; the version that the link leads to is checked and kept.
+
+    Any other of that name was unpacked for an earlier order, which another publisher may have signed, and goes.
 
     Raises:
         Refused: the archive is unsafe, broken, or not what its manifest says.
         OSError: the disk does not take it.
     """
     target = installation.version_folder(statement.version)
-    if target.is_dir():
-        try:
-            _check_manifest(target, statement)
-        except Refused:
-            if installation.current() == statement.version:
-                raise
-            remove(target)
-        else:
-            return
-    fresh = target.with_name(f".{statement.version}.{secrets.token_hex(4)}")
+    if target.is_dir() and installation.current() == statement.version:
+        _check_manifest(target, statement)
+        return
+    fresh, former = (target.with_name(f".{statement.version}.{secrets.token_hex(4)}") for _ in range(2))
     try:
         unpack(archive, fresh, strip_top=f"{AGENT_NAME}-{statement.version}")
         _check_manifest(fresh, statement)
+        with contextlib.suppress(FileNotFoundError):
+            # Aside first: it may be on trial just now, and shall miss no file for long.
+            target.rename(former)
         fresh.rename(target)
     finally:
         remove(fresh)
+        remove(former)
 
 
 def _check_manifest(folder: Path, statement: Statement) -> None:

@@ -343,6 +343,24 @@ def test_a_window_that_closed_during_the_download_is_waited_for(scene: Scene, mo
     assert len(looks) == 2
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_publisher_that_is_trusted_no_more_when_the_window_opens_says_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    scene.fetch()
+    looks: list[UpgradeOrder] = []
+
+    def waited(_: Upgrader, order: UpgradeOrder) -> None:
+        looks.append(order)
+        if len(looks) == place:
+            (scene.folder / "publishers" / "us.pub").unlink()
+
+    monkeypatch.setattr(Upgrader, "_wait_for_window", waited)
+    state = scene.tell(scene.order())
+    assert (state.stage, "PublisherUnknown" in state.reason, len(looks)) == (Stage.REFUSED, True, place)
+    assert scene.handed_over == []
+
+
 @pytest.mark.parametrize("own", ["", "https://own"])
 def test_the_own_gateway_of_an_instance_comes_before_that_of_the_order(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, own: str
