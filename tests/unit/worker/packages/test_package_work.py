@@ -88,3 +88,12 @@ def test_a_package_may_be_called_lock(machine: Machine) -> None:
     assert machine.install("1.0", name="lock") == 0
     assert machine.install("2.0", name="lock") == 0
     assert [path.name for path in (machine.work.index.folder / "lock").iterdir()] == ["2.0"]
+
+
+def test_of_an_archive_that_is_refused_nothing_stays(machine: Machine) -> None:
+    order = machine.order("1.0", links={"health": "/etc/passwd"})
+    with pytest.raises(Refused) as refused:
+        machine.work.obey(order)
+    assert refused.value.code == "ArchiveUnsafe"
+    assert machine.versions() == []
+    assert list(machine.work.index.folder.glob("*.part")) == []
