@@ -33,6 +33,8 @@ from .file_store.catalogue import Catalogue
 from .instances import not_registered
 from .targets import Targets
 
+#: As for an upgrade by hand; a beat gives up a trial that has not ended after a day.
+_MOST_PROBATION_SECONDS = 86_400
 _URL = re.compile(r"https?://[^\s/]+(/[^\s]*)?")
 
 
@@ -102,6 +104,13 @@ class AgentVersions:
         parse_window(options.window)
         if not 0 < options.share_percent <= 100 or not 0 < options.failures_percent <= 100:
             raise RequestInvalid("a share is more than 0 and at most 100 %", code="InvalidParameter.Share")
+        if not 1 <= options.probation_seconds <= _MOST_PROBATION_SECONDS:
+            # In no time at all every version would fail, and be known as bad from then on.
+            raise RequestInvalid(
+                f"a trial takes 1 to {_MOST_PROBATION_SECONDS} seconds", code="InvalidParameter.Probation"
+            )
+        if options.at_once_count < 0:
+            raise RequestInvalid("at least one instance is upgraded at once", code="InvalidParameter.AtOnce")
         earlier = self.all()
         is_open = next((one for one in earlier if one.is_open), None)
         if is_open is not None and is_open.rollout.version != version:

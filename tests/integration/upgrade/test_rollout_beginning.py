@@ -108,6 +108,15 @@ def test_a_share_that_makes_no_sense_is_refused(versions: AgentVersions, percent
     assert versions.all() == []
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.5, -1.0, 86_401.0, float("nan"), float("inf")])
+def test_a_trial_has_an_end_that_comes(versions: AgentVersions, seconds: float) -> None:
+    with pytest.raises(RequestInvalid, match="1 to 86400 seconds"):
+        versions.begin("2.0", ALL, RolloutOptions(probation_seconds=seconds))
+    with pytest.raises(RequestInvalid, match="at least one instance"):
+        versions.begin("2.0", ALL, RolloutOptions(at_once_count=-1))
+    assert versions.all() == []
+
+
 def test_the_last_twenty_are_remembered(assistant: Assistant, versions: AgentVersions) -> None:
     begun = []
     for _ in range(KEPT_COUNT + 2):
