@@ -251,6 +251,48 @@ class Killed(Exception):
     """The end of a process."""
 
 
+def test_who_is_killed_as_the_new_key_counts_has_signed_with_it_what_waits(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    hooked = Hooked(redis.url)
+    rotation = Rotation(hooked, assistant.trust.master, path)
+    master = rotation.begin()
+    [ready] = confirmed(redis, rotation)
+    invocation = boot_bound("t-1")
+    bind(redis, invocation, "digest", ["i-one"], master, created_ms=1)
+
+    def die() -> None:
+        raise Killed
+
+    def die_later() -> None:
+        hooked.word, hooked.before = keys.boot_bound("i-one"), die
+
+    hooked.word, hooked.before = ready.next_key_id, die_later
+    with pytest.raises(Killed):
+        rotation.settle([ready])
+    hooked.close()
+    assert redis.call("HGET", keys.KEY_IDS, "i-one").decode() == ready.next_key_id
+    entry = msgspec.json.decode(redis.call("HGET", keys.boot_bound("i-one"), "t-1"), type=BootEntry)
+    assert entry.mac.startswith(f"{ready.next_key_id}:")
+
+
+def test_who_holds_a_key_with_a_longer_number_does_not_hold_the_new_one(
+    assistant: Assistant, redis: Redis, path: Path
+) -> None:
+    rotation = Rotation(redis, assistant.trust.master, path)
+    rotation.begin()
+    [waiting] = rotation.status().waiting
+    heartbeat(redis, "i-one", "e", {"key_ids": f"{waiting.next_key_id}0"}, ttl_ms=60_000, take_over=True)
+    assert rotation.ready([waiting]) == []
+
+
+def test_whose_key_is_not_entered_any_more_has_the_first(assistant: Assistant, redis: Redis, path: Path) -> None:
+    rotation = Rotation(redis, assistant.trust.master, path)
+    rotation.begin()
+    redis.call("DEL", keys.KEY_IDS)
+    assert [one.key_id for one in rotation.status().instances] == ["k1"]
+
+
 @pytest.mark.parametrize("when", ["before", "behind"])
 def test_a_rotation_that_is_killed_leaves_what_the_next_one_completes(
     assistant: Assistant, redis: Redis, path: Path, when: str
