@@ -1,20 +1,22 @@
 """Carry out roll-outs step by step: give orders to a few instances, see how they fare, stop when too many fail.
 
 Each step looks at everything anew, so it may be cut off anywhere and several beats may do it: an instance that gets two
-orders for one version carries out the later one, or none of them again.
+orders for one version carries out the later one, or none of them again. An order lies in one place for each instance,
+and what another roll-out has put there is left alone.
 """
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 from ..broker_config import keys
 from ..broker_config.envelope_signing import key_ids
-from ..broker_config.errors import RedisRefused
+from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.program_log import logger
@@ -23,6 +25,7 @@ from ..broker_config.redis_client import Redis, raise_refused
 from ..broker_config.redis_connection import Command
 from ..broker_config.reported_values import whole_number
 from ..broker_config.rollouts import (
+    CUT_OFF,
     DOWNLOADING,
     FAILURES,
     FINAL,
@@ -32,6 +35,7 @@ from ..broker_config.rollouts import (
     NOT_BEGUN,
     ORDERED,
     REFUSED,
+    REVOCABLE,
     SUCCEEDED,
     UNDECIDED,
     WAITING,
@@ -40,9 +44,9 @@ from ..broker_config.rollouts import (
     Rollout,
     load_rollouts,
 )
-from ..broker_config.signing import MasterKeys
+from ..broker_config.signing import MasterKeys, parse_signature
 from ..broker_config.timed import server_ms
-from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, signed_order
+from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, read_order, read_signed, signed_order
 
 _DAY_MS = 86_400_000
 #: An order may wait this long for its window.
@@ -78,6 +82,29 @@ class Report:
             return None
         system = "/".join(system_of(os_type, arch))
         return cls(version, system, whole_number(serial), stage[:_STAGE_CHARACTERS], reason[:_REASON_CHARACTERS])
+
+
+class _Lying(NamedTuple):
+    """What lies as an order for an instance."""
+
+    #: Whose it is; ``""`` when nobody can tell.
+    rollout_id: str
+    #: There is none, or one that the instance cannot take any more.
+    is_void: bool
+
+    @classmethod
+    def of(cls, order: bytes | RedisRefused | None, key_id: str) -> "_Lying":
+        """Look at one for an instance that is signed for with this key; ``""`` where nothing is signed."""
+        if order is None:
+            return cls("", is_void=True)
+        if isinstance(order, RedisRefused):
+            return cls("", is_void=False)
+        try:
+            signed = read_signed(order)
+            signed_with = parse_signature(signed.signature.encode()).key_id
+            return cls(read_order(signed).rollout_id, is_void=bool(key_id) and signed_with != key_id)
+        except Refused:
+            return cls("", is_void=False)
 
 
 class RolloutSteps:
@@ -118,10 +145,14 @@ class RolloutSteps:
         ]
         reports = self._reports(looked_at)
         members = dict(progress.members)
+        lying = self._lying([name for name in looked_at if name in members])
         changed: dict[str, Member | None] = {}
         for name in looked_at:
             if name in members:
                 fresh = advanced(members[name], reports[name], rollout, now)
+                if fresh is not None and fresh.stage in NOT_BEGUN and lying[name].is_void:
+                    # Registered anew, or with new credentials, since then: it cannot take the order that it was given.
+                    fresh = None
                 if fresh is None:
                     del members[name]
                     changed[name] = None
@@ -137,8 +168,9 @@ class RolloutSteps:
         if progress.state == "Running" and not halted:
             orders = self._go_on(rollout, chosen, members, reports, changed, now)
         else:
-            changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in NOT_BEGUN))
-        self._write(rollout, changed, orders)
+            changed.update(dict.fromkeys(name for name, member in members.items() if member.stage in REVOCABLE))
+        is_own = {name for name, order in lying.items() if order.rollout_id == rollout.rollout_id}
+        self._write(rollout, changed, is_own, orders)
         is_over = bool(chosen) and all(_stage(members, one) in FINAL for one in chosen)
         if is_over and not halted and not progress.finished_ms and rollout.share_percent >= 100:
             self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now)
@@ -212,26 +244,35 @@ class RolloutSteps:
         while some := list(islice(remaining, _KEYS_AT_ONCE_COUNT)):
             yield from zip(some, key_ids(self._redis, [one for one, _ in some]), strict=True)
 
-    def _write(self, rollout: Rollout, changed: Mapping[str, Member | None], orders: Sequence[Command]) -> None:
-        """Write orders, and how far instances are; those that are through, or shall not begin, keep no order.
+    def _write(
+        self,
+        rollout: Rollout,
+        changed: Mapping[str, Member | None],
+        is_own: Collection[str],
+        orders: Sequence[Command],
+    ) -> None:
+        """Write orders, and how far instances are; those that are through, or shall not begin, keep none of ours.
 
         All of it or nothing: an order that nobody has noted, or that is noted by another's serial, is not taken back.
         """
         name_of_all = keys.rollout_members(rollout.rollout_id)
-        commands = list(orders)
+        commands: list[Command] = []
         for name, member in changed.items():
             if member is None:
                 commands.append(("HDEL", name_of_all, name))
             else:
                 commands.append(("HSET", name_of_all, name, msgspec.json.encode(member)))
-            if member is None or member.stage in FINAL:
+            if name in is_own and (member is None or member.stage in FINAL):
                 commands.append(("HDEL", keys.profile(name), PROFILE_FIELD))
+        commands += orders
         if commands:
             raise_refused(self._redis.pipeline_or_raise([("MULTI",), *commands, ("EXEC",)])[-1])
 
     def _candidates(self, rollout: Rollout) -> list[str]:
         if rollout.instance_ids:
-            return list(rollout.instance_ids)
+            # Nobody becomes an instance again by an order.
+            places = self._redis.call("ZMSCORE", keys.INSTANCES, *rollout.instance_ids)
+            return [one for one, place in zip(rollout.instance_ids, places, strict=True) if place is not None]
         if rollout.tags:
             names = [
                 keys.tag("instance", key, value) if value is not None else keys.tag_key("instance", key)
@@ -239,6 +280,17 @@ class RolloutSteps:
             ]
             return [one.decode() for one in self._redis.call("SINTER", *names)]
         return [one.decode() for one in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
+
+    def _lying(self, names: Sequence[str]) -> dict[str, "_Lying"]:
+        """What lies as an order for each of these instances."""
+        found: dict[str, _Lying] = {}
+        for first in range(0, len(names), _KEYS_AT_ONCE_COUNT):
+            some = names[first : first + _KEYS_AT_ONCE_COUNT]
+            held = key_ids(self._redis, some)
+            orders = run_apart(self._redis, [("HGET", keys.profile(one), PROFILE_FIELD) for one in some])
+            for name, order, key_id in zip(some, orders, held, strict=True):
+                found[name] = _Lying.of(order, key_id or (self._master.current if self._master else ""))
+        return found
 
     def _reports(self, names: Sequence[str]) -> dict[str, Report | None]:
         if not names:
@@ -267,14 +319,15 @@ def advanced(member: Member, report: Report | None, rollout: Rollout, now: int) 
     if report is None:
         return _without_report(member, now, patience_ms)
     if report.serial == member.serial and report.stage:
-        stage, reason = report.stage, report.reason
+        # The agent repeats a trial that was cut off, as long as its order lies there.
+        stage, reason = CUT_OFF if report.stage == UNDECIDED else report.stage, report.reason
     elif report.version == rollout.version:
         # It got there in another way.
         stage, reason = SUCCEEDED, "ran it already"
     else:
         stage, reason = member.stage, member.reason
     if stage == member.stage and not member.away_ms:
-        stage, reason = _given_up(stage, now - member.changed_ms, patience_ms) or (stage, reason)
+        stage, reason = _given_up(stage, reason, now - member.changed_ms, patience_ms) or (stage, reason)
     if (stage, reason) == (member.stage, member.reason):
         # One that is back has its time to take the order anew.
         return msgspec.structs.replace(member, away_ms=0, changed_ms=now) if member.away_ms else member
@@ -292,12 +345,14 @@ def _without_report(member: Member, now: int, patience_ms: int) -> Member | None
     return Member(serial=member.serial, stage=LOST, reason="not heard of any more", changed_ms=now)
 
 
-def _given_up(stage: str, for_ms: int, patience_ms: int) -> tuple[str, str] | None:
+def _given_up(stage: str, reason: str, for_ms: int, patience_ms: int) -> tuple[str, str] | None:
     """What is said of who is heard of and comes no further: he keeps a place from others."""
     if stage == ORDERED:
         return (REFUSED, "its agent does not take the order, its log says why") if for_ms > patience_ms else None
     if stage == WAITING:
         return (REFUSED, "its order expired while it waited") if for_ms > _ORDER_LIFE_MS + patience_ms else None
+    if stage == CUT_OFF:
+        return (UNDECIDED, reason) if for_ms > patience_ms else None
     if stage == DOWNLOADING:
         return (REFUSED, "it was still downloading after a day") if for_ms > _DAY_MS else None
     return (UNDECIDED, "its trial had not ended after a day") if for_ms > _DAY_MS + patience_ms else None

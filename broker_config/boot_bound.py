@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from . import keys
-from .envelope_signing import EnvelopeSigner
+from .envelope_signing import EnvelopeSigner, key_ids
+from .functions.entries import replace_entry_command
 from .functions.function_library import run_all
 from .functions.reported import read_fields_command
 from .messages import Envelope, encode
@@ -60,7 +61,49 @@ def bind(
     """
     signer = EnvelopeSigner(redis, master)
     is_once = invocation.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY
-    envelope = encode(
+    envelope = _envelope(invocation, order_digest, created_ms)
+
+    def made(held: Mapping[str, str]) -> dict[str, bytes]:
+        macs = signer.signatures(list(held), envelope, secret_values, list(held.values()))
+        return {
+            instance_id: msgspec.json.encode(
+                BootEntry(
+                    envelope=envelope.decode(),
+                    mac=mac.decode(),
+                    key_id=master.current if master else "",
+                    done=invocation.done_channel,
+                    command_id=invocation.command.command_id,
+                    timeout_seconds=invocation.timeout_seconds,
+                    created_ms=created_ms,
+                    once=is_once,
+                )
+            )
+            for instance_id, mac in zip(held, macs, strict=True)
+        }
+
+    for chunk in _chunks(targets):
+        boots = run_all(redis, [read_fields_command(keys.info(one), "boot_id") for one in chunk])
+        held = dict(zip(chunk, key_ids(redis, chunk), strict=True))
+        written = made(held)
+        commands: list[Command] = []
+        for instance_id, (boot_id,) in zip(chunk, boots, strict=True):
+            branch = keys.boot_bound(instance_id)
+            if boot_id:
+                # The boot that goes on now is not the next one.
+                commands.append(("HSETNX", branch, f"{invocation.invoke_id}:boot", boot_id))
+            commands.append(("HSET", branch, invocation.invoke_id, written[instance_id]))
+        redis.pipeline_or_raise(commands)
+        # Whoever gave an instance another key meanwhile, as a rotation does, may not have seen what it was given here.
+        while changed := _changed(redis, held):
+            fresh = made(changed)
+            run_all(redis, [_replacement(one, invocation, written[one], entry) for one, entry in fresh.items()])
+            held.update(changed)
+            written.update(fresh)
+
+
+def _envelope(invocation: Invocation, order_digest: str, created_ms: int) -> bytes:
+    is_once = invocation.schedule.repeat_mode == RepeatMode.NEXT_REBOOT_ONLY
+    return encode(
         Envelope(
             invoke_id=invocation.invoke_id,
             firing_ms=NEXT_BOOT_FIRING_MS if is_once else BOOT_FIRING_MS,
@@ -72,28 +115,16 @@ def bind(
             nonce=secrets.token_hex(12),
         )
     )
-    for chunk in _chunks(targets):
-        boots = run_all(redis, [read_fields_command(keys.info(one), "boot_id") for one in chunk])
-        commands: list[Command] = []
-        for instance_id, (boot_id,), mac in zip(
-            chunk, boots, signer.signatures(chunk, envelope, secret_values), strict=True
-        ):
-            entry = BootEntry(
-                envelope=envelope.decode(),
-                mac=mac.decode(),
-                key_id=master.current if master else "",
-                done=invocation.done_channel,
-                command_id=invocation.command.command_id,
-                timeout_seconds=invocation.timeout_seconds,
-                created_ms=created_ms,
-                once=is_once,
-            )
-            branch = keys.boot_bound(instance_id)
-            if boot_id:
-                # The boot that goes on now is not the next one.
-                commands.append(("HSETNX", branch, f"{invocation.invoke_id}:boot", boot_id))
-            commands.append(("HSET", branch, invocation.invoke_id, msgspec.json.encode(entry)))
-        redis.pipeline_or_raise(commands)
+
+
+def _replacement(instance_id: str, invocation: Invocation, seen: bytes, entry: bytes) -> Command:
+    return replace_entry_command(keys.boot_bound(instance_id), invocation.invoke_id, seen, entry)
+
+
+def _changed(redis: Redis, held: Mapping[str, str]) -> dict[str, str]:
+    """Which instances hold another key by now, and which."""
+    found = zip(held.items(), key_ids(redis, list(held)), strict=True)
+    return {one: key_id for (one, before), key_id in found if key_id != before}
 
 
 def unbind(redis: Redis, invoke_id: str, targets: Sequence[str], *, forget: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .errors import Refused, SettingsInvalid
 from .named_file import read_small_file
 from .presence import is_folder
+from .private_file import force_folder_to_disk
 from .publisher_signing import key_id_of
 from .settings_table import Settings
 
@@ -49,10 +50,16 @@ def create_private_key(path: Path) -> "Ed25519PrivateKey":
             f"there is a publisher key in {path}; agents trust it, so it is never replaced; name another file",
             code="PublisherKeyExists",
         ) from exc
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError:
+        # A half of a key, which would be taken for one that agents trust.
+        path.unlink()
+        raise
+    force_folder_to_disk(path.parent)
     return key
 
 

@@ -84,8 +84,11 @@ LOST = "Lost"
 REFUSED = "Refused"
 #: It could not be told whether the version works.
 UNDECIDED = "Undecided"
-#: An order can still be taken back from these.
+#: Its trial ended without a verdict, and its agent may be about to repeat it.
+CUT_OFF = "CutOff"
 NOT_BEGUN = frozenset({ORDERED, WAITING, DOWNLOADING})
+#: An order can still be taken back from these.
+REVOCABLE = NOT_BEGUN | {CUT_OFF}
 FAILURES = frozenset({"Failed", REFUSED, UNDECIDED, LOST})
 FINAL = FAILURES | {SUCCEEDED}
 
@@ -199,6 +202,14 @@ def _read_or_tell(
 ) -> Record | RecordUnreadable:
     remedy = f"Nobody carries it out; remove it: assist agent-version rollout {clean(rollout_id)} --cancel"
     return read_or_tell(f"the roll-out {clean(rollout_id)}", remedy, read, *arguments, **named)
+
+
+def may_be_ordered(redis: Redis, sha256: str) -> bool:
+    """Whether instances may still be told to fetch this archive: a roll-out keeps what was published when it began."""
+    usable, unusable = load_rollouts(redis, None)
+    return bool(unusable) or any(
+        one.is_open and any(sha256 in signature for signature in one.rollout.signatures.values()) for one in usable
+    )
 
 
 def forget_rollout(redis: Redis, rollout_id: str) -> None:

@@ -30,8 +30,11 @@ from ..broker_config.signing import MasterKeys
 from ..broker_config.upgrade_window import parse_window
 from .auditing import Auditing, shown
 from .file_store.catalogue import Catalogue
+from .instances import not_registered
 from .targets import Targets
 
+#: As for an upgrade by hand; a beat gives up a trial that has not ended after a day.
+_MOST_PROBATION_SECONDS = 86_400
 _URL = re.compile(r"https?://[^\s/]+(/[^\s]*)?")
 
 
@@ -84,7 +87,8 @@ class AgentVersions:
         """Roll out a published version, or widen the roll-out of it that is open.
 
         Raises:
-            NotFound: no such version was published. RequestInvalid: the window or a share makes no sense.
+            NotFound: no such version was published, or an instance that is named is not registered.
+            RequestInvalid: the window, a share or whom it is for makes no sense.
             Refused: another version's roll-out is open (``RolloutOpen``).
         """
         facts = {
@@ -100,27 +104,35 @@ class AgentVersions:
         parse_window(options.window)
         if not 0 < options.share_percent <= 100 or not 0 < options.failures_percent <= 100:
             raise RequestInvalid("a share is more than 0 and at most 100 %", code="InvalidParameter.Share")
+        if not 1 <= options.probation_seconds <= _MOST_PROBATION_SECONDS:
+            # In no time at all every version would fail, and be known as bad from then on.
+            raise RequestInvalid(
+                f"a trial takes 1 to {_MOST_PROBATION_SECONDS} seconds", code="InvalidParameter.Probation"
+            )
+        if options.at_once_count < 0:
+            raise RequestInvalid("at least one instance is upgraded at once", code="InvalidParameter.AtOnce")
         earlier = self.all()
         is_open = next((one for one in earlier if one.is_open), None)
         if is_open is not None and is_open.rollout.version != version:
-            raise Refused(
-                f"the roll-out of {is_open.rollout.version} is {is_open.state.lower()};"
-                f" cancel it first: assist agent-version rollout {is_open.rollout.version} --cancel",
-                code="RolloutOpen",
-            )
+            raise _open_already(is_open)
         rollout = Rollout(
             rollout_id=is_open.rollout.rollout_id if is_open else new_id("t"),
             created_ms=is_open.rollout.created_ms if is_open else now_ms(),
             version=version,
             wish=is_open.rollout.wish if is_open else Wish.RUN,
             forgiven_count=is_open.rollout.forgiven_count if is_open else 0,
-            instance_ids=tuple(targets.instance_ids),
+            instance_ids=self._named(targets),
             tags=targets.tags,
             url=self.download_url(),
             signatures=self._signatures(version),
             **msgspec.structs.asdict(options),
         )
         save_rollout(self._redis, rollout, self._master)
+        others = [one for one in self.all() if one.is_open and one.rollout.rollout_id != rollout.rollout_id]
+        if others:
+            # Begun in the same moment: two would take each other's orders back. A beat takes back what it has given.
+            save_rollout(self._redis, msgspec.structs.replace(rollout, wish=Wish.CANCEL), self._master)
+            raise _open_already(others[0])
         for one in earlier[KEPT_COUNT - 1 :]:
             forget_rollout(self._redis, one.rollout.rollout_id)
         return self.find(version)
@@ -178,6 +190,23 @@ class AgentVersions:
             )
         return url.rstrip("/")
 
+    def _named(self, targets: Targets) -> tuple[str, ...]:
+        """The instances that are named, each once; nobody waits for one that there is not.
+
+        Raises:
+            NotFound: one of them is not registered. RequestInvalid: tags are named as well, or all.
+        """
+        named = tuple(dict.fromkeys(targets.instance_ids))
+        if bool(named) + bool(targets.tags) + targets.everything > 1:
+            raise RequestInvalid(
+                "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
+            )
+        places = self._redis.call("ZMSCORE", keys.INSTANCES, *named) if named else []
+        for one, place in zip(named, places, strict=True):
+            if place is None:
+                raise not_registered(one)
+        return named
+
     def _signatures(self, version: str) -> dict[str, str]:
         found = [one for one in Catalogue(self._redis).list(AGENT_NAME) if one.version == version]
         if not found:
@@ -186,3 +215,12 @@ class AgentVersions:
                 code="PackageNotFound",
             )
         return {f"{one.signed.statement.os}/{one.signed.statement.arch}": one.signed.text for one in found}
+
+
+def _open_already(progress: Progress) -> Refused:
+    version = progress.rollout.version
+    return Refused(
+        f"the roll-out of {version} is {progress.state.lower()};"
+        f" cancel it first: assist agent-version rollout {version} --cancel",
+        code="RolloutOpen",
+    )

@@ -24,6 +24,16 @@ def replace_credentials(redis: Redis, instance_id: str, seen: bytes, new: bytes,
     return bool(run(redis, replace_credentials_command(instance_id, seen, new, signs_with=signs_with)))
 
 
-def replace_credentials_command(instance_id: str, seen: bytes, new: bytes, *, signs_with: str = "") -> Command:
-    """The command that ``replace_credentials`` sends; its reply is 1, or 0 when they are not as they were read."""
-    return fcall("ca_replace_credentials", [keys.CREDENTIALS, keys.KEY_IDS], [instance_id, seen, new, signs_with])
+def replace_credentials_command(
+    instance_id: str, seen: bytes, new: bytes, *, signs_with: str = "", bundle: bytes = b""
+) -> Command:
+    """The command that ``replace_credentials`` sends; its reply is 1, or 0 when they are not as they were read.
+
+    With a ``bundle`` the instance is sent that in the same step: it is never sent a key that nobody knows of.
+    """
+    named = [keys.CREDENTIALS, keys.KEY_IDS]
+    if not bundle:
+        return fcall("ca_replace_credentials", named, [instance_id, seen, new, signs_with])
+    return fcall(
+        "ca_replace_credentials", [*named, keys.key_bundle(instance_id)], [instance_id, seen, new, signs_with, bundle]
+    )

@@ -46,7 +46,7 @@ class Catalogue:
         self._redis = redis
 
     def add(self, signed: Signed) -> CatalogueEntry:
-        """Enter an archive; another one under the same name, version and system is replaced."""
+        """Enter an archive; another one under the same name, version and system is replaced, its file left alone."""
         entry = CatalogueEntry(signed)
         self._redis.call("HSET", keys.PACKAGES, entry.field, signed.text)
         return entry

@@ -6,6 +6,7 @@ from ...broker_config.errors import NotFound, Refused
 from ...broker_config.publisher_keys import read_publishers
 from ...broker_config.publisher_signing import AGENT_NAME, Signed, parse, verify
 from ...broker_config.redis_client import Redis
+from ...broker_config.rollouts import may_be_ordered
 from ...broker_config.settings_table import Settings
 from .catalogue import Catalogue, CatalogueEntry
 from .content_store import ContentStore
@@ -17,6 +18,7 @@ class Publishing:
     """The file store of this machine and the catalogue in Redis, together."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
         self._settings = settings
         self.store = ContentStore.of(settings)
         self.catalogue = Catalogue(redis)
@@ -82,4 +84,15 @@ class Publishing:
                 code="ArchiveNotSigned",
             )
         self.store.remove_leftovers()
+        self._drop_replaced(CatalogueEntry(signed))
         return self.catalogue.add(signed)
+
+    def _drop_replaced(self, entry: CatalogueEntry) -> None:
+        """Delete the file of what an entry takes the place of, where nobody needs it any more.
+
+        The file first: what is cut off here is done by the same once more, which finds the earlier entry.
+        """
+        earlier = [one for one in self.catalogue.list(entry.name) if one.field == entry.field]
+        for sha256 in {one.signed.statement.sha256 for one in earlier} - {entry.signed.statement.sha256}:
+            if not self.catalogue.needs(sha256, besides=[entry.field]) and not may_be_ordered(self._redis, sha256):
+                self.store.delete(sha256)

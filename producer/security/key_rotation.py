@@ -14,10 +14,11 @@ from typing import TypeVar
 from ...broker_config import keys
 from ...broker_config.boot_resigning import resign
 from ...broker_config.clock import now_ms
+from ...broker_config.errors import Refused
 from ...broker_config.functions.entries import replace_credentials, replace_credentials_command
 from ...broker_config.functions.function_library import run_all
 from ...broker_config.functions.reported import read_fields_command
-from ...broker_config.key_bundle import KeyBundle, wrap
+from ...broker_config.key_bundle import KeyBundle, unwrap, wrap
 from ...broker_config.master_key import load_master_keys
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Command
@@ -34,6 +35,8 @@ from .master_key import add_master_key
 Item = TypeVar("Item")
 
 _CHUNK_COUNT = 500
+#: No clock gives such a serial, nor can another be counted on from there for ever.
+_SERIAL_LIMIT = 2**62
 
 
 @dataclass(frozen=True)
@@ -89,22 +92,20 @@ class Rotation:
 
         Those that have none any more are left out.
         """
+        # Before the ids of the keys, which change only together with them.
         stored = self._redis.call("HMGET", keys.CREDENTIALS, *instance_ids)
         seen = {one: text for one, text in zip(instance_ids, stored, strict=True) if text is not None}
         if not seen:
             return []
         key_ids = self._key_ids(list(seen))
-        next_ids = {one: str(KeyId(self._master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1))) for one in seen}
-        self._send([self._bundle(one, key_ids[one], next_ids[one]) for one in seen])
-        replaced = run_all(
-            self._redis,
-            [replace_credentials_command(one, text, with_next_key(text, next_ids[one])) for one, text in seen.items()],
-        )
-        late = [one for one, is_replaced in zip(seen, replaced, strict=True) if not is_replaced]
-        if late:
-            # They were meant for who had the credentials before.
-            self._redis.call("DEL", *map(keys.key_bundle, late))
-        return late
+        sent = self._redis.call("MGET", *map(keys.key_bundle, seen))
+        commands = []
+        for (one, text), earlier in zip(seen.items(), sent, strict=True):
+            next_id = str(KeyId(self._master.current, 1 + secrets.randbelow(GENERATIONS_COUNT - 1)))
+            bundle = self._bundle(one, key_ids[one], next_id, earlier or b"")
+            commands.append(replace_credentials_command(one, text, with_next_key(text, next_id), bundle=bundle))
+        replaced = self._send(commands)
+        return [one for one, is_replaced in zip(seen, replaced, strict=True) if not is_replaced]
 
     def ready(self, waiting: Sequence[InstanceKeyStatus]) -> list[InstanceKeyStatus]:
         """Those of the instances that say they hold the new key, without changing anything."""
@@ -129,7 +130,10 @@ class Rotation:
             return
         # The next rotation takes away the key that orders for the next boot were signed with.
         resign(self._redis, one.instance_id, self._master, one.next_key_id, held=one.key_id)
-        replace_credentials(self._redis, one.instance_id, seen, with_next_key(seen, ""), signs_with=one.next_key_id)
+        fresh = with_next_key(seen, "")
+        if replace_credentials(self._redis, one.instance_id, seen, fresh, signs_with=one.next_key_id):
+            # Once more, for those that came meanwhile.
+            resign(self._redis, one.instance_id, self._master, one.next_key_id, held=one.key_id)
 
     def status(self) -> RotationStatus:
         """Where the fleet stands, without changing anything."""
@@ -144,14 +148,24 @@ class Rotation:
             ]
         return RotationStatus(self._master.current, sorted(self._master.keys), found)
 
-    def _bundle(self, instance_id: str, key_id: str, next_id: str) -> Command:
-        """The command that gives an instance its key and the next one, wrapped with the one it holds."""
+    def _bundle(self, instance_id: str, key_id: str, next_id: str, earlier: bytes) -> bytes:
+        """The key that an instance holds and the next one, wrapped with the one it holds."""
         held = {one: self._master.instance_key(instance_id, one) for one in (key_id, next_id)}
-        wrapped = wrap(KeyBundle(now_ms(), next_id, held), instance_id, key_id=key_id, key=held[key_id])
-        return "SET", keys.key_bundle(instance_id), wrapped
+        # An agent takes none that seems older than its last one, which may be by a clock that was ahead.
+        serial = max(now_ms(), 1 + self._serial_of(earlier, instance_id))
+        return wrap(KeyBundle(serial, next_id, held), instance_id, key_id=key_id, key=held[key_id])
 
-    def _send(self, bundles: Sequence[Command]) -> None:
-        self._redis.pipeline_or_raise(bundles)
+    def _serial_of(self, bundle: bytes, instance_id: str) -> int:
+        key_id = bundle.partition(b":")[0].decode("utf-8", "replace")
+        try:
+            found = unwrap(bundle, instance_id, {key_id: self._master.instance_key(instance_id, key_id)}).serial
+        except (KeyError, Refused):
+            # There is none, or it is none of ours; the agent does not take it either.
+            return 0
+        return found if found < _SERIAL_LIMIT else 0
+
+    def _send(self, commands: Sequence[Command]) -> list[int]:
+        return run_all(self._redis, commands)
 
     def _key_ids(self, instance_ids: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}

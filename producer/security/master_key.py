@@ -47,15 +47,22 @@ def add_master_key(redis: Redis, path: Path) -> None:
     """
     with _alone(path):
         # Not those that this program has read once: another one may have added to them since.
-        fresh = new_master_keys(read_master_keys(path))
+        before = read_master_keys(path)
+        fresh = new_master_keys(before)
         if redis.call("HEXISTS", keys.MASTER_KEYS, fresh.current):
             raise Refused(
                 f"this installation has a master key {fresh.current} that is not in {path}: another machine of the "
                 "control side has made it; copy the master key file here from there",
                 code="MasterKeyElsewhere",
             )
+        # The file first: a key that others are told of is never one that nobody has.
         write_master_keys(path, fresh)
-        check_master_keys(redis, fresh)
+        try:
+            check_master_keys(redis, fresh)
+        except Refused:
+            # The other machine was quicker, just now.
+            write_master_keys(path, before)
+            raise
 
 
 @contextmanager

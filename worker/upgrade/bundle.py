@@ -1,5 +1,6 @@
 """Put a signed bundle of the agent beside the versions that are there, whole or not at all."""
 
+import contextlib
 import hashlib
 import platform
 import secrets
@@ -9,6 +10,7 @@ import msgspec
 
 from ...broker_config.errors import Refused
 from ...broker_config.publisher_signing import AGENT_NAME, Statement, system_of
+from ...broker_config.untrusted_input import UntrustedDecoder
 from .installation import PROGRAM, Installation
 from .unpacking import remove, unpack
 
@@ -25,6 +27,9 @@ class _Manifest(msgspec.Struct):
     os: str
     arch: str
     files: dict[str, _File]
+
+
+_decoder = UntrustedDecoder(msgspec.json.Decoder(_Manifest))
 
 
 def this_system() -> tuple[str, str]:
@@ -44,34 +49,34 @@ def check_fits(statement: Statement) -> None:
 
 
 def install_bundle(archive: Path, statement: Statement, installation: Installation) -> None:
-    """Unpack a verified archive beside the others; a version that is there already is checked and kept.
+    """Unpack a verified archive beside the others; the version that the link leads to is checked and kept.
+
+    Any other of that name was unpacked for an earlier order, which another publisher may have signed, and goes.
 
     Raises:
         Refused: the archive is unsafe, broken, or not what its manifest says.
         OSError: the disk does not take it.
     """
     target = installation.version_folder(statement.version)
-    if target.is_dir():
-        try:
-            _check_manifest(target, statement)
-        except Refused:
-            if installation.current() == statement.version:
-                raise
-            remove(target)
-        else:
-            return
-    fresh = target.with_name(f".{statement.version}.{secrets.token_hex(4)}")
+    if target.is_dir() and installation.current() == statement.version:
+        _check_manifest(target, statement)
+        return
+    fresh, former = (target.with_name(f".{statement.version}.{secrets.token_hex(4)}") for _ in range(2))
     try:
         unpack(archive, fresh, strip_top=f"{AGENT_NAME}-{statement.version}")
         _check_manifest(fresh, statement)
+        with contextlib.suppress(FileNotFoundError):
+            # Aside first: it may be on trial just now, and shall miss no file for long.
+            target.rename(former)
         fresh.rename(target)
     finally:
         remove(fresh)
+        remove(former)
 
 
 def _check_manifest(folder: Path, statement: Statement) -> None:
     try:
-        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Manifest)
+        manifest = _decoder.decode((folder / "manifest.json").read_bytes())
     except (OSError, msgspec.MsgspecError) as exc:
         raise Refused(f"the bundle of {statement} has no readable manifest: {exc}", code="ArchiveBroken") from exc
     said = (manifest.name, manifest.version, manifest.os, manifest.arch)

@@ -54,10 +54,15 @@ def fetch_archive(
     _remove_stale(target)
     deadline = monotonic_seconds() + patience_seconds
     backoff = Backoff()
+    most_bytes = 0
     while True:
         there_bytes = target.stat().st_size if target.exists() else 0
         if there_bytes >= statement.size:
             break
+        if there_bytes > most_bytes:
+            # A line that breaks again and again, and gets on, is not away.
+            most_bytes, deadline = there_bytes, monotonic_seconds() + patience_seconds
+            backoff.reset()
         try:
             _fetch_rest(url, ca_file, statement, target, there_bytes, go_on)
             backoff.reset()

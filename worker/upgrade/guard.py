@@ -70,6 +70,7 @@ class Guard:
     def _tried(self) -> tuple[Verdict, str]:
         _log.info("trial begins version=%s old=%s", self.version, self._old_version)
         before = earlier_epochs(self._home)
+        redis = Redis(self.settings.redis_url, name=f"guard:{self.settings.instance_id}", connect_timeout_seconds=5.0)
         try:
             # A group of its own, so that all of it can be ended; supervisors and scripts are in groups of theirs.
             program = self._installation.program(self.version)
@@ -78,7 +79,6 @@ class Guard:
             child = subprocess.Popen([program, *self.arguments], process_group=0, preexec_fn=dying_with_us)  # noqa: PLW1509
         except OSError as exc:
             return Verdict.FAILED, f"it cannot be started: {exc.strerror}"
-        redis = Redis(self.settings.redis_url, name=f"guard:{self.settings.instance_id}", connect_timeout_seconds=5.0)
         try:
             keys = read_instance_keys(self._home, self.settings.security.instance_key)
             trial = Trial(

@@ -56,6 +56,8 @@ class Installation:
         Raises:
             OSError: the folder cannot be written.
         """
+        # The version's own name first: a link that outlives it in a power failure would lead nowhere.
+        _force_to_disk(self.folder / "versions")
         for left in self.folder.glob(f".{_CURRENT}.*"):
             # By one that was cut off.
             left.unlink(missing_ok=True)

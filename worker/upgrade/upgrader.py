@@ -168,13 +168,18 @@ class Upgrader:
         if known_bad and not order.again:
             raise Refused(f"this version failed here before: {known_bad}", code="VersionIsBad")
         self._installation.require_running(self._version)
-        statement = verify(order.signature, read_publishers(Path(self._settings.agent.publishers_folder)))
+        statement = self._verified(order)
         check_fits(statement)
         if statement.version != order.version:
             raise Refused(f"the order is for {order.version} and the signature for {statement}", code="WrongArchive")
         self._wait_for_window(order)
-        self._fetch(order, statement)
+        # Again after each wait: the owner may trust its publisher no more by then.
+        self._fetch(order, self._verified(order))
+        self._verified(order)
         self._try(order.version, order.serial, order.probation_seconds)
+
+    def _verified(self, order: UpgradeOrder) -> Statement:
+        return verify(order.signature, read_publishers(Path(self._settings.agent.publishers_folder)))
 
     def _fetch(self, order: UpgradeOrder, statement: Statement) -> None:
         """Have the version beside the others, in the window.
@@ -226,6 +231,9 @@ class Upgrader:
         if serial != self._state.serial:
             self._state = UpgradeState(serial=serial, version=version, bad=self._state.bad)
         self._installation.require_running(self._version)
+        if not self._installation.program(version).is_file():
+            # The trial that ended meanwhile has removed it; that says nothing about it.
+            raise Refused(f"version {version} is not installed any more; ask for it again", code="VersionGone")
         if self._state.trials_count >= TRIALS_COUNT:
             raise Refused(f"its trial was cut off {TRIALS_COUNT} times", code="TrialCutOff")
         trials_count = self._state.trials_count + 1

@@ -26,7 +26,12 @@ _ONLY_AS_AGENT = 'if "run" in sys.argv[1:2]:\n'
 BEHAVIOURS = {
     "good": "",
     "crashes": "    sys.exit(3)\n",
-    "hangs": "    import threading\n    threading.Event().wait(600)\n",
+    # Nor does it heed that it is asked to end.
+    "hangs": """
+    import signal, threading
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Event().wait(600)
+""",
     "cannot connect": "    os.environ['CLOUD_ASSISTANT_REDIS_URL'] = 'redis://127.0.0.1:1'\n",
     "cannot execute": """
     from cloud_assistant.worker.execution import launcher

@@ -1,6 +1,8 @@
 """A published version reaches an instance by itself; one that fails there, or was tampered with, stops the roll-out."""
 
 import datetime
+import os
+import signal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,6 +97,19 @@ def test_a_roll_out_waits_for_its_window_and_can_be_called_back(served: Machine)
         within_seconds=30,
     )
     assert served.current == "1.0.0"
+
+
+def test_a_machine_that_fails_during_a_trial_repeats_it_once(served: Machine) -> None:
+    roll_out(served, served.archive("2.0.0", "takes nothing"), "2.0.0", "--probation", "600s")
+    for trials_count in (1, 2):
+        eventually(lambda: served.reported() == ("2.0.0", "Probation"), within_seconds=60)
+        assert served.state.trials_count == trials_count
+        os.kill(served.agent.pid, signal.SIGKILL)
+        eventually(lambda: not served.agent.is_running, within_seconds=10)
+        served.agent.start(ready=r"agent ready.*version=1\.0\.0", within_seconds=60)
+    (member,) = status_when(served, "Stopped")["Instances"]
+    assert (member["Stage"], "TrialCutOff" in member["Reason"]) == ("Refused", True)
+    assert served.runs("1.0.0")
 
 
 @pytest.mark.parametrize("ended_by", ["sigkill", "stop"])

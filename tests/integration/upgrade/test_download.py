@@ -19,7 +19,7 @@ from e2e.upgrade.bundles import archive_of
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.publisher_signing import Statement, parse
 from cloud_assistant.worker.upgrade.bundle import install_bundle
-from cloud_assistant.worker.upgrade.download import DownloadFailed, fetch_archive
+from cloud_assistant.worker.upgrade.download import PATIENCE_SECONDS, DownloadFailed, fetch_archive, fetch_signature
 from cloud_assistant.worker.upgrade.installation import Installation
 from harness.certificates import Authority, Certificate
 from harness.disk import fill, small_disk
@@ -93,6 +93,25 @@ def test_a_gateway_that_does_not_know_ranges_gives_all_of_it_again(tmp_path: Pat
     assert (tmp_path / "part").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(("most_bytes", "is_fetched"), [(30_000, True), (0, False)])
+def test_only_a_line_that_gets_no_further_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, is_fetched: bool
+) -> None:
+    passed_seconds = [0.0]
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.download.monotonic_seconds", lambda: passed_seconds[0])
+
+    def wait(_: float) -> None:
+        passed_seconds[0] += PATIENCE_SECONDS * 0.6
+
+    with server(CONTENT, most_bytes=most_bytes) as (url, asked):
+        if is_fetched:
+            fetch_archive(url, STATEMENT, tmp_path / "part", wait=wait)
+        else:
+            with pytest.raises(DownloadFailed, match="roll it out again"):
+                fetch_archive(url, STATEMENT, tmp_path / "part", wait=wait)
+    assert len(asked) == (10 if is_fetched else 3)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_gateway_that_cannot_serve_now_is_asked_again(tmp_path: Path, status: int) -> None:
     waits: list[float] = []
@@ -101,8 +120,9 @@ def test_a_gateway_that_cannot_serve_now_is_asked_again(tmp_path: Path, status: 
     assert (len(asked), len(waits)) == (2, 1)
 
 
-def test_a_gateway_that_will_never_serve_it_is_not_asked_again(tmp_path: Path) -> None:
-    with server(CONTENT, most_bytes=10**9, first_status=404) as (url, asked), pytest.raises(DownloadFailed):
+@pytest.mark.parametrize("status", [404, 403, 302, 204])
+def test_a_gateway_that_will_never_serve_it_is_not_asked_again(tmp_path: Path, status: int) -> None:
+    with server(CONTENT, most_bytes=10**9, first_status=status) as (url, asked), pytest.raises(DownloadFailed):
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
     assert len(asked) == 1
 
@@ -118,7 +138,31 @@ def test_what_is_not_wanted_any_more_is_not_fetched_to_its_end(tmp_path: Path) -
     with server(CONTENT, most_bytes=10**9) as (url, _), pytest.raises(DownloadFailed, match="not wanted any more"):
         fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None, go_on=lambda: False)
     # What there is of it is a beginning for the next try.
-    assert (tmp_path / "part").stat().st_size > 0
+    assert 0 < (tmp_path / "part").stat().st_size < len(CONTENT)
+
+
+def test_an_old_beginning_of_the_same_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "c.part").write_bytes(CONTENT[:1000])
+    os.utime(tmp_path / "c.part", (0, 0))
+    with server(CONTENT, most_bytes=10**9) as (url, asked):
+        fetch_archive(url, STATEMENT, tmp_path / "c.part", wait=lambda _: None)
+    assert asked == ["bytes=1000-"]
+
+
+def test_a_beginning_that_is_longer_than_the_whole_is_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(CONTENT + b"x")
+    with server(CONTENT, most_bytes=10**9) as (url, asked), pytest.raises(Refused) as refused:
+        fetch_archive(url, STATEMENT, tmp_path / "part", wait=lambda _: None)
+    assert (refused.value.code, asked) == ("ArchiveNotSigned", [])
+    assert not (tmp_path / "part").exists()
+
+
+def test_a_signature_that_the_gateway_has_not_is_told_so() -> None:
+    with (
+        server(b"no such package", most_bytes=10**9, first_status=404) as (url, _),
+        pytest.raises(DownloadFailed, match=r"has no tools latest for linux/x86_64 \(404\)"),
+    ):
+        fetch_signature(url, "tools", "latest", os="linux", arch="x86_64")
 
 
 def test_a_beginning_that_nobody_goes_on_with_is_not_kept_for_ever(tmp_path: Path) -> None:

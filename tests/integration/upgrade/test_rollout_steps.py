@@ -70,7 +70,7 @@ def answer(assistant: Assistant, instance_id: str, serial: int, stage: str) -> N
     report(assistant, instance_id, agent_version=version, upgrade_serial=serial, upgrade_stage=stage)
 
 
-@pytest.mark.parametrize("failure", ["Failed", "Refused", "Undecided", "Lost"])
+@pytest.mark.parametrize("failure", ["Failed", "Refused", "Lost"])
 def test_a_bad_version_reaches_no_more_than_the_first_few(
     assistant: Assistant, failure: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -354,6 +354,11 @@ def test_whose_order_cannot_be_signed_keeps_no_place_from_others(
     steps.work()
     assert first[0] in orders(assistant), "as soon as it can be signed"
     assert [line for line in caplog.messages if line.startswith("no order for ")] == said
+    # And anew when that is over.
+    assistant.redis.call("HSET", keys.KEY_IDS, first[0], "k9")
+    steps.work()
+    assert first[0] not in orders(assistant), "nor does it keep one that it cannot take"
+    assert sum(line.startswith(f"no order for {first[0]}:") for line in caplog.messages) == 2
 
 
 def test_who_downloads_for_more_than_a_day_is_given_up(assistant: Assistant) -> None:

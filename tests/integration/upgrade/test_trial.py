@@ -49,7 +49,9 @@ def self_test(redis: Redis) -> str:
     return str(row.decode().partition(":exec:")[2])
 
 
-def perform(redis: Redis, state: ExecutionState, output: bytes | None = None, *, error_code: str = "") -> None:
+def perform(
+    redis: Redis, state: ExecutionState, output: bytes | None = None, *, error_code: str = "", exit_code: int = 0
+) -> None:
     """Claim the self-test and report how it went."""
     execution = self_test(redis)
     command = claim_command(ID, execution, epoch="e", boot_id="b", report_margin_ms=1000)
@@ -62,7 +64,7 @@ def perform(redis: Redis, state: ExecutionState, output: bytes | None = None, *,
     done = Outcome(
         state=state,
         finished_ms=1,
-        exit_code=0,
+        exit_code=exit_code,
         error_code=error_code,
         output=KeptStreams(data=proof if output is None else output),
     )
@@ -94,6 +96,27 @@ def test_a_heartbeat_from_before_the_trial_counts_for_nothing(redis: Redis) -> N
     assert redis.call("KEYS", keys.execution(ID, "*").replace("[", "\\[")) == [], "nothing is tried with it"
 
 
+def test_a_version_has_its_whole_time_however_often_it_is_looked_at(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_seconds = [0.0]
+    monkeypatch.setattr("cloud_assistant.worker.upgrade.trial.monotonic_seconds", lambda: passed_seconds[0])
+    tried = trial(redis, probation_seconds=10.0)
+    tried._looked_seconds = 0.0
+    looks = []
+    for _ in range(10):
+        passed_seconds[0] += 1.0
+        looks.append(tried.look())
+    assert looks == [*[Verdict.OPEN] * 9, Verdict.FAILED]
+
+
+def test_a_redis_that_refuses_to_serve_decides_nothing(redis: Redis) -> None:
+    tried = trial(redis, probation_seconds=0.05)
+    redis.call("SET", keys.info(ID), "x")
+    assert {tried.look() for _ in range(50)} == {Verdict.OPEN}
+    assert "Redis does not serve" in tried.reason
+
+
 def test_a_version_that_takes_no_work_fails(redis: Redis) -> None:
     tried = trial(redis, probation_seconds=0.3)
     beat(redis)
@@ -102,13 +125,20 @@ def test_a_version_that_takes_no_work_fails(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "output"), [(ExecutionState.FAILED, None), (ExecutionState.SUCCESS, b"something else\n")]
+    ("state", "output", "exit_code"),
+    [
+        (ExecutionState.FAILED, None, 0),
+        (ExecutionState.SUCCESS, b"something else\n", 0),
+        (ExecutionState.SUCCESS, None, 1),
+    ],
 )
-def test_a_self_test_with_another_result_fails(redis: Redis, state: ExecutionState, output: bytes | None) -> None:
+def test_a_self_test_with_another_result_fails(
+    redis: Redis, state: ExecutionState, output: bytes | None, exit_code: int
+) -> None:
     tried = trial(redis)
     beat(redis)
     tried.look()
-    perform(redis, state, output)
+    perform(redis, state, output, exit_code=exit_code)
     assert tried.look() is Verdict.FAILED
 
 

@@ -8,7 +8,16 @@ from msgspec.structs import replace
 
 from cloud_assistant.beat.rollout_steps import Report, advanced, most_failures
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.rollouts import LOST, ORDERED, REFUSED, SUCCEEDED, UNDECIDED, Member, Rollout
+from cloud_assistant.broker_config.rollouts import (
+    CUT_OFF,
+    LOST,
+    ORDERED,
+    REFUSED,
+    SUCCEEDED,
+    UNDECIDED,
+    Member,
+    Rollout,
+)
 
 ROLLOUT = Rollout(rollout_id="t-1", created_ms=1, version="2.0", url="http://x", signatures={}, probation_seconds=100.0)
 #: Its probation, and ten minutes.
@@ -53,6 +62,14 @@ def stage_of(found: Member | None) -> str:
         (partial(member, "Probation", DAY_SECONDS + PATIENCE_SECONDS + 20), said("Probation"), UNDECIDED),
         (partial(member, "Probation", 2 * DAY_SECONDS, away_seconds=10), said("Probation"), "Probation"),
         (partial(member, "Probation", 2 * DAY_SECONDS), said("Succeeded"), SUCCEEDED),
+        # A trial that was cut off is repeated once, and what its agent says then counts.
+        (partial(member, "Probation", 1), said("Undecided"), CUT_OFF),
+        (partial(member, CUT_OFF, PATIENCE_SECONDS - 20), said("Undecided"), CUT_OFF),
+        (partial(member, CUT_OFF, PATIENCE_SECONDS + 20), said("Undecided"), UNDECIDED),
+        (partial(member, CUT_OFF, PATIENCE_SECONDS + 20, away_seconds=10), said("Undecided"), CUT_OFF),
+        (partial(member, CUT_OFF, 30), said("Downloading"), "Downloading"),
+        (partial(member, CUT_OFF, 30), said("Refused"), REFUSED),
+        (partial(member, CUT_OFF, 9_999, away_seconds=PATIENCE_SECONDS + 20), None, LOST),
         # Who is not heard of.
         (partial(member, ORDERED, PATIENCE_SECONDS + 20), None, ORDERED),
         (partial(member, ORDERED, 9_999, away_seconds=PATIENCE_SECONDS - 20), None, ORDERED),
@@ -90,3 +107,10 @@ def test_what_stays_the_same_is_not_written_anew() -> None:
 @pytest.mark.parametrize(("chosen_count", "percent", "most"), [(20, 10, 2), (21, 10, 3), (5, 10, 1), (0, 10, 1)])
 def test_so_many_failures_stop_a_roll_out(chosen_count: int, percent: float, most: int) -> None:
     assert most_failures(replace(ROLLOUT, failures_percent=percent), chosen_count) == most
+
+
+def test_why_a_trial_was_cut_off_stays_the_reason() -> None:
+    cut_off = replace(member(CUT_OFF, PATIENCE_SECONDS + 20), reason="why")
+    after = advanced(cut_off, said("Undecided"), ROLLOUT, now_ms())
+    assert after is not None
+    assert (after.stage, after.reason) == (UNDECIDED, "why")

@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -18,14 +19,17 @@ from cloud_assistant.broker_config.publisher_keys import (
     read_publishers,
 )
 from cloud_assistant.broker_config.publisher_signing import (
+    LIMIT_BYTES,
     Statement,
     check_file,
+    digest_of,
     key_id_of,
     parse,
     sign,
     system_of,
     verify,
 )
+from harness.disk import fill, small_disk
 from harness.needs import skip_without
 
 CONTENT = b"archive"
@@ -117,6 +121,17 @@ def test_the_private_key_is_for_its_owner_alone_and_never_replaced(tmp_path: Pat
         read_private_key(path)
 
 
+def test_on_a_full_disk_there_is_no_half_of_a_key(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        path = disk / "publisher-key.pem"
+        fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            create_private_key(path)
+        assert not path.exists()
+        (disk / "ballast").unlink()
+        assert key_id_of(create_private_key(path).public_key()) == key_id_of(read_private_key(path).public_key())
+
+
 def test_publishers_are_read_from_a_folder_that_nobody_else_can_change(tmp_path: Path, key: Ed25519PrivateKey) -> None:
     folder = tmp_path / "publishers"
     assert read_publishers(folder) == {}
@@ -194,3 +209,18 @@ def test_openssl_verifies_the_same_bytes(tmp_path: Path, key: Ed25519PrivateKey)
 )
 def test_a_system_has_one_name_whatever_it_calls_its_processor(said: tuple[str, str], named: tuple[str, str]) -> None:
     assert system_of(*said) == named
+
+
+def test_a_signature_is_never_longer_than_any_is(key: Ed25519PrivateKey) -> None:
+    text = sign(key, STATEMENT)
+    assert parse(text).statement == STATEMENT
+    with pytest.raises(RequestInvalid, match="not a publisher's signature"):
+        parse(text.replace(',"version"', "," + " " * LIMIT_BYTES + '"version"'))
+
+
+def test_a_size_that_is_not_that_of_the_content_is_refused() -> None:
+    sha256, size_bytes = digest_of(io.BytesIO(CONTENT))
+    right = msgspec.structs.replace(STATEMENT, sha256=sha256, size=size_bytes)
+    check_file(io.BytesIO(CONTENT), right)
+    with pytest.raises(Refused):
+        check_file(io.BytesIO(CONTENT), msgspec.structs.replace(right, size=size_bytes + 1))

@@ -25,6 +25,10 @@ def at(text: str) -> int:
         ("sun 22:00-06:00 UTC", "2026-11-23T05:00", True),
         ("sat 22:00-06:00 UTC", "2026-11-23T05:00", False),
         ("sat,sun 22:00-06:00 UTC", "2026-11-23T23:00", False),
+        # It ends where it begins: a day later.
+        ("02:00-02:00 UTC", "2026-11-23T12:00", True),
+        ("sun 02:00-02:00 UTC", "2026-11-23T01:59", True),
+        ("sun 02:00-02:00 UTC", "2026-11-23T02:00", False),
         ("00:00-24:00 utc", "2026-11-23T12:00", True),
     ],
 )

@@ -1,5 +1,6 @@
 """What an installation that was killed left behind, and what a check says of a package that is not whole."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from unit.worker.packages.machine import Machine
 
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.package_report import InstalledPackage, PackageStatus
+from cloud_assistant.worker.packages.package_index import PackageReport
 from cloud_assistant.worker.upgrade.unpacking import remove
 
 
@@ -88,3 +90,26 @@ def test_a_package_may_be_called_lock(machine: Machine) -> None:
     assert machine.install("1.0", name="lock") == 0
     assert machine.install("2.0", name="lock") == 0
     assert [path.name for path in (machine.work.index.folder / "lock").iterdir()] == ["2.0"]
+
+
+def test_of_an_archive_that_is_refused_nothing_stays(machine: Machine) -> None:
+    order = machine.order("1.0", links={"health": "/etc/passwd"})
+    with pytest.raises(Refused) as refused:
+        machine.work.obey(order)
+    assert refused.value.code == "ArchiveUnsafe"
+    assert machine.versions() == []
+    assert list(machine.work.index.folder.glob("*.part")) == []
+
+
+def test_the_heartbeat_tells_what_changed_also_where_the_new_file_took_the_number_of_an_old_one(
+    machine: Machine,
+) -> None:
+    report = PackageReport(machine.folder / "home")
+    assert report.fields() == {}
+    machine.install("1.0")
+    before = report.fields()
+    path = machine.folder / "home" / "packages.json"
+    path.write_bytes(path.read_bytes().replace(b'"1.0"', b'"1.1"'))
+    os.utime(path, ns=(1, 1))
+    assert report.fields() != before
+    assert b'"1.1"' in bytes(report.fields()["packages"])  # type: ignore[arg-type]

@@ -119,11 +119,22 @@ def test_a_version_that_was_damaged_is_installed_again_unless_it_is_the_one_that
     assert program.read_text() == "damaged"
 
 
-def test_a_version_that_is_whole_is_kept_as_it_is(machine: Machine) -> None:
+def test_the_version_that_runs_is_kept_as_it_is_when_it_is_whole(machine: Machine) -> None:
     machine.install()
+    machine.installation.switch("2.0.0")
     before = machine.installation.version_folder("2.0.0").stat().st_ino
     machine.install()
     assert machine.installation.version_folder("2.0.0").stat().st_ino == before
+
+
+def test_nothing_stays_of_what_was_unpacked_for_an_earlier_order(machine: Machine) -> None:
+    machine.install()
+    # Of a publisher who is not trusted any more, say: a bundle is not judged by its own manifest alone.
+    folder = machine.installation.version_folder("2.0.0")
+    (folder / "bin" / "sitecustomize.py").write_text("evil")
+    machine.install()
+    assert sorted(path.name for path in (folder / "bin").iterdir()) == ["assist-agent"]
+    assert machine.versions() == ["2.0.0"]
 
 
 def test_the_version_that_the_link_leads_to_is_never_removed(machine: Machine) -> None:

@@ -68,6 +68,13 @@ def test_what_leads_out_or_is_no_file_is_refused(tmp_path: Path, members: list[t
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize("name", ["/etc/evil", "../evil", "a/../../evil"])
+def test_what_leads_out_of_a_package_is_refused_too(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refused, match="leads out of the folder"):
+        unpack(archive(tmp_path, member(name)), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     made = archive(
         tmp_path, member(f"{TOP}/d", kind=tarfile.SYMTYPE, link="elsewhere"), member(f"{TOP}/d/file", b"written")

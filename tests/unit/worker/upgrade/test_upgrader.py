@@ -2,13 +2,14 @@
 
 import errno
 import shutil
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import archive_of, install
-from msgspec import structs
+from msgspec import json, structs
 
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import Refused
@@ -16,7 +17,7 @@ from cloud_assistant.broker_config.publisher_keys import public_text
 from cloud_assistant.broker_config.publisher_signing import parse, sign
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
-from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, signed_order
+from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, read_signed, signed_order
 from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.upgrade.bundle import install_bundle
 from cloud_assistant.worker.upgrade.installation import Installation
@@ -100,8 +101,74 @@ def test_an_order_of_somebody_else_is_not_even_noted(scene: Scene) -> None:
     assert scene.handed_over == []
 
 
-def test_an_order_that_was_carried_out_or_is_older_is_not_obeyed_again(scene: Scene) -> None:
-    done = UpgradeState(serial=200, version="3.0.0", stage=Stage.FAILED)
+def test_an_order_for_another_that_was_signed_with_our_key_is_not_even_noted(scene: Scene) -> None:
+    theirs = read_signed(signed_order(scene.order(instance_id="i-two"), None))
+    signature = MASTER.sign("i-one", theirs.message).decode()
+    upgrader = scene.upgrader()
+    upgrader.look_at(json.encode(structs.replace(theirs, signature=signature)))
+    assert upgrader._thread is None
+    assert upgrader.fields == {}
+
+
+@pytest.mark.parametrize("stage", [Stage.WAITING, Stage.DOWNLOADING, Stage.UNDECIDED])
+def test_an_order_that_was_not_through_is_obeyed_after_a_restart(scene: Scene, stage: Stage) -> None:
+    scene.fetch()
+    write_state(Path(scene.settings.home), UpgradeState(serial=100, version="2.0.0", stage=stage, trials_count=1))
+    state = scene.tell(scene.order())
+    assert (state.stage, state.trials_count) == (Stage.PROBATION, 2)
+    assert scene.handed_over == ["2.0.0"]
+
+
+def test_an_order_is_begun_once_however_often_it_is_seen(scene: Scene) -> None:
+    upgrader = scene.upgrader()
+    order = signed_order(scene.order(window=closed_window()), MASTER)
+    upgrader.look_at(order)
+    eventually(lambda: read_state(Path(scene.settings.home)).stage is Stage.WAITING)
+    first = upgrader._thread
+    upgrader.look_at(order)
+    assert upgrader._thread is first
+    assert not upgrader._changed.is_set(), "it sleeps while it waits"
+    upgrader.look_at(b"")
+
+
+def test_an_order_that_waits_gives_way_to_the_next_one_which_begins_behind_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.fetch()
+    home, upgrader = Path(scene.settings.home), scene.upgrader()
+    give_up, released = Upgrader._give_up, threading.Event()
+
+    def give_up_late(self: Upgrader, reason: str) -> None:
+        released.wait(20)
+        give_up(self, reason)
+
+    monkeypatch.setattr(Upgrader, "_give_up", give_up_late)
+    upgrader.look_at(signed_order(scene.order(window=closed_window()), MASTER))
+    eventually(lambda: read_state(home).stage is Stage.WAITING)
+    upgrader.look_at(signed_order(scene.order(serial=101), MASTER))
+    assert upgrader._thread is not None
+    upgrader._thread.join(0.3)
+    assert scene.handed_over == []
+    released.set()
+    upgrader._thread.join(20)
+    assert scene.handed_over == ["2.0.0"]
+    assert (read_state(home).serial, read_state(home).stage) == (101, Stage.PROBATION)
+
+
+def test_an_agent_that_was_started_from_elsewhere_during_a_trial_is_not_on_trial(scene: Scene) -> None:
+    trial = UpgradeState(serial=50, version="2.0.0", stage=Stage.PROBATION, trials_count=1)
+    write_state(Path(scene.settings.home), trial)
+    upgrader = scene.upgrader("1.5.0")
+    upgrader.look_at(signed_order(scene.order(), MASTER))
+    assert upgrader._thread is not None
+    upgrader._thread.join(20)
+    state = read_state(Path(scene.settings.home))
+    assert (state.stage, "NotABundle" in state.reason) == (Stage.REFUSED, True)
+
+
+@pytest.mark.parametrize("stage", [Stage.FAILED, Stage.REFUSED, Stage.SUCCEEDED])
+def test_an_order_that_was_carried_out_or_is_older_is_not_obeyed_again(scene: Scene, stage: Stage) -> None:
+    done = UpgradeState(serial=200, version="3.0.0", stage=stage)
     write_state(Path(scene.settings.home), done)
     for serial in (100, 200):
         assert scene.tell(scene.order(serial=serial)) == done
@@ -143,6 +210,17 @@ def test_a_trial_that_was_cut_off_twice_is_not_begun_a_third_time(scene: Scene) 
     assert scene.handed_over == []
 
 
+def test_a_version_that_is_not_there_any_more_is_not_tried_and_not_bad(scene: Scene) -> None:
+    home, upgrader = Path(scene.settings.home), scene.upgrader()
+    # Another trial has ended since, and removed what is not needed.
+    write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
+    upgrader.look_at(b"")
+    eventually(lambda: read_state(home).stage is Stage.REFUSED)
+    assert "VersionGone" in read_state(home).reason
+    assert read_state(home).bad == {}
+    assert scene.handed_over == []
+
+
 def test_a_request_of_this_machine_does_not_wait_behind_an_order_whose_window_is_closed(scene: Scene) -> None:
     home, upgrader = Path(scene.settings.home), scene.upgrader()
     # A window of an hour, half a day from now.
@@ -151,10 +229,16 @@ def test_a_request_of_this_machine_does_not_wait_behind_an_order_whose_window_is
     upgrader.look_at(order)
     eventually(lambda: read_state(home).stage is Stage.WAITING)
 
+    program = Installation(scene.folder / "opt").program("3.0.0")
+    program.parent.mkdir(parents=True)
+    program.touch()
+    known_bad = {"1.9.0": "it crashed"}
+    upgrader._state = structs.replace(upgrader._state, bad=known_bad)
     write_request(home, LocalRequest("3.0.0", now_ms(), 1.0))
     upgrader.look_at(order)
 
     eventually(lambda: scene.handed_over == ["3.0.0"])
+    assert read_state(home).bad == known_bad
 
 
 def test_a_version_on_trial_leaves_orders_and_requests_to_whoever_is_the_agent_after_it(scene: Scene) -> None:
@@ -257,6 +341,24 @@ def test_a_window_that_closed_during_the_download_is_waited_for(scene: Scene, mo
     monkeypatch.setattr(Upgrader, "_wait_for_window", lambda _, order: looks.append(order))
     scene.tell(scene.order())
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_publisher_that_is_trusted_no_more_when_the_window_opens_says_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    scene.fetch()
+    looks: list[UpgradeOrder] = []
+
+    def waited(_: Upgrader, order: UpgradeOrder) -> None:
+        looks.append(order)
+        if len(looks) == place:
+            (scene.folder / "publishers" / "us.pub").unlink()
+
+    monkeypatch.setattr(Upgrader, "_wait_for_window", waited)
+    state = scene.tell(scene.order())
+    assert (state.stage, "PublisherUnknown" in state.reason, len(looks)) == (Stage.REFUSED, True, place)
+    assert scene.handed_over == []
 
 
 @pytest.mark.parametrize("own", ["", "https://own"])
