@@ -160,10 +160,11 @@ end
 -- What a firing with targets that never got their execution amounts to.
 local function cut_short(keys, firing_key, id, due, why)
   local firing = redis.call('HMGET', firing_key, 'is_counted', 'next_place', 'target_count')
-  local left = tonumber(firing[3]) - tonumber(firing[2])
-  if firing[1] == '1' then
+  -- Where nothing is left of it there is nothing to be said of it.
+  local left = firing[2] and firing[3] and tonumber(firing[3]) - tonumber(firing[2])
+  if left and firing[1] == '1' then
     redis.call('HSET', firing_key, 'status', 'fired', 'left_out_count', left, 'info', why)
-  else
+  elseif left then
     redis.call('HSET', firing_key, 'status', 'skipped', 'reason', 'misfire', 'left_out_count', left, 'info', why)
     redis.call('HINCRBY', keys[1], 'skipped_count', 1)
   end

@@ -306,3 +306,13 @@ def test_a_firing_that_may_still_run_is_kept_for_its_timeout_and_the_way_of_its_
         put_firing(timing, invoke_id, due_ms, deadline_ms=now_ms - ago_seconds * 1000)
     Retention(timing.redis, KEEP_NOTHING).work()
     assert [one.due_ms for one in timing.firings(invoke_id)] == [1]
+
+
+def test_a_firing_whose_dispatch_goes_on_is_kept_until_a_beat_has_ended_it(timing: Timing) -> None:
+    """Without it nobody could: the schedule would have it open for good."""
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    for due_ms in (1, 2):
+        put_firing(timing, invoke_id, due_ms, status="dispatching", next_place=1, target_count=2, deadline_ms=3)
+    timing.redis.call("HSET", keys.timed(invoke_id), "open_due_ms", 2)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert [one.due_ms for one in timing.firings(invoke_id)] == [2]

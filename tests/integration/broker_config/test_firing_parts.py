@@ -105,6 +105,19 @@ def test_the_next_due_time_cuts_a_dispatch_short_that_is_not_done(schedule: Sche
     assert schedule.redis.call("HEXISTS", keys.firing(schedule.invoke_id, cut_ms), "token") == 0
 
 
+def test_a_dispatch_of_which_nothing_is_left_holds_up_no_due_time(schedule: Schedule) -> None:
+    first, _ = parts(schedule)
+    schedule.open(first)
+    cut_ms, member = schedule.due_ms, schedule.member
+    schedule.redis.call("DEL", keys.firing(schedule.invoke_id, cut_ms))
+    schedule.due_ms = cut_ms + 50
+    schedule.set(due_ms=schedule.due_ms)
+    assert schedule.open(replace(schedule.chunk(), open_due_ms=cut_ms)).is_done
+    assert schedule.get("open_due_ms", "fired_count", "skipped_count") == [None, "2", None]
+    assert schedule.score(keys.TIMED_DISPATCHING, member) is None
+    assert schedule.redis.call("EXISTS", keys.firing(schedule.invoke_id, cut_ms)) == 0
+
+
 def test_a_stop_ends_a_dispatch_under_way(schedule: Schedule) -> None:
     first, second = parts(schedule)
     schedule.open(first)
