@@ -79,6 +79,16 @@ def test_the_next_one_is_let_go_when_the_one_before_it_in_its_line_has_ended(pac
     assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
 
 
+def test_nobody_is_looked_at_who_stands_behind_one_that_waits_itself(paced: Timing) -> None:
+    """That one wakes him: a beat does not go through the whole of a large fleet."""
+    invoke_id = start(paced)
+    found = paced.redis.call("ZRANGE", keys.TIMED_WAITING, "-inf", paced.server_ms(), "BYSCORE")
+    assert sorted(found) == [execution_id(invoke_id, 0, one).encode() for one in ("i-3", "i-4")]
+    last = paced.row(invoke_id, 0, "i-7")
+    assert last is not None
+    assert paced.redis.call("ZCOUNT", keys.TIMED_WAITING, last.deadline_ms, last.deadline_ms) == 3
+
+
 def test_one_that_is_let_go_has_its_own_time_to_be_taken(paced: Timing) -> None:
     paced.start_beat()
     invoke_id = start(paced, "1", deliver_within_seconds=60)

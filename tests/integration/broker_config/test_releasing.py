@@ -145,6 +145,15 @@ def test_after_one_that_never_ran_it_waits_for_what_that_one_waited_for(ledger: 
     assert ledger.redis.call("HGET", row, "waits_for") == ledger.execution(first, "i-1").encode()
 
 
+def test_in_a_line_one_that_waits_itself_wakes_whoever_is_behind_it(ledger: Ledger) -> None:
+    before = ledger.dispatch("i-1")
+    set_fields(ledger, before, state="Scheduled")
+    invocation = waiting(ledger, deliver_within_ms=1_000, failures_count=0)
+    assert release(ledger, invocation, before) == [b"waits", b""]
+    # Until then nobody looks at it, but to give it up.
+    assert looked_at_again_ms(ledger, invocation) == ledger.row(invocation, "i-1").deadline_ms
+
+
 def test_one_that_did_run_had_nothing_left_to_wait_for(ledger: Ledger) -> None:
     first, before = ledger.dispatch("i-1"), ledger.dispatch("i-1")
     set_fields(ledger, before, state="Success", waits_for=ledger.execution(first, "i-1"), claimed_ms=5)
