@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from integration.beat.conftest import Timing
 
-from cloud_assistant.beat import retention
+from cloud_assistant.beat import removal, retention
 from cloud_assistant.beat.removal import remove_executions, remove_invocation
 from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.sweeper import Sweeper, trim_queues
@@ -319,6 +319,20 @@ def test_a_firing_whose_dispatch_goes_on_is_kept_until_a_beat_has_ended_it(timin
     Retention(timing.redis, KEEP_NOTHING).work()
     assert [one.due_ms for one in timing.firings(invoke_id)] == [2]
     assert timing.redis.call("ZRANGE", keys.TIMED_DISPATCHING, 0, -1) == [f"{invoke_id} 2".encode()]
+
+
+def test_more_firings_than_go_at_once_go_with_their_invocation(timing: Timing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "_FIRINGS_COUNT", 1)
+    before = key_space(timing)
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    for due_ms in (1, 2, 3):
+        put_firing(timing, invoke_id, due_ms, deadline_ms=1)
+    timing.assistant.stop_invocation(invoke_id)
+    settle_all(timing)
+    [stored] = load_invocations(timing.redis, [invoke_id])
+    assert isinstance(stored, StoredInvocation)
+    remove_invocation(timing.redis, invoke_id, stored)
+    assert key_space(timing) == before
 
 
 def firings_left(timing: Timing, invoke_ids: list[str]) -> list[int]:
