@@ -88,6 +88,26 @@ def test_of_many_targets_a_turn_looks_at_some_and_the_next_goes_on(
         looking.work()
         settled.append([is_settled(timing, one) for one in made])
     assert settled == [[False] * 5, [False, False, True, True, False], [False, False, True, True, True]]
+    for one in made[:2]:
+        timing.redis.call("HSET", keys.execution("i-1", f"{one}.0@i-1"), "state", "Success")
+    looking.work()
+    assert all(is_settled(timing, one) for one in made), "it began anew"
+
+
+def test_an_invocation_counts_with_its_targets_for_what_a_turn_looks_at(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "_TARGETS_PER_TURN", 3)
+    made = []
+    for _ in range(3):
+        invoke_id = timing.assistant.run_command("true", Targets(instance_ids=["i-1", "i-2"])).invoke_id
+        timing.assistant.stop_invocation(invoke_id)
+        made.append(invoke_id)
+    looking = Unfinished(timing.redis, None, 100)
+    looking.work()
+    assert [is_settled(timing, one) for one in made] == [True, True, False]
+    looking.work()
+    assert is_settled(timing, made[2])
 
 
 def with_secrets(timing: Timing, age_ms: int) -> Invocation:

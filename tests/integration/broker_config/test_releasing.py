@@ -154,6 +154,19 @@ def test_in_a_line_one_that_waits_itself_wakes_whoever_is_behind_it(ledger: Ledg
     assert looked_at_again_ms(ledger, invocation) == ledger.row(invocation, "i-1").deadline_ms
 
 
+def test_in_a_line_one_that_is_let_go_waits_for_nobody_and_not_beyond_its_last_moment(ledger: Ledger) -> None:
+    before = ledger.dispatch("i-1")
+    set_fields(ledger, before, state="Failed", claimed_ms=5)
+    invocation = waiting(ledger, deliver_within_ms=3_600_000, failures_count=0)
+    set_fields(ledger, invocation, waits_for=ledger.execution(before, "i-1"))
+    execution, last_ms = ledger.execution(invocation, "i-1"), ledger.row(invocation, "i-1").deadline_ms
+    assert release(ledger, invocation, before) == [b"released"]
+    # Should nobody take it, whoever is behind it would count the one before it once more.
+    assert ledger.redis.call("HEXISTS", keys.execution("i-1", execution), "waits_for") == 0
+    assert ledger.row(invocation, "i-1").deadline_ms == last_ms
+    assert float(ledger.redis.call("ZSCORE", keys.open_executions("i-1"), execution)) == last_ms
+
+
 def test_one_that_did_run_had_nothing_left_to_wait_for(ledger: Ledger) -> None:
     first, before = ledger.dispatch("i-1"), ledger.dispatch("i-1")
     set_fields(ledger, before, state="Success", waits_for=ledger.execution(first, "i-1"), claimed_ms=5)
