@@ -58,6 +58,34 @@ def test_busy_and_refused_instances_are_summed_over_the_parts(schedule: Schedule
     assert schedule.get("fired_count", "skipped_count") == ["1", None]
 
 
+def test_runs_are_counted_alike_in_all_parts_where_no_row_says_how_many_there_were(schedule: Schedule) -> None:
+    schedule.set(fired_count=3)
+    latest_ms = schedule.previous("i-1", state="Success", claimed_ms=1)
+    assert schedule.previous("i-3", state="Success", claimed_ms=1) == latest_ms
+    schedule.open(schedule.chunk(schedule.target("i-1", latest_ms=latest_ms), target_count=2))
+    schedule.go_on(schedule.chunk(schedule.target("i-3", latest_ms=latest_ms), first_place=1))
+    rows = [schedule.row(one) for one in ("i-1", "i-3")]
+    assert [row.repeats for row in rows if row] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("before", "repeats"),
+    [
+        ({"state": "Success", "claimed_ms": 1, "repeats": 5}, 6),
+        ({"state": "Aborted", "repeats": 5}, 5),
+        ({"state": "Pending", "deadline_ms": 1, "repeats": 5}, 5),
+        ({"state": "Pending", "repeats": 5}, 6),
+        ({"state": "Aborted", "repeats": 0}, 1),
+    ],
+)
+def test_what_never_ran_is_no_run(schedule: Schedule, before: dict[str, str | int], repeats: int) -> None:
+    latest_ms = schedule.previous("i-1", **before)
+    schedule.open(replace(schedule.chunk(schedule.target("i-1", latest_ms=latest_ms)), overlap="allow"))
+    row = schedule.row("i-1")
+    assert row is not None
+    assert row.repeats == repeats
+
+
 def test_the_last_run_ends_the_schedule_once_all_its_parts_are_there(schedule: Schedule) -> None:
     first, second = (replace(one, max_count=1) for one in parts(schedule))
     schedule.open(first)
