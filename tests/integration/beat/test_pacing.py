@@ -251,6 +251,18 @@ def test_a_dispatch_that_was_cut_off_is_completed_in_its_lines(paced: Timing) ->
     eventually(lambda: states() == ["Success", "Success", "Pending"])
 
 
+def test_a_dispatch_in_lines_is_completed_as_long_as_its_last_one_may_be_taken(paced: Timing) -> None:
+    # Each has a minute for its delivery, and its turn comes when those before it have had theirs.
+    in_time, too_late = (
+        cut_off(paced, age_ms=minutes * 60_000, master=MASTER, pacing=Pacing(at_once_count=1)) for minutes in (2, 20)
+    )
+    Unfinished(paced.redis, MASTER, 100).work()
+    rows = [paced.row(one.invoke_id, 0, "i-3") for one in (in_time, too_late)]
+    assert [row.state for row in rows if row] == ["Scheduled", "Pending"]
+    now_ms = paced.server_ms()
+    assert [row.deadline_ms > now_ms for row in rows if row] == [True, False]
+
+
 def test_nobody_waits_in_a_dispatch_that_cannot_be_completed(paced: Timing) -> None:
     invocation = cut_off(paced, age_ms=10_000, pacing=Pacing(at_once_count=1), with_rows=False)
     Unfinished(paced.redis, new_master_keys(), 100).work()
