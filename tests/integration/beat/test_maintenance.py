@@ -61,7 +61,7 @@ def test_a_turn_is_that_of_one_beat_and_over_before_the_next(redis: Redis, redis
 
 def test_a_defect_in_one_piece_ends_no_other(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     done = Done()
-    with at_work(redis, done.work("broken", error=lambda: KeyError("a defect")), done.work("sound")):
+    with at_work(redis, done.work("broken", error=lambda: ValueError("a defect")), done.work("sound")):
         eventually(lambda: min(done["broken"], done["sound"]) > 1)
     assert "could not broken" in caplog.text
     assert "a defect" in caplog.text
