@@ -363,6 +363,31 @@ def test_the_keeper_notes_the_end_outside_of_redis_and_does_not_take_the_note_ba
     assert read_anchor(path) == noted
 
 
+def test_without_a_key_the_keeper_removes_nothing_and_says_so_once(
+    assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(10):
+        assistant.add_instance(f"i-{number}")
+    small = replace(settings, limits=replace(settings.limits, audit_count=10))
+    keeper = AuditKeeper(redis, AuditChain(redis, lambda: None), small)
+    for _ in range(2):
+        keeper.work()
+    assert redis.call("XLEN", keys.AUDIT) == 20
+    assert caplog.text.count("cannot keep the audit") == 1
+
+
+def test_the_number_of_the_noted_entry_at_the_beginning_of_another_audit_is_not_taken_for_it(
+    assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assistant.add_instance("i-1")
+    keeper = AuditKeeper(redis, chain_of(redis, settings), settings)
+    keeper.work()
+    redis.call("DEL", keys.AUDIT)
+    redis.call("XADD", keys.AUDIT, "*", "number", 2, "body", "{}", "mac", "k1:0")
+    keeper.work()
+    assert "is not what it was" in caplog.text
+
+
 def test_an_entry_with_the_number_of_the_noted_one_in_its_place_is_not_taken_for_it(
     assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
