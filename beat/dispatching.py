@@ -105,6 +105,9 @@ class Dispatches:
         if step.word == "continued" and not step.is_done:
             ours.next_place = chunk.end_place
             self._ours.append(ours)
+        elif step.word == "changed":
+            # Somebody stopped some of its targets, or paused it, since this part was read: it is read again.
+            self._ours.append(ours)
 
     def _read(self, invoke_id: str, first_place: int, count: int) -> tuple[Timed | None, TimedReading]:
         """A timed invocation with some of its targets; ``None`` for one that is gone or cannot be read."""

@@ -40,7 +40,8 @@ class Maintenance:
         self._works = works
         self._next = dict.fromkeys((work.name for work in works), monotonic_seconds())
         self._is_closed = threading.Event()
-        self._is_troubled = False
+        #: What was refused when it was done last, and how.
+        self._troubles: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
 
     def start(self) -> None:
@@ -66,10 +67,12 @@ class Maintenance:
             turn_ms = max(1, int(work.every_seconds * 1000 * _TURN_SHARE))
             if self._redis.call("SET", keys.beat_turn(work.name), self._mark, "NX", "PX", turn_ms) is not None:
                 work.do()
-            self._is_troubled = False
+                self._troubles.pop(work.name, None)
         except (RedisUnreachable, RedisRefused) as exc:
-            if not self._is_troubled:
-                _log.warning("could not %s: %s", work.name, with_remedy(exc))
-            self._is_troubled = True
+            trouble = with_remedy(exc)
+            # Once, also where it ends all of them, and where the others go well.
+            if trouble not in self._troubles.values():
+                _log.warning("could not %s: %s", work.name, trouble)
+            self._troubles[work.name] = trouble
         except Exception:  # noqa: BLE001  # outermost: a defect in one piece of work must not end the others
             _log.exception("could not %s", work.name)

@@ -133,14 +133,15 @@ class Retention:
                     remove_firings(self._redis, one, due_ms, load_targets(self._redis, one))
 
     def _ended(self, invoke_id: str, due_ms: Sequence[int]) -> list[int]:
-        """Those of some firings of which nothing waits or runs any more.
+        """Those of some firings of which nothing waits or runs any more, and whose dispatch is over.
 
         An execution waits until the next due time for an instance that is away: of a yearly schedule for a year.
         """
-        timeout_seconds = self._redis.call("HGET", keys.timed(invoke_id), "timeout_seconds")
-        open_ms = server_ms(self._redis) - int(timeout_seconds or 0) * 1000 - _SPARE_MS
+        timed = self._redis.call("HMGET", keys.timed(invoke_id), "timeout_seconds", "open_due_ms")
+        timeout_seconds, dispatched_ms = (int(one or 0) for one in timed)
+        open_ms = server_ms(self._redis) - timeout_seconds * 1000 - _SPARE_MS
         firings = load_firings(self._redis, invoke_id, due_ms)
-        kept = {one.due_ms for one in firings if one.deadline_ms > open_ms}
+        kept = {dispatched_ms, *(one.due_ms for one in firings if one.deadline_ms > open_ms)}
         return [one for one in due_ms if one not in kept]
 
     # What no invocation leads to any more

@@ -100,7 +100,7 @@ class Unfinished:
         missing = [one for one, (state, _) in zip(targets, states, strict=True) if not state]
         if not missing:
             settle(self._redis, stored, fold(states))
-        elif _age_ms(stored, now_ms) > _CUT_OFF_AFTER_MS:
+        elif _age_ms(stored, now_ms) > _cut_off_after_ms(stored):
             self._completer.complete(stored.record, targets, missing, now_ms)
 
     def _look_at_timed(self, stored: StoredInvocation, now_ms: int) -> None:
@@ -136,6 +136,15 @@ class Unfinished:
         begin = begin_timed_command(invoke_id, now_ms=now_ms, due_ms=None, fields=fields)
         reason = "its producer ended before it could begin"
         run_all(self._redis, [begin, move_timed_command(invoke_id, ["active"], "stopped", reason=reason)])
+
+
+def _cut_off_after_ms(stored: StoredInvocation) -> int:
+    """The age from which a dispatch that is not done counts as cut off.
+
+    What has secret values its producer alone can complete: while they are in time it is left to it, however slow.
+    """
+    own_ms = stored.record.deliver_within_seconds * 1000 if stored.record.secret_names else 0
+    return max(own_ms, _CUT_OFF_AFTER_MS)
 
 
 def _age_ms(stored: StoredInvocation, now_ms: int) -> int:

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from ..broker_config.errors import RecordUnreadable
+from ..broker_config.functions.executions import Planned
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_invocation
+from ..broker_config.pacing import lines
+from ..broker_config.records import Invocation
 from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from .stop_requests import stop_executions
@@ -37,10 +40,33 @@ def stop(redis: Redis, invoke_id: str, instance_ids: Sequence[str], limits: Limi
 def _stop_once(
     redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], limits: LimitSettings
 ) -> dict[str, str]:
-    _, chosen = chosen_targets(redis, stored.record.invoke_id, instance_ids)
-    confirm_ms = int((stored.record.grace_seconds + limits.report_margin_seconds) * 1000)
+    invocation = stored.record
+    targets, chosen = chosen_targets(redis, invocation.invoke_id, instance_ids)
+    planned = _planned(invocation, targets, chosen)
+    confirm_ms = int((invocation.grace_seconds + limits.report_margin_seconds) * 1000)
     changed: dict[str, str] = {}
     for first in range(0, len(chosen), _CHUNK_COUNT):
-        chunk = [(one, execution_id(stored.record.invoke_id, 0, one)) for one in chosen[first : first + _CHUNK_COUNT]]
-        changed |= stop_executions(redis, chunk, confirm_ms)
+        chunk = [(one, execution_id(invocation.invoke_id, 0, one)) for one in chosen[first : first + _CHUNK_COUNT]]
+        changed |= stop_executions(redis, chunk, confirm_ms, planned)
     return changed
+
+
+def _planned(invocation: Invocation, targets: Sequence[str], chosen: Sequence[str]) -> dict[str, Planned]:
+    """What the executions on some targets are, whether or not the dispatch has reached them."""
+    neighbours = lines(targets, invocation.pacing) if invocation.pacing else {}
+
+    def execution(instance_id: str) -> str:
+        return execution_id(invocation.invoke_id, 0, instance_id) if instance_id else ""
+
+    return {
+        one: Planned(
+            invoke_id=invocation.invoke_id,
+            command_id=invocation.command.command_id,
+            created_ms=invocation.created_ms,
+            timeout_seconds=invocation.timeout_seconds,
+            done_channel=invocation.done_channel,
+            waits_for=execution(neighbours[one].before) if neighbours else "",
+            followed_by=execution(neighbours[one].after) if neighbours else "",
+        )
+        for one in chosen
+    }

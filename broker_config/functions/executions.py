@@ -63,6 +63,19 @@ class StopRequested(msgspec.Struct, frozen=True):
     state: str
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What the row of an execution is to hold that its dispatch may not have reached: it is stopped all the same."""
+
+    invoke_id: str
+    command_id: str
+    created_ms: int
+    timeout_seconds: int
+    done_channel: str
+    #: The executions before and after it in its line, ``""`` for none.
+    waits_for: str = ""
+    followed_by: str = ""
+
+
 class Unmoved(msgspec.Struct, frozen=True):
     """The row did not move; ``current`` is its state, ``""`` when there is no row."""
 
@@ -170,19 +183,25 @@ def finish(
     return finish_reply(run(redis, command))
 
 
-def request_stop_command(instance_id: str, execution_id: str, *, confirm_ms: int) -> Command:
-    """Build the request to stop one execution, for a pipeline; read its reply with ``stop_reply``."""
-    message = encode(StopMessage(stop=execution_id))
-    return fcall(
-        "ca_request_stop",
-        [
-            keys.execution(instance_id, execution_id),
-            keys.open_executions(instance_id),
-            keys.control(instance_id),
-            keys.DEADLINES,
-        ],
-        [execution_id, message, _CONTROL_TTL_MS, confirm_ms],
-    )
+def request_stop_command(
+    instance_id: str, execution_id: str, *, confirm_ms: int, planned: Planned | None = None
+) -> Command:
+    """Build the request to stop one execution, for a pipeline; read its reply with ``stop_reply``.
+
+    Where it has no row yet it gets one as ``planned``, in the state ``Cancelled``, while its invocation is not over.
+    """
+    touched = [
+        keys.execution(instance_id, execution_id),
+        keys.open_executions(instance_id),
+        keys.control(instance_id),
+        keys.DEADLINES,
+    ]
+    arguments: list[Argument] = [execution_id, encode(StopMessage(stop=execution_id)), _CONTROL_TTL_MS, confirm_ms]
+    if planned:
+        touched += (keys.invocation(planned.invoke_id), keys.instance_history(instance_id))
+        arguments += (planned.invoke_id, planned.command_id, planned.created_ms, planned.timeout_seconds)
+        arguments += (planned.done_channel, planned.waits_for, planned.followed_by)
+    return fcall("ca_request_stop", touched, arguments)
 
 
 def stop_reply(reply: list[Any]) -> StopRequested | Unmoved:

@@ -19,8 +19,8 @@
 --       which each must have been taken from its turn on, those in which the last must have been, and the name of an
 --       execution's row up to the instance and from there to the execution
 -- ca_open_firing answers {'opened', done, now} | {'early', now} | {'changed'} | {'ended'}; ca_continue_firing takes the same and
--- answers {'continued', done, now} | {'lost'}; done is 1 when no target is left. Two callers at once: the due time has moved
--- on for the second. A call whose answer was lost finds 'changed', or its own lease.
+-- answers {'continued', done, now} | {'changed'} (since it was read) | {'lost'}; done is 1 when no target is left. Two callers
+-- at once: the due time has moved on for the second. A call whose answer was lost finds 'changed', or its own lease.
 local FIRST_TARGET = 25
 local UNFINISHED = { Scheduled = true, Pending = true, Running = true, Stopping = true }
 
@@ -160,10 +160,11 @@ end
 -- What a firing with targets that never got their execution amounts to.
 local function cut_short(keys, firing_key, id, due, why)
   local firing = redis.call('HMGET', firing_key, 'is_counted', 'next_place', 'target_count')
-  local left = tonumber(firing[3]) - tonumber(firing[2])
-  if firing[1] == '1' then
+  -- Where nothing is left of it there is nothing to be said of it.
+  local left = firing[2] and firing[3] and tonumber(firing[3]) - tonumber(firing[2])
+  if left and firing[1] == '1' then
     redis.call('HSET', firing_key, 'status', 'fired', 'left_out_count', left, 'info', why)
-  else
+  elseif left then
     redis.call('HSET', firing_key, 'status', 'skipped', 'reason', 'misfire', 'left_out_count', left, 'info', why)
     redis.call('HINCRBY', keys[1], 'skipped_count', 1)
   end
@@ -302,8 +303,9 @@ local function continue_firing(keys, args)
   for index, value in ipairs(redis.call('HMGET', keys[2], unpack(FIRING_FIELDS))) do before[FIRING_FIELDS[index]] = value or nil end
   if before.status ~= 'dispatching' or before.token ~= args[3] or before.next_place ~= args[5] then return { 'lost' } end
   local now = now_ms()
+  local timed = redis.call('HMGET', keys[1], 'status', 'revision')
   local why
-  if redis.call('HGET', keys[1], 'status') == 'stopped' then
+  if timed[1] == 'stopped' then
     why = 'the invocation was stopped before every target had its execution'
   elseif now > tonumber(args[8]) then
     why = 'the delivery deadline passed before every target had its execution'
@@ -312,6 +314,8 @@ local function continue_firing(keys, args)
     cut_short(keys, keys[2], args[1], args[2], why)
     return { 'continued', 1, number(now) }
   end
+  -- Some of these targets may have been stopped since they were read.
+  if timed[2] ~= args[19] then return { 'changed' } end
   local pacing = pacing_in(keys, args)
   -- A beat of an earlier version: those that are left wait for one that knows lines.
   if before.at_once_count and not pacing then return { 'lost' } end

@@ -286,11 +286,31 @@ def test_a_few_entries_beyond_the_limit_are_not_removed_one_by_one(
 ) -> None:
     for number in range(10):
         assistant.add_instance(f"i-{number}")
-    for limit, left in ((19, 20), (18, 19)):
+    for limit, numbers in ((19, range(1, 21)), (18, range(3, 22))):
         small = replace(settings, limits=replace(settings.limits, audit_count=limit))
         AuditKeeper(redis, chain_of(redis, settings), small).work()
-        # The statement is one more.
-        assert redis.call("XLEN", keys.AUDIT) == left
+        # The statement is one more: with one for each that goes there would soon be nothing else.
+        assert [int(fields[1]) for _, fields in redis.call("XRANGE", keys.AUDIT, "-", "+")] == list(numbers)
+
+
+def test_of_many_entries_a_turn_removes_some_and_the_next_goes_on(
+    assistant: Assistant, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_keeping, "_REMOVED_PER_TURN_COUNT", 7)
+    monkeypatch.setattr(audit_keeping, "_PIECE_COUNT", 3)
+    for number in range(10):
+        assistant.add_instance(f"i-{number}")
+    keeper = AuditKeeper(
+        redis, chain_of(redis, settings), replace(settings, limits=replace(settings.limits, audit_count=10))
+    )
+    firsts = []
+    for _ in range(3):
+        keeper.work()
+        found = verify_audit(redis, find_master_keys(settings))
+        assert found.problem == ""
+        firsts.append(found.first_number)
+    # Then it is one more than the limit, the statement, and that may be.
+    assert firsts == [8, 12, 12]
 
 
 class _Measured(Redis):
@@ -332,14 +352,40 @@ def test_the_keeper_notes_the_end_outside_of_redis_and_does_not_take_the_note_ba
     [first, last] = redis.call("XRANGE", keys.AUDIT, "-", "+")
     redis.call("XDEL", keys.AUDIT, last[0])
     redis.call("HSET", keys.AUDIT_HEAD, "number", 1, "mac", first[1][5])
-    keeper.work()
+    for _ in range(2):
+        keeper.work()
     assert read_anchor(path) == noted
-    assert "is not what it was" in caplog.text
+    assert caplog.text.count("is not what it was") == 1
     # What others enter after the cut makes it long again, and not right.
     with Assistant(settings=settings) as later:
         later.add_instance("i-2")
     keeper.work()
     assert read_anchor(path) == noted
+
+
+def test_without_a_key_the_keeper_removes_nothing_and_says_so_once(
+    assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(10):
+        assistant.add_instance(f"i-{number}")
+    small = replace(settings, limits=replace(settings.limits, audit_count=10))
+    keeper = AuditKeeper(redis, AuditChain(redis, lambda: None), small)
+    for _ in range(2):
+        keeper.work()
+    assert redis.call("XLEN", keys.AUDIT) == 20
+    assert caplog.text.count("cannot keep the audit") == 1
+
+
+def test_the_number_of_the_noted_entry_at_the_beginning_of_another_audit_is_not_taken_for_it(
+    assistant: Assistant, redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assistant.add_instance("i-1")
+    keeper = AuditKeeper(redis, chain_of(redis, settings), settings)
+    keeper.work()
+    redis.call("DEL", keys.AUDIT)
+    redis.call("XADD", keys.AUDIT, "*", "number", 2, "body", "{}", "mac", "k1:0")
+    keeper.work()
+    assert "is not what it was" in caplog.text
 
 
 def test_an_entry_with_the_number_of_the_noted_one_in_its_place_is_not_taken_for_it(

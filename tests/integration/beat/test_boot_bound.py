@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 from integration.beat.conftest import Timing
 
+from cloud_assistant.beat import boot_notes
+from cloud_assistant.beat.boot_notes import BootNotes, note_boots
 from cloud_assistant.broker_config import keys, messages, signing
 from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS, bind
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
@@ -193,6 +195,53 @@ def test_it_cannot_be_paused_and_has_no_preview(timing: Timing) -> None:
         timing.assistant.timed.pause(invoke_id)
     with pytest.raises(RequestInvalid, match="no due times"):
         timing.assistant.timed.preview_stored(invoke_id)
+
+
+def test_of_many_targets_and_invocations_a_turn_looks_at_some_and_the_next_goes_on(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot_notes, "_TARGETS_PER_TURN", 1)
+    monkeypatch.setattr(boot_notes, "_INVOCATIONS_PER_TURN", 2)
+    targets = ("i-1", "i-2", "i-3")
+    for _ in range(3):
+        every_reboot(timing, *targets)
+    names = [one.decode() for one in timing.redis.call("ZRANGE", keys.TIMED_BOOT, 0, -1)]
+    noting = BootNotes(timing.redis)
+
+    def noted_counts() -> list[int]:
+        noting.work()
+        latest = timing.redis.pipeline_or_raise([("HLEN", keys.timed_latest(one)) for one in names])
+        assert sum(latest) <= sum(seen) + 1
+        seen[:] = latest
+        return list(latest)
+
+    seen = [0, 0, 0]
+    for one in targets:
+        assert len(start_machine(timing, "boot-1", one)) == len(names)
+    assert noted_counts() == [1, 0, 0]
+    eventually(lambda: noted_counts() == [3, 3, 3], what="all are noted")
+    # At the end of all of them it begins anew.
+    eventually(partial(is_later, timing, timing.server_ms()))
+    assert len(start_machine(timing, "boot-2", "i-1")) == len(names)
+
+    def all_noted() -> bool:
+        noting.work()
+        fired = timing.redis.pipeline_or_raise([("HGET", keys.boot_bound("i-1"), f"{one}:fired") for one in names])
+        return fired == [None] * len(names)
+
+    eventually(all_noted, what="the second boot is noted")
+
+
+def test_next_reboot_only_is_not_over_before_what_has_run_is_noted(timing: Timing) -> None:
+    invoke_id = next_reboot(timing, "i-1", "i-2")
+    for one in ("i-1", "i-2"):
+        assert len(start_machine(timing, "boot-1", one)) == 1
+    # It has run already, and nobody has noted it yet.
+    timing.assistant.stop_invocation(invoke_id, ["i-2"])
+    note_boots(timing.redis, timing.timed(invoke_id), ["i-1"], 2)
+    assert (timing.timed(invoke_id).status, timing.timed(invoke_id).fired_count) == ("active", 1)
+    note_boots(timing.redis, timing.timed(invoke_id), ["i-2"], 2)
+    assert (timing.timed(invoke_id).status, timing.redis.call("HLEN", keys.timed_latest(invoke_id))) == ("ended", 2)
 
 
 @pytest.mark.parametrize("stopped_last", [False, True])

@@ -1,6 +1,10 @@
 """A firing with more targets than one call takes, and beats that die in the middle of it."""
 
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from integration.beat.conftest import Timing
@@ -16,6 +20,8 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.messages import decode_envelope
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.timed import timed_fields
 from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.eventually import eventually
@@ -167,3 +173,36 @@ def test_a_stop_in_the_middle_of_a_dispatch_ends_it(crowd: Timing) -> None:
     assert (firing.status, firing.left_out_count) == ("fired", len(TARGETS) - CHUNK_COUNT)
     assert "stopped" in firing.info
     assert existing(crowd, invoke_id, prepared.due_ms) == CHUNK_COUNT
+
+
+class Interrupted(Redis):
+    """A connection of a beat that something happens to just before it sends the next part of a dispatch."""
+
+    happens: Callable[[], object] | None = None
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        happens = self.happens
+        if happens and any(str(part).startswith("ca_continue_firing") for one in commands for part in one):
+            self.happens = None
+            happens()
+        return super().pipeline(commands, timeout_seconds=timeout_seconds)
+
+
+def test_an_instance_that_is_stopped_as_its_part_is_on_the_way_gets_no_execution(crowd: Timing) -> None:
+    invoke_id = crowd.invoke(*TARGETS, frequency="0 0 * * * *")
+    crowd.set_back(invoke_id, crowd.server_ms() // 1000 * 1000)
+    builder = ChunkBuilder(None, "beat-one", 100)
+    prepared = open_one(crowd, invoke_id, builder)
+    assert prepared.chunk is not None
+    stopped = TARGETS[CHUNK_COUNT]
+    with closing(Interrupted(crowd.redis.url)) as interrupted:
+        interrupted.happens = partial(crowd.assistant.stop_invocation, invoke_id, [stopped])
+        dispatches = Dispatches(interrupted, builder)
+        dispatches.add(prepared.timed, prepared.chunk)
+        while dispatches.work(crowd.server_ms()):
+            pass
+        assert interrupted.happens is None
+    assert crowd.row(invoke_id, prepared.due_ms, stopped) is None
+    assert existing(crowd, invoke_id, prepared.due_ms) == len(TARGETS) - 1
+    (firing,) = crowd.firings(invoke_id)
+    assert (firing.status, firing.left_out_count) == ("fired", 0)

@@ -3,10 +3,11 @@
 import pytest
 from integration.beat.conftest import Timing
 
+from cloud_assistant.beat.releasing import Releases
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import request_stop_command
-from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.functions.function_library import load_library, run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.shapes import as_text, result_shape
@@ -163,3 +164,26 @@ def test_one_that_waits_for_a_waiting_one_waits_for_its_predecessor_when_that_is
     always(lambda: timing.state(invoke_id, last) == "Scheduled", 1.0)
     timing.finish(invoke_id, running)
     eventually(lambda: timing.state(invoke_id, last) == "Pending", 3)
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "messages_count"),
+    [("Running", "Stopping", 1), ("Pending", "Cancelled", 0), ("Success", "Success", 0)],
+)
+def test_one_that_is_to_make_room_is_asked_once(timing: Timing, state: str, asked: str, messages_count: int) -> None:
+    load_library(timing.redis)
+    last_ms = timing.server_ms() + 60_000
+    before, waiting = (execution_id("t-0123456789", number, "i-1") for number in (1, 2))
+    rows: dict[str, tuple[str | int, ...]] = {
+        before: ("state", state, "deadline_ms", last_ms),
+        waiting: ("state", "Scheduled", "deadline_ms", last_ms, "waits_for", before, "stops_previous", 1),
+    }
+    for one, fields in rows.items():
+        timing.redis.call("HSET", keys.execution("i-1", one), *fields)
+    releases = Releases(timing.redis, token="beat", queue_count=10, confirm_ms=1000)
+    for _ in range(3):
+        timing.redis.call("ZADD", keys.TIMED_WAITING, 1, waiting)
+        releases.next_ms = 1
+        releases.work(timing.server_ms())
+    assert timing.state("t-0123456789", 1) == asked
+    assert timing.redis.call("LLEN", keys.control("i-1")) == messages_count

@@ -79,6 +79,16 @@ def test_the_next_one_is_let_go_when_the_one_before_it_in_its_line_has_ended(pac
     assert paced.redis.call("ZCARD", keys.TIMED_WAITING) == 0
 
 
+def test_nobody_is_looked_at_who_stands_behind_one_that_waits_itself(paced: Timing) -> None:
+    """That one wakes him: a beat does not go through the whole of a large fleet."""
+    invoke_id = start(paced)
+    found = paced.redis.call("ZRANGE", keys.TIMED_WAITING, "-inf", paced.server_ms(), "BYSCORE")
+    assert sorted(found) == [execution_id(invoke_id, 0, one).encode() for one in ("i-3", "i-4")]
+    last = paced.row(invoke_id, 0, "i-7")
+    assert last is not None
+    assert paced.redis.call("ZCOUNT", keys.TIMED_WAITING, last.deadline_ms, last.deadline_ms) == 3
+
+
 def test_one_that_is_let_go_has_its_own_time_to_be_taken(paced: Timing) -> None:
     paced.start_beat()
     invoke_id = start(paced, "1", deliver_within_seconds=60)
@@ -239,6 +249,18 @@ def test_a_dispatch_that_was_cut_off_is_completed_in_its_lines(paced: Timing) ->
     always(lambda: states() == ["Success", "Pending", "Scheduled"], 0.5)
     perform(paced, invocation.invoke_id, "i-2")
     eventually(lambda: states() == ["Success", "Success", "Pending"])
+
+
+def test_a_dispatch_in_lines_is_completed_as_long_as_its_last_one_may_be_taken(paced: Timing) -> None:
+    # Each has a minute for its delivery, and its turn comes when those before it have had theirs.
+    in_time, too_late = (
+        cut_off(paced, age_ms=minutes * 60_000, master=MASTER, pacing=Pacing(at_once_count=1)) for minutes in (2, 20)
+    )
+    Unfinished(paced.redis, MASTER, 100).work()
+    rows = [paced.row(one.invoke_id, 0, "i-3") for one in (in_time, too_late)]
+    assert [row.state for row in rows if row] == ["Scheduled", "Pending"]
+    now_ms = paced.server_ms()
+    assert [row.deadline_ms > now_ms for row in rows if row] == [True, False]
 
 
 def test_nobody_waits_in_a_dispatch_that_cannot_be_completed(paced: Timing) -> None:

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 from integration.beat.conftest import Timing
 
-from cloud_assistant.beat import retention
-from cloud_assistant.beat.removal import remove_executions
+from cloud_assistant.beat import removal, retention
+from cloud_assistant.beat.removal import remove_executions, remove_invocation
 from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.sweeper import Sweeper, trim_queues
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import Claimed, LivePiece, append_output
+from cloud_assistant.broker_config.ledger import StoredInvocation, load_invocations
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
@@ -306,3 +307,77 @@ def test_a_firing_that_may_still_run_is_kept_for_its_timeout_and_the_way_of_its_
         put_firing(timing, invoke_id, due_ms, deadline_ms=now_ms - ago_seconds * 1000)
     Retention(timing.redis, KEEP_NOTHING).work()
     assert [one.due_ms for one in timing.firings(invoke_id)] == [1]
+
+
+def test_a_firing_whose_dispatch_goes_on_is_kept_until_a_beat_has_ended_it(timing: Timing) -> None:
+    """Without it nobody could: the schedule would have it open for good."""
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    for due_ms in (1, 2):
+        put_firing(timing, invoke_id, due_ms, status="dispatching", next_place=1, target_count=2, deadline_ms=3)
+        timing.redis.call("ZADD", keys.TIMED_DISPATCHING, 1, f"{invoke_id} {due_ms}")
+    timing.redis.call("HSET", keys.timed(invoke_id), "open_due_ms", 2)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert [one.due_ms for one in timing.firings(invoke_id)] == [2]
+    assert timing.redis.call("ZRANGE", keys.TIMED_DISPATCHING, 0, -1) == [f"{invoke_id} 2".encode()]
+
+
+def test_more_firings_than_go_at_once_go_with_their_invocation(timing: Timing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "_FIRINGS_COUNT", 1)
+    before = key_space(timing)
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    for due_ms in (1, 2, 3):
+        put_firing(timing, invoke_id, due_ms, deadline_ms=1)
+    timing.assistant.stop_invocation(invoke_id)
+    settle_all(timing)
+    [stored] = load_invocations(timing.redis, [invoke_id])
+    assert isinstance(stored, StoredInvocation)
+    remove_invocation(timing.redis, invoke_id, stored)
+    assert key_space(timing) == before
+
+
+def firings_left(timing: Timing, invoke_ids: list[str]) -> list[int]:
+    return [timing.redis.call("ZCARD", keys.firings(one)) for one in invoke_ids]
+
+
+@pytest.mark.usefixtures("small_steps")
+@pytest.mark.parametrize("why", ["as many as a turn looks at", "no time is left"])
+def test_schedules_that_a_turn_has_no_time_for_are_looked_at_by_the_next(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "no time is left":
+        monkeypatch.setattr(retention, "_TURN_SECONDS", -1.0)
+    else:
+        monkeypatch.setattr(retention, "_LOOKED_AT_PER_TURN", 2)
+    for _ in range(5):
+        timing.invoke(frequency="0 0 0 1 1 *")
+    made = [one.decode() for one in timing.redis.call("ZRANGE", keys.INVOCATIONS_TIMED, 0, -1)]
+    retiring = Retention(timing.redis, KEEP_NOTHING)
+    left = []
+    for _ in range(4):
+        for one in made:
+            put_firing(timing, one, 1, deadline_ms=1)
+        retiring.work()
+        left.append(firings_left(timing, made))
+    assert left == [[0, 0, 1, 1, 1], [1, 1, 0, 0, 1], [1, 1, 1, 1, 0], [0, 0, 1, 1, 1]]
+
+
+def test_a_timed_invocation_that_goes_on_is_kept_whatever_is_said_of_its_end(timing: Timing) -> None:
+    """As where a release that could not read its schedule counted it as over, and this one can."""
+    invoke_id = timing.invoke(frequency="0 0 0 1 1 *")
+    timing.redis.call("HSET", keys.invocation(invoke_id), "finished_ms", 1)
+    Retention(timing.redis, KEEP_NOTHING).work()
+    assert kept(timing) == [invoke_id]
+
+
+def test_no_index_names_what_was_removed(timing: Timing) -> None:
+    before = key_space(timing)
+    invoke_id = run_on_i_1(timing)
+    end(timing, invoke_id)
+    for index in (keys.TIMED_DUE, keys.TIMED_BOOT, keys.INVOCATIONS_OPEN, keys.INVOCATIONS_TIMED):
+        timing.redis.call("ZADD", index, 1, invoke_id)
+    [stored] = load_invocations(timing.redis, [invoke_id])
+    assert isinstance(stored, StoredInvocation)
+    timing.redis.call("ZADD", keys.open_executions("i-1"), 1, f"{invoke_id}.0@i-1")
+    timing.redis.call("SADD", keys.command_open(stored.record.command.command_id), invoke_id)
+    remove_invocation(timing.redis, invoke_id, stored)
+    assert key_space(timing) == before

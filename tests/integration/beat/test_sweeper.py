@@ -20,7 +20,7 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
-from cloud_assistant.broker_config.messages import WorkOrder, decode_order, encode
+from cloud_assistant.broker_config.messages import WorkOrder, decode_envelope, decode_order, encode
 from cloud_assistant.broker_config.program_log import LOGGER_NAME
 from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
@@ -387,16 +387,43 @@ def test_what_somebody_has_put_in_the_place_of_a_work_order_is_signed_for_nobody
     assert order.content == b"echo 123"
 
 
+@pytest.mark.parametrize("master", [MASTER, None])
 @pytest.mark.parametrize("change", [put_order_of_another, put_other_content])
-def test_without_the_work_order_that_was_sealed_nothing_is_signed(
-    timing: Timing, change: Callable[[Timing, Invocation], None]
+def test_without_the_work_order_that_was_meant_nothing_is_completed(
+    timing: Timing, change: Callable[[Timing, Invocation], None], master: MasterKeys | None
 ) -> None:
-    invocation = cut_off(timing, age_ms=10_000, master=MASTER)
+    invocation = cut_off(timing, age_ms=10_000, master=master)
     timing.redis.call("DEL", keys.payload(invocation.payload_token))
     change(timing, invocation)
-    Unfinished(timing.redis, MASTER, 100).work()
+    Unfinished(timing.redis, master, 100).work()
     assert timing.state(invocation.invoke_id, 0, "i-2") == "Pending"
     assert not isinstance(timing.claim(invocation.invoke_id, 0, "i-2"), Claimed)
+
+
+@pytest.mark.parametrize("place", ["a key of its own", "the row of one that has not ended"])
+def test_without_a_key_the_work_order_is_found_wherever_it_is(timing: Timing, place: str) -> None:
+    invocation = cut_off(timing, age_ms=10_000)
+    if place == "a key of its own":
+        timing.redis.call("HDEL", first_row(invocation), "payload")
+    else:
+        second = keys.execution("i-2", f"{invocation.invoke_id}.0@i-2")
+        timing.redis.call("COPY", first_row(invocation), second)
+        timing.redis.call("DEL", keys.payload(invocation.payload_token))
+        timing.claim(invocation.invoke_id, 0, "i-1")
+        timing.finish(invocation.invoke_id, 0, "i-1")
+    Unfinished(timing.redis, None, 100).work()
+    assert isinstance(timing.claim(invocation.invoke_id, 0, "i-3"), Claimed)
+
+
+def test_a_work_order_that_cannot_be_read_here_is_not_completed_and_holds_up_no_other(timing: Timing) -> None:
+    """As one of a newer release."""
+    unreadable, other = cut_off(timing, age_ms=10_000), cut_off(timing, age_ms=10_000)
+    envelope = decode_envelope(timing.redis.call("HGET", first_row(unreadable), "envelope"))
+    named = encode(replace(envelope, digest=digest(b"{}")))
+    timing.redis.call("HSET", first_row(unreadable), "payload", b"{}", "envelope", named)
+    Unfinished(timing.redis, None, 100).work()
+    assert isinstance(timing.claim(other.invoke_id, 0, "i-2"), Claimed)
+    assert not isinstance(timing.claim(unreadable.invoke_id, 0, "i-2"), Claimed)
 
 
 def test_a_dispatch_is_completed_for_the_time_that_is_left_by_the_clock_of_redis(timing: Timing) -> None:

@@ -55,7 +55,10 @@ def test_it_looks_at_so_many_and_no_more(redis: Redis) -> None:
         '{"headers": 5}',
         '{"headers": {"id": 5}}',
         '{"headers": {"id": []}}',
+        # Longer than any of ours: it is not even read.
+        '{"headers": {"id": "t-gone.0@i-1"}, "x": "' + "x" * 65_536 + '"}',
     ],
+    ids=lambda odd: odd[:30],
 )
 @pytest.mark.parametrize("is_any_open", [True, False])
 def test_what_is_not_ours_stays_only_as_long_as_something_is_open(

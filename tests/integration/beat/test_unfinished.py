@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from integration.beat.conftest import Timing
+from integration.beat.test_sweeper import MASTER, cut_off
+from msgspec.structs import replace
 
 from cloud_assistant.beat import unfinished
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisUnreachable
+from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
@@ -85,6 +88,42 @@ def test_of_many_targets_a_turn_looks_at_some_and_the_next_goes_on(
         looking.work()
         settled.append([is_settled(timing, one) for one in made])
     assert settled == [[False] * 5, [False, False, True, True, False], [False, False, True, True, True]]
+    for one in made[:2]:
+        timing.redis.call("HSET", keys.execution("i-1", f"{one}.0@i-1"), "state", "Success")
+    looking.work()
+    assert all(is_settled(timing, one) for one in made), "it began anew"
+
+
+def test_an_invocation_counts_with_its_targets_for_what_a_turn_looks_at(
+    timing: Timing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "_TARGETS_PER_TURN", 3)
+    made = []
+    for _ in range(3):
+        invoke_id = timing.assistant.run_command("true", Targets(instance_ids=["i-1", "i-2"])).invoke_id
+        timing.assistant.stop_invocation(invoke_id)
+        made.append(invoke_id)
+    looking = Unfinished(timing.redis, None, 100)
+    looking.work()
+    assert [is_settled(timing, one) for one in made] == [True, True, False]
+    looking.work()
+    assert is_settled(timing, made[2])
+
+
+def with_secrets(timing: Timing, age_ms: int) -> Invocation:
+    """A dispatch that has not reached i-2 and i-3, with a secret value for each target."""
+    invocation = replace(cut_off(timing, age_ms=age_ms, master=MASTER), secret_names=("token",))
+    timing.redis.call("HSET", keys.invocation(invocation.invoke_id), "record", encode(invocation))
+    return invocation
+
+
+def test_what_only_its_producer_can_complete_is_left_to_it_until_its_time_is_over(timing: Timing) -> None:
+    """Its line may be slow: seconds later than the others it is as good."""
+    under_way, over = with_secrets(timing, 50_000), with_secrets(timing, 61_000)
+    Unfinished(timing.redis, MASTER, 100).work()
+    assert timing.state(under_way.invoke_id, 0, "i-2") == ""
+    assert timing.state(over.invoke_id, 0, "i-2") == "Pending"
+    assert not isinstance(timing.claim(over.invoke_id, 0, "i-2"), Claimed)
 
 
 # Timed invocations

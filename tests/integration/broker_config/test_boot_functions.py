@@ -189,6 +189,16 @@ def test_what_was_taken_away_since_the_agent_read_it_does_not_run(bound: Bound) 
     assert bound.redis.call("EXISTS", keys.execution("i-1", execution)) == 0
 
 
+def test_an_entry_that_is_longer_than_any_of_ours_is_not_read(bound: Bound) -> None:
+    """Decoding it would hold up whoever else asks Redis."""
+    [entry] = bound.redis.call("HMGET", keys.boot_bound("i-1"), bound.invoke_id)
+    execution = execution_id(bound.invoke_id, 5, "i-1")
+    bound.redis.call("HSET", keys.boot_bound("i-1"), bound.invoke_id, entry + b" " * 2_097_152)
+    assert fire_directly(bound, execution, "boot-1") == [0, b"damaged"]
+    bound.redis.call("HSET", keys.boot_bound("i-1"), bound.invoke_id, entry + b" " * 1_000_000)
+    assert fire_directly(bound, execution, "boot-1")[0] == 1
+
+
 def test_an_execution_that_is_there_already_is_not_written_over(bound: Bound) -> None:
     execution = execution_id(bound.invoke_id, 5, "i-1")
     bound.redis.call("HSET", keys.execution("i-1", execution), "state", "Success")

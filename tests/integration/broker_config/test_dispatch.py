@@ -12,8 +12,10 @@ from cloud_assistant.broker_config.errors import NotFound, Refused
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.ledger import load_targets
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
-from cloud_assistant.broker_config.records import Invocation, Pacing
+from cloud_assistant.broker_config.records import Invocation, Pacing, RepeatMode
+from cloud_assistant.broker_config.records import Schedule as RecordSchedule
 from cloud_assistant.broker_config.redis_connection import Argument, Command
 
 from .conftest import MASTER, Ledger
@@ -152,6 +154,18 @@ def test_a_full_queue_aborts_the_execution_with_its_reason(ledger: Ledger) -> No
     assert "limits.queue_count" in row.outcome.error_info
     assert ledger.row(refused, "i-2").state == "Pending"
     assert ledger.redis.call("LLEN", keys.queue("i-1")) == 2
+
+
+def test_one_call_stores_the_targets_of_a_whole_fleet(ledger: Ledger) -> None:
+    targets = [f"i-many-{number}" for number in range(10_000)]
+    ledger.redis.call("ZADD", keys.INSTANCES, *(part for one in targets for part in (1, one)))
+    invocation, order = ledger.build(len(targets))
+    invocation = replace(invocation, schedule=RecordSchedule(repeat_mode=RepeatMode.PERIOD))
+    dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
+    with pytest.raises(NotFound, match="no instance i-9 is registered"):
+        dispatcher.create(invocation, order, [*targets, "i-9"])
+    dispatcher.create(invocation, order, targets)
+    assert load_targets(ledger.redis, invocation.invoke_id) == targets
 
 
 def test_a_large_work_order_for_many_targets_is_stored_once(ledger: Ledger) -> None:

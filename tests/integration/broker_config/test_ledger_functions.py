@@ -168,6 +168,16 @@ def test_a_result_whose_row_is_lost_is_written_anew_and_found_by_instance(ledger
     assert 30_000 < ledger.redis.call("PTTL", keys.execution("i-1", execution)) <= 60_000
 
 
+def test_a_result_whose_row_alone_is_lost_keeps_its_place_in_the_history(ledger: Ledger) -> None:
+    invocation = ledger.dispatch("i-1")
+    ledger.claim(invocation, "i-1")
+    execution = ledger.execution(invocation, "i-1")
+    ledger.redis.call("DEL", keys.execution("i-1", execution))
+    ledger.redis.call("ZADD", keys.instance_history("i-1"), 5, execution)
+    assert end(ledger, invocation, S.SUCCESS) == Moved("")
+    assert float(ledger.redis.call("ZSCORE", keys.instance_history("i-1"), execution)) == 5
+
+
 def announced_end(ledger: Ledger, invocation: Invocation, state: S, **more: object) -> list[bytes]:
     """End an execution; answer the words of what is announced, the row for the fourth if it is there."""
     listening = ledger.redis.subscribe(invocation.done_channel)

@@ -118,11 +118,11 @@ def test_one_that_runs_past_its_deadline_may_still_run(ledger: Ledger, state: st
 
 @pytest.mark.parametrize(
     ("state", "deadline_ms"),
-    [("Success", 2**45), ("Aborted", 2**45), ("Cancelled", 2**45), ("Pending", 1), ("Scheduled", 1)],
+    [("Success", 2**45), ("Aborted", 2**45), ("Cancelled", 2**45), ("Pending", 0), ("Scheduled", 0)],
 )
 def test_it_goes_once_the_one_before_can_run_no_more(ledger: Ledger, state: str, deadline_ms: int) -> None:
     before = ledger.dispatch("i-1")
-    set_fields(ledger, before, state=state, deadline_ms=deadline_ms)
+    set_fields(ledger, before, state=state, deadline_ms=deadline_ms or server_ms(ledger.redis) - 1)
     assert release(ledger, waiting(ledger), before) == [b"released"]
 
 
@@ -143,6 +143,28 @@ def test_after_one_that_never_ran_it_waits_for_what_that_one_waited_for(ledger: 
     assert_still_waits(ledger, invocation, now_ms)
     row = keys.execution("i-1", ledger.execution(invocation, "i-1"))
     assert ledger.redis.call("HGET", row, "waits_for") == ledger.execution(first, "i-1").encode()
+
+
+def test_in_a_line_one_that_waits_itself_wakes_whoever_is_behind_it(ledger: Ledger) -> None:
+    before = ledger.dispatch("i-1")
+    set_fields(ledger, before, state="Scheduled")
+    invocation = waiting(ledger, deliver_within_ms=1_000, failures_count=0)
+    assert release(ledger, invocation, before) == [b"waits", b""]
+    # Until then nobody looks at it, but to give it up.
+    assert looked_at_again_ms(ledger, invocation) == ledger.row(invocation, "i-1").deadline_ms
+
+
+def test_in_a_line_one_that_is_let_go_waits_for_nobody_and_not_beyond_its_last_moment(ledger: Ledger) -> None:
+    before = ledger.dispatch("i-1")
+    set_fields(ledger, before, state="Failed", claimed_ms=5)
+    invocation = waiting(ledger, deliver_within_ms=3_600_000, failures_count=0)
+    set_fields(ledger, invocation, waits_for=ledger.execution(before, "i-1"))
+    execution, last_ms = ledger.execution(invocation, "i-1"), ledger.row(invocation, "i-1").deadline_ms
+    assert release(ledger, invocation, before) == [b"released"]
+    # Should nobody take it, whoever is behind it would count the one before it once more.
+    assert ledger.redis.call("HEXISTS", keys.execution("i-1", execution), "waits_for") == 0
+    assert ledger.row(invocation, "i-1").deadline_ms == last_ms
+    assert float(ledger.redis.call("ZSCORE", keys.open_executions("i-1"), execution)) == last_ms
 
 
 def test_one_that_did_run_had_nothing_left_to_wait_for(ledger: Ledger) -> None:

@@ -91,6 +91,19 @@ def test_an_envelope_outlives_its_deadline_by_what_clocks_may_differ() -> None:
     assert envelope.expires_ms == DUE_MS + 59_999 + 60_000
 
 
+def test_the_last_of_a_line_waits_for_the_scripts_before_it_and_for_their_ends() -> None:
+    schedule = '{"repeat_mode":"Period","frequency":"0 0 * * * *","pacing":{"at_once_count":1}}'
+    chunks = [
+        built(reading(["i-1", "i-2", "i-3"], schedule=schedule, grace_seconds=grace, timeout_seconds=timeout))
+        for timeout, grace in (("10", "0"), ("10", "7"), ("15", "0"))
+    ]
+    lives_ms = [chunk.pacing.life_ms for chunk in chunks if chunk.pacing]
+    # Two stand before it.
+    assert [life - lives_ms[0] for life in lives_ms] == [0, 2 * 7_000, 2 * 5_000]
+    for chunk, life_ms in zip(chunks, lives_ms, strict=True):
+        assert decode_envelope(chunk.envelope).expires_ms == DUE_MS + 59_999 + life_ms + 60_000
+
+
 def test_each_target_is_signed_for_with_the_key_that_it_holds() -> None:
     chunk = built(reading(["i-1", "i-2", "i-3"]))
     ordinary, rotated, lost = chunk.targets

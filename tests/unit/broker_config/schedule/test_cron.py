@@ -56,6 +56,20 @@ def test_a_due_time_right_after_the_gap_stands_for_the_skipped_ones_too() -> Non
         assert due("0 0,30 2-3 * * *", NEW_YORK, *night, gap=gap) == ["03-08T03:00:00-04:00", "03-08T03:30:00-04:00"]
 
 
+def test_in_a_gap_of_half_an_hour_each_minute_counts_for_itself() -> None:
+    night = "2026-10-04T01:36+10:30", "2026-10-04T02:40+11:00"
+    # 02:05 comes as 02:35; in the place of 02:10 comes 02:40, which is no due time.
+    assert due("0 5,35 * * * *", LORD_HOWE, *night) == ["10-04T02:35:00+11:00"]
+    assert due("0 5,10,35 * * * *", LORD_HOWE, *night) == ["10-04T02:30:00+11:00", "10-04T02:35:00+11:00"]
+
+
+def test_the_last_day_of_the_calendar_is_that_of_the_zone() -> None:
+    last = "0 30 23 31 12 ? 2099"
+    for zone, offset in (("Pacific/Pago_Pago", "-11:00"), ("Pacific/Kiritimati", "+14:00")):
+        day = f"2099-12-31T23:00{offset}", f"2100-01-02T00:00{offset}"
+        assert due(last, zone, *day) == [f"12-31T23:30:00{offset}"]
+
+
 def test_two_named_hours_of_which_one_is_in_the_gap_both_run() -> None:
     night = "2026-03-08T00:00-05:00", "2026-03-08T05:00-04:00"
     assert due("0 30 2,3 * * *", NEW_YORK, *night) == ["03-08T03:00:00-04:00", "03-08T03:30:00-04:00"]
