@@ -8,6 +8,7 @@ import msgspec
 
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import make_private_folder
+from ..broker_config.untrusted_input import UntrustedDecoder
 
 _NAME = "agent.lock"
 #: Windows would write other bytes than it was given without the last one.
@@ -23,6 +24,9 @@ class Holder:
     epoch: str = ""
     started_ms: int = 0
     version: str = ""
+
+
+_holder_decoder = UntrustedDecoder(msgspec.json.Decoder(Holder))
 
 
 class HomeLock:
@@ -61,7 +65,7 @@ class HomeLock:
 def holder(home: Path) -> Holder | None:
     """Read what the present or last agent of a home wrote about itself."""
     try:
-        return msgspec.json.decode((home / _NAME).read_bytes(), type=Holder)
+        return _holder_decoder.decode((home / _NAME).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 

@@ -20,6 +20,7 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.messages import WIRE_VERSION
 from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .execution.machine_clock import uptime_ms
 from .execution.proc_table import boot_id as linux_boot_id
 from .execution.this_system import own_user_name, scripts_outlive_agent
@@ -30,6 +31,7 @@ _EPOCHS_FILE = "epochs.json"
 _MACHINE_FILE = "machine-id"
 #: Earlier runs of this home that are remembered; one is needed, the others are for runs that never came far.
 _EPOCHS_COUNT = 8
+_epochs_decoder = UntrustedDecoder(msgspec.json.Decoder(list[str]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ def _hardware_address() -> str:
 def _remembered_machine(home: Path) -> str:
     path = home / _MACHINE_FILE
     try:
-        found = path.read_text(encoding="utf-8").strip()
+        found = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         found = ""
     if not found:
@@ -146,7 +148,7 @@ def features_off() -> list[str]:
 def earlier_epochs(home: Path) -> list[str]:
     """The runs of this home so far; if one of them still seems to live in Redis, it was us."""
     try:
-        return msgspec.json.decode((home / _EPOCHS_FILE).read_bytes(), type=list[str])
+        return _epochs_decoder.decode((home / _EPOCHS_FILE).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return []
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..broker_config.clock import now_ms
 from ..broker_config.program_log import logger
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .state_file import write_state_file
 
 _FILE = "boot.json"
@@ -24,6 +25,9 @@ class _Remembered(msgspec.Struct):
     name: str
     started_ms: int
     uptime_ms: int
+
+
+_decoder = UntrustedDecoder(msgspec.json.Decoder(_Remembered))
 
 
 def remembered_boot(home: Path, up_ms: int) -> str:
@@ -44,7 +48,7 @@ def remembered_boot(home: Path, up_ms: int) -> str:
 
 def _read(path: Path) -> _Remembered | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Remembered)
+        return _decoder.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as exc:

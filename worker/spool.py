@@ -20,6 +20,7 @@ from ..broker_config.presence import is_there
 from ..broker_config.private_file import put_in_place
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .execution.folder_removal import remove_folder
 from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
 from .journal import sync_folder
@@ -29,7 +30,7 @@ _BEYOND = frozenset("/\\")
 _DELIVERED = "delivered"
 
 _log = logger("spool")
-_decoder = msgspec.json.Decoder(Outcome)
+_decoder = UntrustedDecoder(msgspec.json.Decoder(Outcome))
 
 
 class Spool:

@@ -6,6 +6,7 @@ import msgspec
 
 from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
 from ...broker_config.settings_table import Settings
+from ...broker_config.untrusted_input import UntrustedDecoder
 from ..service.plan import started_file
 from ..state_file import write_state_file
 from ..upgrade.installation import Installation
@@ -20,6 +21,9 @@ class AgentNotes(msgspec.Struct, frozen=True, kw_only=True):
     gateway_url: str = ""
     gateway_ca_file: str = ""
     agent_version: str = ""
+
+
+_decoder = UntrustedDecoder(msgspec.json.Decoder(AgentNotes))
 
 
 def leave_notes(settings: Settings, version: str) -> None:
@@ -40,7 +44,7 @@ def leave_notes(settings: Settings, version: str) -> None:
 def read_notes(home: Path) -> AgentNotes | None:
     """Read the notes; ``None`` where no agent left any."""
     try:
-        return msgspec.json.decode((home / _FILE).read_bytes(), type=AgentNotes)
+        return _decoder.decode((home / _FILE).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 

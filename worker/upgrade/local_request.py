@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.program_log import logger
+from ...broker_config.untrusted_input import UntrustedDecoder
 
 _FILE = "upgrade-request.json"
 
@@ -18,6 +19,9 @@ class LocalRequest(msgspec.Struct, frozen=True):
     version: str
     serial: int
     probation_seconds: float
+
+
+_decoder = UntrustedDecoder(msgspec.json.Decoder(LocalRequest))
 
 
 def write_request(home: Path, request: LocalRequest) -> None:
@@ -43,7 +47,7 @@ def take_request(home: Path) -> LocalRequest | None:
     try:
         data = path.read_bytes()
         path.unlink()
-        return msgspec.json.decode(data, type=LocalRequest)
+        return _decoder.decode(data)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as exc:

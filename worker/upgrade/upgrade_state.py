@@ -7,6 +7,7 @@ import msgspec
 
 from ...broker_config.clock import now_ms
 from ...broker_config.redis_connection import Argument
+from ...broker_config.untrusted_input import UntrustedDecoder
 from ..state_file import write_state_file
 
 _FILE = "upgrade.json"
@@ -71,10 +72,13 @@ class UpgradeState(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+_decoder = UntrustedDecoder(msgspec.json.Decoder(UpgradeState))
+
+
 def read_state(home: Path) -> UpgradeState:
     """Read the state; a file that cannot be read is as good as none."""
     try:
-        return msgspec.json.decode((home / _FILE).read_bytes(), type=UpgradeState)
+        return _decoder.decode((home / _FILE).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return UpgradeState()
 
