@@ -174,7 +174,8 @@ class Executor:
         replies = run_all(self.redis, commands, begun)
         self.link.note_success()
         claim = claim_reply(replies[0])
-        payload: bytes = (replies[1] if payload_token else None) or b""
+        # Not by our own token: a copy of the message with another one may have sent the claim.
+        payload: bytes = (replies[1] if len(replies) > 1 else None) or b""
         if isinstance(claim, NotClaimed) and claim.state == ExecutionState.RUNNING:
             lost = self.claimant.lost_claim(self.redis, execution_id)
             if lost is not None:

@@ -99,6 +99,18 @@ def test_nothing_is_claimed_ahead_while_redis_is_away(executor: Executor, operat
     assert operator.row(execution).state == "Pending"
 
 
+def test_a_claim_that_a_copy_of_the_message_has_sent_ahead_is_taken_up(executor: Executor, operator: Operator) -> None:
+    """What was put back into the queue names no work order, and the thread of either may come first."""
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    executor.redis.call("PING")
+    executor.claim_ahead(execution.id, "")
+
+    assert isinstance(executor.run(execution.id, "token"), Outcome)
+    assert operator.row(execution).state == "Error", "no supervisor is there"
+    assert execution.id not in executor.in_hand
+
+
 def test_a_stop_that_comes_before_the_script_leaves_it_unstarted(
     executor: Executor, operator: Operator, tmp_path: Path
 ) -> None:
