@@ -99,6 +99,19 @@ def test_nothing_is_claimed_ahead_while_redis_is_away(executor: Executor, operat
     assert operator.row(execution).state == "Pending"
 
 
+def test_what_is_for_another_instance_is_not_claimed(
+    executor: Executor, operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator.register("i-other")
+    execution = operator.invoke_one("echo", instance_id="i-other")
+    executor.redis.call("PING")
+    executor.claim_ahead(execution.id, "")
+    assert execution.id not in executor.in_hand
+
+    assert executor.run(execution.id, "") is None
+    assert "not for this instance" in caplog.text
+
+
 def test_a_claim_that_a_copy_of_the_message_has_sent_ahead_is_taken_up(executor: Executor, operator: Operator) -> None:
     """What was put back into the queue names no work order, and the thread of either may come first."""
     operator.register(ID)

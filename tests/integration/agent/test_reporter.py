@@ -1,5 +1,6 @@
 """Results come to the ledger in order and for good; one that cannot be taken or read holds up no other."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,43 @@ def test_a_result_that_cannot_be_read_holds_up_none_behind_it(redis: Redis, spoo
     assert state_of(redis, LATER) == b"Success"
     assert BROKEN in reporter
 
+    damaged = f"t-eee.0@{ID}"
+    spool.save(damaged, DONE)
+    (spool.folder(damaged) / "outcome.json").write_bytes(b"{")
+    reporter.wait_in_line(damaged)
+    eventually(lambda: damaged not in reporter)
+    assert state_of(redis, damaged) is None, "it is left to who looks at the ledger"
+    assert spool.folder(damaged).exists()
+
     last = f"t-ddd.0@{ID}"
     reporter.deliver(last, DONE)
     assert (state_of(redis, last), last in reporter) == (b"Success", False), "it needs no disk"
+
+
+def test_whatever_one_result_fails_at_the_others_are_delivered_and_it_is_tried_again(
+    redis: Redis, spool: Spool, reporter: Reporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the agent may not have the memory for it at that moment."""
+    is_full, read = threading.Event(), Path.read_bytes
+    is_full.set()
+
+    def read_if_there_is_memory(path: Path) -> bytes:
+        if is_full.is_set() and path.parent.name == BROKEN:
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_if_there_is_memory)
+    for one in (BROKEN, WHOLE):
+        spool.save(one, DONE)
+        reporter.wait_in_line(one)
+    reporter.start()
+    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    assert BROKEN in reporter
+
+    is_full.clear()
+    eventually(lambda: BROKEN not in reporter)
+    assert state_of(redis, BROKEN) == b"Success"
+    assert caplog.text.count("cannot be delivered and waits") == 1
 
 
 def test_a_folder_that_cannot_be_cleared_is_a_delivered_result_all_the_same(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.private_file import put_in_place
 from cloud_assistant.worker import journal as journal_module
 from cloud_assistant.worker.journal import Journal
 
@@ -62,7 +63,7 @@ def test_who_forces_it_to_disk_while_it_is_written_anew_waits_for_the_new_file(
 ) -> None:
     journal = Journal(tmp_path / "journal", fsync=True)
     journal.begin_start(A, LATER_MS)
-    put_in_place, is_between, goes_on = journal_module.put_in_place, threading.Event(), threading.Event()
+    is_between, goes_on = threading.Event(), threading.Event()
 
     def put_slowly(fresh: Path, path: Path) -> None:
         is_between.set()
