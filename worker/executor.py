@@ -76,7 +76,7 @@ class Executor:
     settings: AgentSettings
     facts: Facts
     live_output: Callable[[str], LiveOutput]
-    #: Called for an execution that the journal knows: it must be settled, never started.
+    #: Called for an execution that was started here, or whose result waits: it must be settled, never started.
     settle_known: Callable[[str], None]
     #: Variables that every script gets.
     tells: Mapping[str, str] = field(default_factory=dict)
@@ -135,8 +135,7 @@ class Executor:
 
     def _run(self, execution_id: str, payload_token: str, begun: Begun | None) -> Outcome | NotClaimed | None:
         if begun is None and self._is_settled_here(execution_id):
-            if execution_id not in self.reporter:
-                self.settle_known(execution_id)
+            self.settle_known(execution_id)
             return None
         claim, payload = self._claim(execution_id, payload_token, begun)
         if isinstance(claim, NotClaimed):

@@ -138,7 +138,7 @@ class Reconciler:
             self._look_at(row)
 
     def settle_known(self, execution_id: str) -> None:
-        """Settle an execution that the journal knows and a message named again; the caller has it in hand.
+        """Settle an execution that ran here and that a message named again; the caller has it in hand.
 
         Raises:
             RedisUnreachable, RedisRefused: Redis does not answer now.

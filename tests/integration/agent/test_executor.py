@@ -99,6 +99,20 @@ def test_nothing_is_claimed_ahead_while_redis_is_away(executor: Executor, operat
     assert operator.row(execution).state == "Pending"
 
 
+def test_what_waits_to_be_reported_is_not_run_again_although_the_journal_has_forgotten_it(
+    executor: Executor, operator: Operator
+) -> None:
+    """Its envelope may have expired meanwhile, and a refusal would take the place of the true result."""
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    executor.reporter.wait_in_line(execution.id)
+    executor.redis.call("PING")
+
+    executor.claim_ahead(execution.id, "")
+    assert executor.run(execution.id, "") is None
+    assert operator.row(execution).state == "Pending"
+
+
 def test_what_is_for_another_instance_is_not_claimed(
     executor: Executor, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:

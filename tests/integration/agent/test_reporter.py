@@ -1,12 +1,13 @@
 """Results come to the ledger in order and for good; one that cannot be taken or read holds up no other."""
 
+import re
 import threading
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.clock import monotonic_seconds, now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
@@ -44,6 +45,12 @@ def reporter(redis: Redis, spool: Spool, link: LinkState, tmp_path: Path) -> Rep
 def state_of(redis: Redis, execution_id: str) -> bytes | None:
     found: bytes | None = redis.call("HGET", keys.execution(ID, execution_id), "state")
     return found
+
+
+def calls_of_functions(redis: Redis) -> int:
+    found = re.search(rb"cmdstat_fcall:calls=(\d+)", redis.call("INFO", "commandstats"))
+    assert found is not None
+    return int(found[1])
 
 
 def is_saved(spool: Spool, execution_id: str) -> bool:
@@ -164,6 +171,14 @@ def test_a_result_goes_behind_those_that_wait(redis: Redis, spool: Spool, report
     eventually(lambda: [state_of(redis, one) for one in (WHOLE, LATER)] == [b"Success"] * 2)
 
 
+def test_an_agent_that_ends_while_redis_is_away_waits_for_no_result(reporter: Reporter, link: LinkState) -> None:
+    link.note_failure(RedisUnreachable("away"))
+    reporter.deliver(WHOLE, DONE)
+    began_seconds = monotonic_seconds()
+    assert reporter.flush(5.0) == 1
+    assert monotonic_seconds() - began_seconds < 4
+
+
 @pytest.mark.parametrize("keeps_scripts", [False, True])
 def test_who_holds_a_script_is_told_once_its_result_is_safe(
     spool: Spool, link: LinkState, reporter: Reporter, keeps_scripts: bool
@@ -186,6 +201,8 @@ def test_the_holder_of_a_result_that_no_disk_takes_keeps_it_until_redis_has_it(
     link.note_failure(RedisUnreachable("away"))
     reporter.deliver(WHOLE, DONE, holder.settle)
     assert holder.told == []
+    # It has only one place, wherever else it is found.
+    reporter.wait_in_line(WHOLE)
     link.note_success()
     reporter.start()
     eventually(lambda: holder.told == [True])
@@ -199,8 +216,10 @@ def test_what_redis_takes_from_nobody_is_no_fault_of_one_result(
     redis.call("CONFIG", "SET", "maxmemory", "1")
     reporter.deliver(WHOLE, DONE)
     assert (link.is_up, WHOLE in reporter) == (False, True)
-    redis.call("CONFIG", "SET", "maxmemory", "0")
+    link.note_success()
     reporter.start()
+    eventually(lambda: not link.is_up, what="who brings what waits tells of it as well")
+    redis.call("CONFIG", "SET", "maxmemory", "0")
     eventually(lambda: state_of(redis, WHOLE) == b"Success")
     eventually(lambda: link.is_up, what="Redis serves again")
 
@@ -213,8 +232,14 @@ def test_a_result_that_redis_does_not_take_is_set_aside_until_it_does(
         spool.save(one, DONE)
         reporter.wait_in_line(one)
     reporter.start()
-    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    eventually(lambda: WHOLE not in reporter)
+    assert state_of(redis, WHOLE) == b"Success"
     assert BROKEN in reporter
+    # It is tried again, and not all the time.
+    calls_count = calls_of_functions(redis)
+    for number in range(200):
+        reporter.deliver(f"t-{number:08d}.0@{ID}", DONE)
+    assert calls_of_functions(redis) < calls_count + 200 + 20
     redis.call("DEL", keys.execution(ID, BROKEN))
     eventually(lambda: BROKEN not in reporter)
     assert state_of(redis, BROKEN) == b"Success"

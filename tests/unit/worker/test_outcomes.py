@@ -78,6 +78,11 @@ def test_both_streams_and_the_gap_are_kept() -> None:
     assert sum(count for _, count in kept.runs) == len(kept.data)
     assert kept.stream(1) == b"begin\nend\n"
 
+    whole = KeptOutput(4000)
+    whole.feed(1, b"begin\n")
+    kept = outcome_of(record(reason="exited", exit_code=0, output=whole)).output
+    assert (kept.dropped_bytes, kept.gap_at) == (0, 0)
+
 
 def test_a_refusal_gets_the_state_of_its_code() -> None:
     assert refused("AccountNotExists", "no such user").state == "Invalid"
