@@ -14,6 +14,7 @@ import pytest
 from integration.execution.running import script_of
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.results import Outcome
@@ -41,11 +42,16 @@ EXECUTION = f"t-aaaaaaaa.0@{ID}"
 
 
 @pytest.fixture
-def reconciler(redis: Redis, tmp_path: Path) -> Reconciler:
+def link() -> LinkState:
+    return LinkState()
+
+
+@pytest.fixture
+def reconciler(redis: Redis, tmp_path: Path, link: LinkState) -> Reconciler:
     claimant = Claimant(instance_id=ID, epoch="this", boot_id="b", report_margin_ms=1000)
     spool = Spool(tmp_path / "spool", limit_bytes=1_000_000, keep_scripts=False)
     spool.make()
-    reporter = Reporter(redis, spool, LinkState(), claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
+    reporter = Reporter(redis, spool, link, claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
     return Reconciler(
         redis=redis,
         claimant=claimant,
@@ -313,6 +319,28 @@ def test_what_a_killed_supervisor_did_not_clear_away_goes_and_the_result_stays(
     assert redis.call("HGET", keys.execution(ID, names[0]), "state") == b"Success"
     assert [folder.exists() for folder in (young, at_work, in_hand, spare)] == [True, True, True, False]
     eventually(lambda: names[0] not in reconciler.in_hand)
+    assert names[2] not in reconciler.in_hand
+
+
+def test_a_result_that_waits_in_memory_outlives_its_supervisor(
+    redis: Redis, reconciler: Reconciler, link: LinkState
+) -> None:
+    """What its folder says would be that nobody knows how it ended."""
+    row = leave_row(redis, "Running", "this")
+    folder = left_by(reconciler, EXECUTION, 2**22 + 1, 5, age_seconds=0)
+    # As on a full disk.
+    (folder / "outcome.json.new").mkdir()
+    link.note_failure(RedisUnreachable("away"))
+    reconciler.reporter.deliver(EXECUTION, Outcome(state=ExecutionState.SUCCESS, finished_ms=2, exit_code=0))
+    os.utime(folder, (1, 1))
+
+    reconciler.settle_forgotten()
+    assert EXECUTION not in reconciler.in_hand
+    reconciler.settle_known(EXECUTION)
+    link.note_success()
+    reconciler.reporter.start()
+    eventually(lambda: EXECUTION not in reconciler.reporter)
+    assert redis.call("HMGET", row, "state", "exit_code") == [b"Success", b"0"]
 
 
 def test_a_folder_that_the_disk_does_not_give_holds_up_no_other(redis: Redis, reconciler: Reconciler) -> None:

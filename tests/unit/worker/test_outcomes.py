@@ -53,6 +53,11 @@ def test_a_path_that_is_no_utf8_does_not_cost_the_result() -> None:
         assert end.fields()
 
 
+def test_steps_and_notes_are_bounded() -> None:
+    end = outcome_of(record(reason="timeout", steps=[Step("SIGTERM", 7, 2)] * 1000, notes=["a note"] * 1000))
+    assert (len(end.steps), len(end.notes)) == (32, 32)
+
+
 def test_survivors_are_told_only_where_something_was_killed() -> None:
     steps = [Step("SIGTERM", 7, 2)]
 
