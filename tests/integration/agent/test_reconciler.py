@@ -63,6 +63,7 @@ def reconciler(redis: Redis, tmp_path: Path, link: LinkState) -> Reconciler:
         slots=Slots(1),
         live_output=lambda one: LiveOutput(redis, ID, one, most_bytes=1000),
         has_message=lambda _: False,
+        home_epochs=["an earlier one"],
     )
 
 
@@ -149,7 +150,7 @@ def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
 def leave_row(redis: Redis, state: str, epoch: str = "", boot: str = "b") -> str:
     """Put one unfinished row into the ledger; answer its key."""
     row = keys.execution(ID, EXECUTION)
-    redis.call("HSET", row, "state", state, "epoch", epoch, "boot_id", boot, "invoke_id", "t-aaa")
+    redis.call("HSET", row, "state", state, "epoch", epoch, "boot_id", boot, "invoke_id", "t-aaa", "claimed_ms", 50)
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     return row
 
@@ -185,6 +186,27 @@ def test_what_was_claimed_and_runs_no_more_is_given_the_end_that_is_true(
     assert (found, code) == end[:2]
     assert end[2] in info
     assert hints(redis) == []
+
+
+@pytest.mark.parametrize("state", ["Running", "Stopping"])
+@pytest.mark.parametrize(
+    ("epoch", "forgotten_until_ms", "is_known"),
+    [("of a lost home", 0, False), ("an earlier one", 50, False), ("an earlier one", 49, True)],
+)
+def test_where_the_journal_does_not_reach_back_nobody_says_that_it_never_ran(
+    redis: Redis, reconciler: Reconciler, state: str, epoch: str, forgotten_until_ms: int, is_known: bool
+) -> None:
+    """As in a container whose home went with it, and behind a backup of Redis from long ago."""
+    row = leave_row(redis, state, epoch)
+    reconciler.journal.forgotten_until_ms = forgotten_until_ms
+
+    assert not reconciler.look()
+
+    eventually(lambda: redis.call("HGET", row, "state") not in (b"Running", b"Stopping"))
+    code, info = redis.call("HMGET", row, "error_code", "error_info")
+    assert (b"nobody can say whether it ran" in info, code == b"ExecutionInterrupted") == (
+        (False, state == "Running") if is_known else (True, True)
+    )
 
 
 @pytest.mark.parametrize(("state", "epoch"), [("Pending", ""), ("Running", "this")])
