@@ -113,6 +113,18 @@ def test_what_waits_to_be_reported_is_not_run_again_although_the_journal_has_for
     assert operator.row(execution).state == "Pending"
 
 
+def test_what_the_journal_learned_of_after_the_claim_is_not_started(executor: Executor, operator: Operator) -> None:
+    """The last guard of all, where every other has failed."""
+    operator.register(ID)
+    execution = operator.invoke_one("echo")
+    executor.redis.call("PING")
+    executor.claim_ahead(execution.id, "")
+    executor.journal.record_start(execution.id, now_ms() + 60_000)
+
+    executor.run(execution.id, "")
+    assert "was started before on this instance" in operator.row(execution).outcome.error_info
+
+
 def test_what_is_for_another_instance_is_not_claimed(
     executor: Executor, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -248,6 +248,19 @@ def test_a_row_whose_message_waits_here_and_one_that_has_ended_miss_nothing(
     assert EXECUTION not in reconciler.in_hand
 
 
+@pytest.mark.parametrize("state", ["Pending", "Running", "Stopping"])
+def test_a_row_whose_result_waits_misses_nothing(
+    redis: Redis, reconciler: Reconciler, link: LinkState, state: str
+) -> None:
+    """Pending where Redis has lost the claim."""
+    row = leave_row(redis, state, "this")
+    link.note_failure(RedisUnreachable("away"))
+    reconciler.reporter.deliver(EXECUTION, Outcome(state=ExecutionState.SUCCESS, finished_ms=2, exit_code=0))
+    assert not reconciler.look(at_start=True)
+    assert hints(redis) == []
+    assert redis.call("HGET", row, "state") == state.encode()
+
+
 def test_only_a_stop_reaches_what_is_in_hand(redis: Redis, reconciler: Reconciler) -> None:
     reconciler.in_hand.enter(EXECUTION)
     for state in ("Pending", "Running"):
