@@ -11,6 +11,7 @@ from integration.agent.operator_side import Operator
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
+from cloud_assistant.broker_config.messages import Envelope, WorkOrder
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import AgentSettings
@@ -123,6 +124,15 @@ def test_what_the_journal_learned_of_after_the_claim_is_not_started(executor: Ex
 
     executor.run(execution.id, "")
     assert "was started before on this instance" in operator.row(execution).outcome.error_info
+
+
+def test_a_machine_that_nobody_named_goes_by_its_id(executor: Executor) -> None:
+    order = WorkOrder(command_id="c-1", type="RunShellScript", content=b"", timeout_seconds=60)
+    envelope = Envelope(invoke_id="t-1", firing_ms=0, attempt=1, digest="", created_ms=1, expires_ms=2, nonce="")
+    names = []
+    for executor.facts.name in ("", "web"):
+        names.append(executor._built_ins(order, envelope)["InstanceName"])
+    assert names == [ID, "web"]
 
 
 def test_what_is_for_another_instance_is_not_claimed(

@@ -23,6 +23,14 @@ def test_a_restart_of_the_agent_keeps_the_name(tmp_path: Path, monkeypatch: pyte
     assert remembered_boot(tmp_path, HOUR_MS + 5_000) == first
 
 
+def test_clocks_that_drift_apart_slowly_keep_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, NOW_MS)
+    first = remembered_boot(tmp_path, HOUR_MS)
+    for run in range(1, 10):
+        at(monkeypatch, NOW_MS + run * (HOUR_MS + 60_000))
+        assert remembered_boot(tmp_path, HOUR_MS + run * HOUR_MS) == first
+
+
 @pytest.mark.parametrize(
     ("was_up_ms", "later_ms", "up_ms"),
     [

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
+from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
 from cloud_assistant.broker_config.redis_url import parse_url
 from cloud_assistant.worker.backoff import Backoff
 from cloud_assistant.worker.queue_consumer import QueueConsumer
@@ -44,3 +45,28 @@ def test_a_queue_that_lets_us_sign_in_and_not_wait_is_tried_less_and_less_often(
     consumer.on_connection_error_before_connected(RedisUnreachable("away"))
     assert slept[-1] <= 0.1, "the troubles of before are forgotten"
     assert len(caplog.messages) == 2
+
+
+class Message:
+    """As the transport hands it on."""
+
+    def __init__(self, task: str) -> None:
+        self.headers = {"task": task}
+        self.acknowledged_count = 0
+
+    def ack(self) -> None:
+        self.acknowledged_count += 1
+
+
+def test_only_our_own_task_is_taken_whatever_its_arguments(
+    consumer: QueueConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[Message] = []
+    consumer.strategies = {RUN_COMMAND_TASK: lambda message, *_: taken.append(message)}
+    on_message = consumer.create_task_handler()
+    messages = [Message(task) for task in ("celery.chord", RUN_COMMAND_TASK)]
+    for message in messages:
+        on_message(message)
+    assert taken == messages[1:]
+    assert [one.acknowledged_count for one in messages] == [1, 0]
+    assert "no task of ours: 'celery.chord'" in caplog.text
