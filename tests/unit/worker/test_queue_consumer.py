@@ -4,6 +4,7 @@ import logging
 import time
 
 import pytest
+from celery.exceptions import InvalidTaskError
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
@@ -70,3 +71,18 @@ def test_only_our_own_task_is_taken_whatever_its_arguments(
     assert taken == messages[1:]
     assert [one.acknowledged_count for one in messages] == [1, 0]
     assert "no task of ours: 'celery.chord'" in caplog.text
+
+
+def test_a_message_that_its_strategy_refuses_is_dropped_and_ends_nothing(
+    consumer: QueueConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InvalidTaskError("arguments must be " + "x" * 1000)
+
+    consumer.strategies = {RUN_COMMAND_TASK: refuse}
+    message = Message(RUN_COMMAND_TASK)
+    consumer.create_task_handler()(message)
+    assert message.acknowledged_count == 1
+    [line] = caplog.messages
+    assert "dropped a message: arguments must be" in line
+    assert len(line) < 300
