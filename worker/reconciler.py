@@ -179,7 +179,8 @@ class Reconciler:
             [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id", "claimed_ms") for one in own]
         )
         return [
-            _Row(one, *map(text, reply[:3]), whole_number(reply[3])) for one, reply in zip(own, replies, strict=True)
+            _Row(one, text(state), text(epoch), text(boot_id), whole_number(claimed_ms))
+            for one, (state, epoch, boot_id, claimed_ms) in zip(own, replies, strict=True)
         ]
 
     def _look_at(self, row: _Row) -> bool:

@@ -63,6 +63,7 @@ def test_of_an_outage_no_more_events_are_kept_than_a_viewer_could_read() -> None
         outbox.send("task-received", uuid=f"t-{number}")
     command = outbox.emptied()
     assert command is not None
+    assert isinstance(command[2], bytes)
     events = json.loads(base64.b64decode(json.loads(command[2])["body"]))
     assert (len(events), events[-1]["uuid"]) == (5000, "t-5999")
 
