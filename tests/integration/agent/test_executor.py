@@ -9,14 +9,17 @@ import pytest
 from integration.agent.operator_side import Operator
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
-from cloud_assistant.broker_config.messages import Envelope, WorkOrder
+from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.messages import Envelope, FileOrder, WorkOrder, encode
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import AgentSettings
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
+from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.executor import Executor, Facts
 from cloud_assistant.worker.in_hand import InHand
 from cloud_assistant.worker.journal import Journal
@@ -191,3 +194,38 @@ def test_in_quarantine_what_was_dispatched_before_is_refused_and_reported(
     [(_, fields)] = operator.redis.call("XRANGE", keys.refusals(ID), "-", "+")
     told = dict(zip(fields[::2], fields[1::2], strict=True))
     assert (told[b"code"], told[b"execution_id"]) == (b"InstanceQuarantined", execution.id.encode())
+
+
+def test_what_a_boot_owes_and_redis_has_lost_the_order_of_is_reported_and_let_go_of(
+    executor: Executor, operator: Operator
+) -> None:
+    operator.register(ID)
+    name = f"t-aaaaaaaa.5@{ID}"
+    bound = Envelope(
+        invoke_id="t-aaaaaaaa", firing_ms=BOOT_FIRING_MS, attempt=1, digest="", created_ms=1, expires_ms=2, nonce=""
+    )
+    executor.redis.call("HSET", keys.execution(ID, name), "state", "Running", "epoch", "this")
+    executor.in_hand.enter(name)
+    executor.run_boot(name, Claimed(encode(bound), b"", "", b"", 1), b"")
+    assert b"no longer in Redis" in executor.redis.call("HGET", keys.execution(ID, name), "error_info")
+    assert name not in executor.in_hand
+
+
+def test_a_file_is_checked_where_it_will_lie_and_written_once(executor: Executor, tmp_path: Path) -> None:
+    places: list[str] = []
+
+    class Watching(PolicyGuard):
+        def check_file(self, order: FileOrder, place: str = "") -> None:
+            places.append(str(place))
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    executor = replace(executor, policy=Watching(PolicyFile(""), "root"))
+    order = FileOrder(
+        name="file", target_directory=str(tmp_path / "link"), content=b"", owner="", group="", mode="0644",
+        overwrite=True, timeout_seconds=60,
+    )  # fmt: skip
+    executor._deliver_file("t-1", order, now_ms() + 60_000)
+    assert [place.startswith(str(tmp_path / "real")) for place in places] == [False, True], places
+    with pytest.raises(NotStarted, match="was being written before"):
+        executor._deliver_file("t-1", order, now_ms() + 60_000)

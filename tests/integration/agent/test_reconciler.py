@@ -261,6 +261,33 @@ def test_a_row_whose_result_waits_misses_nothing(
     assert redis.call("HGET", row, "state") == state.encode()
 
 
+def test_a_name_that_is_no_execution_of_ours_holds_up_no_other(redis: Redis, reconciler: Reconciler) -> None:
+    for name in (f"../../{ID}", "t-aaaaaaaa.0@i-other", "nonsense"):
+        redis.call("ZADD", keys.open_executions(ID), 0, name)
+        redis.call("HSET", keys.execution(ID, name), "state", "Running", "epoch", "an earlier one")
+    row = leave_row(redis, "Running", "an earlier one")
+    reconciler.look()
+    eventually(lambda: redis.call("HGET", row, "state") == b"Error")
+    assert redis.call("HGET", keys.execution(ID, "nonsense"), "state") == b"Running"
+
+
+def test_a_script_that_waits_to_be_followed_counts_as_running_and_can_be_stopped(
+    redis: Redis, reconciler: Reconciler
+) -> None:
+    row = leave_row(redis, "Running", "an earlier one")
+    left_by(reconciler, EXECUTION, 2**22 + 1, 5, age_seconds=0)
+    goes_on = threading.Event()
+
+    def take_the_slot() -> None:
+        goes_on.wait(20)
+
+    reconciler.slots.submit(take_the_slot)
+    reconciler.settle_folders()
+    assert reconciler.in_hand.running_count == 1
+    goes_on.set()
+    eventually(lambda: redis.call("HGET", row, "state") == b"Error")
+
+
 def test_only_a_stop_reaches_what_is_in_hand(redis: Redis, reconciler: Reconciler) -> None:
     reconciler.in_hand.enter(EXECUTION)
     for state in ("Pending", "Running"):
