@@ -18,7 +18,7 @@ from .execution.launching import Launching
 from .execution.this_system import own_user_name
 from .executor import Executor, Facts
 from .heartbeat import Heartbeat
-from .identity import Identity
+from .identity import Identity, earlier_epochs
 from .in_hand import InHand
 from .inventory import Inventory
 from .journal import Journal
@@ -133,6 +133,7 @@ class AgentParts:
             slots=self.slots,
             live_output=self._live_output,
             has_message=self.intake.has_message,
+            home_epochs=frozenset(earlier_epochs(self._home)),
         )
         executor = Executor(
             redis=self.redis,

@@ -102,7 +102,7 @@ class EventOutbox:
 
     def _event(self, type: str, at_ms: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
-            **{name: value for name, value in fields.items() if name != "retry"},
+            **fields,
             "type": type,
             "timestamp": at_ms / 1000,
             "hostname": self._hostname,

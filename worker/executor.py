@@ -76,7 +76,7 @@ class Executor:
     settings: AgentSettings
     facts: Facts
     live_output: Callable[[str], LiveOutput]
-    #: Called for an execution that the journal knows: it must be settled, never started.
+    #: Called for an execution that was started here, or whose result waits: it must be settled, never started.
     settle_known: Callable[[str], None]
     #: Variables that every script gets.
     tells: Mapping[str, str] = field(default_factory=dict)
@@ -135,8 +135,7 @@ class Executor:
 
     def _run(self, execution_id: str, payload_token: str, begun: Begun | None) -> Outcome | NotClaimed | None:
         if begun is None and self._is_settled_here(execution_id):
-            if execution_id not in self.reporter:
-                self.settle_known(execution_id)
+            self.settle_known(execution_id)
             return None
         claim, payload = self._claim(execution_id, payload_token, begun)
         if isinstance(claim, NotClaimed):
@@ -174,7 +173,8 @@ class Executor:
         replies = run_all(self.redis, commands, begun)
         self.link.note_success()
         claim = claim_reply(replies[0])
-        payload: bytes = (replies[1] if payload_token else None) or b""
+        # Not by our own token: a copy of the message with another one may have sent the claim.
+        payload: bytes = (replies[1] if len(replies) > 1 else None) or b""
         if isinstance(claim, NotClaimed) and claim.state == ExecutionState.RUNNING:
             lost = self.claimant.lost_claim(self.redis, execution_id)
             if lost is not None:

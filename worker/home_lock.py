@@ -11,8 +11,8 @@ from ..broker_config.private_file import make_private_folder
 from ..broker_config.untrusted_input import UntrustedDecoder
 
 _NAME = "agent.lock"
-#: Windows would write other bytes than it was given without the last one.
-_OPEN_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+#: For a file that is to be locked. Windows would write other bytes than it was given without the last one.
+OPEN_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Holder:
     version: str = ""
 
 
-_decoder = UntrustedDecoder(msgspec.json.Decoder(Holder))
+_holder_decoder = UntrustedDecoder(msgspec.json.Decoder(Holder))
 
 
 class HomeLock:
@@ -41,12 +41,12 @@ class HomeLock:
         """
         try:
             make_private_folder(home)
-            self._fd = os.open(home / _NAME, _OPEN_FLAGS | os.O_CREAT, 0o600)
+            self._fd = os.open(home / _NAME, OPEN_FLAGS | os.O_CREAT, 0o600)
         except OSError as exc:
             raise SettingsInvalid(
                 f"home {home}: {exc.strerror}; set CLOUD_ASSISTANT_HOME to a folder this user may write"
             ) from exc
-        if not _lock(self._fd):
+        if not take_lock(self._fd):
             os.close(self._fd)
             found = holder(home)
             who = f"pid {found.pid}, instance {found.instance_id}" if found else "starting just now"
@@ -65,7 +65,7 @@ class HomeLock:
 def holder(home: Path) -> Holder | None:
     """Read what the present or last agent of a home wrote about itself."""
     try:
-        return _decoder.decode((home / _NAME).read_bytes())
+        return _holder_decoder.decode((home / _NAME).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -77,7 +77,7 @@ def is_held(home: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(fd)
+        return not take_lock(fd)
     finally:
         os.close(fd)
 
@@ -85,7 +85,8 @@ def is_held(home: Path) -> bool:
 if os.name == "nt":
     import msvcrt
 
-    def _lock(fd: int) -> bool:
+    def take_lock(fd: int) -> bool:
+        """Take the lock of an open file; false when another process has it. It is held until the file is closed."""
         try:
             # Far behind the content, which others may still read.
             os.lseek(fd, 1 << 20, os.SEEK_SET)
@@ -96,7 +97,8 @@ if os.name == "nt":
 else:
     import fcntl
 
-    def _lock(fd: int) -> bool:
+    def take_lock(fd: int) -> bool:
+        """Take the lock of an open file; false when another process has it. It is held until the file is closed."""
         # Not flock(): that one would live on in the supervisors, which inherit descriptors and outlive the agent.
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,6 +31,7 @@ _EPOCHS_FILE = "epochs.json"
 _MACHINE_FILE = "machine-id"
 #: Earlier runs of this home that are remembered; one is needed, the others are for runs that never came far.
 _EPOCHS_COUNT = 8
+_epochs_decoder = UntrustedDecoder(msgspec.json.Decoder(list[str]))
 
 _epochs_decoder = UntrustedDecoder(msgspec.json.Decoder(list[str]))
 
@@ -116,7 +117,7 @@ def _hardware_address() -> str:
 def _remembered_machine(home: Path) -> str:
     path = home / _MACHINE_FILE
     try:
-        found = path.read_text(encoding="utf-8").strip()
+        found = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         found = ""
     if not found:

@@ -153,7 +153,7 @@ class Journal:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return 0
-        lines = content.partition(b"\0")[0].split(b"\n")
+        lines = content.rstrip(b"\0").split(b"\n")
         damaged_count = 0
         for line in lines[:-1]:
             fields = _fields(line)

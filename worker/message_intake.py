@@ -116,6 +116,6 @@ def _arguments(message: Any) -> tuple[str, str]:
         raise InvalidTaskError(f"content type {message.content_type!r}: only JSON is read")
     try:
         arguments, _, _ = _body_decoder.decode(message.body)
-    except (msgspec.MsgspecError, TypeError) as exc:
+    except msgspec.MsgspecError as exc:
         raise InvalidTaskError(f"arguments must be an execution id and a token: {exc}") from exc
     return arguments

@@ -13,11 +13,12 @@ Running, Stopping     folder with a start         followed to its end, or its re
 Running, Stopping     no start, its script lives  followed to its end: the disk was full as it began
 Running, our epoch    never started               a new message: the claim's answer was lost, and we hold it
 Running, other epoch  never started               Error, ExecutionInterrupted: its agent ended before the start
+Running, other epoch  no record reaches so far    Error, ExecutionInterrupted: nobody can say whether it ran
 Stopping              never started               Terminated
 ====================  ==========================  ===================================================================
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ from ..broker_config.ids import is_execution_of
 from ..broker_config.presence import is_folder
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
-from ..broker_config.reported_values import text
+from ..broker_config.reported_values import text, whole_number
 from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState as S
 from ..broker_config.task_message import fill, template
@@ -59,6 +60,7 @@ class _Row:
     state: str
     epoch: str
     boot_id: str
+    claimed_ms: int
 
 
 @dataclass(kw_only=True)
@@ -76,6 +78,8 @@ class Reconciler:
     live_output: Callable[[str], LiveOutput]
     #: Whether a message of this execution waits for a slot in this process.
     has_message: Callable[[str], bool]
+    #: The runs of this home: of them alone the journal knows what they have started.
+    home_epochs: Collection[str]
     _missed_since: dict[str, float] = field(default_factory=dict)
 
     def settle_folders(self) -> None:
@@ -138,7 +142,7 @@ class Reconciler:
             self._look_at(row)
 
     def settle_known(self, execution_id: str) -> None:
-        """Settle an execution that the journal knows and a message named again; the caller has it in hand.
+        """Settle an execution that ran here and that a message named again; the caller has it in hand.
 
         Raises:
             RedisUnreachable, RedisRefused: Redis does not answer now.
@@ -172,9 +176,12 @@ class Reconciler:
         if not own:
             return []
         replies = self.redis.pipeline_or_raise(
-            [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id") for one in own]
+            [("HMGET", keys.execution(instance_id, one), "state", "epoch", "boot_id", "claimed_ms") for one in own]
         )
-        return [_Row(one, *map(text, reply)) for one, reply in zip(own, replies, strict=True)]
+        return [
+            _Row(one, text(state), text(epoch), text(boot_id), whole_number(claimed_ms))
+            for one, (state, epoch, boot_id, claimed_ms) in zip(own, replies, strict=True)
+        ]
 
     def _look_at(self, row: _Row) -> bool:
         """Settle one row where that can be done; true when it misses a message."""
@@ -219,7 +226,20 @@ class Reconciler:
         if self.journal.knows(row.execution_id):
             how = "the machine was restarted" if row.boot_id != self.claimant.boot_id else "the agent was killed"
             return interrupted(f"{how} about when the script was to start; nothing of it runs here")
+        if not self._would_know(row):
+            return interrupted(
+                "it was claimed by a run of the agent to which no record of this home reaches back, so nobody can say"
+                " whether it ran; nothing of it runs here"
+            )
         return stopped_before_start() if row.state == S.STOPPING else _never_ran()
+
+    def _would_know(self, row: _Row) -> bool:
+        """Tell whether the journal would name an execution if it had been started: in this home, and not forgotten.
+
+        What is forgotten had expired before, and what has expired is not claimed any more.
+        """
+        is_of_home = row.epoch == self.claimant.epoch or row.epoch in self.home_epochs
+        return is_of_home and row.claimed_ms > self.journal.forgotten_until_ms
 
     def _find(self, execution_id: str) -> RunningScript | None:
         folder = self.spool.folder(execution_id)

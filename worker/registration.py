@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.presence import is_there
 from ..broker_config.private_file import make_private_folder, write_private_file
+from .home_lock import OPEN_FLAGS, take_lock
 from .identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
@@ -16,6 +21,11 @@ from .settings_file import registered_instance, write_identity
 #: In the home: what proves that a repeated registration comes from here, by activation id.
 _PROOFS_FILE = "registration.json"
 _PROOF_BYTES = 24
+#: In the home: locked by the process that registers.
+_LOCK_FILE = "registration.lock"
+_LOOK_SECONDS = 0.1
+#: Longer than all tries of the other one may take.
+_PATIENCE_SECONDS = 240.0
 #: In the same file, before the activation's id: its secret was drawn anew, and what was given for it is not kept yet.
 _FORCED = "forced "
 #: In an image: what vouches for the gateway, beside the settings that name it.
@@ -36,6 +46,39 @@ class Wanted:
 def already_registered(config: Path) -> str:
     """The instance that this machine is by now; ``""`` when it is none."""
     return registered_instance(config) if is_there(config) else ""
+
+
+@contextmanager
+def alone(home: Path, *, pause: Callable[[float], object], on_wait: Callable[[], object]) -> Iterator[None]:
+    """Register with no other process beside us that registers with this home; wait for one that does.
+
+    Two at once would each draw a secret of their own, and the machine become two instances, one of which nobody runs.
+    ``on_wait`` is called once before a wait. The other one's end, however it comes, ends it.
+
+    Raises:
+        Refused: the home cannot be made or written, or the other one does not come to an end.
+    """
+    path = home / _LOCK_FILE
+    try:
+        make_private_folder(home)
+        fd = os.open(path, OPEN_FLAGS | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
+    try:
+        if not take_lock(fd):
+            on_wait()
+            _wait_for_lock(fd, path, pause)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait_for_lock(fd: int, path: Path, pause: Callable[[float], object]) -> None:
+    give_up_at = monotonic_seconds() + _PATIENCE_SECONDS
+    while not take_lock(fd):
+        if monotonic_seconds() > give_up_at:
+            raise Refused(f"another process holds {path} and does not end; end it, and run this again")
+        pause(_LOOK_SECONDS)
 
 
 def register_machine(

@@ -210,10 +210,7 @@ class Reporter:
         """Deliver in order; false when something is left."""
         for execution_id, in_memory in list(self._waiting.items()):
             try:
-                outcome = in_memory.outcome if in_memory else self._spool.load(execution_id)
-                if outcome is not None:
-                    self._finish(execution_id, outcome, in_memory.settle if in_memory else _leave_it_to_us)
-                    _log.info("delivered a result that had waited execution=%s", execution_id)
+                self._deliver_one(execution_id, in_memory)
             except _NotTaken:
                 self._set_aside.add(execution_id)
                 continue
@@ -226,11 +223,23 @@ class Reporter:
                     _log.error("result cannot be read from disk and waits execution=%s: %s", execution_id, exc)
                 self._set_aside.add(execution_id)
                 continue
+            except Exception:  # noqa: BLE001  # outermost: nobody else brings what waits, whatever one of them fails at
+                if execution_id not in self._set_aside:
+                    _log.exception("result cannot be delivered and waits execution=%s", execution_id)
+                self._set_aside.add(execution_id)
+                continue
             with self._changed:
                 self._waiting.pop(execution_id, None)
                 self._set_aside.discard(execution_id)
                 self._changed.notify_all()
         return not self._waiting
+
+    def _deliver_one(self, execution_id: str, in_memory: _InMemory | None) -> None:
+        """Deliver a result that waits; one that was damaged on disk is left to who looks at the ledger."""
+        outcome = in_memory.outcome if in_memory else self._spool.load(execution_id)
+        if outcome is not None:
+            self._finish(execution_id, outcome, in_memory.settle if in_memory else _leave_it_to_us)
+            _log.info("delivered a result that had waited execution=%s", execution_id)
 
     def _on_return(self, missed_seconds: float) -> None:
         with self._changed:

@@ -15,12 +15,16 @@ from ..broker_config.functions.executions import Claimed
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import WIRE_VERSION, Envelope, Order, WorkOrder, decode_envelope, decode_order
 from ..broker_config.signing import digest, parse_signature
+from ..broker_config.untrusted_input import UntrustedDecoder
 from .execution.not_started import NotStarted
 from .key_ring import KeyRing
 
 
 class _Versioned(msgspec.Struct):
     v: int = WIRE_VERSION
+
+
+_version_decoder = UntrustedDecoder(msgspec.json.Decoder(_Versioned))
 
 
 class Verifier:
@@ -136,7 +140,7 @@ def _check_version(version: int) -> None:
 def _unreadable(what: str, data: bytes, exc: msgspec.MsgspecError) -> NotStarted:
     """A message of a later version may look different altogether: say so instead of calling it damaged."""
     try:
-        _check_version(msgspec.json.decode(data, type=_Versioned).v)
+        _check_version(_version_decoder.decode(data).v)
     except NotStarted as newer:
         return newer
     except msgspec.MsgspecError:

@@ -71,22 +71,22 @@ def verb(
     Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
     """
     from ...broker_config.errors import CloudAssistantError, SettingsInvalid  # lazy: help does without it
-    from ..registration import Wanted, already_registered, register_machine  # lazy: help does without it
+    from ..registration import Wanted, alone, register_machine  # lazy: help does without it
     from ..registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
 
     if activation_code == "-":
         activation_code = sys.stdin.readline().strip()
     try:
         file, state = _places(config, home, root)
-        known = "" if force_new else already_registered(file)
-        if known:
-            click.echo(
-                f"assist-agent: this machine is {known} already ({file}); --force-new makes it another", err=True
-            )
+        if not force_new and _is_registered(file):
             return
-        client = RegistrationClient(gateway, ca_file=ca_file, allow_http=allow_http, pause=threading.Event().wait)
+        pause = threading.Event().wait
+        client = RegistrationClient(gateway, ca_file=ca_file, allow_http=allow_http, pause=pause)
         wanted = Wanted(activation_id=activation_id, activation_code=activation_code, name=name, force_new=force_new)
-        granted = register_machine(client, wanted, home=state, config=file, root=root)
+        with alone(state, pause=pause, on_wait=_tell_of_wait):
+            if not force_new and _is_registered(file):
+                return
+            granted = register_machine(client, wanted, home=state, config=file, root=root)
     except CloudAssistantError as exc:
         click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
         if isinstance(exc, SettingsInvalid):
@@ -103,6 +103,22 @@ def verb(
         if value
     )
     click.echo(f"Next:\n  assist-agent run{options}", err=True)
+
+
+def _is_registered(file: Path) -> bool:
+    """Whether this machine is an instance by now, which is told."""
+    from ..registration import already_registered  # lazy: help does without it
+
+    known = already_registered(file)
+    if known:
+        click.echo(f"assist-agent: this machine is {known} already ({file}); --force-new makes it another", err=True)
+    return bool(known)
+
+
+def _tell_of_wait() -> None:
+    click.echo(
+        "assist-agent: another `assist-agent register` is at work on this machine; waiting for its end", err=True
+    )
 
 
 def _quoted(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.identity import written_machine_id
+from cloud_assistant.worker.registration import alone
 from harness.needs import skip_without
 from harness.processes import clean_environment, installed_program
 from harness.system import Gateway, Outcome
@@ -52,20 +53,25 @@ def register(
     gateway: Gateway, folder: Path, activation_id: str, *more: str, code: str = "", stdin: str = ""
 ) -> Outcome:
     """Register the machine of a folder."""
-    return agent(
-        folder,
-        "register",
-        "--gateway",
-        gateway.url,
-        "--activation-id",
-        activation_id,
-        "--config",
-        str(folder / "agent.toml"),
-        "--home",
-        str(folder / "home"),
-        *more,
-        code=code,
-        stdin=stdin,
+    return agent(folder, *registration(gateway, folder, activation_id), *more, code=code, stdin=stdin)
+
+
+def registration(gateway: Gateway, folder: Path, activation_id: str) -> list[str]:
+    """The words that register the machine of a folder."""
+    places = ["--config", str(folder / "agent.toml"), "--home", str(folder / "home")]
+    return ["register", "--gateway", gateway.url, "--activation-id", activation_id, *places]
+
+
+def begin_to_register(gateway: Gateway, folder: Path, activation_id: str, code: str) -> "subprocess.Popen[str]":
+    """The same, without waiting for its end."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [installed_program("assist-agent"), *registration(gateway, folder, activation_id)],
+        env=clean_environment(folder, {"CLOUD_ASSISTANT_ACTIVATION_CODE": code}),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -114,6 +120,28 @@ def test_a_registration_whose_answer_was_lost_is_repeated_without_a_second_use(
     assert not (copy / "agent.toml").exists()
     used_up = register(gateway, copy, activation_id, "--force-new", code=code)
     assert (used_up.exit_code, "Activation.UsedUp" in used_up.stderr) == (4, True)
+
+
+def test_of_several_that_register_at_once_one_does_and_the_others_find_it_done(
+    secure: SecureSystem, gateway: Gateway, tmp_path: Path
+) -> None:
+    activation_id, code = activation(secure, "--uses", "4")
+    machine = tmp_path / "machine"
+    begun = []
+    with alone(machine / "home", pause=lambda _: None, on_wait=lambda: None):
+        for _ in range(4):
+            begun.append(begin_to_register(gateway, machine, activation_id, code))
+        # All of them have seen that it was no instance yet.
+        told = [one.stderr.readline() for one in begun if one.stderr]
+    assert all("waiting for its end" in line for line in told), told
+
+    ended = [one.communicate(timeout=60) for one in begun]
+    assert [one.returncode for one in begun] == [0] * 4, ended
+    [instance_id] = [output.strip() for output, _ in ended if output]
+    assert sum(f"this machine is {instance_id} already" in problems for _, problems in ended) == 3
+    assert tomllib.loads((machine / "agent.toml").read_text())["instance_id"] == instance_id
+    shown = json.loads(secure.assist("activation", "show", activation_id, "--output", "json").stdout)
+    assert shown["RegisteredCount"] == 1
 
 
 def test_every_way_to_fail_says_which(secure: SecureSystem, gateway: Gateway, tmp_path: Path) -> None:

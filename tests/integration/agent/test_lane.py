@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from integration.agent.test_heartbeat import beats_of
-from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, reconciler
+from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, link, reconciler
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.instances import Beat
@@ -19,7 +19,7 @@ from cloud_assistant.worker.reconciler import Reconciler
 from harness.eventually import always, eventually
 from harness.redis_server import RedisServer
 
-__all__ = ["reconciler"]
+__all__ = ["link", "reconciler"]
 
 #: Instead of two seconds.
 SOON_SECONDS = 0.2

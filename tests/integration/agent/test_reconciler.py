@@ -41,11 +41,16 @@ EXECUTION = f"t-aaaaaaaa.0@{ID}"
 
 
 @pytest.fixture
-def reconciler(redis: Redis, tmp_path: Path) -> Reconciler:
+def link() -> LinkState:
+    return LinkState()
+
+
+@pytest.fixture
+def reconciler(redis: Redis, tmp_path: Path, link: LinkState) -> Reconciler:
     claimant = Claimant(instance_id=ID, epoch="this", boot_id="b", report_margin_ms=1000)
     spool = Spool(tmp_path / "spool", limit_bytes=1_000_000, keep_scripts=False)
     spool.make()
-    reporter = Reporter(redis, spool, LinkState(), claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
+    reporter = Reporter(redis, spool, link, claimant, retention_ms=60_000, keys=KeyRing(tmp_path, ID, ""))
     return Reconciler(
         redis=redis,
         claimant=claimant,
@@ -57,6 +62,7 @@ def reconciler(redis: Redis, tmp_path: Path) -> Reconciler:
         slots=Slots(1),
         live_output=lambda one: LiveOutput(redis, ID, one, most_bytes=1000),
         has_message=lambda _: False,
+        home_epochs=["an earlier one"],
     )
 
 
@@ -143,7 +149,7 @@ def test_a_script_that_ends_while_the_ledger_is_looked_at_is_not_followed_again(
 def leave_row(redis: Redis, state: str, epoch: str = "", boot: str = "b") -> str:
     """Put one unfinished row into the ledger; answer its key."""
     row = keys.execution(ID, EXECUTION)
-    redis.call("HSET", row, "state", state, "epoch", epoch, "boot_id", boot, "invoke_id", "t-aaa")
+    redis.call("HSET", row, "state", state, "epoch", epoch, "boot_id", boot, "invoke_id", "t-aaa", "claimed_ms", 50)
     redis.call("ZADD", keys.open_executions(ID), 1, EXECUTION)
     return row
 
@@ -313,6 +319,7 @@ def test_what_a_killed_supervisor_did_not_clear_away_goes_and_the_result_stays(
     assert redis.call("HGET", keys.execution(ID, names[0]), "state") == b"Success"
     assert [folder.exists() for folder in (young, at_work, in_hand, spare)] == [True, True, True, False]
     eventually(lambda: names[0] not in reconciler.in_hand)
+    assert names[2] not in reconciler.in_hand
 
 
 def test_a_folder_that_the_disk_does_not_give_holds_up_no_other(redis: Redis, reconciler: Reconciler) -> None:

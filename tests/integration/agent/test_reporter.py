@@ -1,11 +1,13 @@
 """Results come to the ledger in order and for good; one that cannot be taken or read holds up no other."""
 
+import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.clock import now_ms
+from cloud_assistant.broker_config.clock import monotonic_seconds, now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.results import Outcome
@@ -45,6 +47,12 @@ def state_of(redis: Redis, execution_id: str) -> bytes | None:
     return found
 
 
+def calls_of_functions(redis: Redis) -> int:
+    found = re.search(rb"cmdstat_fcall:calls=(\d+)", redis.call("INFO", "commandstats"))
+    assert found is not None
+    return int(found[1])
+
+
 def is_saved(spool: Spool, execution_id: str) -> bool:
     return spool.load(execution_id) is not None
 
@@ -76,9 +84,43 @@ def test_a_result_that_cannot_be_read_holds_up_none_behind_it(redis: Redis, spoo
     assert state_of(redis, LATER) == b"Success"
     assert BROKEN in reporter
 
+    damaged = f"t-eee.0@{ID}"
+    spool.save(damaged, DONE)
+    (spool.folder(damaged) / "outcome.json").write_bytes(b"{")
+    reporter.wait_in_line(damaged)
+    eventually(lambda: damaged not in reporter)
+    assert state_of(redis, damaged) is None, "it is left to who looks at the ledger"
+    assert spool.folder(damaged).exists()
+
     last = f"t-ddd.0@{ID}"
     reporter.deliver(last, DONE)
     assert (state_of(redis, last), last in reporter) == (b"Success", False), "it needs no disk"
+
+
+def test_whatever_one_result_fails_at_the_others_are_delivered_and_it_is_tried_again(
+    redis: Redis, spool: Spool, reporter: Reporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the agent may not have the memory for it at that moment."""
+    is_full, read = threading.Event(), Path.read_bytes
+    is_full.set()
+
+    def read_if_there_is_memory(path: Path) -> bytes:
+        if is_full.is_set() and path.parent.name == BROKEN:
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_if_there_is_memory)
+    for one in (BROKEN, WHOLE):
+        spool.save(one, DONE)
+        reporter.wait_in_line(one)
+    reporter.start()
+    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    assert BROKEN in reporter
+
+    is_full.clear()
+    eventually(lambda: BROKEN not in reporter)
+    assert state_of(redis, BROKEN) == b"Success"
+    assert caplog.text.count("cannot be delivered and waits") == 1
 
 
 def test_a_folder_that_cannot_be_cleared_is_a_delivered_result_all_the_same(
@@ -129,6 +171,14 @@ def test_a_result_goes_behind_those_that_wait(redis: Redis, spool: Spool, report
     eventually(lambda: [state_of(redis, one) for one in (WHOLE, LATER)] == [b"Success"] * 2)
 
 
+def test_an_agent_that_ends_while_redis_is_away_waits_for_no_result(reporter: Reporter, link: LinkState) -> None:
+    link.note_failure(RedisUnreachable("away"))
+    reporter.deliver(WHOLE, DONE)
+    began_seconds = monotonic_seconds()
+    assert reporter.flush(5.0) == 1
+    assert monotonic_seconds() - began_seconds < 4
+
+
 @pytest.mark.parametrize("keeps_scripts", [False, True])
 def test_who_holds_a_script_is_told_once_its_result_is_safe(
     spool: Spool, link: LinkState, reporter: Reporter, keeps_scripts: bool
@@ -151,6 +201,8 @@ def test_the_holder_of_a_result_that_no_disk_takes_keeps_it_until_redis_has_it(
     link.note_failure(RedisUnreachable("away"))
     reporter.deliver(WHOLE, DONE, holder.settle)
     assert holder.told == []
+    # It has only one place, wherever else it is found.
+    reporter.wait_in_line(WHOLE)
     link.note_success()
     reporter.start()
     eventually(lambda: holder.told == [True])
@@ -164,8 +216,10 @@ def test_what_redis_takes_from_nobody_is_no_fault_of_one_result(
     redis.call("CONFIG", "SET", "maxmemory", "1")
     reporter.deliver(WHOLE, DONE)
     assert (link.is_up, WHOLE in reporter) == (False, True)
-    redis.call("CONFIG", "SET", "maxmemory", "0")
+    link.note_success()
     reporter.start()
+    eventually(lambda: not link.is_up, what="who brings what waits tells of it as well")
+    redis.call("CONFIG", "SET", "maxmemory", "0")
     eventually(lambda: state_of(redis, WHOLE) == b"Success")
     eventually(lambda: link.is_up, what="Redis serves again")
 
@@ -178,8 +232,14 @@ def test_a_result_that_redis_does_not_take_is_set_aside_until_it_does(
         spool.save(one, DONE)
         reporter.wait_in_line(one)
     reporter.start()
-    eventually(lambda: state_of(redis, WHOLE) == b"Success")
+    eventually(lambda: WHOLE not in reporter)
+    assert state_of(redis, WHOLE) == b"Success"
     assert BROKEN in reporter
+    # It is tried again, and not all the time.
+    calls_count = calls_of_functions(redis)
+    for number in range(200):
+        reporter.deliver(f"t-{number:08d}.0@{ID}", DONE)
+    assert calls_of_functions(redis) < calls_count + 200 + 20
     redis.call("DEL", keys.execution(ID, BROKEN))
     eventually(lambda: BROKEN not in reporter)
     assert state_of(redis, BROKEN) == b"Success"

@@ -1,16 +1,28 @@
 """What ``assist-agent register`` keeps on its machine, and what comes of it where that cannot be kept."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
-from cloud_assistant.broker_config.errors import SettingsInvalid
+from cloud_assistant.broker_config.errors import Refused, SettingsInvalid
 from cloud_assistant.producer import activations
-from cloud_assistant.worker.registration import Wanted, register_machine
+from cloud_assistant.worker import registration
+from cloud_assistant.worker.registration import Wanted, alone, register_machine
 from cloud_assistant.worker.registration_request import Granted, RegistrationClient
 from harness.redis_server import RedisServer
+
+HOLD = """
+import sys
+from pathlib import Path
+from cloud_assistant.worker.registration import alone
+with alone(Path(sys.argv[1]), pause=lambda _: None, on_wait=lambda: None):
+    print("alone", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -76,3 +88,35 @@ def test_images_are_neither_the_machine_that_makes_them_nor_one_another(gateway:
     assert [register(folder, root) for folder, root in places] == made
     # Other programs rely on that name as a secret.
     assert not any("0123456789abcdef" in str(request) for request in sent)
+
+
+def test_who_registers_waits_for_another_that_does_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    home = tmp_path / "home"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"alone\n"
+        with monkeypatch.context() as patch:
+            patch.setattr(registration, "_PATIENCE_SECONDS", 0.0)
+            with (
+                pytest.raises(Refused, match="lock and does not end"),
+                alone(home, pause=waits.append, on_wait=lambda: waits.append(0.0)),
+            ):
+                pass
+        assert waits[0] == 0.0
+        waits.clear()
+        # However that one ends.
+        with alone(home, pause=lambda _: other.kill(), on_wait=lambda: waits.append(0.0)):
+            assert waits == [0.0]
+    with alone(home, pause=lambda _: None, on_wait=lambda: waits.append(1.0)):
+        assert waits == [0.0]
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(Refused, match="lock cannot be written"),
+        alone(tmp_path / "file", pause=lambda _: None, on_wait=lambda: None),
+    ):
+        pass

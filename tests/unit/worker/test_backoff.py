@@ -10,7 +10,11 @@ def test_waits_double_up_to_a_limit_and_begin_anew() -> None:
     for wait, most in zip(waits, (1, 2, 4, 5, 5), strict=True):
         assert most / 2 <= wait <= most
     backoff.reset()
-    assert backoff.next_seconds() <= 1
+    assert 0.5 <= backoff.next_seconds() <= 1
+
+
+def test_no_two_agents_return_in_step() -> None:
+    assert len({Backoff().next_seconds() for _ in range(10)}) > 1
 
 
 def test_numbers_that_others_draw_from_their_seed_stay_the_same() -> None:

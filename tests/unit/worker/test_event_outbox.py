@@ -1,5 +1,7 @@
 """The events of an agent, read by Celery's own receiver from a real server."""
 
+import base64
+import json
 import threading
 from typing import Any
 
@@ -33,6 +35,37 @@ def test_celery_receives_what_the_outbox_sends(redis_server: RedisServer) -> Non
     assert received[0]["hostname"] == "i-one"
     assert (received[0]["freq"], received[0]["active"], received[0]["sw_ver"]) == (40, 2, "1.2")
     assert [event["clock"] for event in received] == sorted(event["clock"] for event in received)
+
+
+def test_what_comes_while_the_box_is_emptied_is_sent_next(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    outbox = EventOutbox(redis, "i-one", version="1", tick=lambda: 1)
+    flush, flushed_count = outbox.flush, 0
+
+    def flush_slowly() -> None:
+        nonlocal flushed_count
+        flush()
+        flushed_count += 1
+        if flushed_count == 1:
+            outbox.send("task-received", uuid="t-2")
+
+    outbox.flush = flush_slowly  # type: ignore[method-assign]
+    outbox.send("task-received", uuid="t-1")
+    outbox.start()
+    eventually(lambda: flushed_count == 2, 5)
+    assert outbox.emptied() is None
+    redis.close()
+
+
+def test_of_an_outage_no_more_events_are_kept_than_a_viewer_could_read() -> None:
+    outbox = EventOutbox(Redis("redis://127.0.0.1:1/0"), "i-one", version="1", tick=lambda: 1)
+    for number in range(6000):
+        outbox.send("task-received", uuid=f"t-{number}")
+    command = outbox.emptied()
+    assert command is not None
+    assert isinstance(command[2], bytes)
+    events = json.loads(base64.b64decode(json.loads(command[2])["body"]))
+    assert (len(events), events[-1]["uuid"]) == (5000, "t-5999")
 
 
 def test_events_are_dropped_when_redis_is_away(redis_server: RedisServer) -> None:

@@ -34,6 +34,8 @@ def test_a_machine_without_a_name_keeps_one_in_the_home(tmp_path: Path, monkeypa
     first, second = machine_id(tmp_path / "one"), machine_id(tmp_path / "one")
 
     assert first == second != machine_id(tmp_path / "other")
+    (tmp_path / "one" / "machine-id").write_bytes(b"machine-\xff\n")
+    assert machine_id(tmp_path / "one") == machine_id(tmp_path / "one") != first
     monkeypatch.setattr(uuid, "getnode", lambda: 0x0242AC110002)
     assert machine_id(tmp_path / "one") == "0242ac110002"
 

@@ -1,5 +1,10 @@
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import pytest
+
+from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.worker.in_hand import InHand
 
 
@@ -65,3 +70,13 @@ def test_who_waits_for_the_start_of_everything_is_told_how_much_has_not() -> Non
         table.attach("b", Script())
         table.leave("c")
         assert waiting.result() == 0
+
+
+@pytest.mark.parametrize("begins", [False, True], ids=["it is let go of", "it begins"])
+def test_who_waits_for_what_has_not_begun_is_told_at_once(begins: bool) -> None:
+    table, began_seconds = InHand(), monotonic_seconds()
+    table.enter("t-1")
+    go_on = partial(table.attach, "t-1", Script()) if begins else partial(table.leave, "t-1")
+    threading.Timer(0.05, go_on).start()
+    assert table.wait_until_started(10) == 0
+    assert monotonic_seconds() - began_seconds < 8

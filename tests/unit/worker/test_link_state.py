@@ -25,6 +25,18 @@ def test_who_waits_for_the_return_of_redis_learns_when_it_was_missed_first(monke
     assert told == [100.0, 500.0]
 
 
+def test_what_is_wrong_is_told_once_and_again_when_it_is_something_else(caplog: pytest.LogCaptureFixture) -> None:
+    link = LinkState()
+    for trouble in (
+        RedisUnreachable("away"),
+        RedisUnreachable("still away"),
+        RedisRefused("WRONGPASS no"),
+        RedisRefused("WRONGPASS no"),
+    ):
+        link.note_failure(trouble)
+    assert [line.split(": ")[1].split(";")[0] for line in caplog.messages] == ["away", "WRONGPASS no"]
+
+
 @pytest.mark.parametrize(
     ("trouble", "is_of_all"),
     [

@@ -23,12 +23,29 @@ def test_a_restart_of_the_agent_keeps_the_name(tmp_path: Path, monkeypatch: pyte
     assert remembered_boot(tmp_path, HOUR_MS + 5_000) == first
 
 
-@pytest.mark.parametrize(("later_ms", "up_ms"), [(60_000, 50_000), (2 * HOUR_MS, 60_000), (9 * HOUR_MS, 2 * HOUR_MS)])
-def test_a_restart_of_the_machine_changes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later_ms: int, up_ms: int
-) -> None:
+def test_clocks_that_drift_apart_slowly_keep_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, NOW_MS)
     first = remembered_boot(tmp_path, HOUR_MS)
+    for run in range(1, 10):
+        at(monkeypatch, NOW_MS + run * (HOUR_MS + 60_000))
+        assert remembered_boot(tmp_path, HOUR_MS + run * HOUR_MS) == first
+
+
+@pytest.mark.parametrize(
+    ("was_up_ms", "later_ms", "up_ms"),
+    [
+        (HOUR_MS, 60_000, 50_000),
+        (HOUR_MS, 2 * HOUR_MS, 60_000),
+        (HOUR_MS, 9 * HOUR_MS, 2 * HOUR_MS),
+        pytest.param(60_000, 70_000, 50_000, id="just after a start"),
+        pytest.param(60_000, -NOW_MS, 70_000, id="without a clock of its own"),
+    ],
+)
+def test_a_restart_of_the_machine_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_up_ms: int, later_ms: int, up_ms: int
+) -> None:
+    at(monkeypatch, NOW_MS)
+    first = remembered_boot(tmp_path, was_up_ms)
     at(monkeypatch, NOW_MS + later_ms)
     second = remembered_boot(tmp_path, up_ms)
     assert second != first

@@ -53,6 +53,11 @@ def test_a_path_that_is_no_utf8_does_not_cost_the_result() -> None:
         assert end.fields()
 
 
+def test_steps_and_notes_are_bounded() -> None:
+    end = outcome_of(record(reason="timeout", steps=[Step("SIGTERM", 7, 2)] * 1000, notes=["a note"] * 1000))
+    assert (len(end.steps), len(end.notes)) == (32, 32)
+
+
 def test_survivors_are_told_only_where_something_was_killed() -> None:
     steps = [Step("SIGTERM", 7, 2)]
 
@@ -77,6 +82,11 @@ def test_both_streams_and_the_gap_are_kept() -> None:
     assert kept.data[: kept.gap_at].startswith(b"begin\n")
     assert sum(count for _, count in kept.runs) == len(kept.data)
     assert kept.stream(1) == b"begin\nend\n"
+
+    whole = KeptOutput(4000)
+    whole.feed(1, b"begin\n")
+    kept = outcome_of(record(reason="exited", exit_code=0, output=whole)).output
+    assert (kept.dropped_bytes, kept.gap_at) == (0, 0)
 
 
 def test_a_refusal_gets_the_state_of_its_code() -> None:

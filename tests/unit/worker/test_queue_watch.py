@@ -37,6 +37,17 @@ def test_a_queue_that_stands_still_is_reconnected_once_and_then_given_up() -> No
     assert advice == [nothing, nothing, nothing, nothing, Advice.RECONNECT, nothing, Advice.RESTART, Advice.RESTART]
 
 
+def test_a_queue_that_stands_still_once_more_is_reconnected_once_more() -> None:
+    clock = Clock()
+    watch = QueueWatch(10, now=clock)
+    advice = []
+    for taken_count in (7, 7, 7, 8, 8, 8):
+        advice.append(watch.advise(queue_count=1, free_count=1, taken_count=taken_count))
+        clock.now += 11
+
+    assert advice == [Advice.NOTHING, Advice.NOTHING, Advice.RECONNECT] * 2
+
+
 def test_one_message_seen_by_chance_after_a_long_idle_time_is_no_reason_to_worry() -> None:
     clock = Clock()
     watch = QueueWatch(10, now=clock)

@@ -171,6 +171,43 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "spool" / "lost+found").exists()
 
 
+def test_no_link_leads_out_of_the_spool(tmp_path: Path) -> None:
+    """A script of the agent's own user can put one anywhere in it."""
+    made, elsewhere = spool(tmp_path, limit_bytes=0), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(b"as it was")
+    made.folder(A).symlink_to(elsewhere)
+    made.folder(B).mkdir()
+    (made.folder(B) / "outcome.json.new").symlink_to(elsewhere / "file")
+
+    assert made.executions() == [B]
+    with pytest.raises(OSError, match="symbolic links"):
+        made.save(B, OUTCOME)
+    made.trim()
+    assert (elsewhere / "file").read_bytes() == b"as it was"
+
+
+def test_a_folder_that_cannot_be_removed_hinders_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = spool(tmp_path, limit_bytes=0, keep_scripts=True)
+    for name in (A, B):
+        made.folder(name).mkdir()
+        (made.folder(name) / "script.sh").touch()
+        made.delivered(name)
+    (made.folder(B) / "script.sh").write_bytes(b"x" * 10)
+    os.utime(made.folder(A), (1, 1))
+    (made.folder(A) / "script.sh").write_bytes(b"x" * 10)
+    remove = shutil.rmtree
+
+    def refuse_first(folder: Path) -> None:
+        if folder.name == A:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        remove(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse_first)
+    assert made.trim() >= 10
+    assert [made.folder(name).exists() for name in (A, B)] == [True, False]
+
+
 def test_emptied_folders_of_an_earlier_agent_are_removed(tmp_path: Path) -> None:
     spool(tmp_path)
     (tmp_path / "spool-spare" / "12-34").mkdir()

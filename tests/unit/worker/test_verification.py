@@ -159,7 +159,10 @@ def test_a_work_order_of_a_newer_version_asks_for_an_upgrade(verifier: Verifier,
     assert caught.value.error_code == "ClientNeedUpgrade"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"v":1}', b'{"v":"new"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"v":1}', b'{"v":"new"}', b"[" * 100_000, b'{"x":' + b"[" * 100_000, b'{"v":1,"x":"\xff"}'],
+)
 def test_what_is_signed_and_unreadable_is_called_that(verifier: Verifier, content: bytes) -> None:
     with pytest.raises(NotStarted, match="the envelope cannot be read") as caught:
         verifier.envelope(EXECUTION, claimed(content), forgotten_until_ms=0)
