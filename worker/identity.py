@@ -33,8 +33,6 @@ _MACHINE_FILE = "machine-id"
 _EPOCHS_COUNT = 8
 _epochs_decoder = UntrustedDecoder(msgspec.json.Decoder(list[str]))
 
-_epochs_decoder = UntrustedDecoder(msgspec.json.Decoder(list[str]))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
