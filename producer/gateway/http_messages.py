@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+#: What a header takes in memory beside its text.
+_HEADER_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,9 @@ class HttpRequest:
 
     @property
     def head_bytes(self) -> int:
-        """About how many bytes the request line and the headers take."""
-        return len(self.path) + len(self.query) + sum(len(key) + len(value) for key, value in self.headers)
+        """About how many bytes the request line and the headers take, here and not on the wire."""
+        headers_bytes = sum(_HEADER_BYTES + len(key) + len(value) for key, value in self.headers)
+        return len(self.path) + len(self.query) + headers_bytes
 
     @property
     def called_name(self) -> str:

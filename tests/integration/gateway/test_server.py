@@ -42,6 +42,25 @@ def test_a_request_line_over_the_limit_is_refused_in_a_way_the_sdks_can_read(por
     assert reply.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize("more_lines", [0, 1, 250_000])
+def test_a_head_of_very_many_lines_is_refused_before_each_is_looked_at(port: int, more_lines: int) -> None:
+    """They took fifty times their size in memory, for as long as the body was awaited."""
+    lines_count = http_protocol.LINES_COUNT + more_lines
+    reply = exchange(port, "GET /healthz HTTP/1.1\nHost: g\n" + "\n".join(["a:"] * (lines_count - 2)))
+    if not more_lines:
+        assert reply.http_status == 200
+        return
+    assert (reply.http_status, reply.fields["Code"]) == (431, "RequestHeaderTooLarge")
+    assert reply.headers["connection"] == "close"
+
+
+def test_what_follows_a_body_in_chunks_may_not_have_so_many_lines_either(port: int) -> None:
+    trailers = b"a:\r\n" * (http_protocol.LINES_COUNT + 1)
+    body = b"0\r\n" + trailers + b"\r\n"
+    reply = exchange(port, "POST / HTTP/1.1\nHost: g\nTransfer-Encoding: chunked", body)
+    assert (reply.http_status, reply.fields["Code"]) == (431, "RequestHeaderTooLarge")
+
+
 def test_a_body_far_over_the_limit_is_refused_and_the_client_learns_it(port: int) -> None:
     body = b"x" * 1_500_000
     reply = exchange(port, f"POST /?Format=JSON&Signature=x HTTP/1.1\nHost: g\nContent-Length: {len(body)}", body)

@@ -42,3 +42,8 @@ def test_a_header_that_is_absent_is_empty() -> None:
     assert request.called_name == "h:1"
     assert request.header(b"accept") == ""
     assert request.header_values(b"accept") == []
+
+
+def test_a_short_header_counts_for_more_than_its_text() -> None:
+    request = HttpRequest("GET", "/", b"a=b", [(b"a", b"")] * 100, b"")
+    assert request.head_bytes == 1 + 3 + 100 * 201
