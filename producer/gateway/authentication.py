@@ -16,8 +16,8 @@ TIME_TOLERANCE_MS = 15 * 60 * 1000
 NONCE_TTL_SECONDS = 1860
 NONCE_LIMIT_CHARACTERS = 128
 SECURITY_TOKEN_LIMIT_CHARACTERS = 4096
-#: A longer text that was signed is not repeated: five times as long as the request, and that for whoever has seen the id
-#: of a key. A script of the largest default size fits, whatever it is written in.
+#: A longer text that was signed is not repeated: it is five times as long as the request, and for whoever has seen the
+#: id of a key. A script of the largest default size fits, whatever it is written in.
 SHOWN_CHARACTERS = 128 * 1024
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")

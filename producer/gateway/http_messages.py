@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 #: What a header takes in memory beside its text.
 _HEADER_BYTES = 200
+#: No name and port are longer; answers repeat them.
+_CALLED_NAME_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,9 @@ class HttpRequest:
 
     @property
     def called_name(self) -> str:
-        """The name, with port, under which the client called us (its ``Host`` header)."""
-        return self.header(b"host")
+        """The name, with port, under which the client called us (its ``Host`` header); ``""`` when that is none."""
+        name = self.header(b"host")
+        return name if len(name) <= _CALLED_NAME_CHARACTERS else ""
 
     @property
     def has_form(self) -> bool:
