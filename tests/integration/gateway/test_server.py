@@ -177,6 +177,19 @@ def test_a_later_request_on_a_connection_has_its_deadline_too(monkeypatch: pytes
         assert connection.recv(10) == b""
 
 
+def test_the_deadline_of_a_head_is_none_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
+    with running_gateway() as server, connection_to(port_of(server.url)) as connection:
+        asked = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"})
+        connection.sendall(f"POST /?{asked} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+        connection.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        server.should_exit = True
+        assert read_reply(connection).http_status == 200
+
+
 def test_replies_on_a_kept_connection_do_not_wait_for_an_acknowledgement(port: int) -> None:
     """A delayed acknowledgement takes 40 ms, each time but the first few of a connection."""
     with connection_to(port) as connection:
