@@ -16,6 +16,9 @@ TIME_TOLERANCE_MS = 15 * 60 * 1000
 NONCE_TTL_SECONDS = 1860
 NONCE_LIMIT_CHARACTERS = 128
 SECURITY_TOKEN_LIMIT_CHARACTERS = 4096
+#: A longer text that was signed is not repeated: it is five times as long as the request, and for whoever has seen the
+#: id of a key. A script of the largest default size fits, whatever it is written in.
+SHOWN_CHARACTERS = 128 * 1024
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -114,6 +117,8 @@ def _signature_does_not_match(request: SignedRequest) -> ApiError:
     if SECRET_PARAMETERS in signed:
         # Messages of errors stand in logs, and with version 1 the text is all that was sent.
         signed = f"what is not shown because {SECRET_PARAMETERS} are part of it"
+    elif len(signed) > SHOWN_CHARACTERS:
+        signed = f"what is not shown because it has {len(signed)} characters, so compare a shorter request"
     message = (
         "The signature is not the one this server computes. If the text that the client signed is the same, "
         f"the AccessKeySecret is wrong; otherwise compare the two. The server signed:{signed}"

@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+#: What a header takes in memory beside its text.
+_HEADER_BYTES = 200
+#: No name and port are longer; answers repeat them.
+_CALLED_NAME_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,15 @@ class HttpRequest:
 
     @property
     def head_bytes(self) -> int:
-        """About how many bytes the request line and the headers take."""
-        return len(self.path) + len(self.query) + sum(len(key) + len(value) for key, value in self.headers)
+        """About how many bytes the request line and the headers take, here and not on the wire."""
+        headers_bytes = sum(_HEADER_BYTES + len(key) + len(value) for key, value in self.headers)
+        return len(self.path) + len(self.query) + headers_bytes
 
     @property
     def called_name(self) -> str:
-        """The name, with port, under which the client called us (its ``Host`` header)."""
-        return self.header(b"host")
+        """The name, with port, under which the client called us (its ``Host`` header); ``""`` when that is none."""
+        name = self.header(b"host")
+        return name if len(name) <= _CALLED_NAME_CHARACTERS else ""
 
     @property
     def has_form(self) -> bool:

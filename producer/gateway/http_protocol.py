@@ -7,6 +7,7 @@ from typing import Any
 
 import h11
 import msgspec
+from h11._receivebuffer import ReceiveBuffer
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .api_errors import ApiError, api_error
@@ -15,6 +16,8 @@ from .connection_places import ConnectionPlaces
 from .request_body import TOO_MANY_UNFINISHED
 from .request_memory import RequestMemory
 
+#: Lines of a head, or of what may follow a body in chunks. Each takes some 200 bytes, however short it is.
+LINES_COUNT = 1_000
 #: How long a connection may take to send the head of a request, from the first byte or from being accepted.
 HEAD_SECONDS = 30.0
 #: How long the rest of a body that nobody reads may take to come, once the reply is out.
@@ -39,10 +42,37 @@ class Owed(Enum):
     BODY = auto()
 
 
+class CountedLines(ReceiveBuffer):
+    """What has come and is not looked at yet; ``has_too_many`` tells whether a head had too many lines to be read."""
+
+    has_too_many = False
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        """Give the lines of a head that is there whole.
+
+        Raises:
+            RemoteProtocolError: there are more than any client sends.
+        """
+        lines = super().maybe_extract_lines()
+        if lines is not None and len(lines) > LINES_COUNT:
+            self.has_too_many = True
+            raise h11.RemoteProtocolError("too many headers")
+        return lines
+
+
 class CountingConnection(h11.Connection):
-    """h11's side of one connection, which counts the bytes that it makes for the client."""
+    """h11's side of one connection, which counts the bytes that it makes for the client, and the lines of a head."""
 
     made_bytes = 0
+
+    def __init__(self, our_role: type[h11.CLIENT] | type[h11.SERVER], max_incomplete_event_size: int) -> None:
+        super().__init__(our_role, max_incomplete_event_size)
+        self._receive_buffer: CountedLines = CountedLines()
+
+    @property
+    def has_too_many_lines(self) -> bool:
+        """Whether a head was not read for the number of its lines."""
+        return self._receive_buffer.has_too_many
 
     @property
     def received_bytes(self) -> int:
@@ -56,7 +86,7 @@ class CountingConnection(h11.Connection):
 
     def forget_received(self) -> None:
         """Let go of that; to be called once this side has said its last."""
-        self._receive_buffer = type(self._receive_buffer)()
+        self._receive_buffer = CountedLines()
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Give what has come next; of a body with two lengths it cannot be told where the next request begins.
@@ -152,7 +182,7 @@ class GatewayProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or is too large a head, in the API's own shape."""
         limit_bytes = self.config.h11_max_incomplete_event_size or 0
-        is_too_large = self.conn.received_bytes > limit_bytes
+        is_too_large = self.conn.received_bytes > limit_bytes or self.conn.has_too_many_lines
         self._refuse(api_error("RequestHeaderTooLarge" if is_too_large else "MalformedRequest"))
 
     def make_way(self) -> None:

@@ -17,6 +17,7 @@ from ...broker_config.settings_table import GatewaySettings
 from .app import GatewayApplication
 from .connection_places import ConnectionPlaces, places_count
 from .http_protocol import GatewayProtocol
+from .tls_door import TlsDoor
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,11 @@ HEADERS_BYTES = 64 * 1024
 STOP_SECONDS = 30
 #: How long a connection stays open between two requests.
 KEEP_ALIVE_SECONDS = 75
+#: Connections that the kernel holds for us until they are accepted.
 BACKLOG_COUNT = 2048
+#: How many are accepted before anything else is done. Whoever makes way for them is gone some turns later, and until
+#: then the files must be enough for both.
+ACCEPTED_COUNT = 32
 #: How much the kernel takes from us before it can send it. With its own limit, megabytes, a slow client looks like one
 #: that takes nothing for a minute and then much at once.
 UNSENT_BYTES = 128 * 1024
@@ -41,6 +46,7 @@ class GatewayServer(uvicorn.Server):
         self._socket = listening_socket(settings)
         self.url = url_of(self._socket, settings)
         places = ConnectionPlaces(places_count(), application.crowd.connection)
+        self._with_tls = partial(TlsDoor, places=places, memory=application.memory)
         config = uvicorn.Config(
             application,
             http=partial(GatewayProtocol, places=places, memory=application.memory),  # type: ignore[arg-type]  # called only
@@ -54,7 +60,7 @@ class GatewayServer(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=settings.request_bytes + HEADERS_BYTES,
-            backlog=BACKLOG_COUNT,
+            backlog=ACCEPTED_COUNT,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=settings.tls_certificate or None,
@@ -73,7 +79,13 @@ class GatewayServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting, then say so on one line that programs can wait for."""
+        if self.config.ssl is not None:
+            # Handshakes are begun by the door, not by asyncio, which would tell of them only once they are over.
+            self.config.http_protocol_class = partial(self._with_tls, context=self.config.ssl)  # type: ignore[assignment]
+            self.config.ssl = None
         await super().startup(sockets)
+        # asyncio takes the one number for both.
+        self._socket.listen(BACKLOG_COUNT)
         logger.info("gateway ready url=%s", self.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def read_v3(request: HttpRequest, query: Mapping[str, str]) -> SignatureV3:
     """Read the signature's parts from the headers.
 
     Raises:
-        ApiError: ``IncompleteSignature`` for a malformed header or an unsigned mandatory one,
+        ApiError: ``IncompleteSignature`` for a malformed header, an unsigned mandatory one or one that is named twice,
             ``InvalidSignatureMethod`` for another algorithm.
     """
     values = request.header_values(b"authorization")
@@ -134,17 +135,21 @@ def _header_values(request: HttpRequest) -> dict[str, list[bytes]]:
 def _require_signed(signed_names: list[str], headers: Mapping[str, list[bytes]]) -> None:
     absent = [name for name in (*MANDATORY_HEADERS, *signed_names) if name not in headers]
     if absent:
-        raise _incomplete(f"The header {absent[0]} belongs to the signature and is missing.")
+        raise _incomplete(f"The header {absent[0][:64]} belongs to the signature and is missing.")
     # A stranger's head may have tens of thousands of either.
     signed = frozenset(signed_names)
+    if len(signed) < len(signed_names):
+        # Each time its whole value would be a part of what is signed.
+        twice = next(name for name, count in Counter(signed_names).items() if count > 1)
+        raise _incomplete(f"The header {twice[:64]} stands more than once among the signed headers.")
     unsigned = [
         name for name in headers if (name in MANDATORY_HEADERS or name.startswith("x-acs-")) and name not in signed
     ]
     if unsigned:
-        raise _incomplete(f"The header {unsigned[0]} is not among the signed headers.")
+        raise _incomplete(f"The header {unsigned[0][:64]} is not among the signed headers.")
     repeated = [name for name in headers if name.startswith("x-acs-") and len(headers[name]) > 1]
     if repeated or len(headers["host"]) > 1:
-        raise _incomplete(f"The header {(repeated or ['host'])[0]} occurs more than once.")
+        raise _incomplete(f"The header {(repeated or ['host'])[0][:64]} occurs more than once.")
 
 
 def _incomplete(detail: str) -> ApiError:

@@ -38,6 +38,27 @@ def test_a_ring_reaches_those_whom_it_concerns(redis_server: RedisServer) -> Non
     redis.close()
 
 
+def test_a_channel_is_listened_to_exactly_while_somebody_waits_for_it(redis_server: RedisServer) -> None:
+    redis = Redis(redis_server.url())
+    bell = ChangeBell(redis)
+    heard: list[str] = []
+
+    def channels() -> set[bytes]:
+        return set(redis.call("PUBSUB", "CHANNELS", "ca:done:*"))
+
+    kept = bell.listen("ca:done:kept", "t-kept", lambda: heard.append("kept"))
+    eventually(lambda: heard == ["kept"])
+    late = bell.listen("ca:done:late", "t-late", lambda: heard.append("late"))
+    eventually(lambda: channels() == {b"ca:done:kept", b"ca:done:late"})
+    redis.call("PUBLISH", "ca:done:late", b"end t-late.0@i-one Success")
+    eventually(lambda: heard == ["kept", "late"])
+    bell.leave(late)
+    eventually(lambda: channels() == {b"ca:done:kept"})
+    bell.leave(kept)
+    eventually(lambda: not bells(), what="the end of the thread")
+    redis.close()
+
+
 def test_a_lost_connection_is_renewed_and_everybody_rung(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server:
         redis = Redis(server.url())

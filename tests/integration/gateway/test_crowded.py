@@ -63,6 +63,24 @@ def test_the_oldest_of_too_many_unfinished_heads_is_given_up(small_port: int) ->
             assert read_reply(one).http_status == 200
 
 
+def test_what_has_left_holds_nothing_any_more(small: GatewayServer, small_port: int) -> None:
+    asked = v1_query("DescribeInvocationResults", {"InvokeId": "t-test", "WaitSeconds": "30"})
+    for _ in range(4):
+        with connection_to(small_port) as stranger:
+            # What comes behind a request that waits is kept, and given up for nobody.
+            stranger.sendall(f"GET /?{asked} HTTP/1.1\r\nHost: g\r\n\r\nGET /?a={'x' * PART_BYTES}".encode())
+            assert exchange(small_port, "GET /healthz HTTP/1.1\nHost: g\nConnection: close").http_status == 200
+        eventually(lambda: not small.server_state.connections, what="it has left")
+    with contextlib.ExitStack() as opened:
+        honest = [opened.enter_context(connection_to(small_port)) for _ in range(2)]
+        for one in honest:
+            one.sendall(b"GET /healthz?a=" + b"x" * PART_BYTES)
+            assert exchange(small_port, "GET /healthz HTTP/1.1\nHost: g\nConnection: close").http_status == 200
+        for one in honest:
+            one.sendall(b" HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert read_reply(one).http_status == 200
+
+
 def test_the_oldest_of_too_many_unfinished_bodies_is_given_up_and_its_connection_goes_on(small_port: int) -> None:
     head = f"POST /?Format=JSON HTTP/1.1\r\nHost: g\r\nContent-Length: {PART_BYTES + 1}\r\n\r\n".encode()
     with contextlib.ExitStack() as opened:

@@ -1,5 +1,6 @@
 """The program ``assist-gateway``: where it listens, how it ends, and why it does not start."""
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -13,6 +14,9 @@ import pytest
 from harness.ports import ReservedPort, reserve_port
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
+
+#: Open files that a gateway is granted.
+FILES_COUNT = 400
 
 
 def gateway(folder: Path, redis_url: str, *options: str | Path) -> Program:
@@ -57,8 +61,8 @@ def test_it_serves_a_unix_socket_and_ends_in_good_order(redis_server: RedisServe
     assert not path.exists()
 
 
-def test_it_serves_https(redis_server: RedisServer, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+def certificate_options(folder: Path) -> list[str | Path]:
+    certificate, key = folder / "c.pem", folder / "k.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
@@ -68,16 +72,49 @@ def test_it_serves_https(redis_server: RedisServer, tmp_path: Path) -> None:
         capture_output=True,
         timeout=60,
     )
-    with closing_port() as reserved:
-        options = ("--port", str(reserved.number), "--tls-certificate", certificate, "--tls-key", key)
-        with gateway(tmp_path, redis_server.url(), *options) as program:
-            program.wait_for_line(r"gateway ready url=https://")
-            context = ssl.create_default_context(cafile=str(certificate))
-            context.check_hostname = False
-            client = http.client.HTTPSConnection("127.0.0.1", reserved.number, context=context, timeout=10)
-            client.request("GET", "/healthz")
-            assert client.getresponse().status == 200
-            client.close()
+    return ["--tls-certificate", certificate, "--tls-key", key]
+
+
+def https_status(folder: Path, port: int) -> int:
+    context = ssl.create_default_context(cafile=str(folder / "c.pem"))
+    context.check_hostname = False
+    client = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+    client.request("GET", "/healthz")
+    try:
+        return client.getresponse().status
+    finally:
+        client.close()
+
+
+def test_it_serves_https(redis_server: RedisServer, tmp_path: Path) -> None:
+    tls = certificate_options(tmp_path)
+    with (
+        closing_port() as reserved,
+        gateway(tmp_path, redis_server.url(), "--port", str(reserved.number), *tls) as program,
+    ):
+        program.wait_for_line(r"gateway ready url=https://")
+        assert https_status(tmp_path, reserved.number) == 200
+
+
+@pytest.mark.parametrize("with_tls", [True, False])
+def test_a_burst_of_silent_connections_leaves_files_for_whoever_asks(
+    redis_server: RedisServer, tmp_path: Path, with_tls: bool
+) -> None:
+    """Accepted faster than others made way, they took every open file, and the log was filled with that."""
+    tls = certificate_options(tmp_path) if with_tls else []
+    with closing_port() as reserved, contextlib.ExitStack() as opened:
+        program = gateway(tmp_path, redis_server.url(), "--port", str(reserved.number), *tls)
+        program.argv = ["sh", "-c", f'ulimit -n {FILES_COUNT}; exec "$@"', "sh", *program.argv]
+        opened.enter_context(program).wait_for_line(r"gateway ready url=http")
+        for _ in range(2 * FILES_COUNT):
+            opened.enter_context(socket.create_connection(("127.0.0.1", reserved.number), timeout=10))
+        if with_tls:
+            assert https_status(tmp_path, reserved.number) == 200
+        else:
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", reserved.number), timeout=10))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert "out of system resource" not in program.log()
 
 
 @pytest.mark.parametrize(

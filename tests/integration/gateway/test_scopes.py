@@ -211,6 +211,8 @@ def test_a_key_limited_to_a_tag_cannot_move_instances_into_its_reach(scene: Scen
     call = scene.key(TEST)
     tag = {"Tag__1__Key": "env", "Tag__1__Value": "test"}
     assert refused(call("TagResources", ResourceType="instance", ResourceId__1="mi-prod", **tag), "env=test")
+    of_command = {"ResourceType": "command", "ResourceId__1": scene.command_id}
+    assert refused(call("TagResources", **of_command, **tag), "no tags of command")
     assert refused(call("UntagResources", ResourceType="instance", ResourceId__1="mi-test", All="true"), "env=test")
     assert refused(call("CreateActivation", InstanceCount="1", **tag), "whole fleet")
 

@@ -42,6 +42,25 @@ def test_a_request_line_over_the_limit_is_refused_in_a_way_the_sdks_can_read(por
     assert reply.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize("more_lines", [0, 1, 250_000])
+def test_a_head_of_very_many_lines_is_refused_before_each_is_looked_at(port: int, more_lines: int) -> None:
+    """They took fifty times their size in memory, for as long as the body was awaited."""
+    lines_count = http_protocol.LINES_COUNT + more_lines
+    reply = exchange(port, "GET /healthz HTTP/1.1\nHost: g\n" + "\n".join(["a:"] * (lines_count - 2)))
+    if not more_lines:
+        assert reply.http_status == 200
+        return
+    assert (reply.http_status, reply.fields["Code"]) == (431, "RequestHeaderTooLarge")
+    assert reply.headers["connection"] == "close"
+
+
+def test_what_follows_a_body_in_chunks_may_not_have_so_many_lines_either(port: int) -> None:
+    trailers = b"a:\r\n" * (http_protocol.LINES_COUNT + 1)
+    body = b"0\r\n" + trailers + b"\r\n"
+    reply = exchange(port, "POST / HTTP/1.1\nHost: g\nTransfer-Encoding: chunked", body)
+    assert (reply.http_status, reply.fields["Code"]) == (431, "RequestHeaderTooLarge")
+
+
 def test_a_body_far_over_the_limit_is_refused_and_the_client_learns_it(port: int) -> None:
     body = b"x" * 1_500_000
     reply = exchange(port, f"POST /?Format=JSON&Signature=x HTTP/1.1\nHost: g\nContent-Length: {len(body)}", body)
@@ -156,6 +175,19 @@ def test_a_later_request_on_a_connection_has_its_deadline_too(monkeypatch: pytes
         assert read_reply(connection).http_status == 200
         connection.sendall(b"GET /hea")
         assert connection.recv(10) == b""
+
+
+def test_the_deadline_of_a_head_is_none_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
+    with running_gateway() as server, connection_to(port_of(server.url)) as connection:
+        asked = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"})
+        connection.sendall(f"POST /?{asked} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+        connection.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        server.should_exit = True
+        assert read_reply(connection).http_status == 200
 
 
 def test_replies_on_a_kept_connection_do_not_wait_for_an_acknowledgement(port: int) -> None:

@@ -54,4 +54,5 @@ def test_a_request_that_broke_off_is_not_made_twice_with_one_client_token(
         assistant.run_command("true", ON_1, client_token="t")
     assert assistant.describe_invocations().total_count == 1
     assert code_of(lambda: assistant.run_command("true", ON_1, client_token="t")) == "IdempotentProcessing"
+    assert code_of(lambda: assistant.run_command("id", ON_1, client_token="t")) == "IdempotentParameterMismatch"
     assert assistant.describe_invocations().total_count == 1

@@ -6,7 +6,7 @@ import pytest
 from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory
 
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.gateway.authentication import Authenticator, time_of
+from cloud_assistant.producer.gateway.authentication import SHOWN_CHARACTERS, Authenticator, time_of
 
 AT_MS = 1_795_478_400_000
 AT = "2026-11-24T00:00:00Z"
@@ -96,6 +96,12 @@ class TestAuthenticator:
         error = self.refusal(Signed(right=False))
         assert (error.code, error.http_status) == ("SignatureDoesNotMatch", 400)
         assert error.message.split(":") == [error.message.split(":", maxsplit=1)[0], "GET&%2F&A%3DB"]
+
+    def test_a_very_long_text_is_not_repeated(self) -> None:
+        longest = "x" * SHOWN_CHARACTERS
+        assert self.refusal(Signed(right=False, string_to_sign=longest)).message.endswith(f":{longest}")
+        message = self.refusal(Signed(right=False, string_to_sign=longest + "x")).message
+        assert message.endswith(":what is not shown because it has 131073 characters, so compare a shorter request")
 
     def test_faults_are_told_in_the_order_key_time_signature_token_nonce(self) -> None:
         worst = Signed(time_text="2020-01-01T00:00:00Z", right=False, security_token="x", nonce="")

@@ -42,3 +42,13 @@ def test_a_header_that_is_absent_is_empty() -> None:
     assert request.called_name == "h:1"
     assert request.header(b"accept") == ""
     assert request.header_values(b"accept") == []
+
+
+def test_a_short_header_counts_for_more_than_its_text() -> None:
+    request = HttpRequest("GET", "/", b"a=b", [(b"a", b"")] * 100, b"")
+    assert request.head_bytes == 1 + 3 + 100 * 201
+
+
+def test_a_name_that_is_longer_than_any_is_none() -> None:
+    assert HttpRequest("GET", "/", b"", [(b"host", b"h" * 300)], b"").called_name == "h" * 300
+    assert HttpRequest("GET", "/", b"", [(b"host", b"h" * 301)], b"").called_name == ""

@@ -7,6 +7,7 @@ import pytest
 
 from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.request_body import DISCARD_FACTOR, ClientLeft, RequestBody
+from cloud_assistant.producer.gateway.request_memory import RequestMemory
 
 
 class Sender:
@@ -82,3 +83,31 @@ def test_a_client_that_leaves_is_noticed() -> None:
     for wanted in (body_of(gone).read, body_of(gone).discard):
         with pytest.raises(ClientLeft):
             asyncio.run(wanted())
+
+
+def test_what_is_thrown_away_and_what_is_whole_is_not_given_up_for_others() -> None:
+    async def run() -> list[int]:
+        noted: list[int] = []
+        memory = RequestMemory(100, lambda: noted.append(1))
+        whole = RequestBody(Sender(b"ab"), limit_bytes=10, limit_seconds=10, memory=memory)
+        assert await whole.read() == b"ab"
+        too_large = RequestBody(Sender(b"x" * 11, ends=False), limit_bytes=10, limit_seconds=0.05, memory=memory)
+        with pytest.raises(ApiError, match="RequestEntityTooLarge"):
+            await too_large.read()
+        await too_large.discard()
+        memory.part(lambda: None).hold(100, is_coming=False)
+        assert [one.given_up for one in (whole, too_large)] == [False, False]
+        return noted
+
+    assert asyncio.run(run()) == []
+
+
+def test_reading_and_throwing_away_have_one_time_together() -> None:
+    async def run() -> None:
+        body = body_of(Sender(b"a", ends=False), limit_seconds=0.5)
+        with pytest.raises(ApiError, match="RequestTimeout"):
+            await body.read()
+        async with asyncio.timeout(0.3):
+            await body.discard()
+
+    asyncio.run(run())

@@ -44,3 +44,10 @@ def test_one_that_is_larger_than_all_there_is_goes_itself() -> None:
     senders = Senders(10, 1)
     senders.parts[0].hold(11, is_coming=True)
     assert senders.given_up == [0]
+
+
+def test_who_began_first_goes_first_however_much_has_come_since() -> None:
+    senders = Senders(10, 3)
+    for number, size_bytes in ((0, 4), (1, 4), (0, 5), (2, 2)):
+        senders.parts[number].hold(size_bytes, is_coming=True)
+    assert senders.given_up == [0]

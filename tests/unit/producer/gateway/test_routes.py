@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import httpx
 import pytest
 from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersOnlyDescribe
 from unit.producer.gateway.signing import now_text
 
+from cloud_assistant.producer.gateway import other_paths
 from cloud_assistant.producer.gateway.actions import ActionRegistry
 from cloud_assistant.producer.gateway.app import Dependencies, create_app
 from cloud_assistant.producer.gateway.authentication import time_of
@@ -37,7 +41,14 @@ ROUTES = Routes(
 )
 
 
+Result = TypeVar("Result")
+
+
 def ask(method: str, path: str, content: bytes = b"") -> httpx.Response:
+    return with_client(lambda client: client.request(method, path, content=content))
+
+
+def with_client(use: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
     app = create_app(
         Dependencies(
             actions=ActionRegistry({}),
@@ -51,12 +62,12 @@ def ask(method: str, path: str, content: bytes = b"") -> httpx.Response:
         )
     )
 
-    async def run() -> httpx.Response:
+    async def run() -> Result:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway:8177") as client:
-            response = await client.request(method, path, content=content)
+            result = await use(client)
         app.close()
-        return response
+        return result
 
     return asyncio.run(run())
 
@@ -97,3 +108,32 @@ def test_a_mistake_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureFixtu
 def test_a_path_is_served_once() -> None:
     with pytest.raises(ValueError, match="/echo"):
         ROUTES.add("/echo", Route(("GET",), echo))
+
+
+def test_a_body_that_is_not_awaited_to_its_end_closes_the_connection() -> None:
+    assert ask("POST", "/echo", b"x" * 50).headers.get("connection") is None
+    refused = ask("POST", "/echo", b"x" * 1000)
+    assert (refused.status_code, refused.headers["connection"]) == (413, "close")
+
+
+def test_so_many_pages_are_made_at_once_and_more_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_paths, "PAGES_COUNT", 1)
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(_asked: RouteRequest) -> HttpReply:
+        is_asked.set()
+        may_answer.wait(10)
+        return HttpReply(200, "text/plain", b"", {})
+
+    monkeypatch.setattr(ROUTES, "_routes", {"/slow": Route(("GET",), slow)})
+
+    async def run(client: httpx.AsyncClient) -> list[int]:
+        first = asyncio.ensure_future(client.get("/slow"))
+        await asyncio.to_thread(is_asked.wait, 10)
+        second = await client.get("/slow")
+        assert second.headers["x-acs-retry-after"] == "5"
+        may_answer.set()
+        # One after the other they are as many as they like.
+        return [second.status_code, (await first).status_code, *[(await client.get("/slow")).status_code for _ in "ab"]]
+
+    assert with_client(run) == [503, 200, 200, 200]

@@ -56,6 +56,12 @@ def test_a_signature_that_is_not_one_never_matches(signature: str) -> None:
     assert not replace(signed, signature=signature).is_signed_with(SECRET)
 
 
+def test_a_signature_with_foreign_characters_in_it_is_none() -> None:
+    parameters, signature = V1_VECTORS[0]
+    signed = read_v1("GET", {**parameters, "Signature": f"{signature[:5]}!{signature[5:]}"})
+    assert not signed.is_signed_with(SECRET)
+
+
 @pytest.mark.parametrize(
     "name", ["AccessKeyId", "Signature", "SignatureMethod", "SignatureNonce", "Timestamp", "Action", "Version"]
 )

@@ -173,6 +173,26 @@ def test_a_head_full_of_signed_headers_is_read_in_a_moment() -> None:
     assert len(read(with_headers(V3_VECTOR, authorization=authorization, **more)).signed_names) > 100_000
 
 
+def test_a_header_that_is_signed_twice_is_refused_before_its_value_is_written_twice() -> None:
+    """With a long value and a hundred thousand repetitions, a request of 1 MB took all the memory there is."""
+    names = ";".join([*V3_VECTOR.headers, *["accept"] * 100_000])
+    authorization = f"ACS3-HMAC-SHA256 Credential=k,SignedHeaders={names},Signature=0"
+    with pytest.raises(ApiError, match="The header accept stands more than once among the signed headers"):
+        read(with_headers(V3_VECTOR, authorization=authorization, accept="x"))
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_long_name_is_not_repeated_in_full_in_an_error(is_there: bool) -> None:
+    name = "x-acs-" + "x" * 1000
+    names = ";".join([*V3_VECTOR.headers, *([] if is_there else [name])])
+    authorization = f"ACS3-HMAC-SHA256 Credential=k,SignedHeaders={names},Signature=0"
+    request = with_headers(V3_VECTOR, authorization=authorization, **({name: "v"} if is_there else {}))
+    with pytest.raises(ApiError) as caught:
+        read(request)
+    assert len(caught.value.message) < 250
+    assert f"The header {name[:64]} " in caught.value.message
+
+
 @pytest.mark.parametrize(("name", "value"), [(b"x-acs-action", b"DeleteCommand"), (b"host", b"another")])
 def test_a_header_of_the_signature_that_is_sent_twice_is_refused(name: bytes, value: bytes) -> None:
     request = V3_CAPTURES[0].request()

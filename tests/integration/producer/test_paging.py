@@ -1,0 +1,55 @@
+"""Pages over an index reach every member once, also where many of them have the same score."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.producer.paging import FILTERED_COUNT_MAX, PageRequest, read_page
+from harness.redis_server import RedisServer
+
+INDEX = "ca:test:index"
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    made = Redis(redis_server.url())
+    yield made
+    made.close()
+
+
+def fill(redis: Redis, *counts: int) -> list[str]:
+    """Enter so many members of each score; answers all of them in the order of pages."""
+    members = [(score, f"m-{score}-{number:05}") for score, count in enumerate(counts) for number in range(count)]
+    redis.call("ZADD", INDEX, *(part for member in members for part in member))
+    return [name for _, name in sorted(members, reverse=True)]
+
+
+def load(names: Sequence[str]) -> list[str | None]:
+    return list(names)
+
+
+def is_even(name: str) -> bool:
+    return int(name[-1]) % 2 == 0
+
+
+@pytest.mark.parametrize("size", [1, 50])
+def test_pages_by_token_reach_all_of_one_score_and_what_comes_after(redis: Redis, size: int) -> None:
+    expected = [name for name in fill(redis, 260, 3, 260) if is_even(name)]
+    found: list[str] = []
+    token = ""
+    while True:
+        request = PageRequest(max_results=size, next_token=token)
+        page = read_page(redis, INDEX, request, load, keep=is_even, filters="even")
+        found += page.items
+        token = page.next_token
+        if not token:
+            break
+    assert found == expected
+
+
+@pytest.mark.parametrize("more_count", [0, 1, 500])
+def test_matches_are_counted_to_one_beyond_the_limit(redis: Redis, more_count: int) -> None:
+    fill(redis, *([100] * (FILTERED_COUNT_MAX // 100)), *([more_count] if more_count else []))
+    page = read_page(redis, INDEX, PageRequest(), load, keep=lambda _: True)
+    assert page.total_count == FILTERED_COUNT_MAX + min(1, more_count)
