@@ -266,15 +266,19 @@ def test_all_that_is_old_goes_in_one_turn_where_there_is_time(timing: Timing) ->
     assert kept(timing) == []
 
 
-@pytest.mark.usefixtures("small_steps")
-@pytest.mark.parametrize("why", ["as many as a turn looks at", "no time is left"])
-def test_a_turn_that_ends_early_is_gone_on_with_by_the_next(
-    timing: Timing, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
+@pytest.fixture(params=["as many as a turn looks at", "no time is left"])
+def short_turn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A turn ends long before it has looked at everything; answers what ends it."""
+    why: str = request.param
     if why == "no time is left":
         monkeypatch.setattr(retention, "_TURN_SECONDS", -1.0)
     else:
         monkeypatch.setattr(retention, "_LOOKED_AT_PER_TURN", 2)
+    return why
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_turn_that_ends_early_is_gone_on_with_by_the_next(timing: Timing, short_turn: str) -> None:
     made = [run_on_i_1(timing) for _ in range(6)]
     end(timing, *made[2:])
     retiring = Retention(timing.redis, KEEP_NOTHING)
@@ -282,7 +286,7 @@ def test_a_turn_that_ends_early_is_gone_on_with_by_the_next(
     for _ in range(3):
         retiring.work()
         left.append(len(kept(timing)))
-    assert (left[0], left[-1]) == (6, 2) if why == "as many as a turn looks at" else left == [6, 5, 4]
+    assert (left[0], left[-1]) == (6, 2) if short_turn == "as many as a turn looks at" else left == [6, 5, 4]
     # At the end of the index it begins anew.
     end(timing, *made[:2])
     for _ in range(10):
@@ -339,15 +343,8 @@ def firings_left(timing: Timing, invoke_ids: list[str]) -> list[int]:
     return [timing.redis.call("ZCARD", keys.firings(one)) for one in invoke_ids]
 
 
-@pytest.mark.usefixtures("small_steps")
-@pytest.mark.parametrize("why", ["as many as a turn looks at", "no time is left"])
-def test_schedules_that_a_turn_has_no_time_for_are_looked_at_by_the_next(
-    timing: Timing, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
-    if why == "no time is left":
-        monkeypatch.setattr(retention, "_TURN_SECONDS", -1.0)
-    else:
-        monkeypatch.setattr(retention, "_LOOKED_AT_PER_TURN", 2)
+@pytest.mark.usefixtures("small_steps", "short_turn")
+def test_schedules_that_a_turn_has_no_time_for_are_looked_at_by_the_next(timing: Timing) -> None:
     for _ in range(5):
         timing.invoke(frequency="0 0 0 1 1 *")
     made = [one.decode() for one in timing.redis.call("ZRANGE", keys.INVOCATIONS_TIMED, 0, -1)]
