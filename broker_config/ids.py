@@ -13,6 +13,8 @@ from .clock import now_us
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 #: Two digits at a time: half the divisions.
 _PAIRS = [first + second for first in _BASE36 for second in _BASE36]
+#: A digit for each byte, five random bits of it: as many digits of each kind, and no division.
+_DIGIT_OF_BYTE = _BASE36[:32].encode() * 8
 _INSTANCE = re.compile(r"(?:i|mi)-[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _INVOCATION = re.compile(r"t-[0-9a-z]{8,40}")
 #: One way to write each firing: an instance remembers by name what it ran, and ``00`` would be another name of ``0``.
@@ -21,9 +23,9 @@ _EXECUTION = re.compile(
 )
 
 
-def _base36(number: int, pair_count: int) -> str:
+def _ten_digits(number: int) -> str:
     pairs = []
-    for _ in range(pair_count):
+    for _ in range(5):
         number, rest = divmod(number, 36 * 36)
         pairs.append(_PAIRS[rest])
     return "".join(reversed(pairs))
@@ -31,7 +33,7 @@ def _base36(number: int, pair_count: int) -> str:
 
 def new_id(prefix: str) -> str:
     """Make an identifier such as ``t-…``: microseconds first, so that ids sort by age, then 80 random bits."""
-    return f"{prefix}-{_base36(now_us(), 5)}{_base36(int.from_bytes(os.urandom(10)), 8)}"
+    return f"{prefix}-{_ten_digits(now_us())}{os.urandom(16).translate(_DIGIT_OF_BYTE).decode()}"
 
 
 def new_token() -> str:

@@ -12,6 +12,13 @@ def test_new_ids_are_recognised_sorted_by_age_and_unique() -> None:
     assert [one[:12] for one in made] == sorted(one[:12] for one in made)
 
 
+def test_each_random_digit_of_an_id_carries_five_bits() -> None:
+    digits = [ids.new_id("t")[12:] for _ in range(1000)]
+    assert {len(one) for one in digits} == {16}
+    # The chance that one of 32 is missing at one of 16 places is 1e-11.
+    assert all(len(set(at_one_place)) == 32 for at_one_place in zip(*digits, strict=True))
+
+
 @pytest.mark.parametrize(
     "text", ["c-holvrhuclr052i9sh7dypg7bm9", "", "t-", "t-../../etc", "t-0000 0000", "t-" + "0" * 41]
 )
