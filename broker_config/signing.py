@@ -165,7 +165,14 @@ def read_master_keys(path: Path) -> MasterKeys:
         mode = path.stat().st_mode
         parsed = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
         keys = {name: bytes.fromhex(value) for name, value in parsed.keys.items()}
-    except (OSError, msgspec.MsgspecError, ValueError) as exc:
+    except FileNotFoundError as exc:
+        raise SettingsInvalid(
+            f"master key file {path} does not exist; copy it here from where it was made, or make the first one of an"
+            " installation: assist key create"
+        ) from exc
+    except OSError as exc:
+        raise SettingsInvalid(f"master key file {path}: {exc.strerror}") from exc
+    except (msgspec.MsgspecError, ValueError) as exc:
         raise SettingsInvalid(f"master key file {path}: {exc}") from exc
     if os.name == "posix" and mode & 0o077:
         raise SettingsInvalid(f"master key file {path} is open to other users; run: chmod 600 {quote(str(path))}")

@@ -8,10 +8,12 @@ from ...broker_config.clock import monotonic_seconds
 from ...broker_config.counted import counted
 from ...broker_config.master_key import master_key_path
 from ...broker_config.printable import clean
+from ...broker_config.redis_client import Redis
 from ..security.key_rotation import RotationStatus
+from ..security.trust import Trust
 from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
-from .call import Call
+from .call import CONNECT_TIMEOUT_SECONDS, Call
 from .exit_codes import DONE, TIMED_OUT
 from .tables import table
 from .terminal import terminal_columns
@@ -24,8 +26,18 @@ _LOOK_SECONDS = 0.5
 
 @assist_command("create", examples=("assist key create",))
 def create(call: Call) -> None:
-    """Create the master key if there is none. Back up its file: without it, every instance must be registered again."""
-    master = call.assistant.trust.master
+    """Create the master key if there is none, in the home or where security.master_key_file says.
+
+    Back up its file: without it, every instance must be registered again.
+    """
+    settings = call.loaded.settings
+    # Not an ``Assistant``, which refuses to begin where the settings name a file that is not there.
+    redis = Redis(settings.redis_url, name="assist")
+    redis.connect_timeout_seconds = CONNECT_TIMEOUT_SECONDS
+    try:
+        master = Trust(redis, settings).create_master()
+    finally:
+        redis.close()
     if call.wants_json:
         call.print_json({"KeyId": master.current, "File": _file(call), "Fingerprint": master.fingerprint()})
     else:

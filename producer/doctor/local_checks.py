@@ -66,6 +66,9 @@ def _master_key_file(settings: Settings) -> Finding:
     try:
         found = find_master_keys(settings)
     except (SettingsInvalid, Refused) as exc:
+        if isinstance(exc.__cause__, FileNotFoundError):
+            mend = "copy it here from where it was made, or make the first one: assist key create"
+            return fail("master key", f"{path} does not exist", mend)
         return fail("master key", str(exc), f"chmod 600 {quote(str(path))}, and see that it is whole")
     if found is None:
         return warn("master key", f"none at {path}", "copy it here to change anything from this machine")

@@ -8,21 +8,23 @@ from pathlib import Path
 
 from ...broker_config import keys
 from ...broker_config.errors import Refused
-from ...broker_config.master_key import find_master_keys, master_key_path
+from ...broker_config.master_key import master_key_path
+from ...broker_config.presence import is_there
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 
 
 def make_master_keys(redis: Redis, settings: Settings) -> MasterKeys | None:
-    """Make the first master key of an installation; ``None`` where another program has just made it.
+    """Make the first master key of an installation; ``None`` where there is a file already.
 
     Raises:
         Refused: this Redis belongs to an installation that has one already, kept elsewhere.
+        OSError: the file cannot be made there.
     """
     path = master_key_path(settings)
     with _alone(path):
-        if find_master_keys(settings) is not None:
+        if is_there(path):
             return None
         known = redis.call("HGETALL", keys.MASTER_KEYS)
         if known:

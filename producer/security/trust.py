@@ -42,14 +42,27 @@ class Trust:
         with self._lock:
             if self._master is None:
                 found = find_master_keys(self._settings)
-                if found is None and (made := make_master_keys(self._redis, self._settings)):
-                    # Sealed with the key itself, so it cannot come first.
-                    with self.auditing.change("CreateMasterKey", what=made.current):
-                        pass
-                found = found or load_master_keys(master_key_path(self._settings))
+                if found is None:
+                    self._make_first()
+                    found = load_master_keys(master_key_path(self._settings))
                 check_master_keys(self._redis, found)
                 self._master = found
             return self._master
+
+    def create_master(self) -> MasterKeys:
+        """The master keys; unlike ``master``, also makes the file that the settings name, where it is not there yet.
+
+        Raises:
+            SettingsInvalid, Refused: as ``master``. OSError: the file cannot be made there.
+        """
+        self._make_first()
+        return self.master
+
+    def _make_first(self) -> None:
+        if made := make_master_keys(self._redis, self._settings):
+            # Sealed with the key itself, so it cannot come first.
+            with self.auditing.change("CreateMasterKey", what=made.current):
+                pass
 
     @property
     def known_master(self) -> MasterKeys | None:

@@ -15,7 +15,7 @@ from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_url import parse_url
-from cloud_assistant.broker_config.settings_table import GatewaySettings, Settings
+from cloud_assistant.broker_config.settings_table import GatewaySettings, SecuritySettings, Settings
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import beat_presence
 from cloud_assistant.producer.doctor import local_checks, server_checks
@@ -46,6 +46,13 @@ def test_a_master_key_of_another_user_is_found(home: Path) -> None:
     os.chown(home / "master-key.json", 65534, 65534)
     finding = here(home)["master key"]
     assert (finding.verdict, "belongs to another user" in finding.text) == ("fail", True)
+
+
+def test_a_master_key_file_that_is_named_and_missing_can_be_copied_or_made(tmp_path: Path) -> None:
+    named = SecuritySettings(master_key_file=str(tmp_path / "absent.json"))
+    finding = next(local_checks.local_checks(Settings(security=named)))
+    assert (finding.verdict, finding.text) == ("fail", f"{tmp_path / 'absent.json'} does not exist")
+    assert finding.mend == "copy it here from where it was made, or make the first one: assist key create"
 
 
 @pytest.mark.parametrize(("mode", "verdict"), [(0o720, "fail"), (0o702, "fail"), (0o755, "ok")])

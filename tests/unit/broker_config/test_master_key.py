@@ -18,5 +18,5 @@ def test_a_home_that_cannot_be_looked_into_is_told_from_one_without_a_key(tmp_pa
 
 def test_a_file_that_is_named_and_missing_is_no_installation_without_a_key(tmp_path: Path) -> None:
     security = SecuritySettings(master_key_file=str(tmp_path / "absent.json"))
-    with pytest.raises(SettingsInvalid, match=r"absent\.json"):
+    with pytest.raises(SettingsInvalid, match=r"absent\.json does not exist; copy it here .*: assist key create"):
         find_master_keys(Settings(home=str(tmp_path), security=security))

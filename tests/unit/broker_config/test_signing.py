@@ -152,7 +152,7 @@ def test_what_names_no_key_of_ours_is_a_refusal_and_no_failure() -> None:
 
 
 def test_a_key_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="No such file"):
+    with pytest.raises(SettingsInvalid, match=r"none\.json does not exist; copy it here"):
         signing.read_master_keys(tmp_path / "none.json")
 
 
