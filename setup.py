@@ -29,7 +29,7 @@ AGENT = [
     "hiredis>=3.2,<4",
     "msgspec>=0.21,<1",
     "cryptography>=45",
-    "click>=8.1,<9",
+    "click>=8.3.1,<9",
 ]
 #: What the control side needs on top: the scheduler's cron, HTTP, the monitor with kombu's Redis transport, a server.
 CONTROL = [
