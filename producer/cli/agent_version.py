@@ -58,7 +58,9 @@ def withdraw(call: Call, *, version: str) -> None:
     ),
 )
 @click.argument("version", metavar="VERSION")
-@click.option("--share", default="100%", show_default=True, help="Only this share of the instances; widen it later.")
+@click.option(
+    "--share", default="100%", show_default=True, metavar="N%", help="Only this share of the instances; widen it later."
+)
 @click.option(
     "--window", callback=filled, metavar="HOURS", help="Only in these hours, in each instance's own local time."
 )
@@ -68,7 +70,9 @@ def withdraw(call: Call, *, version: str) -> None:
     metavar="COUNT",
     help="How many to upgrade at the same time.  [default: a tenth]",
 )
-@click.option("--stop-at", default="10%", show_default=True, help="Stop the roll-out when this share has failed.")
+@click.option(
+    "--stop-at", default="10%", show_default=True, metavar="N%", help="Stop the roll-out when this share has failed."
+)
 @click.option(
     "--probation",
     type=Duration(),

@@ -51,6 +51,16 @@ def test_each_help_tells_what_the_command_does_and_ends_with_examples(
     assert f"assist {' '.join(path)}" in last_section
 
 
+@pytest.mark.parametrize("noun", sorted({path[0] for path in OURS if len(path) > 1}))
+def test_the_help_of_a_noun_cuts_no_verb_short(
+    noun: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(root.context_settings, "terminal_width", 80)
+    assert main([noun, "--help"]) == 0
+    verbs = capsys.readouterr().out.partition("Commands:")[2].partition("Options:")[0]
+    assert "..." not in verbs
+
+
 @pytest.mark.parametrize("path", OURS, ids=" ".join)
 def test_each_option_is_explained(path: tuple[str, ...]) -> None:
     for parameter in OURS[path].params:
