@@ -1,5 +1,6 @@
 """``assist agent-version``: publish versions of the agent and roll them out."""
 
+import re
 from pathlib import Path
 
 import click
@@ -19,6 +20,13 @@ from .target_options import takes_targets
 from .terminal import terminal_columns
 
 group = AssistGroup("agent-version", help="Publish versions of the agent and roll them out.")
+
+
+def _percent(_ctx: click.Context, _parameter: click.Parameter, text: str) -> float:
+    """A share. A plain number is none: beside the --stop-at of other verbs it would read as a number of instances."""
+    if not re.fullmatch(r"\d+(\.\d+)?%", text):
+        raise click.BadParameter(f"{text!r} is not a share of the instances such as 10%")
+    return float(text[:-1])
 
 
 @assist_command("publish", examples=(f"assist agent-version publish dist/{AGENT_NAME}-1.2.0-linux-x86_64.tar.gz",))
@@ -59,7 +67,12 @@ def withdraw(call: Call, *, version: str) -> None:
 )
 @click.argument("version", metavar="VERSION")
 @click.option(
-    "--share", default="100%", show_default=True, metavar="N%", help="Only this share of the instances; widen it later."
+    "--share",
+    default="100%",
+    show_default=True,
+    metavar="N%",
+    callback=_percent,
+    help="Only this share of the instances; widen it later.",
 )
 @click.option(
     "--window", callback=filled, metavar="HOURS", help="Only in these hours, in each instance's own local time."
@@ -71,7 +84,12 @@ def withdraw(call: Call, *, version: str) -> None:
     help="How many to upgrade at the same time.  [default: a tenth]",
 )
 @click.option(
-    "--stop-at", default="10%", show_default=True, metavar="N%", help="Stop the roll-out when this share has failed."
+    "--stop-at",
+    default="10%",
+    show_default=True,
+    metavar="N%",
+    callback=_percent,
+    help="Stop the roll-out when this share has failed.",
 )
 @click.option(
     "--probation",
@@ -89,10 +107,10 @@ def rollout(
     call: Call,
     *,
     version: str,
-    share: str,
+    share: float,
     window: str,
     at_once: int | None,
-    stop_at: str,
+    stop_at: float,
     probation: float,
     again: bool,
     wish: Wish | None,
@@ -111,10 +129,10 @@ def rollout(
         progress = versions.change(version, Wish(wish))
     else:
         options = RolloutOptions(
-            share_percent=_percent(share),
+            share_percent=share,
             window=window,
             at_once_count=at_once or 0,
-            failures_percent=_percent(stop_at),
+            failures_percent=stop_at,
             probation_seconds=probation,
             again=again,
         )
@@ -132,13 +150,6 @@ def status(call: Call, *, version: str) -> None:
     for one in versions.unusable():
         call.say(str(one.why))
     _print_progress(call, progress)
-
-
-def _percent(text: str) -> float:
-    try:
-        return float(text.removesuffix("%"))
-    except ValueError as exc:
-        raise click.UsageError(f"{text!r} is not a share; write 10%", click.get_current_context()) from exc
 
 
 def _print_removed(call: Call, rollout_id: str) -> None:

@@ -180,6 +180,15 @@ def test_an_empty_id_or_name_is_refused_before_it_means_any(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--share", "--stop-at"])
+@pytest.mark.parametrize("text", ["3", "ten", "nan%", "-5%", "%", ""])
+def test_a_share_of_a_roll_out_is_no_number_of_instances(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["agent-version", "rollout", "1.2.0", option, text]) == exit_codes.WRONG_USAGE
+    assert f"{text!r} is not a share of the instances such as 10%" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize(
     "arguments",
