@@ -95,10 +95,10 @@ class AssistGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; name the nearest one when there is no such verb."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            import difflib  # lazy: only a mistake needs it
+            from .nearest_verb import nearest_verb  # lazy: only a mistake needs it
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"see `{ctx.command_path} --help`"
+            near = nearest_verb(args[0], self.list_commands(ctx))
+            hint = f"did you mean {near}?" if near else f"see `{ctx.command_path} --help`"
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
