@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ...broker_config.clock import iso_seconds
 from ...broker_config.publisher_signing import AGENT_NAME
@@ -18,6 +19,12 @@ from .publishing import note_on_address, print_entries, publish_archive, tell_un
 from .tables import table
 from .target_options import takes_targets
 from .terminal import terminal_columns
+
+#: Parameters of ``rollout`` that say what one is like.
+_OF_A_NEW_ONE = (
+    *("share", "window", "at_once", "stop_at", "probation", "again"),
+    *("instance_ids", "tags", "everything", "failed_in", "connected"),
+)
 
 group = AssistGroup("agent-version", help="Publish versions of the agent and roll them out.")
 
@@ -121,6 +128,8 @@ def rollout(
     An agent that does not work goes back to its old version by itself and says so. A beat carries out the roll-out; see
     `assist agent-version status`.
     """
+    if wish is not None:
+        _refuse_options_of_a_new_one(click.get_current_context())
     versions = call.assistant.agent_versions
     if wish == Wish.CANCEL and versions.remove_unusable(version):
         _print_removed(call, version)
@@ -150,6 +159,15 @@ def status(call: Call, *, version: str) -> None:
     for one in versions.unusable():
         call.say(str(one.why))
     _print_progress(call, progress)
+
+
+def _refuse_options_of_a_new_one(ctx: click.Context) -> None:
+    """Nobody is to believe that a roll-out was widened as it was resumed."""
+    if any(ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in _OF_A_NEW_ONE):
+        raise click.UsageError(
+            "--pause, --resume and --cancel change nothing else; without them a roll-out begins anew, as it is given",
+            ctx,
+        )
 
 
 def _print_removed(call: Call, rollout_id: str) -> None:

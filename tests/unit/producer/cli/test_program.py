@@ -189,6 +189,15 @@ def test_a_share_of_a_roll_out_is_no_number_of_instances(
     assert f"{text!r} is not a share of the instances such as 10%" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("wish", ["--pause", "--resume", "--cancel"])
+@pytest.mark.parametrize(
+    "other", [["--share", "50%"], ["--stop-at", "10%"], ["--again"], ["--tag", "env=test"], ["--all"]]
+)
+def test_a_roll_out_is_not_changed_by_the_way(wish: str, other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agent-version", "rollout", "1.2.0", wish, *other]) == exit_codes.WRONG_USAGE
+    assert "--pause, --resume and --cancel change nothing else" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize(
     "arguments",
