@@ -29,6 +29,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     launcher: str = ""
     termination_mode: str = ""
+    #: 0 leaves it to the agent (``agent.grace_seconds``); 0.001 is none.
     grace_seconds: float = 0.0
     deliver_within_seconds: int = 0
     container_id: str = ""

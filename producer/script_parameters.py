@@ -89,7 +89,7 @@ def check_values(names: tuple[str, ...], values: Mapping[str, object], *, enable
     custom = [name for name in names if not is_built_in(name)]
     if values and not enabled:
         raise RequestInvalid(
-            "this command takes no parameters; create it with parameters enabled (--enable-parameter)",
+            "this command takes no parameters; create it with --parameter KEY, or with --enable-parameter and {{KEY}}",
             code="Parameter.Disabled",
         )
     if len(values) > VALUES_COUNT:

@@ -63,6 +63,10 @@ class PolicyFile:
                 self._take(mark)
             return self._in_force
 
+    def read_once(self) -> PolicyInForce:
+        """What the file says, for people who ask: nothing is noted, and nothing goes to the log."""
+        return self._read(_mark_of(self.path))
+
     def _take(self, mark: tuple[int, ...]) -> None:
         before = self._in_force
         # Two changes within a tick of the file system's clock look alike: what is so young is read again.
@@ -132,7 +136,7 @@ class PolicyGuard:
 
 def read_policy(path: str, *, owner_uid: int = _ROOT_UID) -> PolicyInForce:
     """Read a policy once, as the agent would; for people who want to know what it says."""
-    return PolicyFile(path, owner_uid=owner_uid).in_force()
+    return PolicyFile(path, owner_uid=owner_uid).read_once()
 
 
 def _mark_of(path: str) -> tuple[int, ...]:

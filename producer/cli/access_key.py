@@ -25,8 +25,12 @@ def _keys(call: Call) -> AccessKeys:
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The limits of a key, as options."""
     for option in (
-        click.option("--user-name", "user_names", multiple=True, help="Only run as this account; repeatable."),
-        click.option("--command", "command_ids", multiple=True, help="Only this stored command (c-…); repeatable."),
+        click.option(
+            "--user-name", "user_names", multiple=True, metavar="NAME", help="Only run as this account; repeatable."
+        ),
+        click.option(
+            "--command", "command_ids", multiple=True, metavar="ID", help="Only this stored command; repeatable."
+        ),
         click.option(
             "--instance-tag",
             "instance_tags",
@@ -35,7 +39,13 @@ def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
             callback=mapping,
             help="Only instances with this tag; if repeated, they must have all of them.",
         ),
-        click.option("--action", "actions", multiple=True, help="Only this action; * matches any letters; repeatable."),
+        click.option(
+            "--action",
+            "actions",
+            multiple=True,
+            metavar="ACTION",
+            help="Only this action; * matches any letters; repeatable.",
+        ),
     ):
         command = option(command)
     return command
@@ -49,6 +59,12 @@ def _scope(
 
 def _limits_of(stored: StoredAccessKey) -> str:
     return stored.scope.shown() if isinstance(stored.scope, Scope) else ""
+
+
+def _scope_shape(stored: StoredAccessKey) -> dict[str, object]:
+    """The limits of a key that has some, by names such as the API's: InstanceTags, UserNames …."""
+    limits: dict[str, object] = msgspec.to_builtins(stored.scope) if isinstance(stored.scope, Scope) else {}
+    return {name.title().replace("_", ""): value for name, value in limits.items()}
 
 
 group = AssistGroup("access-key", help="Create and manage access keys for the gateway.")
@@ -134,7 +150,7 @@ def show(call: Call) -> None:
                     "Name": one.name,
                     "Role": one.role,
                     "Active": one.active,
-                    "Scope": msgspec.to_builtins(one.scope) if isinstance(one.scope, Scope) else {},
+                    "Scope": _scope_shape(one),
                     "CreationTime": iso_seconds(one.created_ms),
                 }
                 for one in stored

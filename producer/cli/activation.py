@@ -50,7 +50,14 @@ group = AssistGroup("activation", help="Create and manage codes with which machi
     "--name-prefix", default="", metavar="TEXT", help="Prefix of the instances' names: web gives web-001, web-002 …."
 )
 @click.option("--description", default="", metavar="TEXT", help="What it is for.")
-@click.option("--tag", "tags", multiple=True, type=Pair(), callback=mapping, help="A tag for it and for its instances.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    type=Pair(),
+    callback=mapping,
+    help="A tag for it and for its instances; may be repeated.",
+)
 def create(
     call: Call,
     *,

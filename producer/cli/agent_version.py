@@ -1,8 +1,10 @@
 """``assist agent-version``: publish versions of the agent and roll them out."""
 
+import re
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ...broker_config.clock import iso_seconds
 from ...broker_config.publisher_signing import AGENT_NAME
@@ -18,7 +20,20 @@ from .tables import table
 from .target_options import takes_targets
 from .terminal import terminal_columns
 
+#: Parameters of ``rollout`` that say what one is like.
+_OF_A_NEW_ONE = (
+    *("share", "window", "at_once", "stop_at", "probation", "again"),
+    *("instance_ids", "tags", "everything", "failed_in", "connected"),
+)
+
 group = AssistGroup("agent-version", help="Publish versions of the agent and roll them out.")
+
+
+def _percent(_ctx: click.Context, _parameter: click.Parameter, text: str) -> float:
+    """A share. A plain number is none: beside the --stop-at of other verbs it would read as a number of instances."""
+    if not re.fullmatch(r"\d+(\.\d+)?%", text):
+        raise click.BadParameter(f"{text!r} is not a share of the instances such as 10%")
+    return float(text[:-1])
 
 
 @assist_command("publish", examples=(f"assist agent-version publish dist/{AGENT_NAME}-1.2.0-linux-x86_64.tar.gz",))
@@ -58,7 +73,14 @@ def withdraw(call: Call, *, version: str) -> None:
     ),
 )
 @click.argument("version", metavar="VERSION")
-@click.option("--share", default="100%", show_default=True, help="Only this share of the instances; widen it later.")
+@click.option(
+    "--share",
+    default="100%",
+    show_default=True,
+    metavar="N%",
+    callback=_percent,
+    help="Only this share of the instances; widen it later.",
+)
 @click.option(
     "--window", callback=filled, metavar="HOURS", help="Only in these hours, in each instance's own local time."
 )
@@ -68,7 +90,14 @@ def withdraw(call: Call, *, version: str) -> None:
     metavar="COUNT",
     help="How many to upgrade at the same time.  [default: a tenth]",
 )
-@click.option("--stop-at", default="10%", show_default=True, help="Stop the roll-out when this share has failed.")
+@click.option(
+    "--stop-at",
+    default="10%",
+    show_default=True,
+    metavar="N%",
+    callback=_percent,
+    help="Stop the roll-out when this share has failed.",
+)
 @click.option(
     "--probation",
     type=Duration(),
@@ -85,10 +114,10 @@ def rollout(
     call: Call,
     *,
     version: str,
-    share: str,
+    share: float,
     window: str,
     at_once: int | None,
-    stop_at: str,
+    stop_at: float,
     probation: float,
     again: bool,
     wish: Wish | None,
@@ -99,6 +128,8 @@ def rollout(
     An agent that does not work goes back to its old version by itself and says so. A beat carries out the roll-out; see
     `assist agent-version status`.
     """
+    if wish is not None:
+        _refuse_options_of_a_new_one(click.get_current_context())
     versions = call.assistant.agent_versions
     if wish == Wish.CANCEL and versions.remove_unusable(version):
         _print_removed(call, version)
@@ -107,10 +138,10 @@ def rollout(
         progress = versions.change(version, Wish(wish))
     else:
         options = RolloutOptions(
-            share_percent=_percent(share),
+            share_percent=share,
             window=window,
             at_once_count=at_once or 0,
-            failures_percent=_percent(stop_at),
+            failures_percent=stop_at,
             probation_seconds=probation,
             again=again,
         )
@@ -130,11 +161,13 @@ def status(call: Call, *, version: str) -> None:
     _print_progress(call, progress)
 
 
-def _percent(text: str) -> float:
-    try:
-        return float(text.removesuffix("%"))
-    except ValueError as exc:
-        raise click.UsageError(f"{text!r} is not a share; write 10%", click.get_current_context()) from exc
+def _refuse_options_of_a_new_one(ctx: click.Context) -> None:
+    """Nobody is to believe that a roll-out was widened as it was resumed."""
+    if any(ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in _OF_A_NEW_ONE):
+        raise click.UsageError(
+            "--pause, --resume and --cancel change nothing else; without them a roll-out begins anew, as it is given",
+            ctx,
+        )
 
 
 def _print_removed(call: Call, rollout_id: str) -> None:

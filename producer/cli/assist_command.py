@@ -15,6 +15,9 @@ from .call import Call
 from .command_table import SHARED_OPTIONS
 from .exit_codes import WRONG_USAGE
 
+#: Of a first sentence, in characters.
+_ANY_LENGTH = 1_000
+
 
 class PipeClosed(Exception):
     """Whoever read our output has gone: end in silence."""
@@ -92,10 +95,10 @@ class AssistGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; name the nearest one when there is no such verb."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            import difflib  # lazy: only a mistake needs it
+            from .nearest_verb import nearest_verb  # lazy: only a mistake needs it
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"see `{ctx.command_path} --help`"
+            near = nearest_verb(args[0], self.list_commands(ctx))
+            hint = f"did you mean {near}?" if near else f"see `{ctx.command_path} --help`"
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -104,6 +107,12 @@ class AssistGroup(click.Group):
         given = {name: value for name, value in ctx.params.items() if value}
         ctx.default_map = dict.fromkeys(self.list_commands(ctx), given)
         return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs, each with the whole of its first sentence: click cuts it off at the end of the line."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.get_short_help_str(_ANY_LENGTH)) for name, verb in found if verb])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the verbs first."""

@@ -50,7 +50,8 @@ group = AssistGroup("audit", help="Show and verify the record of changes and ref
 def show(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:
     """List entries, latest first.
 
-    A change of several steps has two: one when it begins, one for how it ended. Both carry the same Change.
+    A change of several steps has two: one when it begins, one for how it ended. Both carry the same Change. As text,
+    the first is left out where the second is there.
     """
 
     def keep(entry: AuditEntry) -> bool:

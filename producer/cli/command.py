@@ -188,7 +188,10 @@ def show(call: Call, *, command_id: str) -> None:
 @click.option("--user", "username", metavar="NAME", help="User to run the script as.")
 @click.option("--launcher", metavar="TEXT", help="Command line that starts the script.")
 def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str | None) -> None:
-    """Change a command; later invocations use the new values. An empty text clears a value."""
+    """Change a command; later invocations use the new values. An empty text clears a value.
+
+    Its script and type never change: create another command, and delete this one.
+    """
     changes: dict[str, str | int] = {name: text for name, text in texts.items() if text is not None}
     if timeout is not None:
         changes["timeout_seconds"] = whole_seconds(timeout, "--timeout")

@@ -22,7 +22,13 @@ from .page_printing import print_page
 from .request_options import Waiting, takes_page, takes_waiting, whole_seconds
 from .target_options import takes_targets
 
-group = AssistGroup("file", help="Send small files to instances.")
+group = AssistGroup(
+    "file",
+    help="""Send small files to instances.
+
+    `assist invocation show`, `follow`, `results` and `stop` take the id of a file, too.
+    """,
+)
 
 
 @assist_command(
@@ -67,7 +73,7 @@ def send(
     stop_at: str,
     waiting: Waiting,
 ) -> int:
-    """Send one small file, up to 24 KB; - is standard input. It arrives whole or not at all."""
+    """Send one small file, up to 24 KiB; - is standard input. It arrives whole or not at all."""
     if source == "-" and not name:
         raise click.UsageError("what comes from standard input needs a --name", click.get_current_context())
     request = FileRequest(

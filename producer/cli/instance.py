@@ -32,7 +32,9 @@ group = AssistGroup("instance", help="List, name and tag instances.")
     ),
 )
 @click.option("--name", callback=filled, metavar="TEXT", help="Only those with this name; * matches anything.")
-@click.option("--os-type", callback=filled, metavar="TEXT", help="Only those with this system: linux, windows, darwin.")
+@click.option(
+    "--os-type", callback=filled, metavar="TEXT", help="Only those with this system: linux, windows, freebsd, darwin."
+)
 @click.option("--connected/--not-connected", default=None, help="Only those whose agent is, or is not, connected.")
 @tag_filter_option()
 def list_instances(

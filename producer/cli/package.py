@@ -140,7 +140,10 @@ def check(call: Call, *, name: str, targets: Targets, waiting: Waiting) -> int:
 @click.argument("name", required=False, default="", metavar="[NAME]")
 @takes_targets
 def status(call: Call, *, name: str, targets: Targets) -> None:
-    """Show the packages that instances report; all instances unless some are named."""
+    """Show the packages that instances report; all instances unless some are named.
+
+    They report with their heartbeats, so a change may show only half a minute later.
+    """
     wanted = targets if targets.instance_ids or targets.tags else Targets(everything=True)
     chosen = resolve(call.assistant.redis, wanted, call.assistant.settings.limits)
     _print_status(call, Packages(call.assistant).status(chosen, name))

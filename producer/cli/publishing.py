@@ -55,7 +55,7 @@ def withdraw_version(call: Call, name: str, version: str) -> None:
     with call.assistant.auditing.change("WithdrawPackage", what=f"{name}/{version}"):
         removed = publishing.withdraw(name, version)
     if call.wants_json:
-        call.print_json(removed)
+        call.print_json([dict(zip(("Name", "Version", "Os", "Arch"), one.split("/"), strict=False)) for one in removed])
     else:
         call.say(f"withdrawn: {clean(', '.join(removed))}")
 

@@ -24,7 +24,7 @@ from .target_options import instance_option
 @assist_command("pause", examples=("assist timed pause t-…",))
 @click.argument("invoke_id", metavar="ID")
 def pause(call: Call, *, invoke_id: str) -> None:
-    """Leave out due times until it is resumed; the history records each of them."""
+    """Leave out the due times of a timed invocation until it is resumed; its history has each of them."""
     call.assistant.timed.pause(invoke_id)
     _tell(call, invoke_id, f"paused; go on with: assist timed resume {invoke_id}")
 
@@ -32,7 +32,7 @@ def pause(call: Call, *, invoke_id: str) -> None:
 @assist_command("resume", examples=("assist timed resume t-…",))
 @click.argument("invoke_id", metavar="ID")
 def resume(call: Call, *, invoke_id: str) -> None:
-    """Resume it, from the next due time on."""
+    """Resume a timed invocation, from its next due time on."""
     call.assistant.timed.resume(invoke_id)
     _tell(call, invoke_id, "resumed")
 
@@ -41,7 +41,7 @@ def resume(call: Call, *, invoke_id: str) -> None:
 @click.argument("invoke_id", metavar="ID")
 @instance_option("Only on this instance; may be repeated.")
 def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...]) -> None:
-    """End it for good, together with what is running. To go on later, use pause."""
+    """End a timed invocation for good, together with what is running. To go on later, use pause."""
     try:
         before = call.assistant.timed.show(invoke_id).timed
     except RecordUnreadable:

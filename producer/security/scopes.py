@@ -77,8 +77,8 @@ def checked(scope: Scope | None) -> Scope | None:
 
 def _unknown_action(name: str) -> str:
     near = nearest(name)
-    hint = f" did you mean {near}?" if near else ""
-    return f"no action of the API is {name!r} or fits it;{hint} There are: {', '.join(KNOWN_ACTIONS)}"
+    hint = f"; did you mean {near}?" if near else "."
+    return f"no action of the API is {name!r} or fits it{hint} There are: {', '.join(KNOWN_ACTIONS)}"
 
 
 _CODE = "InvalidParameter.Scope"

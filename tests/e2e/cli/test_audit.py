@@ -57,11 +57,11 @@ def test_the_limits_of_a_key_are_set_shown_replaced_and_taken_off(system: System
         [listed] = system.assist("access-key", "list", "--output", "json").must_succeed().json
         return listed["Scope"]
 
-    assert scope() == {"instance_tags": {"env": "test"}, "user_names": ["deploy"]}
+    assert scope() == {"InstanceTags": {"env": "test"}, "UserNames": ["deploy"]}
     system.assist("access-key", "update", key_id, "--role", "viewer").must_succeed()
-    assert scope() == {"instance_tags": {"env": "test"}, "user_names": ["deploy"]}
+    assert scope() == {"InstanceTags": {"env": "test"}, "UserNames": ["deploy"]}
     system.assist("access-key", "update", key_id, "--action", "Describe*").must_succeed()
-    assert scope() == {"actions": ["Describe*"]}
+    assert scope() == {"Actions": ["Describe*"]}
     assert "action=Describe*" in system.assist("access-key", "list").must_succeed().stdout
     unlimited = system.assist("access-key", "update", key_id, "--no-limits").must_succeed()
     # "limited to: nothing" may be read as a key that may do nothing.

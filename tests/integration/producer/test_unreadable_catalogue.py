@@ -1,5 +1,6 @@
 """An entry of the catalogue that cannot be read keeps nobody from the others, and can be withdrawn."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,12 @@ def test_lists_name_it_and_its_remedy(
         assert (told in shown.err, untold in shown.err) == (True, False)
     assert main([*settings, "agent-version", "withdraw", "9.0"]) == 0
     assert capsys.readouterr().err.endswith(f"withdrawn: {AGENT_NAME}/9.0/linux/x86_64\n")
+
+
+@pytest.mark.usefixtures("publishing")
+def test_a_withdrawal_answers_in_json_by_the_names_of_a_list(
+    redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--redis-url", redis.url, "--home", str(tmp_path), "--output", "json"]
+    assert main([*settings, "package", "withdraw", "tools", "1.0"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"Name": "tools", "Version": "1.0", "Os": "any", "Arch": "any"}]

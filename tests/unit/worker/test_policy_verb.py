@@ -42,6 +42,21 @@ def test_a_file_that_is_not_there_is_said_to_be_that_and_no_more(tmp_path: Path)
     assert "NOTHING RUNS HERE" not in outcome.output
 
 
+@pytest.mark.parametrize("verb", ["check", "show"])
+def test_a_bad_policy_is_told_once_and_not_as_the_agent_tells_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
+    bad = policy(tmp_path, "user = []")
+    settings = tmp_path / "config.toml"
+    settings.write_text(f"[agent]\npolicy_file = '{bad}'\n")
+    outcome = CliRunner().invoke(
+        main, ["policy", *(("check", bad) if verb == "check" else ("show", "--config", str(settings)))]
+    )
+    assert outcome.output.count(bad) == 1
+    # Without a log file it would stand on the terminal.
+    assert caplog.records == []
+
+
 def test_the_policy_of_this_machine_is_shown(tmp_path: Path) -> None:
     settings = tmp_path / "config.toml"
     settings.write_text(f"[agent]\npolicy_file = '{policy(tmp_path, 'enabled = false')}'\n")

@@ -51,6 +51,16 @@ def test_each_help_tells_what_the_command_does_and_ends_with_examples(
     assert f"assist {' '.join(path)}" in last_section
 
 
+@pytest.mark.parametrize("noun", sorted({path[0] for path in OURS if len(path) > 1}))
+def test_the_help_of_a_noun_cuts_no_verb_short(
+    noun: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(root.context_settings, "terminal_width", 80)
+    assert main([noun, "--help"]) == 0
+    verbs = capsys.readouterr().out.partition("Commands:")[2].partition("Options:")[0]
+    assert "..." not in verbs
+
+
 @pytest.mark.parametrize("path", OURS, ids=" ".join)
 def test_each_option_is_explained(path: tuple[str, ...]) -> None:
     for parameter in OURS[path].params:
@@ -168,6 +178,24 @@ def test_an_empty_id_or_name_is_refused_before_it_means_any(
     said = capsys.readouterr().err
     assert any(words in said for words in ("empty", "does not exist", "not key=value", "'' is not one of"))
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--share", "--stop-at"])
+@pytest.mark.parametrize("text", ["3", "ten", "nan%", "-5%", "%", ""])
+def test_a_share_of_a_roll_out_is_no_number_of_instances(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["agent-version", "rollout", "1.2.0", option, text]) == exit_codes.WRONG_USAGE
+    assert f"{text!r} is not a share of the instances such as 10%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wish", ["--pause", "--resume", "--cancel"])
+@pytest.mark.parametrize(
+    "other", [["--share", "50%"], ["--stop-at", "10%"], ["--again"], ["--tag", "env=test"], ["--all"]]
+)
+def test_a_roll_out_is_not_changed_by_the_way(wish: str, other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agent-version", "rollout", "1.2.0", wish, *other]) == exit_codes.WRONG_USAGE
+    assert "--pause, --resume and --cancel change nothing else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("blank", ["", " "])
