@@ -14,7 +14,6 @@ from ..broker_config.redis_client import Redis
 from . import activations, instances
 from .activations import Activation, StoredActivation
 from .registration_turn import registration_digest, registration_turn
-from .security.deregistration import deregister
 from .security.identities import Issued
 from .security.trust import Trust
 
@@ -171,7 +170,7 @@ def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name:
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
             if found is None and activations.has_none(redis, activation.activation_id, use.machine):
                 # It was let go before it was made here, and nobody has what we have just given it.
-                deregister(redis, taken.instance_id)
+                trust.let_go(taken.instance_id)
             raise _refused("known")
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
 

@@ -163,7 +163,16 @@ class Trust:
         """
         with self.auditing.change("DeregisterInstance", what=instance_id):
             refusals_of_agents.take_over(self._redis, self.auditing.chain, [instance_id])
-            return deregistration.deregister(self._redis, instance_id)
+            return self.let_go(instance_id)
+
+    def let_go(self, instance_id: str) -> instances.StoredInstance:
+        """Let an instance go as a part of another change.
+
+        Raises:
+            NotFound: no such instance.
+        """
+        days = self._settings.limits.history_days
+        return deregistration.deregister(self._redis, instance_id, history_days=days)
 
     def quarantine(self, instance_id: str, reason: str) -> None:
         """Give an instance no more work, until it is released.
