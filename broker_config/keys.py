@@ -51,7 +51,7 @@ ca:rate:<what>:<who>            string  gateway                              one
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:packages                     hash    producer                             until deleted
 ca:rollouts                     hash    producer                             the last twenty
-ca:rollout:<id>                 hash    beat                                 as long as its roll-out
+ca:rollout:<id>                 hash    producer, beat                       as long as its roll-out
 ca:rollout:<id>:members         hash    beat                                 as long as its roll-out
 ca:timed:due                    zset    producer, beat                       members until ended
 ca:timed:<id>                   hash    producer, beat                       history retention
