@@ -159,3 +159,12 @@ def test_a_due_time_that_has_just_come_is_left_to_beats_for_a_moment(
     monkeypatch.setattr(timed_modifying, "sleep", lambda _: timing.set_back(invoke_id, timing.server_ms() + 86_400_000))
     timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 * * *"))
     assert timing.firings(invoke_id) == []
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_what_is_over_cannot_be_paused_or_resumed_and_says_why(timing: Timing, verb: str) -> None:
+    invoke_id = timing.invoke(frequency=DAILY)
+    timing.redis.call("HSET", keys.timed(invoke_id), "status", "ended", "end_reason", "max_count")
+    with pytest.raises(Refused, match=r"is over: ended \(max_count\); make a new one") as refused:
+        getattr(timing.assistant.timed, verb)(invoke_id)
+    assert refused.value.code == "InvalidOperation.InvokeAlreadyFinished"
