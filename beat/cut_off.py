@@ -32,12 +32,15 @@ class Completer:
         self._redis = redis
         self._master = master
         self._dispatcher = Dispatcher(redis, master, queue_count=queue_count)
+        #: Those left to a beat with the master key, and of which the log says so.
+        self._left: set[str] = set()
 
     def complete(self, invocation: Invocation, targets: Sequence[str], missing: Sequence[str], now_ms: int) -> None:
         """Write the executions that are missing, to be run in the time that is left for their delivery.
 
         Where the work order is gone, or is not what the producer has sealed for these targets, they are written as too
-        late, and the sweeper gives them their reason.
+        late, and the sweeper gives them their reason. What is sealed and in time is left to a beat with the master key:
+        an agent would refuse what is not signed.
 
         Raises:
             RedisUnreachable, RedisRefused: the rest is completed later.
@@ -45,6 +48,9 @@ class Completer:
         asked_ms = invocation.deliver_within_seconds * 1000
         # The producer's clock may differ from Redis': never more than was asked for.
         within_ms = min(asked_ms, invocation.created_ms + life_ms(invocation, asked_ms) - now_ms)
+        if self._master is None and invocation.dispatch_seal and within_ms > 0:
+            self._leave(invocation.invoke_id)
+            return
         order = self._work_order(invocation, targets) if within_ms > 0 else None
         if order is None:
             # What it would run does not matter, for nobody can claim it.
@@ -57,6 +63,15 @@ class Completer:
             within_ms > 0,
         )
         self._dispatcher.fire(invocation, order, missing, firing_ms=0, within_ms=within_ms, all_targets=targets)
+
+    def _leave(self, invoke_id: str) -> None:
+        if invoke_id not in self._left:
+            _log.error(
+                "left a dispatch that was cut off, because its producer signs and no master key is here; "
+                "copy the master key file, or name it with security.master_key_file invocation=%s",
+                invoke_id,
+            )
+            self._left.add(invoke_id)
 
     def _work_order(self, invocation: Invocation, targets: Sequence[str]) -> Order | None:
         """The work order as the producer wrote it; ``None`` when it cannot be found or trusted."""

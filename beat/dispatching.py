@@ -27,6 +27,7 @@ from ..broker_config.schedule import DueTime
 from ..broker_config.timed import Timed, read_timed
 from .decisions import Fire
 from .firing_chunks import CHUNK_COUNT, LEASE_MS, ChunkBuilder
+from .unreadable_rows import remove_strangers
 
 #: Abandoned dispatches taken over in one go.
 _TAKEN_AT_ONCE_COUNT = 10
@@ -124,7 +125,10 @@ class Dispatches:
             "ZRANGE", keys.TIMED_DISPATCHING, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _TAKEN_AT_ONCE_COUNT
         )
         for name in found:
-            invoke_id, _, due = name.decode().partition(" ")
+            invoke_id, _, due = name.decode("utf-8", "replace").partition(" ")
+            if not (due.isascii() and due.isdigit()):
+                remove_strangers(self._redis, keys.TIMED_DISPATCHING, [name])
+                continue
             command = take_over_command(invoke_id, int(due), token=self._builder.token, lease_ms=LEASE_MS)
             place = taken_over(run(self._redis, command))
             timed, _ = self._read(invoke_id, 0, 0)

@@ -55,11 +55,11 @@ class ChunkBuilder:
         )
 
     def key_ids(self, redis: Redis, readings: Sequence[TimedReading]) -> dict[str, str]:
-        """Which key each target of some readings holds; nothing for those with the first of the current master key."""
+        """Which key each target of some readings holds; ``""`` for the first of the current master key."""
         if self.master is None:
             return {}
         targets = list({one for reading in readings for one in reading.targets})
-        return {one: key_id for one, key_id in zip(targets, key_ids(redis, targets), strict=True) if key_id}
+        return dict(zip(targets, key_ids(redis, targets), strict=True))
 
     def build(
         self,

@@ -18,7 +18,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Command
 from ..broker_config.task_message import fill, template
 from .idle_lines import IdleLines
-from .unreadable_rows import put_off
+from .unreadable_rows import executions_named, put_off
 
 #: Waiting executions looked at in one go.
 _BATCH_COUNT = 200
@@ -60,13 +60,12 @@ class Releases:
         if not self.next_ms or self.next_ms > now_ms:
             return False
         found = self._redis.call("ZRANGE", keys.TIMED_WAITING, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH_COUNT)
-        names = [name.decode() for name in found]
         # With very many waiting, each look takes longer: look less often.
-        self._look_at(names, recheck_ms=_RECHECK_MS * (1 + len(names) // 50))
-        return len(names) == _BATCH_COUNT
+        self._look_at(found, recheck_ms=_RECHECK_MS * (1 + len(found) // 50))
+        return len(found) == _BATCH_COUNT
 
-    def _look_at(self, execution_ids: Sequence[str], *, recheck_ms: int) -> None:
-        waiting = [(parts[2], one, parts[:2]) for one in execution_ids if (parts := split_execution_id(one))]
+    def _look_at(self, found: Sequence[bytes], *, recheck_ms: int) -> None:
+        waiting = executions_named(self._redis, keys.TIMED_WAITING, found)
         if not waiting:
             return
         rows = run_apart(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,8 +29,6 @@ from ..broker_config.rollouts import (
     DOWNLOADING,
     FAILURES,
     FINAL,
-    FINISHED,
-    HALTED,
     LOST,
     NOT_BEGUN,
     ORDERED,
@@ -43,6 +41,7 @@ from ..broker_config.rollouts import (
     Progress,
     Rollout,
     load_rollouts,
+    replace_rollout,
 )
 from ..broker_config.signing import MasterKeys, parse_signature
 from ..broker_config.timed import server_ms
@@ -162,8 +161,9 @@ class RolloutSteps:
         halted = progress.halted
         if not halted and failed_count >= most_failures(rollout, len(chosen)):
             halted = f"{failed_count} of {len(chosen)} chosen instances failed"
+            if not self._replace(progress, halted=halted):
+                return
             _log.error("roll-out of version %s stopped: %s", rollout.version, halted)
-            self._redis.call("HSET", keys.rollout(rollout.rollout_id), HALTED, halted)
         orders: list[Command] = []
         if progress.state == "Running" and not halted:
             orders = self._go_on(rollout, chosen, members, reports, changed, now)
@@ -172,9 +172,13 @@ class RolloutSteps:
         is_own = {name for name, order in lying.items() if order.rollout_id == rollout.rollout_id}
         self._write(rollout, changed, is_own, orders)
         is_over = bool(chosen) and all(_stage(members, one) in FINAL for one in chosen)
-        if is_over and not halted and not progress.finished_ms and rollout.share_percent >= 100:
-            self._redis.call("HSET", keys.rollout(rollout.rollout_id), FINISHED, now)
+        is_all = not halted and not progress.finished_ms and rollout.share_percent >= 100
+        if is_over and is_all and self._replace(progress, finished_ms=now):
             _log.info("roll-out of version %s is finished", rollout.version)
+
+    def _replace(self, progress: Progress, **outcome: Any) -> bool:
+        """Note what came of a roll-out, unless somebody asked for something else since: the next step knows that."""
+        return replace_rollout(self._redis, progress, msgspec.structs.replace(progress, **outcome), self._master)
 
     def _go_on(
         self,

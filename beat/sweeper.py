@@ -12,14 +12,13 @@ from ..broker_config.functions.executions import settle_lost_command, settled
 from ..broker_config.functions.firings import trim_queue_command
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
-from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import connected
 from ..broker_config.overdue import lost_reason
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.states import UNFINISHED
 from ..broker_config.timed import server_ms
-from .unreadable_rows import put_off
+from .unreadable_rows import executions_named, put_off
 
 #: Executions looked at in one go, and how often in one turn: a burst is spread over several turns.
 _BATCH_COUNT = 500
@@ -46,15 +45,12 @@ class Sweeper:
         for _ in range(_BATCHES_PER_TURN):
             found = self._redis.call("ZRANGE", keys.DEADLINES, "-inf", now_ms - 1, "BYSCORE", "LIMIT", 0, _BATCH_COUNT)
             if found:
-                self._settle([name.decode() for name in found])
+                self._settle(found)
             if len(found) < _BATCH_COUNT:
                 return
 
-    def _settle(self, execution_ids: Sequence[str]) -> None:
-        due = [(parts[2], one) for one in execution_ids if (parts := split_execution_id(one))]
-        strangers = set(execution_ids) - {one for _, one in due}
-        if strangers:
-            self._redis.call("ZREM", keys.DEADLINES, *strangers)
+    def _settle(self, names: Sequence[bytes]) -> None:
+        due = [one[:2] for one in executions_named(self._redis, keys.DEADLINES, names)]
         found = run_apart(
             self._redis, [read_fields_command(keys.execution(*one), "state", "claimed_ms") for one in due]
         )

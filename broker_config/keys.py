@@ -10,7 +10,7 @@ key                             type    written by                           liv
 ca:i:{ID}:queue                 list    dispatch pushes, agent pops          while messages wait
 ca:i:{ID}:exec:<execution>      hash    dispatch creates, agent advances     history retention
 ca:i:{ID}:open                  zset    dispatch, agent, sweeper             members until final
-ca:i:{ID}:history               zset    dispatch                             members for history retention
+ca:i:{ID}:history               zset    dispatch                             history retention; all of it once let go
 ca:i:{ID}:out:<execution>       stream  agent                                five minutes after the end
 ca:i:{ID}:info                  hash    agent                                heartbeat_ttl_seconds
 ca:i:{ID}:control               list    producer, beat; agent pops           24 h after the last stop
@@ -51,7 +51,7 @@ ca:rate:<what>:<who>            string  gateway                              one
 ca:nonce:<digest>               string  gateway                              31 min (used nonces)
 ca:packages                     hash    producer                             until deleted
 ca:rollouts                     hash    producer                             the last twenty
-ca:rollout:<id>                 hash    beat                                 as long as its roll-out
+ca:rollout:<id>                 hash    producer, beat                       as long as its roll-out
 ca:rollout:<id>:members         hash    beat                                 as long as its roll-out
 ca:timed:due                    zset    producer, beat                       members until ended
 ca:timed:<id>                   hash    producer, beat                       history retention

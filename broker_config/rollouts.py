@@ -12,9 +12,11 @@ import msgspec
 
 from . import keys
 from .errors import RecordUnreadable, RedisRefused, Refused
+from .functions import entries
 from .functions.function_library import run_apart
 from .printable import clean
 from .redis_client import Redis
+from .redis_connection import Argument
 from .signing import MasterKeys
 from .unreadable import Arguments, Record, read_or_tell, whole
 from .upgrade_order import PROFILE_FIELD, read_order, read_signed
@@ -97,6 +99,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """A roll-out with what came of it so far."""
 
     rollout: Rollout
+    #: That, as it stands in Redis.
+    entry: bytes
     #: Why it stopped by itself; ``""`` when it did not.
     halted: str = ""
     finished_ms: int = 0
@@ -128,11 +132,37 @@ class _Stored(msgspec.Struct):
     seal: str = ""
 
 
+class _Asked(NamedTuple):
+    """What is stored as asked for."""
+
+    entry: bytes
+    stored: _Stored
+    rollout: Rollout
+
+
 def save_rollout(redis: Redis, rollout: Rollout, master: MasterKeys | None) -> None:
-    """Write down what is asked for; without a master key it carries no seal."""
+    """Write down what is asked for, whatever stands there; without a master key it carries no seal."""
+    redis.call("HSET", keys.ROLLOUTS, rollout.rollout_id, _entry(rollout, master))
+
+
+def replace_rollout(redis: Redis, seen: Progress, fresh: Progress, master: MasterKeys | None) -> bool:
+    """Write down what is asked for and what came of it, but for the instances.
+
+    False when somebody has changed that since ``seen`` was read: nothing is written then.
+    """
+    entry = seen.entry if fresh.rollout == seen.rollout else _entry(fresh.rollout, master)
+    rollout_id = seen.rollout.rollout_id
+    return entries.replace_rollout(redis, rollout_id, [seen.entry, *_outcome(seen)], [entry, *_outcome(fresh)])
+
+
+def _entry(rollout: Rollout, master: MasterKeys | None) -> bytes:
     record = msgspec.json.encode(rollout)
     seal = master.seal(_PURPOSE, record) if master else ""
-    redis.call("HSET", keys.ROLLOUTS, rollout.rollout_id, msgspec.json.encode(_Stored(record.decode(), seal)))
+    return msgspec.json.encode(_Stored(record.decode(), seal))
+
+
+def _outcome(progress: Progress) -> list[Argument]:
+    return [progress.halted, progress.finished_ms or ""]
 
 
 class UnusableRollout(NamedTuple):
@@ -155,45 +185,49 @@ class Rollouts(NamedTuple):
 
 def load_rollouts(redis: Redis, master: MasterKeys | None) -> Rollouts:
     """Read all roll-outs."""
-    rollouts: list[Rollout] = []
+    asked: list[_Asked] = []
     unusable: list[UnusableRollout] = []
     for rollout_id, found in _load_stored(redis):
         if isinstance(found, RecordUnreadable):
             unusable.append(UnusableRollout(rollout_id, "", found))
-        elif master is not None and not _is_sealed(found[0], master):
-            unusable.append(UnusableRollout(rollout_id, found[1].version, _seal_broken(found[1])))
+        elif master is not None and not _is_sealed(found.stored, master):
+            unusable.append(UnusableRollout(rollout_id, found.rollout.version, _seal_broken(found.rollout)))
         else:
-            rollouts.append(found[1])
+            asked.append(found)
     usable: list[Progress] = []
-    for one, progress in zip(rollouts, _load_progress(redis, rollouts), strict=True):
+    for one, progress in zip(asked, _load_progress(redis, asked), strict=True):
         if isinstance(progress, RecordUnreadable):
-            unusable.append(UnusableRollout(one.rollout_id, one.version, progress))
+            unusable.append(UnusableRollout(one.rollout.rollout_id, one.rollout.version, progress))
         else:
             usable.append(progress)
     usable.sort(key=lambda one: one.rollout.created_ms, reverse=True)
     return Rollouts(usable, unusable)
 
 
-def _load_progress(redis: Redis, rollouts: Sequence[Rollout]) -> list[Progress | RecordUnreadable]:
+def _load_progress(redis: Redis, asked: Sequence[_Asked]) -> list[Progress | RecordUnreadable]:
     commands: list[tuple[str, ...]] = []
-    for one in rollouts:
-        commands.append(("HMGET", keys.rollout(one.rollout_id), HALTED, FINISHED))
-        commands.append(("HGETALL", keys.rollout_members(one.rollout_id)))
+    for one in asked:
+        commands.append(("HMGET", keys.rollout(one.rollout.rollout_id), HALTED, FINISHED))
+        commands.append(("HGETALL", keys.rollout_members(one.rollout.rollout_id)))
     replies = run_apart(redis, commands)
     return [
-        _read_or_tell(one.rollout_id, _progress, one, head, pairs)
-        for one, head, pairs in zip(rollouts, replies[::2], replies[1::2], strict=True)
+        _read_or_tell(one.rollout.rollout_id, _progress, one, head, pairs)
+        for one, head, pairs in zip(asked, replies[::2], replies[1::2], strict=True)
     ]
 
 
-def _progress(rollout: Rollout, head: Any, pairs: Any) -> Progress:
+def _progress(asked: _Asked, head: Any, pairs: Any) -> Progress:
     halted, finished_ms = whole(head)
     members = {
         name.decode(): msgspec.json.decode(text, type=Member)
         for name, text in zip(whole(pairs)[::2], whole(pairs)[1::2], strict=True)
     }
     return Progress(
-        rollout=rollout, halted=(halted or b"").decode(), finished_ms=int(finished_ms or 0), members=members
+        rollout=asked.rollout,
+        entry=asked.entry,
+        halted=(halted or b"").decode(),
+        finished_ms=int(finished_ms or 0),
+        members=members,
     )
 
 
@@ -246,9 +280,11 @@ def cancel_unsealed(redis: Redis, master: MasterKeys, version: str) -> bool:
     comes of it than that orders are taken back.
     """
     found = [
-        one[1]
+        one.rollout
         for _, one in _load_stored(redis)
-        if not isinstance(one, RecordUnreadable) and one[1].version == version and not _is_sealed(one[0], master)
+        if not isinstance(one, RecordUnreadable)
+        and one.rollout.version == version
+        and not _is_sealed(one.stored, master)
     ]
     for one in found:
         save_rollout(redis, msgspec.structs.replace(one, wish=Wish.CANCEL), master)
@@ -264,16 +300,16 @@ def _seal_broken(rollout: Rollout) -> Refused:
     )
 
 
-def _load_stored(redis: Redis) -> list[tuple[str, tuple[_Stored, Rollout] | RecordUnreadable]]:
+def _load_stored(redis: Redis) -> list[tuple[str, _Asked | RecordUnreadable]]:
     """All that is stored, by its id, whoever wrote it."""
     stored = redis.call("HGETALL", keys.ROLLOUTS)
     pairs = zip(stored[::2], stored[1::2], strict=True)
     return [(name.decode(), _read_or_tell(name.decode(), _read, text)) for name, text in pairs]
 
 
-def _read(text: bytes) -> tuple[_Stored, Rollout]:
-    stored = msgspec.json.decode(text, type=_Stored)
-    return stored, msgspec.json.decode(stored.record, type=Rollout)
+def _read(entry: bytes) -> _Asked:
+    stored = msgspec.json.decode(entry, type=_Stored)
+    return _Asked(entry, stored, msgspec.json.decode(stored.record, type=Rollout))
 
 
 def _is_sealed(stored: _Stored, master: MasterKeys) -> bool:

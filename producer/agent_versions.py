@@ -12,7 +12,6 @@ from ..broker_config.publisher_signing import AGENT_NAME
 from ..broker_config.redis_client import Redis
 from ..broker_config.rollouts import (
     FAILURES,
-    HALTED,
     KEPT_COUNT,
     Progress,
     Rollout,
@@ -22,6 +21,7 @@ from ..broker_config.rollouts import (
     cancel_unsealed,
     forget_rollout,
     load_rollouts,
+    replace_rollout,
     save_rollout,
     take_back_orders,
 )
@@ -127,7 +127,10 @@ class AgentVersions:
             signatures=self._signatures(version),
             **msgspec.structs.asdict(options),
         )
-        save_rollout(self._redis, rollout, self._master)
+        if is_open is None:
+            save_rollout(self._redis, rollout, self._master)
+        elif not replace_rollout(self._redis, is_open, msgspec.structs.replace(is_open, rollout=rollout), self._master):
+            return self._begin(version, targets, options)
         others = [one for one in self.all() if one.is_open and one.rollout.rollout_id != rollout.rollout_id]
         if others:
             # Begun in the same moment: two would take each other's orders back. A beat takes back what it has given.
@@ -158,9 +161,10 @@ class AgentVersions:
             raise Refused(f"the roll-out of {version} is {found.state.lower()}; begin a new one", code="RolloutOver")
         forgiven_count = found.count(*FAILURES) if wish is Wish.RUN else found.rollout.forgiven_count
         changed = msgspec.structs.replace(found.rollout, wish=wish, forgiven_count=forgiven_count)
-        save_rollout(self._redis, changed, self._master)
-        if wish is Wish.RUN:
-            self._redis.call("HDEL", keys.rollout(changed.rollout_id), HALTED)
+        halted = "" if wish is Wish.RUN else found.halted
+        fresh = msgspec.structs.replace(found, rollout=changed, halted=halted)
+        if not replace_rollout(self._redis, found, fresh, self._master):
+            return self._change(version, wish)
         return self.find(version)
 
     def remove_unusable(self, rollout_id: str) -> bool:

@@ -23,6 +23,7 @@ from .paging import Page, PageRequest, page_of_places, read_page
 from .visibility import EVERYTHING, Visible
 
 KIND = "instance"
+_DAY_MS = 86_400_000
 
 
 class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,8 +154,9 @@ def _read_tags(instance_id: str, field: bytes | str | None) -> dict[str, str] | 
     return read_or_tell(what, f"Remove it, and add it anew: assist instance remove {instance_id}", decode_tags, field)
 
 
-def remove(redis: Redis, instance_id: str) -> StoredInstance:
-    """Forget an instance: it is no target any more. Its history stays until retention takes it.
+def remove(redis: Redis, instance_id: str, *, history_days: float) -> StoredInstance:
+    """Forget an instance: it is no target any more. Its history stays for its time, and no longer: retention takes what
+    an invocation leads to, and nobody looks for the rest where there is no instance.
 
     Raises:
         NotFound: no such instance.
@@ -167,6 +169,7 @@ def remove(redis: Redis, instance_id: str) -> StoredInstance:
         ("ZREM", keys.INSTANCES, instance_id),
         ("DEL", keys.profile(instance_id), keys.info(instance_id), keys.queue(instance_id)),
         ("DEL", keys.control(instance_id), keys.boot_bound(instance_id)),
+        ("PEXPIRE", keys.instance_history(instance_id), int(history_days * _DAY_MS)),
     ]
     given_late = redis.pipeline_or_raise([("MULTI",), *steps, ("EXEC",)])[-1][0]
     if not stored.unreadable:

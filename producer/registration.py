@@ -1,6 +1,5 @@
 """Let in a machine that has an activation code: an instance with an id, a Redis user and a key of its own."""
 
-import hashlib
 import hmac
 import ipaddress
 import re
@@ -8,14 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..broker_config import keys
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.activations import Taken, take_activation
 from ..broker_config.ids import new_id
 from ..broker_config.redis_client import Redis
 from . import activations, instances
 from .activations import Activation, StoredActivation
-from .security.deregistration import deregister
+from .registration_turn import registration_digest, registration_turn
 from .security.identities import Issued
 from .security.trust import Trust
 
@@ -103,10 +101,10 @@ def register(
     before_use()
     use = _Use(
         activation=activation,
-        machine=_digest("machine", request.machine_id),
-        proof=_digest("proof", request.client_token),
+        machine=registration_digest("machine", request.machine_id),
+        proof=registration_digest("proof", request.client_token),
     )
-    turn = keys.client_token("register", _digest(activation.activation_id, use.machine))
+    turn = registration_turn(activation.activation_id, use.machine)
     # The master key is asked for first: without one nothing can be given, and no use should be lost for that.
     master = trust.master
     if not activations.is_trusted(request.activation_id, activation, master):
@@ -172,7 +170,7 @@ def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name:
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
             if found is None and activations.has_none(redis, activation.activation_id, use.machine):
                 # It was let go before it was made here, and nobody has what we have just given it.
-                deregister(redis, taken.instance_id)
+                trust.let_go(taken.instance_id)
             raise _refused("known")
     return Registered(instance_id=taken.instance_id, instance_name=name, issued=issued, again=taken.word == "again")
 
@@ -226,7 +224,3 @@ def _numbered(activation: Activation, number: int) -> str:
     if not activation.instance_name:
         return ""
     return f"{activation.instance_name}-{number:0{max(3, len(str(activation.instance_count)))}d}"
-
-
-def _digest(kind: str, value: str) -> str:
-    return hashlib.sha256(f"cloud-assistant registration\0{kind}\0{value}".encode()).hexdigest()

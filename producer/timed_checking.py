@@ -123,14 +123,14 @@ def _check_pacing(schedule: Schedule) -> None:
     """Refuse what an instance would have to wait for beside those before it in its line."""
     if schedule.pacing is None:
         return
-    for option, is_given in (
-        (f"--overlap {schedule.overlap}", schedule.overlap in ("queue", "cancel")),
-        ("--misfire all", schedule.misfire == "all"),
-        ("--jitter", schedule.jitter_seconds > 0),
+    for option, is_given, remedy in (
+        (f"--overlap {schedule.overlap}", schedule.overlap in ("queue", "cancel"), "--overlap skip or allow"),
+        ("--misfire all", schedule.misfire == "all", "--misfire latest or skip"),
+        ("--jitter", schedule.jitter_seconds > 0, "--jitter 0"),
     ):
         if is_given:
             raise RequestInvalid(
                 f"how many at once (--at-once, AtOnce) does not go with {option}: an instance waits for its turn, or "
-                "for something else",
+                f"for something else; use {remedy}, or run everywhere at once",
                 code="InvalidParameter.Pacing",
             )

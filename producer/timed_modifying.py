@@ -61,7 +61,6 @@ class TimedModification:
     #: Instances to add.
     instance_ids: Sequence[str] = ()
     #: How many instances run it at the same time, and how many failures end a firing: ``10`` or ``10%`` of the targets.
-    #: Both are said anew: the first without the second takes a limit of failures away.
     at_once: str = ""
     stop_at: str = ""
     #: Policies and limits to change, by field of the stored schedule; 0 takes a limit away (``end_ms``, ``max_count``),

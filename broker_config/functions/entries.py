@@ -1,8 +1,10 @@
 """Typed calls that replace what was read, unless somebody else has changed it since."""
 
+from collections.abc import Sequence
+
 from .. import keys
 from ..redis_client import Redis
-from ..redis_connection import Command
+from ..redis_connection import Argument, Command
 from .function_library import fcall, run
 
 
@@ -37,3 +39,9 @@ def replace_credentials_command(
     return fcall(
         "ca_replace_credentials", [*named, keys.key_bundle(instance_id)], [instance_id, seen, new, signs_with, bundle]
     )
+
+
+def replace_rollout(redis: Redis, rollout_id: str, seen: Sequence[Argument], new: Sequence[Argument]) -> bool:
+    """Replace a roll-out's entry, why it stopped, and when it finished; false when they are not as they were read."""
+    touched = [keys.ROLLOUTS, keys.rollout(rollout_id)]
+    return bool(run(redis, fcall("ca_replace_rollout", touched, [rollout_id, *seen, *new])))

@@ -19,7 +19,7 @@ from ..redis_connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
 #: Raised with every change of the text that its callers must have: another argument, key, field or answer.
-TEXT_VERSION = 11
+TEXT_VERSION = 12
 #: Callers of this version and later are served. Raised when an older caller would do harm: it is refused then.
 OLDEST_VERSION = 1
 

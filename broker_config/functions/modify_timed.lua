@@ -32,7 +32,7 @@ local function modify_timed(keys, args)
   if #unknown > 1 then return unknown end
   redis.call('HSET', keys[3], 'record', args[3])
   redis.call('HINCRBY', keys[1], 'revision', 1)
-  if targets > 12 then redis.call('HSET', keys[1], unpack(args, 12, targets - 1)) end
+  redis.call('HSET', keys[1], unpack(args, 12, targets - 1))
   if args[4] ~= '' then
     redis.call('SET', keys[6], args[4])
     redis.call('PEXPIRE', keys[7], args[5])

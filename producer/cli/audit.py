@@ -107,7 +107,7 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
     help="Entries up to this one may lack a seal: they are from before there was a master key.",
 )
 def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> None:
-    """Check that no entry was edited, removed, inserted or moved; exit 4 and name the first that was.
+    """Check that no entry was edited, removed, inserted or moved; exit 4 and name those that were.
 
     Whether the end is missing is told by the notes that beat and this command keep in the home folder, and by exports.
     """
@@ -125,6 +125,8 @@ def verify(call: Call, *, against: tuple[Path, ...], unsealed_through: int) -> N
                 "Verified": not found.problem,
                 "Problem": found.problem,
                 "BadEntry": found.bad_number,
+                "Problems": [{"Entry": one.number, "Problem": one.text} for one in found.problems],
+                "ProblemCount": found.problem_count,
                 "Sealed": master is not None,
                 "EntryCount": found.count,
                 "FirstEntry": found.first_number,

@@ -1,10 +1,12 @@
 """Find out whether the audit is as it was written: nothing edited, removed, inserted or moved.
 
-Each entry's MAC covers the one before it, so the first entry that does not fit is the place where somebody changed
-something. That the end is missing shows nowhere in the chain itself: for that there are notes kept elsewhere.
+Each entry's MAC covers the one before it, so an entry that does not fit is a place where somebody changed something.
+Behind it the walk goes on, because what is known already must not hide what was done since. That the end is missing
+shows nowhere in the chain itself: for that there are notes kept elsewhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -16,6 +18,8 @@ from ...broker_config.untrusted_input import UntrustedDecoder
 from .audit_reading import StoredEntry, oldest_first
 
 TRIMMED = "AuditTrimmed"
+#: Problems told one by one.
+_TOLD_COUNT = 10
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -27,18 +31,37 @@ class Known(msgspec.Struct, frozen=True):
     body: bytes | None = None
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """One place that is not as it was written."""
+
+    #: The entry that was changed, or the first that is missing.
+    number: int
+    text: str
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it; ``problem`` is empty when all is as it was written."""
+    """What came of it; there is no problem when all is as it was written."""
 
     count: int = 0
     first_number: int = 0
     last_number: int = 0
     last_mac: str = ""
     last_stream_id: str = ""
-    problem: str = ""
-    #: The first entry that is not as it was written, or the first that is missing.
-    bad_number: int = 0
+    #: In the order of the chain, the first few.
+    problems: Sequence[Problem] = ()
+    problem_count: int = 0
     known_count: int = 0
+
+    @property
+    def problem(self) -> str:
+        """The problems in one sentence; ``""`` where there is none."""
+        more_count = self.problem_count - len(self.problems)
+        return "; ".join([*(one.text for one in self.problems), *([f"and {more_count} more"] if more_count else ())])
+
+    @property
+    def bad_number(self) -> int:
+        """The first entry that is not as it was written, or the first that is missing; 0 where there is none."""
+        return self.problems[0].number if self.problems else 0
 
 
 class _Problem(Exception):
@@ -59,13 +82,10 @@ def verify_audit(
     # Read first: what is written from now on only lengthens the chain.
     head = Known(_number(number), (mac or b"").decode("utf-8", "replace"), "the head of the chain")
     walk = _Walk(master, known, head, unsealed_through)
-    try:
-        for stored in oldest_first(redis):
-            walk.take(stored)
-        walk.end()
-    except _Problem as problem:
-        return walk.result(problem)
-    return walk.result(None)
+    for stored in oldest_first(redis):
+        walk.take(stored)
+    walk.end()
+    return walk.result()
 
 
 class _Walk:
@@ -86,28 +106,53 @@ class _Walk:
         #: What sealed statements say was removed for its age: the last entry of it, and its MAC.
         self._trimmed: dict[int, str] = {}
         self._has_sealed = False
+        self._problems: list[Problem] = []
+        self._problem_count = 0
 
     def take(self, stored: StoredEntry) -> None:
-        last = self._last
-        if last is None:
-            self._first = stored
-            if stored.number == 1:
-                self._check(stored, "")
-            elif stored.number < 1:
-                raise _Problem(0, f"what stands at {stored.stream_id} is not an entry of the audit")
-        else:
-            self._check_number(stored, last.number + 1)
-            self._check(stored, last.mac)
+        with self._noting():
+            self._check_place(stored)
+            # Only of what is proved to be in its place.
+            self._note_trimming(stored)
+        if stored.number < 1 or (self._last is not None and stored.number <= self._last.number):
+            # It stands where it does not belong; the chain goes on behind what it followed.
+            return
+        with self._noting():
+            self._check_known(stored)
         self._has_sealed |= is_sealed(stored.mac)
-        self._check_known(stored)
-        self._note_trimming(stored)
         if stored.number == self._head.number:
             self._mac_at_head = stored.mac
+        self._first = self._first or stored
         self._last = stored
         self._count += 1
 
     def end(self) -> None:
-        first, last = self._first, self._last
+        with self._noting():
+            self._check_end()
+        with self._noting():
+            self._check_beginning()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except _Problem as problem:
+            self._problem_count += 1
+            if len(self._problems) < _TOLD_COUNT:
+                self._problems.append(Problem(problem.number, str(problem)))
+
+    def _check_place(self, stored: StoredEntry) -> None:
+        if stored.number < 1:
+            raise _Problem(0, f"what stands at {stored.stream_id} is not an entry of the audit")
+        if self._last is not None:
+            # What it must follow nobody knows behind a gap.
+            self._check_number(stored, self._last.number + 1)
+            self._check(stored, self._last.mac)
+        elif stored.number == 1:
+            self._check(stored, "")
+
+    def _check_end(self) -> None:
+        last = self._last
         last_number = last.number if last else 0
         if self._head.number:
             self._known.setdefault(self._head.number, []).append(self._head)
@@ -120,6 +165,9 @@ class _Walk:
                 )
         if last_number and self._mac_at_head != self._head.mac:
             raise _Problem(self._head.number + 1, f"the head of the chain does not name entry {last_number}")
+
+    def _check_beginning(self) -> None:
+        first = self._first
         if first is None or first.number == 1:
             return
         # One of what comes later says nothing of the first: somebody may have put that back, with other words.
@@ -133,15 +181,15 @@ class _Walk:
         # The statement gives the MAC that the first entry must follow.
         self._check(first, self._trimmed[stated])
 
-    def result(self, problem: _Problem | None) -> Verified:
+    def result(self) -> Verified:
         return Verified(
             count=self._count,
             first_number=self._first.number if self._first else 0,
             last_number=self._last.number if self._last else 0,
             last_mac=self._last.mac if self._last else "",
             last_stream_id=self._last.stream_id if self._last else "",
-            problem=str(problem) if problem else "",
-            bad_number=problem.number if problem else 0,
+            problems=self._problems,
+            problem_count=self._problem_count,
             known_count=self._known_count,
         )
 

@@ -14,8 +14,8 @@ from .identities import revoke
 _CHUNK_COUNT = 500
 
 
-def deregister(redis: Redis, instance_id: str) -> StoredInstance:
-    """Let an instance go; answers what was known of it.
+def deregister(redis: Redis, instance_id: str, *, history_days: float) -> StoredInstance:
+    """Let an instance go, and its history in so many days; answers what was known of it.
 
     Its connections end first, so that nothing it still does can undo what follows.
 
@@ -27,7 +27,7 @@ def deregister(redis: Redis, instance_id: str) -> StoredInstance:
     if stored.activation_id:
         # Before it is forgotten: were this broken off in between, its machine could come back as what it was.
         forget_machine(redis, stored.activation_id, machine=stored.activation_machine, instance_id=instance_id)
-    instances.remove(redis, instance_id)
+    instances.remove(redis, instance_id, history_days=history_days)
     # Those that somebody has given it meanwhile; who does that from now on finds it gone.
     revoke(redis, instance_id)
     close_open_executions(redis, instance_id)

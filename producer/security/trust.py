@@ -12,6 +12,7 @@ from ...broker_config.settings_table import Settings
 from ...broker_config.signing import MasterKeys
 from .. import activations, instances
 from ..auditing import Auditing, Change, named_targets
+from ..registration_turn import await_registration
 from . import deregistration, identities
 from .identities import Issued
 from .key_rotation import Rotation, RotationStatus
@@ -85,6 +86,8 @@ class Trust:
             if stored.activation_id and not for_registration:
                 # First of all: a registration that is under way looks at it last.
                 activations.end_use(self._redis, stored.activation_id, stored.activation_machine, instance_id)
+                # It may be about to give the instance others, and to throw them away then.
+                await_registration(self._redis, stored.activation_id, stored.activation_machine)
             issued = identities.issue(
                 self._redis, master, instance_id, agent_redis_url=self._settings.security.agent_redis_url
             )
@@ -173,7 +176,16 @@ class Trust:
         """
         with self.auditing.change("DeregisterInstance", what=instance_id):
             refusals_of_agents.take_over(self._redis, self.auditing.chain, [instance_id])
-            return deregistration.deregister(self._redis, instance_id)
+            return self.let_go(instance_id)
+
+    def let_go(self, instance_id: str) -> instances.StoredInstance:
+        """Let an instance go as a part of another change.
+
+        Raises:
+            NotFound: no such instance.
+        """
+        days = self._settings.limits.history_days
+        return deregistration.deregister(self._redis, instance_id, history_days=days)
 
     def quarantine(self, instance_id: str, reason: str) -> None:
         """Give an instance no more work, until it is released.

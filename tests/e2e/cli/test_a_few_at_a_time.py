@@ -102,7 +102,15 @@ def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fl
         (["--at-once", ""], "it is empty"),
         (["--stop-at", "1"], "when to end (--stop-at, StopAt) needs how many at once (--at-once, AtOnce)"),
         (["--at-once", "1", "--repeat-mode", "EveryReboot"], "cannot be said of what runs when machines start"),
-        (["--at-once", "1", "--frequency", "rate(1 h)", "--jitter", "1m"], "does not go with --jitter"),
+        *(
+            (["--at-once", "1", "--frequency", "rate(1 h)", *policy.split()], f"does not go with {told}")
+            for policy, told in (
+                ("--jitter 1m", "--jitter: an instance waits for its turn, or for something else; use --jitter 0, or"),
+                ("--misfire all", "--misfire all: an instance waits for its turn, or for something else; use --mis"),
+                ("--overlap queue", "--overlap queue: an instance waits for its turn, or for something else; use"),
+                ("--overlap cancel", "--overlap cancel: an instance waits for its turn, or for something else; use"),
+            )
+        ),
         (["--failed-in", "t-0123456789"], "--failed-in names the instances by itself"),
     ],
 )

@@ -86,6 +86,42 @@ def test_verify_names_the_first_entry_that_is_not_as_it_was_written(
 
 
 @pytest.mark.usefixtures("ten")
+def test_what_was_done_since_is_told_beside_what_is_known_already(
+    verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None], settings: Settings
+) -> None:
+    """A cut is there for good: those that come later must not be hidden by it."""
+    all_ = entries()
+    junk: Entry = (b"", [b"number", b"x", b"body", b"", b"mac", b""])
+    rewrite([*all_[:2], all_[3], edited(all_[4], b"i-2", b"i-9"), *all_[5:8]])
+    found = verify()
+    assert [one.number for one in found.problems] == [3, 5]
+    assert (found.problem_count, found.last_number, found.bad_number) == (2, 8, 3)
+    assert found.problem == "entry 3 is missing; entry 5 was changed, or what stood before it was"
+    rewrite([*all_[:2], all_[3], *all_[4:8]])
+    with Assistant(settings=settings) as later:
+        later.add_instance("i-later")
+    *rest, last = entries()
+    rewrite(rest)
+    note = Known(10, last[1][5].decode(), "the note")
+    assert [one.number for one in verify([note]).problems] == [3, 10]
+    rewrite([*all_[:2], all_[3], junk, *all_[4:8]])
+    assert [one.number for one in verify().problems] == [3, 0]
+
+
+@pytest.mark.usefixtures("ten")
+def test_of_very_many_problems_the_first_few_are_told_and_the_rest_counted(
+    verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None], settings: Settings
+) -> None:
+    with Assistant(settings=settings) as more:
+        for number in range(5, 8):
+            more.add_instance(f"i-{number}")
+    rewrite(renumbered(entries()[1:]))
+    found = verify()
+    assert ([one.number for one in found.problems], found.problem_count) == (list(range(1, 11)), 15)
+    assert found.problem.endswith("; and 5 more")
+
+
+@pytest.mark.usefixtures("ten")
 def test_a_chain_made_anew_without_the_key_is_found(
     verify: Verify, entries: Callable[[], list[Entry]], rewrite: Callable[[Sequence[Entry]], None]
 ) -> None:

@@ -14,8 +14,10 @@ from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
+from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.signing import digest
+from cloud_assistant.broker_config.signing import digest, parse_signature
+from cloud_assistant.broker_config.timed import timed_fields
 from harness.eventually import always, eventually
 
 
@@ -195,13 +197,27 @@ def test_what_no_producer_with_the_key_has_sealed_is_left_out_and_said_so(timing
     assert timing.redis.call("LLEN", keys.queue("i-1")) == 0
 
 
+def test_each_target_is_signed_for_with_the_key_that_redis_says_it_holds(timing: Timing) -> None:
+    invoke_id = timing.invoke("i-1", "i-2", frequency="0 0 3 * * *")
+    record = load_invocation(timing.redis, invoke_id).record
+    sealed = timed_fields(record, "digest", ["i-1", "i-2"], MASTER)
+    timing.redis.call("HSET", keys.timed(invoke_id), *(part for pair in sealed.items() for part in pair))
+    timing.redis.call("HSET", keys.KEY_IDS, "i-2", "k1.5")
+    preparer = Preparer(timing.redis, ChunkBuilder(MASTER, "beat", 100), Policies("latest", 10, 3_600_000, 60_000))
+    (prepared,) = preparer.prepare([invoke_id], timing.server_ms())
+    assert isinstance(prepared, Prepared)
+    assert prepared.chunk is not None
+    signed_with = [parse_signature(target.signature).key_id for target in prepared.chunk.targets]
+    assert signed_with == ["k1", "k1.5"]
+
+
 def test_a_decision_that_redis_does_not_take_holds_up_no_other(timing: Timing) -> None:
     refused, other = timing.invoke(), timing.invoke()
     timing.redis.call("SET", keys.firings(refused), "no rows of firings")
     beat = timing.start_beat()
     timing.wait_for_firings(other, 2)
+    eventually(lambda: f"Redis refuses a decision invocation={refused}" in beat.log())
     assert beat.is_running
-    assert f"Redis refuses a decision invocation={refused}" in beat.log()
 
 
 def test_a_new_schedule_knows_the_due_time_after_its_first_one(timing: Timing) -> None:

@@ -126,6 +126,26 @@ def test_what_only_its_producer_can_complete_is_left_to_it_until_its_time_is_ove
     assert not isinstance(timing.claim(over.invoke_id, 0, "i-2"), Claimed)
 
 
+def test_what_is_to_be_signed_is_left_to_a_beat_with_the_key_and_told_once(
+    timing: Timing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent would refuse it unsigned. What is too late runs nowhere, and any beat says so."""
+    in_time, late = (cut_off(timing, age_ms=age_ms, master=MASTER).invoke_id for age_ms in (10_000, 61_000))
+    unsigned = cut_off(timing, age_ms=10_000).invoke_id
+    looking = Unfinished(timing.redis, None, 100)
+    with caplog.at_level(logging.ERROR, logger=LOGGER_NAME):
+        looking.work()
+        looking.work()
+    assert [timing.state(one, 0, "i-2") for one in (in_time, late, unsigned)] == ["", "Pending", "Pending"]
+    assert not isinstance(timing.claim(late, 0, "i-2"), Claimed)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert (in_time in said, "master_key_file" in said) == (True, True)
+    Unfinished(timing.redis, MASTER, 100).work()
+    claimed = timing.claim(in_time, 0, "i-2")
+    assert isinstance(claimed, Claimed)
+    assert claimed.mac
+
+
 # Timed invocations
 
 

@@ -24,7 +24,7 @@ def leave_out(
         chosen,
         revision=revision,
         next_due_ms=chosen[-1].until_ms + MINUTE_MS if next_ms is None else next_ms,
-        next_skipped="",
+        next_skipped="dst_gap",
         end_reason="end_time",
         run_due_ms=run_due_ms or int(schedule.get("run_due_ms")[0] or 0),
     )
@@ -54,6 +54,7 @@ def test_a_due_time_that_is_left_out_has_a_row_and_the_schedule_moves_on(schedul
     assert schedule.score(keys.TIMED_DUE, schedule.invoke_id) == schedule.next_ms
     moved = schedule.get("status", "due_ms", "skipped_count", "fired_count", "next_ms", "next_skip")
     assert moved == ["active", str(schedule.next_ms), "1", None, None, None]
+    assert schedule.get("due_skip") == ["dst_gap"]
     assert schedule.get("run_reason", "run_count", "run_due_ms") == ["paused", "1", str(schedule.due_ms)]
 
 
@@ -89,13 +90,35 @@ def test_a_paused_schedule_whose_last_due_time_is_left_out_has_ended(schedule: S
 def test_after_a_long_run_of_one_reason_its_last_row_grows(schedule: Schedule) -> None:
     long_run(schedule)
     first_ms = schedule.due_ms - 10
+    schedule.redis.call("HSET", keys.firing(schedule.invoke_id, first_ms), "decided_ms", 1)
     grown = replace(row_of(schedule), until_ms=schedule.due_ms + 5, count=3)
     assert leave_out(schedule, grown) == "skipped"
     [place, score] = schedule.redis.call("ZRANGE", keys.firings(schedule.invoke_id), 0, -1, "WITHSCORES")
     assert (int(place), int(score)) == (first_ms, schedule.due_ms + 5)
     firing = schedule.firing(first_ms)
     assert (firing.due_ms, firing.until_ms, firing.count) == (first_ms, schedule.due_ms + 5, 4)
+    assert firing.decided_ms > 1
     assert schedule.get("skipped_count", "run_count") == ["4", str(ROWS_OF_ONE_REASON_COUNT)]
+
+
+def test_before_that_each_has_a_row_found_by_the_last_due_time_that_it_covers(schedule: Schedule) -> None:
+    assert leave_out(schedule) == "skipped"
+    first_ms, schedule.due_ms = schedule.due_ms, schedule.due_ms + 10
+    schedule.set(due_ms=schedule.due_ms)
+    assert leave_out(schedule, replace(row_of(schedule), until_ms=schedule.due_ms + 5, count=2)) == "skipped"
+    rows = schedule.redis.call("ZRANGE", keys.firings(schedule.invoke_id), 0, -1, "WITHSCORES")
+    assert [int(one) for one in rows] == [first_ms, first_ms, schedule.due_ms, schedule.due_ms + 5]
+    assert (schedule.firing().until_ms, schedule.firing().count) == (schedule.due_ms + 5, 2)
+    assert schedule.get("run_count", "run_due_ms", "skipped_count") == ["2", str(schedule.due_ms), "3"]
+
+
+def test_rows_that_are_left_out_together_are_never_added_to_an_earlier_one(schedule: Schedule) -> None:
+    """As after weeks without a beat: what is told row by row stays that."""
+    long_run(schedule)
+    second = replace(row_of(schedule), due_ms=schedule.due_ms + 10, until_ms=schedule.due_ms + 10)
+    assert leave_out(schedule, row_of(schedule), second) == "skipped"
+    assert schedule.redis.call("ZCARD", keys.firings(schedule.invoke_id)) == 3
+    assert [schedule.firing(one).count for one in (schedule.due_ms - 10, schedule.due_ms, second.due_ms)] == [1, 1, 1]
 
 
 def test_another_reason_begins_a_run_of_its_own(schedule: Schedule) -> None:

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.errors import RequestInvalid
 from cloud_assistant.broker_config.ids import execution_id
+from cloud_assistant.broker_config.records import Schedule
+from cloud_assistant.producer import RunOptions, Targets
+from cloud_assistant.producer.timed_modifying import TimedModification
 from harness.redis_server import RedisServer
 
 IDS = [f"i-{number}" for number in range(1, 5)]
@@ -95,3 +100,30 @@ def test_a_schedule_may_go_to_a_few_at_a_time_and_be_changed(gateway: WholeGatew
 def test_what_makes_no_sense_is_refused_by_name(gateway: WholeGateway, fields: dict[str, str], told: str) -> None:
     status, answer = gateway.call("RunCommand", {**RUN, **fields})
     assert (status, answer["Code"], told in answer["Message"]) == (400, "InvalidParameter.Pacing", True), answer
+
+
+@pytest.mark.parametrize(
+    ("policies", "remedy"),
+    [
+        ({"jitter_seconds": 60.0}, "use --jitter 0"),
+        ({"misfire": "all"}, "use --misfire latest or skip"),
+        ({"overlap": "queue"}, "use --overlap skip or allow"),
+        ({"overlap": "cancel"}, "use --overlap skip or allow"),
+    ],
+)
+def test_what_waits_for_something_else_is_refused_with_the_remedy_by_whichever_way_it_comes(
+    gateway: WholeGateway, policies: dict[str, Any], remedy: str
+) -> None:
+    """Whichever of the two was there first; the gateway itself knows no such policies."""
+    timed = Schedule(frequency="0 0 3 * * *", **policies)
+    targets = Targets(instance_ids=IDS)
+    with pytest.raises(RequestInvalid, match=remedy) as refused:
+        gateway.assistant.run_command("true", targets, RunOptions(schedule=timed, at_once="1"))
+    assert refused.value.code == "InvalidParameter.Pacing"
+    invoke_id = gateway.assistant.run_command("true", targets, RunOptions(schedule=timed)).invoke_id
+    status, answer = gateway.call("ModifyInvocationAttribute", {"InvokeId": invoke_id, "AtOnce": "1"})
+    assert (status, answer["Code"], remedy in answer["Message"]) == (400, "InvalidParameter.Pacing", True), answer
+    paced = RunOptions(schedule=Schedule(frequency="0 0 3 * * *"), at_once="1")
+    invoke_id = gateway.assistant.run_command("true", targets, paced).invoke_id
+    with pytest.raises(RequestInvalid, match=remedy):
+        gateway.assistant.timed.modify(invoke_id, TimedModification(policies=policies))

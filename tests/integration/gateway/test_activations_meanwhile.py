@@ -1,7 +1,9 @@
 """Activations that somebody changes at the very moment in which a machine, or somebody else, is at work with them."""
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RedisRefused, Refused, RequestInvalid
+from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import MasterKeys
 from cloud_assistant.broker_config.timed import server_ms
-from cloud_assistant.producer import Assistant, activations
+from cloud_assistant.producer import Assistant, activations, registration_turn
 from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
 from cloud_assistant.producer.security.identities import Issued
 from cloud_assistant.producer.security.trust import Trust
 from harness.at_once import at_once
+from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
 
@@ -213,3 +217,38 @@ def test_an_instance_that_was_there_stays_where_its_activation_is_gone_meanwhile
         come(assistant, given, trust=Gone(assistant.redis, assistant.settings))
     # With what it has done so far; an operator gives it other credentials, or lets it go.
     assert registered(assistant) == [first]
+
+
+def test_credentials_that_are_given_while_the_machine_registers_anew_are_good(assistant: Assistant) -> None:
+    """The machine is refused in the end; what it was about to be given does not take the place of the others."""
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    rotated: list[Issued] = []
+    rotating = threading.Thread(target=lambda: rotated.append(assistant.trust.issue_credentials(first)))
+
+    class Meanwhile(Trust):
+        def issue_credentials(self, instance_id: str, *, for_registration: bool = False) -> Issued:
+            rotating.start()
+            uses = keys.activation_machines(given[0])
+            eventually(lambda: assistant.redis.call("HVALS", uses)[0].startswith(b"- "), what="its use is ended")
+            rotating.join(0.5)
+            return super().issue_credentials(instance_id, for_registration=for_registration)
+
+    with pytest.raises(Refused) as refused:
+        come(assistant, given, trust=Meanwhile(assistant.redis, assistant.settings))
+    rotating.join()
+    assert refused.value.code == "Machine.AlreadyRegistered"
+    with closing(Redis(rotated[0].credentials.redis_url)) as agent:
+        assert agent.call("PING") == b"PONG"
+
+
+def test_a_registration_that_was_killed_is_not_waited_for_long(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration_turn, "_TRIES_COUNT", 2)
+    given = activations.create(assistant.redis, assistant.trust.master)
+    first = come(assistant, given).instance_id
+    machine = registration_turn.registration_digest("machine", "machine-one-0001")
+    assistant.redis.call("SET", registration_turn.registration_turn(given[0], machine), "killed")
+    with closing(Redis(assistant.trust.issue_credentials(first).credentials.redis_url)) as agent:
+        assert agent.call("PING") == b"PONG"

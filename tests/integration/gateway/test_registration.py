@@ -177,7 +177,7 @@ def test_a_registration_that_broke_off_after_its_use_was_taken_is_completed(gate
     redis = gateway.assistant.redis
     given = activations.create(redis, gateway.assistant.trust.known_master, instance_count=1)
     first = register(gateway, given)[1]["InstanceId"]
-    instances.remove(redis, first)
+    instances.remove(redis, first, history_days=1)
     assert register(gateway, given)[1]["InstanceId"] == first
     assert used(gateway, given[0]) == 1
 

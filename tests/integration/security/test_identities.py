@@ -10,9 +10,13 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, Refused
+from cloud_assistant.broker_config.functions.executions import finish
+from cloud_assistant.broker_config.ids import execution_id, new_id
 from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, write_master_keys
+from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.credentials import Credentials
@@ -122,6 +126,24 @@ def test_deregistering_cuts_connections_and_closes_what_was_open(
     ]
     assert redis.call("ZCARD", keys.open_executions("i-one")) == 0
     assert redis.call("ZCARD", keys.DEADLINES) == 0
+
+
+def test_the_history_of_a_removed_instance_ends_but_not_that_of_the_next_one_of_its_name(
+    assistant: Assistant, redis: Redis
+) -> None:
+    """Nothing else would lead to what an agent has reported of invocations that Redis had lost."""
+    assistant.add_instance("i-one")
+    lost = execution_id(new_id("t"), 0, "i-one")
+    outcome = Outcome(state=ExecutionState.SUCCESS, finished_ms=1, exit_code=0, output=KeptStreams())
+    finish(redis, "i-one", lost, outcome.state, outcome.fields(), live_output_ttl_ms=1, retention_ms=60_000)
+    history = keys.instance_history("i-one")
+    assert redis.call("PTTL", history) == -1
+
+    assistant.remove_instance("i-one")
+    days = assistant.settings.limits.history_days
+    assert 0 < days * 86_400_000 - redis.call("PTTL", history) < 60_000
+    assistant.add_instance("i-one")
+    assert redis.call("PTTL", history) == -1
 
 
 def test_a_removed_instance_whose_user_is_not_ours_leaves_no_key_behind(assistant: Assistant, redis: Redis) -> None:

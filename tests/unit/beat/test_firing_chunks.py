@@ -1,7 +1,7 @@
 """The parts of a firing that need no Redis."""
 
 from cloud_assistant.beat.decisions import Fire
-from cloud_assistant.beat.firing_chunks import ChunkBuilder, jitter_ms
+from cloud_assistant.beat.firing_chunks import LEASE_MS, ChunkBuilder, jitter_ms
 from cloud_assistant.broker_config.envelope_signing import open_secrets
 from cloud_assistant.broker_config.functions.firings import FiringChunk
 from cloud_assistant.broker_config.functions.timed import TimedReading
@@ -125,6 +125,24 @@ def test_secrets_are_encrypted_to_each_target_and_bound_to_its_envelope() -> Non
         assert opened == {"TOKEN": "a secret"}
 
 
+def test_secrets_that_cannot_be_opened_hold_up_nothing() -> None:
+    """The agent misses them, and says so."""
+    sealed = seal_timed_secrets(MASTER, "t-other", {"TOKEN": "a secret"})
+    one = reading(["i-1"])
+    [target] = built(TimedReading({**one.fields, FIELD: sealed}, one.targets, one.latest_ms, one.stopped)).targets
+    assert parse_signature(target.signature).sealed == b""
+
+
+def test_a_jitter_holds_each_target_back_and_a_pacing_has_its_own_time_for_delivery() -> None:
+    schedule = '{"repeat_mode":"Period","frequency":"0 0 * * * *","jitter_seconds":10.0}'
+    chunk = built(reading(["i-1"], schedule=schedule))
+    assert [target.not_before_ms for target in chunk.targets] == [DUE_MS + jitter_ms("t-1", "i-1", 10.0)]
+    assert chunk.key_id == "k1"
+    schedule = '{"repeat_mode":"Period","frequency":"0 0 * * * *","pacing":{"at_once_count":1,"failures_count":3}}'
+    paced = [built(reading(["i-1"], schedule=schedule, deliver_within_ms=within)).pacing for within in ("0", "5000")]
+    assert [(one.deliver_within_ms, one.failures_count) for one in paced if one] == [(60_000, 3), (5_000, 3)]
+
+
 def test_a_part_has_its_place_and_what_the_rest_of_the_decision_needs() -> None:
     one = TimedReading(reading(["i-1", "i-2"]).fields, ["i-1", "i-2", "i-new"], [0, 17, 0], [False, False, False])
     chunk = built(one, first_place=400, target_count=402)
@@ -134,6 +152,18 @@ def test_a_part_has_its_place_and_what_the_rest_of_the_decision_needs() -> None:
     assert {target.not_before_ms for target in chunk.targets} == {0}
     assert (chunk.revision, chunk.open_due_ms, chunk.note) == ("7", 5, "late")
     assert (chunk.next_due_ms, chunk.next_skipped) == (DUE_MS + 60_000, "dst_gap")
+
+
+def test_the_decision_goes_into_each_part_as_it_was_made() -> None:
+    one = reading(["i-1"], schedule='{"repeat_mode":"Period","frequency":"0 0 * * * *","max_count":7}')
+    timed = read_timed("t-1", {"status": "active", "revision": "7", **one.fields})
+    assert timed is not None
+    fire = Fire(DueTime(DUE_MS), None, "end_time", DUE_MS + 59_999, "cancel")
+    chunk = ChunkBuilder(None, "beat", 100).build(timed, one, fire, {}, first_place=0, target_count=1)
+    assert (chunk.next_due_ms, chunk.next_skipped, chunk.end_reason) == (0, "", "end_time")
+    assert (chunk.overlap, chunk.max_count, chunk.deadline_ms) == ("cancel", 7, DUE_MS + 59_999)
+    assert (chunk.token, chunk.lease_ms, chunk.queue_count) == ("beat", LEASE_MS, 100)
+    assert (chunk.key_id, chunk.targets[0].signature) == ("", b"")
 
 
 def test_what_is_stopped_gets_nothing() -> None:
