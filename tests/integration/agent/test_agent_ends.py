@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from integration.agent.gated_script import finish, started
-from integration.agent.operator_side import Execution, Operator, side_effects
+from integration.agent.operator_side import Execution, Operator, agent_program, side_effects
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.states import is_final
@@ -67,6 +67,31 @@ def test_sigterm_ends_the_agent_at_once_and_leaves_scripts_running(
 
     assert operator.wait(execution).outcome.exit_code == 7
     assert side_effects(tmp_path / "effects") == ["start", "end"]
+
+
+def test_an_agent_whose_log_nobody_reads_ends_when_it_is_told_to(quick_system: System) -> None:
+    """As a service whose log is stuck: a line is written for ever, and holds up whoever writes another one."""
+    reader, writer = os.pipe()
+    made = agent_program(quick_system)
+    made.cwd.mkdir()
+    agent = subprocess.Popen(made.argv, env=made.env, cwd=made.cwd, stdin=subprocess.DEVNULL, stderr=writer)
+    try:
+        said = b""
+        while b"agent ready" not in said:
+            said += os.read(reader, 65536)
+        # An opening of our own: the agent's would not wait either.
+        filling = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(filling, b"x")
+        os.close(filling)
+        agent.terminate()
+        assert agent.wait(20) == 0
+    finally:
+        agent.kill()
+        agent.wait()
+        os.close(reader)
+        os.close(writer)
 
 
 def test_an_adopted_script_can_be_stopped(quick_system: System, operator: Operator, tmp_path: Path) -> None:
