@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import SettingsInvalid
+from ..broker_config.machine_name import machine_name
 from ..broker_config.redis_connection import Argument
 from ..broker_config.redis_url import parse_url
 from .identity import os_name
@@ -50,7 +51,7 @@ class Inventory:
 def look(redis_url: str) -> dict[str, Argument]:
     """Look the facts up."""
     return {
-        "hostname": socket.gethostname(),
+        "hostname": machine_name(),
         "os_name": os_name(),
         "ip_address": address_towards(redis_url),
         "ip_addresses": ",".join(addresses()),
