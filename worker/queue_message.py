@@ -55,7 +55,7 @@ def read_message(stored: bytes) -> QueuedMessage:
 
 def _body(read: _Stored) -> bytes:
     encoding = read.properties.body_encoding
-    if encoding in (None, "", "utf-8"):
+    if encoding is None:
         return read.body.encode()
     if encoding == "base64":
         return binascii.a2b_base64(read.body, strict_mode=True)
