@@ -185,7 +185,7 @@ class Agent:
             self._send_worker_event(parts.outbox, "worker-heartbeat")
         advice = parts.queue_watch.advise(
             queue_count=beat.queue_count,
-            free_count=parts.slots.free_count,
+            has_room=parts.slots.has_room,
             taken_count=parts.intake.taken_count,
         )
         if advice is Advice.RECONNECT:
