@@ -92,6 +92,7 @@ def test_nothing_is_written_for_an_agent_that_reads_in_time(folder: Path, ends: 
     assert message is not None
     assert message.kind == Kind.ENDED_AND_RETIRED
     assert ExitRecord.from_message(message.body).exit_code == 4
+    assert not delivery.write_when_due()
     assert load_exit(str(folder)) is None
     wait_ms = delivery.wait_ms()
     assert wait_ms is not None
@@ -106,6 +107,11 @@ def test_a_record_is_due_on_disk_when_no_word_came_in_time_and_the_saved_copy_go
     assert found is not None
     assert found.output.merged() == b"all of it"
     assert sorted(path.name for path in folder.iterdir()) == [EXIT_FILE]
+
+
+def test_what_is_left_to_the_agent_has_no_script_any_more(folder: Path) -> None:
+    Delivery(record(), plan_in(folder), has_saved_output=False).leave()
+    assert list(folder.iterdir()) == []
 
 
 def test_an_agent_that_is_gone_is_told_nothing(folder: Path, ends: tuple[Channel, Channel]) -> None:
