@@ -134,6 +134,21 @@ def test_of_a_script_whose_tree_is_to_live_the_main_process_alone_is_ended() -> 
     ]
 
 
+def test_who_is_to_live_is_not_waited_for() -> None:
+    class Leaving(StubbornTree):
+        def is_empty(self) -> bool:
+            return False
+
+        def signal_main(self, number: int) -> int:
+            self.main_status = number
+            return 1
+
+    ending = Termination("stopped", Leaving(0), SetClock(), kills_tree=False, grace_seconds=9)
+    ending.advance()
+    assert (ending.is_done, ending.survivors) == (True, 0)
+    assert steps_of(ending)[-1][::2] == ("verified", 2)
+
+
 def test_a_main_process_that_withstands_is_the_one_survivor() -> None:
     tree, clock = StubbornTree(1_000_000), SetClock()
     ending = Termination("stopped", tree, clock, kills_tree=False, grace_seconds=0)
