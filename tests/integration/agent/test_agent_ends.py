@@ -18,7 +18,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.states import is_final
 from harness.disk import small_disk
 from harness.eventually import eventually
-from harness.proc import process, processes_using
+from harness.proc import process, processes_using, send
 from harness.processes import clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -145,7 +145,7 @@ def test_when_agent_and_supervisor_are_killed_the_execution_is_interrupted_and_n
     agent.sigkill()
     for info in tree:
         if "supervisor" in info.command:
-            os.kill(info.pid, signal.SIGKILL)
+            send(info, signal.SIGKILL)
     quick_system.start_agent()
     row = operator.wait(execution)
 
@@ -195,7 +195,7 @@ def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
         agent = quick_system.start_agent()
         ballast = list(files_until_none_is_left(spool))
         execution = started(operator, tmp_path, first="echo one", last="echo two", exit_code=7)
-        supervisors = [info.pid for info in agent.tree() if "supervisor" in info.command]
+        supervisors = [info for info in agent.tree() if "supervisor" in info.command]
         agent.sigkill()
         for path in ballast:
             path.unlink()
@@ -207,10 +207,9 @@ def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
         elif ends_by == "a stop":
             operator.stop(execution)
         else:
-            for pid in supervisors:
+            for info in supervisors:
                 # Those that waited for a script have left with their agent.
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                send(info, signal.SIGKILL)
         row = operator.wait(execution)
 
         if ends_by == "itself":
