@@ -220,7 +220,7 @@ def test_a_process_that_is_just_ending_does_not_go_on_running(runner: Runner) ->
         assert outcome.stdout == b"early\n"
         return outcome.record.left_running
 
-    assert any(left_running() == 0 for _ in range(5))
+    assert any(left_running() == 0 for _ in range(20))
 
 
 def test_the_started_event_names_the_main_process(runner: Runner) -> None:
