@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from ..broker_config.errors import (
     Refused,
     RequestInvalid,
 )
+from ..broker_config.machine_name import machine_name, sendable
 from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
 
@@ -73,7 +73,7 @@ def acting_for(request: Request) -> Iterator[Request]:
 @cache
 def local_user() -> Who:
     """Who runs this program: the user the system knows it by, whatever the environment says, and the machine."""
-    return Who(kind="local", name=_user_name(), source=gethostname())
+    return Who(kind="local", name=sendable(_user_name()), source=machine_name())
 
 
 class Auditing:

@@ -96,8 +96,9 @@ class Agent:
     def end(self) -> None:
         """Stop taking work, deliver what can be delivered in a second, and leave; scripts go on. Never returns."""
         parts = self._parts
-        # A Redis that hangs must not hold up a shutdown of the machine; what is not delivered is on disk.
-        threading.Timer(_LEAVE_SECONDS, _leave, [0]).start()
+        # A Redis that hangs must not hold up a shutdown of the machine, nor a log that nobody reads; what is not
+        # delivered is on disk.
+        threading.Timer(_LEAVE_SECONDS, os._exit, [0]).start()
         _log.info("agent ends running=%d", parts.in_hand.running_count)
         parts.notifier.stopping()
         self._stop_taking()
@@ -184,7 +185,7 @@ class Agent:
             self._send_worker_event(parts.outbox, "worker-heartbeat")
         advice = parts.queue_watch.advise(
             queue_count=beat.queue_count,
-            free_count=parts.slots.free_count,
+            has_room=parts.slots.has_room,
             taken_count=parts.intake.taken_count,
         )
         if advice is Advice.RECONNECT:

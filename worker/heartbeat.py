@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import gethostname
 
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.instances import Beat, heartbeat, register_instance
+from ..broker_config.machine_name import machine_name
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument
@@ -135,7 +135,7 @@ class Heartbeat:
         return (beat.boot_id, beat.machine_id) != (self.identity.boot_id, self.identity.machine_id)
 
     def _whereabouts(self) -> str:
-        return f"boot {self.identity.boot_id} of machine {self.identity.machine_id} ({gethostname()})"
+        return f"boot {self.identity.boot_id} of machine {self.identity.machine_id} ({machine_name()})"
 
     def _stop_for_clone(self, beat: Beat) -> None:
         """Two machines work with one identity: neither gets work until somebody has looked."""

@@ -4,7 +4,6 @@ import getpass
 import os
 import platform
 import secrets
-import socket
 import sys
 import uuid
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import msgspec
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.ids import is_instance_id
+from ..broker_config.machine_name import machine_name, sendable
 from ..broker_config.messages import WIRE_VERSION
 from ..broker_config.private_file import write_private_file
 from ..broker_config.redis_connection import Argument
@@ -50,7 +50,7 @@ class Identity:
         return {
             "agent_version": self.agent_version,
             "wire_version": WIRE_VERSION,
-            "hostname": socket.gethostname(),
+            "hostname": machine_name(),
             "os_type": platform.system(),
             "os_name": os_name(),
             "kernel": platform.release(),
@@ -171,7 +171,7 @@ def os_name() -> str:
     if sys.platform == "linux":
         try:
             return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return "Linux"
     return f"{platform.system()} {platform.version()}"
 
@@ -180,6 +180,6 @@ def _user() -> str:
     if os.name == "nt":
         return own_user_name()
     try:
-        return getpass.getuser()
+        return sendable(getpass.getuser())
     except (KeyError, OSError):
         return str(os.getuid()) if hasattr(os, "getuid") else ""

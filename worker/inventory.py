@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import SettingsInvalid
+from ..broker_config.machine_name import machine_name
 from ..broker_config.redis_connection import Argument
 from ..broker_config.redis_url import parse_url
 from .identity import os_name
@@ -50,7 +51,7 @@ class Inventory:
 def look(redis_url: str) -> dict[str, Argument]:
     """Look the facts up."""
     return {
-        "hostname": socket.gethostname(),
+        "hostname": machine_name(),
         "os_name": os_name(),
         "ip_address": address_towards(redis_url),
         "ip_addresses": ",".join(addresses()),
@@ -62,8 +63,8 @@ def look(redis_url: str) -> dict[str, Argument]:
 def address_towards(redis_url: str) -> str:
     """The address of this machine on the way to Redis; on loopback or a Unix socket that of its default route."""
     try:
-        where = parse_url(redis_url)
-        target = where.hosts[0][0] if where.kind != "unix" and where.hosts else _NOBODY
+        hosts = parse_url(redis_url).hosts
+        target = hosts[0][0] if hosts else _NOBODY
     except SettingsInvalid:
         target = _NOBODY
     for one in (target, _NOBODY):
@@ -102,8 +103,8 @@ def _version_4(path: Path) -> set[str]:
     found, leaf = set(), ""
     for line in _lines(path):
         word = line.strip()
-        if word.startswith(("|-- ", "+-- ")):
-            leaf = word[4:].split("/")[0]
+        if word.startswith("|-- "):
+            leaf = word[4:]
         elif word.startswith("/32 host LOCAL") and not leaf.startswith(("127.", "169.254.")):
             found.add(leaf)
     return found

@@ -21,7 +21,6 @@ class _Stored(msgspec.Struct):
     properties: _Properties
     body: str = ""
     content_type: str | None = msgspec.field(default=None, name="content-type")
-    content_encoding: str | None = msgspec.field(default=None, name="content-encoding")
 
 
 _decoder = UntrustedDecoder(msgspec.json.Decoder(_Stored))
@@ -33,7 +32,6 @@ class QueuedMessage(msgspec.Struct, frozen=True):
     body: bytes
     headers: dict[str, Any]
     content_type: str | None
-    content_encoding: str | None
 
 
 def read_message(stored: bytes) -> QueuedMessage:
@@ -50,12 +48,12 @@ def read_message(stored: bytes) -> QueuedMessage:
     if "compression" in read.headers:
         # Nobody knows how large a body is before it is unpacked; ours have a few hundred bytes.
         raise MessageUnreadable("its body is compressed")
-    return QueuedMessage(body, read.headers, read.content_type, read.content_encoding)
+    return QueuedMessage(body, read.headers, read.content_type)
 
 
 def _body(read: _Stored) -> bytes:
     encoding = read.properties.body_encoding
-    if encoding in (None, "", "utf-8"):
+    if encoding is None:
         return read.body.encode()
     if encoding == "base64":
         return binascii.a2b_base64(read.body, strict_mode=True)

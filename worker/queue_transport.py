@@ -36,7 +36,6 @@ class QueueMessage(Message):
             # Not the one that its producer gave it: copies of a message have the same, and each takes a place.
             delivery_tag=next(_tags),
             content_type=payload.content_type,
-            content_encoding=payload.content_encoding,
             headers=payload.headers,
         )
 

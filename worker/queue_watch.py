@@ -26,9 +26,9 @@ class QueueWatch:
         self._stuck_since: float | None = None
         self._reconnected = False
 
-    def advise(self, *, queue_count: int, free_count: int, taken_count: int) -> Advice:
-        """Judge one beat: messages waiting, free slots, messages taken so far."""
-        if not queue_count or not free_count or taken_count != self._taken_count:
+    def advise(self, *, queue_count: int, has_room: bool, taken_count: int) -> Advice:
+        """Judge one beat: messages waiting, whether a slot would serve another one now, messages taken so far."""
+        if not queue_count or not has_room or taken_count != self._taken_count:
             self._taken_count = taken_count
             self._stuck_since = None
             self._reconnected = False

@@ -41,20 +41,25 @@ def write_identity(path: Path, settings: Mapping[str, str], *, heading: str) -> 
             text = _with_setting(text, name, value)
         except UnicodeEncodeError as exc:
             raise SettingsInvalid(f"{name} holds bytes that are not UTF-8; name it otherwise: {value!r}") from exc
-    after = _parsed(path, text)
-    for name, value in settings.items():
-        section, _, inner = name.rpartition(".")
-        found = (after.get(section) or {}) if section else after
-        if not isinstance(found, dict) or found.get(inner) != value:
+        if not _holds(text, name, value):
             raise SettingsInvalid(f"{path} sets {name} in a form that cannot be replaced; move that file away first")
     _write(path, text)
+
+
+def _holds(text: str, name: str, value: str) -> bool:
+    section, _, inner = name.rpartition(".")
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return (found.get(section, {}) if section else found).get(inner) == value
 
 
 def _with_setting(text: str, name: str, value: str) -> str:
     section, _, inner = name.rpartition(".")
     line = f"{inner} = {toml_string(value)}"
     # TOML knows no other end of a line.
-    lines = text.removesuffix("\n").split("\n") if text else []
+    lines = text.removesuffix("\n").split("\n")
     start, end = _range_of(lines, section)
     if start < 0:
         return "\n".join([*lines, "", f"[{section}]", line, ""])

@@ -49,11 +49,14 @@ class Spool:
         Raises:
             OSError: it cannot be made.
         """
-        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self.root.chmod(0o711)
+        self._make_root()
         # Supervisors of an earlier agent keep none: they end with their script.
         shutil.rmtree(self._spares, ignore_errors=True)
         self._spares.mkdir(mode=0o700, exist_ok=True)
+
+    def _make_root(self) -> None:
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.root.chmod(0o711)
 
     def folder(self, execution_id: str) -> Path:
         """The folder of one execution, there or not.
@@ -155,8 +158,16 @@ class Spool:
                 shutil.rmtree(spare, ignore_errors=True)
 
     def free_bytes(self) -> int:
-        """Free space on the disk of the spool."""
-        return shutil.disk_usage(self.root).free
+        """Free space on the disk of the spool, whose root is made again where somebody has removed it.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        try:
+            return shutil.disk_usage(self.root).free
+        except FileNotFoundError:
+            self._make_root()
+            return shutil.disk_usage(self.root).free
 
     def _folders(self) -> Iterator[Path]:
         for entry in os.scandir(self.root):

@@ -1,6 +1,5 @@
 """Make this machine's own agent ready to start: its home, its registration, its credentials."""
 
-import platform
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.functions.instances import register_instance
+from ...broker_config.machine_name import machine_name
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings import Loaded
 from ..security.credentials import Credentials
@@ -32,7 +32,7 @@ def prepare_local_agent(loaded: Loaded, home: Path, *, redis_url: str, instance_
     file = agent_home / _CREDENTIALS
     redis = Redis(redis_url, name="assist-up")
     try:
-        register_instance(redis, instance_id, {"name": platform.node()}, now_ms=now_ms(), must_be_new=True)
+        register_instance(redis, instance_id, {"name": machine_name()}, now_ms=now_ms(), must_be_new=True)
         trust = Trust(redis, replace(loaded.settings, home=str(home), redis_url=redis_url))
         if _still_open(redis, file):
             _renew_rights(redis, instance_id)

@@ -1,6 +1,5 @@
 """Agents of the fault tests: some that die at a named point, some on a machine that seems to have been restarted."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -9,11 +8,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cloud_assistant.worker.execution.proc_table import carries_variable, is_same_process
-from cloud_assistant.worker.execution.record import load_start
+from cloud_assistant.worker.execution.proc_table import carries_variable
+from cloud_assistant.worker.execution.record import StartRecord, load_start
 from harness.eventually import eventually
 from harness.needs import skip_without
-from harness.proc import all_processes, process
+from harness.proc import ProcessInfo, all_processes, process, send
 from harness.processes import Program, clean_environment, installed_program
 from harness.system import System
 
@@ -110,22 +109,23 @@ def kill_machine(agent: Program, home: Path) -> None:
     tree = agent.tree() if agent.is_running else []
     agent.sigkill()
     for info in tree:
-        _kill(info.pid)
+        send(info, signal.SIGKILL)
     folders = list((home / "spool").glob("*"))
     for folder in folders:
         start = load_start(str(folder))
-        if start is not None and is_same_process(start.supervisor_pid, start.supervisor_start_ticks):
-            _kill(start.supervisor_pid)
+        if start is not None and (supervisor := supervisor_of(start)):
+            send(supervisor, signal.SIGKILL)
     # By execution: other tests have instances of the same name.
     for info in all_processes():
         if any(carries_variable(info.pid, f"CA_EXECUTION_ID={folder.name}".encode()) for folder in folders):
-            _kill(info.pid)
+            send(info, signal.SIGKILL)
     eventually(lambda: not any((found := process(one.pid)) and not found.is_zombie for one in tree), 10, "all is dead")
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def supervisor_of(start: StartRecord) -> ProcessInfo | None:
+    """The supervisor that has claimed an execution, if it still lives."""
+    found = process(start.supervisor_pid)
+    return found if found and found.start_ticks == start.supervisor_start_ticks else None
 
 
 def start(

@@ -1,13 +1,13 @@
 """Do the planned faults to the running programs, and undo them."""
 
 import contextlib
-import os
 import random
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from faults.agents import supervisor_of
 from faults.crashing_agent import SUPERVISED_POINTS, WATCHED_POINTS
 from faults.plan import Fault, PlannedFault
 from faults.rig import Rig
@@ -16,6 +16,7 @@ from faults.scripts import QUICK
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.worker.execution.record import load_exit, load_start
+from harness.proc import send
 
 _NOISE = (b"", b"\x00\xff no message", b"{}", b"[1]", b'{"body": "x"}', b'{"body": "e30=", "headers": {}}')
 #: An agent that is to die at a point dies of old age when nothing brings it there.
@@ -108,16 +109,15 @@ class Injector:
         random.Random(one.seed).shuffle(folders)
         for folder in folders:
             start = load_start(str(folder))
-            if start is None or load_exit(str(folder)):
+            if start is None or load_exit(str(folder)) or (supervisor := supervisor_of(start)) is None:
                 continue
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(start.supervisor_pid, signal.SIGSTOP)
-                for other in self._rig.spool(one.instance_id).iterdir():
-                    owner = load_start(str(other))
-                    if owner and owner.supervisor_pid == start.supervisor_pid and not load_exit(str(other)):
-                        self._rig.scene.broken_on_purpose.add(other.name)
-                os.kill(start.supervisor_pid, signal.SIGKILL)
-                return
+            send(supervisor, signal.SIGSTOP)
+            for other in self._rig.spool(one.instance_id).iterdir():
+                owner = load_start(str(other))
+                if owner and owner.supervisor_pid == start.supervisor_pid and not load_exit(str(other)):
+                    self._rig.scene.broken_on_purpose.add(other.name)
+            send(supervisor, signal.SIGKILL)
+            return
 
     def _restart_machine(self, one: PlannedFault) -> None:
         self._rig.kill_machine(one.instance_id)

@@ -7,7 +7,6 @@ reaches the supervisors, which leave their agent on purpose.
 """
 
 import atexit
-import contextlib
 import os
 import signal
 import subprocess
@@ -41,8 +40,7 @@ def kill_users_of(*folders: Path) -> list[proc.ProcessInfo]:
     while users := proc.processes_using(*folders):
         for info in [*users, *proc.descendants_of(*(user.pid for user in users))]:
             killed[info.pid] = info
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(info.pid, signal.SIGKILL)
+            proc.send(info, signal.SIGKILL)
     return list(killed.values())
 
 

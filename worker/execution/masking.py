@@ -19,11 +19,9 @@ def patterns_of(values: Iterable[str]) -> list[bytes]:
         whole = value.encode()
         found.add(whole)
         found.add(whole.rstrip(b"\r\n"))
-        lines = whole.splitlines()
-        if len(lines) > 1:
-            found.update(line for line in lines if len(line) >= _LINE_BYTES_MIN)
+        found.update(line for line in whole.splitlines() if len(line) >= _LINE_BYTES_MIN)
     found.discard(b"")
-    return sorted(found, key=len, reverse=True)
+    return list(found)
 
 
 class Mask:
@@ -55,8 +53,7 @@ class Mask:
 
     def finish(self) -> bytes:
         """Give what was held back: nothing more comes."""
-        rest, self._held = self._held, b""
-        return self._search.sub(MASK, rest)
+        return self._search.sub(MASK, self._held)
 
     def _undecided(self, text: bytes, begin: int) -> int:
         """Where the first piece begins that more bytes could make a value, or a longer one; else the end."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from integration.agent.gated_script import finish, started
-from integration.agent.operator_side import Execution, Operator, side_effects
+from integration.agent.operator_side import Execution, Operator, agent_program, side_effects
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.states import is_final
 from harness.disk import small_disk
 from harness.eventually import eventually
-from harness.proc import process, processes_using
+from harness.proc import process, processes_using, send
 from harness.processes import clean_environment, installed_program
 from harness.redis_server import RedisServer
 from harness.system import System
@@ -67,6 +67,31 @@ def test_sigterm_ends_the_agent_at_once_and_leaves_scripts_running(
 
     assert operator.wait(execution).outcome.exit_code == 7
     assert side_effects(tmp_path / "effects") == ["start", "end"]
+
+
+def test_an_agent_whose_log_nobody_reads_ends_when_it_is_told_to(quick_system: System) -> None:
+    """As a service whose log is stuck: a line is written for ever, and holds up whoever writes another one."""
+    reader, writer = os.pipe()
+    made = agent_program(quick_system)
+    made.cwd.mkdir()
+    agent = subprocess.Popen(made.argv, env=made.env, cwd=made.cwd, stdin=subprocess.DEVNULL, stderr=writer)
+    try:
+        said = b""
+        while b"agent ready" not in said:
+            said += os.read(reader, 65536)
+        # An opening of our own: the agent's would not wait either.
+        filling = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(filling, b"x")
+        os.close(filling)
+        agent.terminate()
+        assert agent.wait(20) == 0
+    finally:
+        agent.kill()
+        agent.wait()
+        os.close(reader)
+        os.close(writer)
 
 
 def test_an_adopted_script_can_be_stopped(quick_system: System, operator: Operator, tmp_path: Path) -> None:
@@ -120,7 +145,7 @@ def test_when_agent_and_supervisor_are_killed_the_execution_is_interrupted_and_n
     agent.sigkill()
     for info in tree:
         if "supervisor" in info.command:
-            os.kill(info.pid, signal.SIGKILL)
+            send(info, signal.SIGKILL)
     quick_system.start_agent()
     row = operator.wait(execution)
 
@@ -170,7 +195,7 @@ def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
         agent = quick_system.start_agent()
         ballast = list(files_until_none_is_left(spool))
         execution = started(operator, tmp_path, first="echo one", last="echo two", exit_code=7)
-        supervisors = [info.pid for info in agent.tree() if "supervisor" in info.command]
+        supervisors = [info for info in agent.tree() if "supervisor" in info.command]
         agent.sigkill()
         for path in ballast:
             path.unlink()
@@ -182,10 +207,9 @@ def test_a_script_whose_claim_the_disk_did_not_take_is_found_by_the_next_agent(
         elif ends_by == "a stop":
             operator.stop(execution)
         else:
-            for pid in supervisors:
+            for info in supervisors:
                 # Those that waited for a script have left with their agent.
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                send(info, signal.SIGKILL)
         row = operator.wait(execution)
 
         if ends_by == "itself":

@@ -1,5 +1,6 @@
 """What an agent makes of one execution, from its message to its row."""
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,17 @@ def test_three_agents_on_one_machine_run_their_own_only(
     for execution, name in zip(executions, names, strict=True):
         assert operator.wait(execution).outcome.output.data == f"{name}\n".encode()
     assert redis_server.cli("ZCARD", keys.open_executions("i-a")) == 0
+
+
+def test_a_spool_that_somebody_has_removed_is_made_again(quick_system: System, operator: Operator) -> None:
+    agent = quick_system.start_agent()
+    spool = agent.home / "spool"
+    shutil.rmtree(spool)
+
+    eventually(spool.exists, what="the next beat makes it")
+    assert operator.run("true").state == "Success"
+    assert spool.stat().st_mode & 0o777 == 0o711
+    assert "lane failed" not in agent.log()
 
 
 def test_a_kept_script_stays_until_there_is_no_room(quick_system: System, operator: Operator) -> None:

@@ -1,5 +1,6 @@
 """An instance is one agent: a second one is refused, wherever it is started."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_the_next_agent_of_a_home_takes_over_from_a_killed_one_at_once(
 
     quick_system.start_agent()
 
+    assert operator.run("true").state == "Success"
+
+
+def test_an_agent_whose_user_has_a_name_in_another_encoding_says_what_can_be_said_of_it(
+    quick_system: System, operator: Operator
+) -> None:
+    quick_system.start_agent(environment={"LOGNAME": os.fsdecode(b"m\xfcller")})
+
+    assert operator.redis.call("HGET", keys.info("i-one"), "user") == b"m?ller"
     assert operator.run("true").state == "Success"
 
 

@@ -108,9 +108,13 @@ def is_alive(pid: int) -> bool:
 
 def processes_of(script: Script) -> list[int]:
     """Living processes that were started with this execution's id in their environment, or below one that was."""
+    return sorted({info.pid for info in _living_of(script)})
+
+
+def _living_of(script: Script) -> list[proc.ProcessInfo]:
     marker = f"CA_EXECUTION_ID={script.execution_id}".encode()
-    found = [info.pid for info in proc.all_processes() if _carries(info.pid, marker)]
-    return sorted({*found, *(info.pid for info in proc.descendants_of(*found))})
+    found = [info for info in proc.all_processes() if _carries(info.pid, marker)]
+    return [*found, *proc.descendants_of(*(info.pid for info in found))]
 
 
 def _carries(pid: int, marker: bytes) -> bool:
@@ -122,9 +126,6 @@ def _carries(pid: int, marker: bytes) -> bool:
 
 def kill_all_of(script: Script) -> None:
     """For tests that leave processes behind on purpose."""
-    while pids := processes_of(script):
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    while living := _living_of(script):
+        for info in living:
+            proc.send(info, signal.SIGKILL)

@@ -1,6 +1,8 @@
+import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,17 @@ def test_a_double_forked_process_in_its_own_session_is_found_by_its_folder(tmp_p
     assert "sleep 61" in left[0].command
     assert [info.pid for info in reaper.kill_users_of(tmp_path)] == [left[0].pid]
     assert not proc.processes_using(tmp_path)
+
+
+def test_a_signal_reaches_one_process_and_never_another_that_has_its_number(tmp_path: Path) -> None:
+    with Program(["sleep", "60"], env={"PATH": os.defpath}, cwd=tmp_path, log_path=tmp_path / "log") as program:
+        info = proc.process(program.pid)
+        assert info is not None
+        proc.send(replace(info, start_ticks=info.start_ticks - 1), signal.SIGKILL)
+        assert program.is_running
+        proc.send(info, signal.SIGKILL)
+        assert program.wait() == -signal.SIGKILL
+    proc.send(info, signal.SIGKILL)
 
 
 def test_a_neighbours_folder_with_a_longer_name_is_not_ours(tmp_path: Path) -> None:

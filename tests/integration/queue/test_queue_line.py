@@ -170,6 +170,27 @@ def test_a_line_that_was_left_takes_nothing_even_when_it_is_opened_again(line: Q
     assert producer.call("LLEN", QUEUE) == 1
 
 
+def test_leaving_breaks_the_line_that_is_open(line: QueueLine, producer: Redis) -> None:
+    line.open()
+    line.ask([QUEUE])
+    eventually(lambda: waiting_clients(producer), 5, "the line waits")
+    line.leave()
+    with pytest.raises(RedisUnreachable):
+        heard(line)
+    eventually(lambda: not waiting_clients(producer), 5, "Redis has noticed")
+
+
+def test_a_line_that_is_opened_again_has_to_show_anew_that_it_serves(line: QueueLine, producer: Redis) -> None:
+    producer.call("LPUSH", QUEUE, "one")
+    line.open()
+    line.ask([QUEUE])
+    assert heard(line)
+    assert line.has_answered
+    line.open()
+    assert not line.has_answered
+    assert b" name=test " in producer.call("CLIENT", "LIST")
+
+
 def test_a_line_that_is_not_open_says_so(line: QueueLine) -> None:
     line.cut()
     with pytest.raises(RedisUnreachable, match="not connected"):

@@ -1,6 +1,7 @@
 """Our transport of kombu against a real server and kombu's own producers."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -17,7 +18,8 @@ from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.task_message import fill, template
-from cloud_assistant.worker.queue_line import QueueLine
+from cloud_assistant.worker import queue_transport
+from cloud_assistant.worker.queue_line import LATE_SECONDS, WAIT_SECONDS, QueueLine
 from cloud_assistant.worker.queue_transport import QueueTransport
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
@@ -170,6 +172,7 @@ def test_a_closed_connection_leaves_nothing_in_the_loop(take: Open, hub: Hub, li
 
     assert hub.on_tick == set()
     assert hub.readers == {}
+    assert [one for one in hub.timer.queue if not one.entry.canceled] == []
     eventually(lambda: not waiting_clients(producer), 5, "no connection is left")
 
 
@@ -191,3 +194,44 @@ def test_the_address_is_shown_without_its_password(make_line: Any, redis_server:
     assert "one@127.0.0.1" in shown
     assert "secret" not in shown + repr(taking.connection.info())  # type: ignore[no-untyped-call]
     taking.connection.release()  # type: ignore[no-untyped-call]
+
+
+def test_what_comes_after_the_last_consumer_has_gone_disturbs_nobody(take: Open, producer: Redis) -> None:
+    taking = take()
+    with pytest.raises(TimeoutError):
+        taking.next(0.1)
+    taking.consumer.cancel()  # type: ignore[no-untyped-call]
+    producer.call("LPUSH", QUEUE, ours("t-1.0@i-one"))
+    with pytest.raises(TimeoutError):
+        taking.next(0.5)
+    assert taking.messages == []
+
+
+@pytest.mark.parametrize("has_loop", [True, False])
+def test_an_answer_that_is_overdue_ends_the_connection(
+    make_line: Any, redis_server: RedisServer, hub: Hub, monkeypatch: pytest.MonkeyPatch, has_loop: bool
+) -> None:
+    monkeypatch.setattr(queue_transport, "_CHECK_SECONDS", 0.05)
+    now = [100.0]
+    taking = Taking(make_line(redis_server.url(), now=lambda: now[0]))
+    with pytest.raises(TimeoutError):
+        taking.next(0.1)
+    if has_loop:
+        taking.watched_by(hub)
+    now[0] += WAIT_SECONDS + LATE_SECONDS
+
+    def turn_until_it_ends() -> None:
+        for _ in range(50):
+            hub.run_once()  # type: ignore[no-untyped-call]
+
+    with pytest.raises(RedisUnreachable, match="not answered"):
+        turn_until_it_ends() if has_loop else taking.next(2)
+    taking.connection.release()  # type: ignore[no-untyped-call]
+
+
+def test_without_a_loop_a_full_consumer_goes_on_soon_after_it_has_room(take: Open, producer: Redis) -> None:
+    taking = take(prefetch_count=1)
+    producer.call("LPUSH", QUEUE, ours("t-1.0@i-one"), ours("t-2.0@i-one"))
+    first = taking.next()
+    threading.Timer(0.2, first.ack).start()
+    assert taking.next(4).headers["id"] == "t-2.0@i-one"

@@ -1,3 +1,6 @@
+import os
+import platform
+import socket
 import uuid
 from itertools import count
 from pathlib import Path
@@ -7,6 +10,7 @@ import pytest
 from cloud_assistant.broker_config.errors import SettingsInvalid
 from cloud_assistant.worker import identity
 from cloud_assistant.worker.identity import earlier_epochs, identify, machine_id, remember_epoch
+from cloud_assistant.worker.inventory import look
 
 
 @pytest.mark.parametrize("wrong", ["", "web1", "i-", "i-a b", "t-12345678"])
@@ -46,6 +50,20 @@ def test_the_heartbeat_has_the_facts_of_the_machine(tmp_path: Path) -> None:
     assert fields["slots"] == 10
     assert fields["os_type"] == "Linux"
     assert fields["hostname"]
+
+
+def test_names_in_another_encoding_are_no_reason_not_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def latin() -> dict[str, str]:
+        return {"PRETTY_NAME": b"B\xfcro Linux".decode()}
+
+    monkeypatch.setattr(socket, "gethostname", lambda: os.fsdecode(b"b\xfcro"))
+    monkeypatch.setattr(platform, "freedesktop_os_release", latin)
+    monkeypatch.setenv("LOGNAME", os.fsdecode(b"m\xfcller"))
+
+    for facts in (identify("i-one", tmp_path).fields(slots=10), look("redis://127.0.0.1:6379/0")):
+        assert (facts["hostname"], facts["os_name"]) == ("b?ro", "Linux")
+        assert facts.get("user") in (None, "m?ller")
+        "".join(map(str, facts.values())).encode()
 
 
 def test_a_home_remembers_its_last_runs(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ def test_the_address_is_never_that_of_loopback(url: str) -> None:
     assert found == "" or not ipaddress.ip_address(found).is_loopback
 
 
+def test_beside_redis_on_this_machine_the_address_is_that_of_the_default_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"127.0.0.1": "127.0.0.1", "::1": "::1", "10.9.9.9": "10.0.0.7"}
+    monkeypatch.setattr(inventory, "_source_address", lambda target: own.get(target, "10.0.0.5"))
+
+    assert address_towards("redis://10.9.9.9:6379") == "10.0.0.7"
+    for url in ("redis://127.0.0.1:6379", "redis://[::1]:6379", "unix:///run/redis.sock", "nonsense"):
+        assert address_towards(url) == "10.0.0.5"
+
+
+def test_no_name_server_is_asked() -> None:
+    assert inventory._source_address("localhost") == ""
+
+
 def test_only_what_changed_is_told_and_looked_up_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(inventory, "monotonic_seconds", lambda: now[0])

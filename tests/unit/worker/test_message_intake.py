@@ -76,6 +76,7 @@ def test_a_message_is_worked_on_and_monitors_see_it(end: Callable[[], None], las
     assert [type for type, _ in box.events] == ["task-received", "task-started", last]
     assert all(fields["uuid"] == ID for _, fields in box.events)
     assert "token" not in repr(box.events)
+    assert 0 <= box.events[-1][1].get("runtime", 0) < 5
 
 
 def test_a_failure_shows_its_reason() -> None:

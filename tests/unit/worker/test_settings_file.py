@@ -58,26 +58,35 @@ def test_an_earlier_identity_is_replaced(tmp_path: Path) -> None:
     assert once.count("instance_id") == once.count("instance_key") == 1
 
 
+def test_the_same_name_in_another_section_is_another_setting(tmp_path: Path) -> None:
+    parsed = written(tmp_path / "config.toml", "[security]\n[mine]\ninstance_key = 'x'\n")
+    assert (parsed["security"], parsed["mine"]) == ({"instance_key": "k1:ab"}, {"instance_key": "x"})
+
+
 @pytest.mark.parametrize(
-    "before",
+    ("before", "problem"),
     [
-        "not toml",
-        "security = { instance_key = 'x' }\n",
-        "[security]\n'instance_key' = 'x'\n",
-        'home = """\ninstance_id = 1\n"""\n',
+        (b"not toml", "is not TOML"),
+        (b"home = '/h\xfcm'\n", "cannot be read"),
+        (b"security = { instance_key = 'x' }\n", "sets security.instance_key in a form"),
+        (b"security = 'tight'\n", "sets security.instance_key in a form"),
+        (b"[security]\n'instance_key' = 'x'\n", "sets security.instance_key in a form"),
+        (b'home = """\ninstance_id = 1\n"""\n', "sets instance_id in a form"),
     ],
 )
-def test_a_file_that_cannot_be_changed_safely_is_left_alone(tmp_path: Path, before: str) -> None:
+def test_a_file_that_cannot_be_changed_safely_is_left_alone(tmp_path: Path, before: bytes, problem: str) -> None:
     path = tmp_path / "config.toml"
-    with pytest.raises(SettingsInvalid, match=str(path)):
-        written(path, before)
-    assert path.read_text() == before
+    path.write_bytes(before)
+    with pytest.raises(SettingsInvalid, match=f"{path} {problem}"):
+        written(path)
+    assert path.read_bytes() == before
 
 
 def test_a_file_without_a_key_belongs_to_no_instance(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text("instance_id = 'i-1'\n")
-    assert registered_instance(path) == ""
+    for security in ("", "security = 'tight'\n", "[security]\nmaster_key_file = 'm'\n"):
+        path.write_text(f"instance_id = 'i-1'\n{security}")
+        assert registered_instance(path) == ""
 
 
 @pytest.mark.parametrize("value", ["/etc/\U0001f600.pem", "a\x7fb", "a\u2028b\x85c", 'tab\tquote"back\\slash\0', "è"])

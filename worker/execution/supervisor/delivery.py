@@ -35,8 +35,14 @@ class Delivery:
 
     def send(self, channel: Channel, *, is_retiring: bool) -> bool:
         """Tell the agent how it ended; false when there is none."""
+        kind, message = Kind.ENDED_AND_RETIRED if is_retiring else Kind.ENDED, self._record.to_message()
         try:
-            channel.send(Kind.ENDED_AND_RETIRED if is_retiring else Kind.ENDED, self._record.to_message())
+            try:
+                channel.send(kind, message, wait=False)
+            except BlockingIOError:
+                # It has left its live output unread for so long that it may hang.
+                self.write()
+                channel.send(kind, message)
         except OSError:
             return False
         return True

@@ -1,6 +1,7 @@
 """End a script that must end: ask, wait, kill, look again until nothing is left, and keep evidence of each step."""
 
 import contextlib
+import math
 import os
 import signal
 
@@ -31,9 +32,8 @@ class Termination:
         self._kills_tree = kills_tree
         self._is_killing = False
         self._look_seconds = _FIRST_LOOK_SECONDS
-        self._kill_at = clock.elapsed_seconds() + grace_seconds
-        self._give_up_at = self._kill_at + _GIVE_UP_SECONDS
-        self.due_at = self._kill_at
+        self._give_up_at = math.inf
+        self.due_at = clock.elapsed_seconds() + grace_seconds
         asked_at_ms = clock.now_ms()
         _raise_priority()
         count = tree.ask_all_to_end() if kills_tree else tree.signal_main(signal.SIGTERM)
@@ -50,6 +50,8 @@ class Termination:
             return
         if not self._is_killing:
             self._is_killing = True
+            # Counted from here: the machine may have slept through all of it, and the clock has not.
+            self._give_up_at = now + _GIVE_UP_SECONDS
             self._note(f"SIGKILL to the {self._whom}", len(self._tree.members()) if self._kills_tree else 1)
         if now >= self._give_up_at:
             self._finish()

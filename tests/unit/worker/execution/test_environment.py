@@ -31,6 +31,8 @@ def test_the_environment_names_the_user_and_nothing_of_the_agent() -> None:
     found = clean_environment(script_with(), ACCOUNT, now_ms=1_700_000_000_999)
     assert (found["HOME"], found["USER"], found["LOGNAME"], found["SHELL"]) == ("/home/ann", "ann", "ann", "/bin/zsh")
     assert found["CA_DEADLINE"] == "1700000060"
+    assert found["LANG"] == "C.UTF-8", "text is UTF-8, on a machine without any locale too"
+    assert found["PATH"] == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert found["CA_ATTEMPT"] == "3"
     assert set(found) == {
         *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TMPDIR", "CA_INVOKE_ID", "CA_EXECUTION_ID"),

@@ -25,6 +25,7 @@ def at_once(patterns: list[bytes], data: bytes) -> bytes:
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.lists(LETTERS, max_size=12))
 @example([b"abb", b"ab", b"bba"], [b"a", b"b", b"b", b"a"])
 @example([b"xabcdY", b"abcd"], [b"xabcd", b"Z"])
+@example([b"aab"], [b"xaaa", b"b"])
 def test_pieces_give_what_the_whole_gives(patterns: list[bytes], pieces: list[bytes]) -> None:
     assert in_pieces(patterns, pieces) == at_once(patterns, b"".join(pieces))
 
@@ -78,6 +79,7 @@ def test_two_streams_do_not_disturb_each_other() -> None:
                                             b"-----BEGIN", b"AAAABBBBCCCC"}),
         ("12345678\n1234567", {b"12345678\n1234567", b"12345678"}),
         ("pässwörd", {"pässwörd".encode()}),
+        ("", set()),
     ],
 )  # fmt: skip
 def test_a_value_its_trimmed_form_and_its_longer_lines_are_hidden(value: str, patterns: set[bytes]) -> None:

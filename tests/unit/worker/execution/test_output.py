@@ -168,6 +168,14 @@ def test_bytes_cut_short_are_refused() -> None:
             KeptOutput.from_bytes(whole[:length])
 
 
+def test_a_byte_too_many_and_a_stream_that_there_is_not_are_refused() -> None:
+    whole = fed([(STDOUT, b"abc")], 100).to_bytes()
+    at = len(whole) - len(b"\x01\x03\x00\x00\x00abc")
+    for damaged in (whole + b"\x01", whole[:at] + b"\x03" + whole[at + 1 :]):
+        with pytest.raises(ValueError, match="cut short"):
+            KeptOutput.from_bytes(damaged)
+
+
 def test_a_chunk_survives_being_sent() -> None:
     chunk = OutputChunk(5, [(STDOUT, b"a"), (STDERR, b"")], 3)
     assert OutputChunk.from_bytes(chunk.to_bytes()) == chunk

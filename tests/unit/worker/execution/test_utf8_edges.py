@@ -39,6 +39,19 @@ def test_bytes_that_are_no_utf8_are_cut_where_asked(data: bytes) -> None:
         assert cut_before(data, position) == cut_after(data, position) == position
 
 
+@pytest.mark.parametrize("character", ["\x80", "\u07ff", "\u0800", "\uffff", "\U00010000", "\U0010ffff"])
+def test_the_first_and_the_last_characters_of_each_length_stay_whole(character: str) -> None:
+    data = character.encode()
+    for position in range(1, len(data)):
+        assert unfinished_length(data[:position]) == position
+        assert (cut_before(data, position), cut_after(data, position)) == (0, len(data))
+
+
+def test_a_stray_byte_behind_a_character_takes_none_of_it_along() -> None:
+    data = "é".encode() + b"\x80"
+    assert cut_before(data, 2) == cut_after(data, 2) == 2
+
+
 @pytest.mark.parametrize(
     ("data", "length"),
     [

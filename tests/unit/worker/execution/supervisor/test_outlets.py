@@ -8,7 +8,8 @@ from cloud_assistant.worker.execution.channel import Channel, Kind
 from cloud_assistant.worker.execution.frame_log import STDOUT
 from cloud_assistant.worker.execution.output import KeptOutput
 from cloud_assistant.worker.execution.output_chunk import OutputChunk
-from cloud_assistant.worker.execution.record import load_output
+from cloud_assistant.worker.execution.record import OUTPUT_FILE, load_output
+from cloud_assistant.worker.execution.supervisor import outlets as outlets_module
 from cloud_assistant.worker.execution.supervisor.clocks import RunClock
 from cloud_assistant.worker.execution.supervisor.outlets import Outlets
 
@@ -98,3 +99,55 @@ def test_a_disk_that_takes_nothing_does_not_disturb_and_is_tried_again(tmp_path:
     outlets.note_output(1.0)
     outlets.serve(1.6, None)
     assert outlets.is_saved
+
+
+def test_output_that_is_held_back_is_neither_sent_nor_saved(tmp_path: Path, ends: tuple[Channel, Channel]) -> None:
+    """Such as the beginning of what may become a secret."""
+    ours, theirs = ends
+    kept = KeptOutput(1000)
+    outlets = Outlets(kept, str(tmp_path), RunClock())
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(0.0)
+    outlets.serve(0.6, ours)
+    assert len(received(theirs)) == 1
+    (tmp_path / OUTPUT_FILE).unlink()
+    outlets.note_output(1.0)
+    outlets.serve(1.6, ours)
+    assert received(theirs) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_agent_that_is_gone_does_not_disturb(tmp_path: Path, ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    theirs.close()
+    kept = KeptOutput(1000)
+    outlets = Outlets(kept, str(tmp_path), RunClock())
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(0.0)
+    outlets.serve(0.6, ours)
+    assert outlets.is_saved
+
+
+def test_saving_takes_a_twentieth_of_the_time_however_slow_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SetClock(RunClock):
+        elapsed = 0.0
+
+        def elapsed_seconds(self) -> float:
+            return self.elapsed
+
+    def write_slowly(_path: str, _data: bytes) -> None:
+        clock.elapsed += 3.0
+
+    clock = SetClock()
+    monkeypatch.setattr(outlets_module, "replace_file", write_slowly)
+    kept = KeptOutput(1000)
+    outlets = Outlets(kept, str(tmp_path), clock)
+    kept.feed(STDOUT, b"hi")
+    outlets.note_output(0.0)
+    outlets.serve(0.5, None)
+    kept.feed(STDOUT, b"!")
+    outlets.note_output(3.5)
+    outlets.serve(3.6, None)
+    assert outlets.due_at() == pytest.approx(60.5)
