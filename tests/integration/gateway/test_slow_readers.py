@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.client
+import logging
 import socket
 import threading
 from collections import deque
@@ -154,3 +155,18 @@ def test_who_sends_no_more_gets_all_of_an_answer_that_takes_its_time(
                 received += data
                 threading.Event().wait(0.005)
     assert bytes(received).partition(b"\r\n\r\n")[2] == CONTENT
+
+
+def test_a_gateway_that_stops_ends_in_good_order_what_takes_too_long(
+    whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("cloud_assistant.producer.gateway.server.STOP_SECONDS", 0.5)
+    connection, status = begun(whole.port, ONE)
+    with connection:
+        assert status == 200
+        whole.server.should_exit = True
+        eventually(lambda: "gateway stopped" in caplog.text, within_seconds=20)
+    assert "gateway ends what has not ended in 0.5 s: connections=1" in caplog.messages
+    assert "a download broke off" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
