@@ -276,6 +276,8 @@ class GatewayProtocol(H11Protocol):
         self._places.mark(self, owes_head=True, is_idle=False)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        # A body that came faster than it was read had stopped that.
+        self.flow.resume_reading()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _end_unless_begun(self) -> None:

@@ -126,6 +126,14 @@ def test_garbage_in_the_middle_of_a_body_ends_the_connection_only(port: int, cap
     assert "Traceback" not in caplog.text
 
 
+def test_who_goes_on_sending_after_garbage_in_a_large_body_learns_what_was_wrong(port: int) -> None:
+    with connection_to(port) as connection:
+        part = b"%x\r\n%s\r\n" % (200_000, b"x" * 200_000)
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n" + part + b"zz\r\n")
+        connection.sendall(bytes(16_000_000))
+        assert read_reply(connection).http_status == 400
+
+
 @pytest.mark.parametrize(
     "first", ["POST /elsewhere", "PUT /healthz", "POST /files/x", "HEAD /elsewhere", "HEAD /", "PUT /"]
 )
