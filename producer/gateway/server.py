@@ -95,9 +95,8 @@ class GatewayServer(uvicorn.Server):
         if self._settings.unix_socket:
             # Before it is closed: later it may be that of a gateway that was started in our place.
             Path(self._settings.unix_socket).unlink(missing_ok=True)
-        too_long = asyncio.get_running_loop().call_later(STOP_SECONDS, self._end_connections)
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._end_connections)
         await super().shutdown(sockets)
-        too_long.cancel()
         logger.info("gateway stopped url=%s", self.url)
 
     def _end_connections(self) -> None:
