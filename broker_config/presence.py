@@ -20,6 +20,16 @@ def is_there(path: Path) -> bool:
     return _mode(path) is not None
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is an ordinary file, links followed.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
 def is_folder(path: Path) -> bool:
     """Tell whether there is a folder, links followed.
 

@@ -1,9 +1,10 @@
 """TLS from the client's side: the context, and what went wrong in words that say what to do about it."""
 
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+
+from .presence import is_file
 
 #: OpenSSL's numbers for why a certificate was not accepted.
 _NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
@@ -33,7 +34,7 @@ class TlsClient:
         """
         for option, path in (("ca", self.ca), ("cert", self.cert), ("key", self.key)):
             if path:
-                _check_file(option, path)
+                check_file(option, path)
         try:
             context = ssl.create_default_context(cafile=self.ca or None)
         except ssl.SSLError as exc:
@@ -119,8 +120,17 @@ def load_own_certificate(context: ssl.SSLContext, cert: str, key: str) -> None:
         raise TlsFilesUnusable(f"{cert} or {key} cannot be read: {exc.strerror}") from exc
 
 
-def _check_file(option: str, path: str) -> None:
-    if not Path(path).is_file():
+def check_file(option: str, path: str) -> None:
+    """Return if a file that an option names can be read.
+
+    Raises:
+        TlsFilesUnusable: it is not there, is none, or is not for this user.
+    """
+    try:
+        is_one = is_file(Path(path))
+        if is_one:
+            Path(path).open("rb").close()
+    except OSError as exc:
+        raise TlsFilesUnusable(f"the file {path} ({option}) cannot be read: {exc.strerror}") from exc
+    if not is_one:
         raise TlsFilesUnusable(f"there is no file {path} ({option})")
-    if not os.access(path, os.R_OK):
-        raise TlsFilesUnusable(f"the file {path} ({option}) may not be read by this user")

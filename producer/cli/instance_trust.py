@@ -9,7 +9,7 @@ import click
 
 from ...broker_config.errors import CloudAssistantError
 from ...broker_config.printable import clean
-from ..security.credentials import require_writable
+from ..security.credentials import is_of_this_machine, require_writable
 from .assist_command import assist_command
 from .call import Call
 from .renewed_rights import named_or_all, show_renewed
@@ -86,7 +86,7 @@ def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
     issued = call.assistant.trust.issue_credentials(instance_id)
     issued.credentials.write(file)
     call.say(f"wrote {clean(str(file))}; on the machine, run: assist-agent run --config {quote(clean(file.name))}")
-    if issued.credentials.reaches_this_machine_only:
+    if is_of_this_machine(issued.credentials.redis_url):
         call.say(
             "note: the Redis address in it is one of this machine only; "
             "set security.agent_redis_url to the one that agents reach"

@@ -42,9 +42,11 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 )
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 unless set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 8177 unless set; 0 picks a free one.")
-@click.option("--unix-socket", metavar="PATH", help="Listen on a Unix socket instead.")
-@click.option("--tls-certificate", metavar="FILE", help="Certificate (PEM); with --tls-key it turns HTTPS on.")
-@click.option("--tls-key", metavar="FILE", help="Private key (PEM).")
+@click.option("--unix-socket", metavar="PATH", callback=filled, help="Listen on a Unix socket instead.")
+@click.option(
+    "--tls-certificate", metavar="FILE", callback=filled, help="Certificate (PEM); with --tls-key it turns HTTPS on."
+)
+@click.option("--tls-key", metavar="FILE", callback=filled, help="Private key (PEM).")
 @click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
 @click.option("--home", metavar="FOLDER", callback=filled, help="State folder, for the master key.")
 @click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")

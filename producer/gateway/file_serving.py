@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from ...broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid
+from ...broker_config.errors import CloudAssistantError, NotFound, Refused
 from ...broker_config.program_log import logger
 from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore, StoredFile
@@ -78,7 +78,7 @@ class FileServing:
                 await self._serve_file(request, found[1], place, receive, send)
             finally:
                 self._places.give_back(place)
-        except (NotFound, RequestInvalid):
+        except NotFound:
             await _send(send, 404, b"not found\n")
         except CloudAssistantError as exc:
             _log.warning("a download failed path=%s reason=%s", path, exc)

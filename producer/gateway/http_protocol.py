@@ -109,6 +109,9 @@ class CountingConnection(h11.Connection):
 class GatewayProtocol(H11Protocol):
     """One connection. h11 and not httptools: the latter refuses request lines over 64 KB, which SDKs do send."""
 
+    #: What carries the connection where that is over TLS.
+    beneath_tls: asyncio.Transport | None = None
+
     def __init__(self, *args: Any, places: ConnectionPlaces, memory: RequestMemory, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._places = places
@@ -162,11 +165,17 @@ class GatewayProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Give what may still come of the request's body a deadline: nobody reads it any more."""
         super().on_response_complete()
+        self._close_beneath()
         if self._is_half_closed and not self._is_answering:
             self.transport.close()
             return
         self._set_deadline()
         self._held.hold(self.conn.received_bytes, is_coming=self._owes is Owed.HEAD)
+
+    def shutdown(self) -> None:
+        """End once the request under way is answered, or at once: the server stops."""
+        super().shutdown()
+        self._close_beneath()
 
     def pause_writing(self) -> None:
         """Let the client's time pass while something waits for it, whichever path that came from."""
@@ -267,12 +276,20 @@ class GatewayProtocol(H11Protocol):
         self._places.mark(self, owes_head=True, is_idle=False)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        # A body that came faster than it was read had stopped that.
+        self.flow.resume_reading()
         self._linger_end = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _end_unless_begun(self) -> None:
         # Of a reply that has begun, a client that has gone is noticed, and one that is slow is given its time.
         if self.cycle is None or not self.cycle.response_started:
             self.transport.close()
+
+    def _close_beneath(self) -> None:
+        # Over TLS asyncio would wait half a minute for the client's farewell, and one that is idle says none. What is
+        # still to be sent goes first, here as there.
+        if self.beneath_tls is not None and self.transport.is_closing():
+            self.beneath_tls.close()
 
     @property
     def _taken_bytes(self) -> int:

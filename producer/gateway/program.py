@@ -2,13 +2,12 @@
 
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 
 from ...broker_config import program_log, settings
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.functions.function_library import load_library
 from ...broker_config.settings_table import GatewaySettings, Value
-from ...broker_config.tls import TlsFilesUnusable, load_own_certificate
+from ...broker_config.tls import TlsFilesUnusable, check_file, load_own_certificate
 from ..api import Assistant
 from .freed_memory import share_memory
 from .server import GatewayServer
@@ -56,18 +55,17 @@ def renew_library(assistant: Assistant) -> None:
 
 
 def check_tls(gateway: GatewaySettings) -> None:
-    """Refuse half of a certificate, or a file that is not there, before a port is taken.
+    """Refuse half of a certificate, or files that cannot be used, before a port is taken.
 
     Raises:
         SettingsInvalid: naming the setting.
     """
     if bool(gateway.tls_certificate) != bool(gateway.tls_key):
         raise SettingsInvalid("gateway.tls_certificate and gateway.tls_key go together; set both or neither")
-    for name, value in (("tls_certificate", gateway.tls_certificate), ("tls_key", gateway.tls_key)):
-        if value and not Path(value).is_file():
-            raise SettingsInvalid(f"gateway.{name}: there is no file {value}")
     if gateway.tls_certificate:
         try:
+            check_file("certificate", gateway.tls_certificate)
+            check_file("key", gateway.tls_key)
             load_own_certificate(ssl.create_default_context(), gateway.tls_certificate, gateway.tls_key)
         except TlsFilesUnusable as exc:
             raise SettingsInvalid(f"gateway.tls_certificate, gateway.tls_key: {exc}") from exc

@@ -13,7 +13,7 @@ from ...broker_config.untrusted_input import UntrustedDecoder
 from ..api import Assistant
 from ..auditing import Request, acting_for
 from ..registration import Registered, RegistrationRequest, WrongCode, register
-from ..security.credentials import LOOPBACK
+from ..security.credentials import LOOPBACK, is_of_this_machine
 from .api_errors import ApiError, api_error
 from .domain_errors import api_error_of
 from .exchange import Exchange, safe_in_log
@@ -116,13 +116,14 @@ class RegistrationPage:
                 "file to it and start it again.",
             )
         settings = self._assistant.settings
-        address = parse_url(settings.security.agent_redis_url or settings.redis_url)
-        is_local = address.kind == "unix" or any(name in LOOPBACK for name, _ in address.hosts)
-        if is_local and not settings.security.agent_redis_url and client_address and client_address not in LOOPBACK:
+        if settings.security.agent_redis_url or not client_address or client_address in LOOPBACK:
+            return
+        if is_of_this_machine(settings.redis_url):
+            shown = parse_url(settings.redis_url).shown()
             raise ApiError(
                 "AgentRedisUrl.Missing",
                 503,
-                f"Agents would be told to reach Redis at {address.shown()}, which is this gateway's own machine. The "
+                f"Agents would be told to reach Redis at {shown}, which is this gateway's own machine. The "
                 "operator of the gateway has to set security.agent_redis_url to the address that agents can reach.",
             )
 

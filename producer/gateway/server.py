@@ -1,5 +1,6 @@
 """Serve the application: a listening socket, uvicorn on h11, a ready line, a graceful stop."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 HEADERS_BYTES = 64 * 1024
 #: How long requests under way may take to end once the server is asked to stop.
 STOP_SECONDS = 30
+#: How long the work for those that did not may then take to notice that nobody waits for it.
+NOTICE_SECONDS = 10
 #: How long a connection stays open between two requests.
 KEEP_ALIVE_SECONDS = 75
 #: Connections that the kernel holds for us until they are accepted.
@@ -62,7 +65,7 @@ class GatewayServer(uvicorn.Server):
             h11_max_incomplete_event_size=settings.request_bytes + HEADERS_BYTES,
             backlog=ACCEPTED_COUNT,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS + NOTICE_SECONDS,
             ssl_certfile=settings.tls_certificate or None,
             ssl_keyfile=settings.tls_key or None,
         )
@@ -74,8 +77,6 @@ class GatewayServer(uvicorn.Server):
             self.run(sockets=[self._socket])
         finally:
             self._socket.close()
-            if self._settings.unix_socket:
-                Path(self._settings.unix_socket).unlink(missing_ok=True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting, then say so on one line that programs can wait for."""
@@ -89,10 +90,21 @@ class GatewayServer(uvicorn.Server):
         logger.info("gateway ready url=%s", self.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, answer those who wait, and let the rest end."""
+        """Stop accepting, answer those who wait, and let the rest end, or end it when that takes too long."""
         self._application.stop_waiting()
+        if self._settings.unix_socket:
+            # Before it is closed: later it may be that of a gateway that was started in our place.
+            Path(self._settings.unix_socket).unlink(missing_ok=True)
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._end_connections)
         await super().shutdown(sockets)
         logger.info("gateway stopped url=%s", self.url)
+
+    def _end_connections(self) -> None:
+        # As if the clients had left, which all work knows how to take; uvicorn would cancel it in the middle.
+        connections = list(self.server_state.connections)
+        logger.warning("gateway ends what has not ended in %g s: connections=%d", STOP_SECONDS, len(connections))
+        for connection in connections:
+            connection.make_way()  # type: ignore[union-attr]  # all of them are ours
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -70,6 +70,7 @@ class TlsDoor(asyncio.Protocol):
             # It was ended meanwhile, by us or by the client.
             return
         secured.set_protocol(self._inside)
+        self._inside.beneath_tls = transport
         self._inside.connection_made(secured)
         if waiting.received:
             self._inside.data_received(bytes(waiting.received))

@@ -56,11 +56,11 @@ class Credentials:
         """
         write_secret_file(path, self.to_toml())
 
-    @property
-    def reaches_this_machine_only(self) -> bool:
-        """Whether the Redis address means nothing on another machine."""
-        address = parse_url(self.redis_url)
-        return address.kind == "unix" or any(host in LOOPBACK for host, _ in address.hosts)
+
+def is_of_this_machine(redis_url: str) -> bool:
+    """Tell whether an address of Redis means nothing on another machine."""
+    address = parse_url(redis_url)
+    return address.kind == "unix" or any(host in LOOPBACK for host, _ in address.hosts)
 
 
 def require_writable(path: Path) -> None:

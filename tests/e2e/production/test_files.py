@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.producer.gateway.server import NOTICE_SECONDS, STOP_SECONDS
 from harness.needs import skip_without
 
 PRODUCTION = Path(__file__).resolve().parents[3] / "deploy" / "production"
@@ -51,6 +52,12 @@ def test_the_service_is_shut_in(unit: Path) -> None:
     found = re.search(r"Overall exposure level for .*: ([\d.]+)", outcome.stdout)
     assert found, outcome.stdout + outcome.stderr
     assert float(found.group(1)) <= EXPOSURE_MAX, outcome.stdout
+
+
+def test_a_gateway_has_the_time_that_it_takes_to_stop() -> None:
+    text = (PRODUCTION / "systemd" / "cloud-assistant-gateway.service").read_text(encoding="utf-8")
+    [granted_seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert int(granted_seconds) > STOP_SECONDS + NOTICE_SECONDS
 
 
 def test_the_alerts_are_on_metrics_that_there_are() -> None:

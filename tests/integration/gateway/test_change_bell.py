@@ -1,10 +1,11 @@
 """Whoever waits hears of a change at once, and nothing is left when nobody waits."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer.gateway.change_bell import ChangeBell
+from cloud_assistant.broker_config.redis_client import Redis, Subscription
+from cloud_assistant.producer.gateway.change_bell import ChangeBell, Ear
 from harness.eventually import always, eventually
 from harness.redis_server import RedisServer
 
@@ -55,6 +56,33 @@ def test_a_channel_is_listened_to_exactly_while_somebody_waits_for_it(redis_serv
     bell.leave(late)
     eventually(lambda: channels() == {b"ca:done:kept"})
     bell.leave(kept)
+    eventually(lambda: not bells(), what="the end of the thread")
+    redis.close()
+
+
+class SlowRedis(Redis):
+    """Redis over a line so slow that something happens while a subscription is on its way."""
+
+    def __init__(self, url: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(url)
+        self.meanwhile = meanwhile
+
+    def subscribe(self, *channels: str) -> Subscription:
+        subscription = super().subscribe(*channels)
+        self.meanwhile()
+        return subscription
+
+
+def test_who_comes_while_a_subscription_is_on_its_way_is_heard_too(redis_server: RedisServer) -> None:
+    redis = SlowRedis(redis_server.url(), lambda: ears.append(bell.listen("ca:done:late", "t-late", late.release)))
+    bell = ChangeBell(redis)
+    late = threading.Semaphore(0)
+    ears: list[Ear] = [bell.listen("ca:done:one", "t-one", lambda: None)]
+    assert late.acquire(timeout=10), "the ring that says that listening has begun"
+    eventually(lambda: redis.call("PUBLISH", "ca:done:late", b"end t-late.0@i-one Success"), what="somebody listens")
+    assert late.acquire(timeout=10)
+    for ear in ears:
+        bell.leave(ear)
     eventually(lambda: not bells(), what="the end of the thread")
     redis.close()
 

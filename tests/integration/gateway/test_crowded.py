@@ -48,11 +48,15 @@ def assert_given_up(reply: RawReply) -> None:
     assert reply.headers["x-acs-retry-after"] == "1"
 
 
-def test_the_oldest_of_too_many_unfinished_heads_is_given_up(small_port: int) -> None:
+@pytest.mark.parametrize("before", [b"", HEALTH])
+def test_the_oldest_of_too_many_unfinished_heads_is_given_up(small_port: int, before: bytes) -> None:
+    """Also where it came together with the request before it."""
     with contextlib.ExitStack() as opened:
         strangers = [opened.enter_context(connection_to(small_port)) for _ in range(3)]
         for one in strangers:
-            one.sendall(b"GET /healthz?a=" + b"x" * PART_BYTES)
+            one.sendall(before + b"GET /healthz?a=" + b"x" * PART_BYTES)
+            if before:
+                assert read_reply(one).http_status == 200
             # What was sent has been read when something that was sent later is answered.
             assert exchange(small_port, "GET /healthz HTTP/1.1\nHost: g\nConnection: close").http_status == 200
         reply = read_reply(strangers[0])

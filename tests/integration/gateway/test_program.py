@@ -2,15 +2,18 @@
 
 import contextlib
 import http.client
+import os
+import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from harness.needs import skip_without
 from harness.ports import ReservedPort, reserve_port
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
@@ -39,11 +42,10 @@ def closing_port() -> Iterator[ReservedPort]:
         reserved.release()
 
 
-def refused(folder: Path, *options: str | Path) -> tuple[int, str]:
+def refused(folder: Path, *options: str | Path, as_others: Sequence[str] = ()) -> tuple[int, str]:
     environment = clean_environment(folder, {"CLOUD_ASSISTANT_HOME": str(folder)})
-    ended = subprocess.run(
-        [installed_program("assist-gateway"), *options], env=environment, capture_output=True, timeout=20, check=False
-    )
+    argv = [*as_others, installed_program("assist-gateway"), *options]
+    ended = subprocess.run(argv, env=environment, capture_output=True, timeout=20, check=False)
     return ended.returncode, ended.stderr.decode()
 
 
@@ -135,6 +137,24 @@ def test_a_start_that_cannot_be_is_refused_in_a_line(tmp_path: Path, options: tu
     exit_code, said = refused(tmp_path, *options)
     assert exit_code == 2
     assert text in said
+    assert "Traceback" not in said
+
+
+def test_a_key_in_a_folder_that_is_not_for_this_user_is_told_in_a_line(tmp_path: Path) -> None:
+    """Debian keeps keys in such a one, /etc/ssl/private."""
+    certificate_options(tmp_path)
+    theirs = tmp_path / "private"
+    theirs.mkdir()
+    key = (tmp_path / "k.pem").rename(theirs / "k.pem")
+    theirs.chmod(0)
+    # Root looks into every folder, but without these rights.
+    rights = "-dac_override,-dac_read_search"
+    as_others = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    if as_others and shutil.which(as_others[0]) is None:
+        skip_without("setpriv", "Run this test as another user than root.")
+    exit_code, said = refused(tmp_path, "--tls-certificate", tmp_path / "c.pem", "--tls-key", key, as_others=as_others)
+    assert exit_code == 2
+    assert f"the file {key} (key) cannot be read: Permission denied" in said
     assert "Traceback" not in said
 
 

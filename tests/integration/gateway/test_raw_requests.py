@@ -10,6 +10,10 @@ from integration.gateway.running_gateway import arrived
 from unit.producer.gateway.captures import V1_CAPTURES, V3_CAPTURES
 from unit.producer.gateway.signing import now_text, v1_parameters, v1_query, v3_headers
 
+from cloud_assistant.producer.gateway import http_protocol
+from cloud_assistant.producer.gateway.server import GatewayServer
+from harness.eventually import eventually
+
 INVOKE = {"CommandId": "c-test", "InstanceId.1": "i-1", "InstanceId.2": "i-2", "RegionId": "cn-hangzhou"}
 FORM = "content-type: application/x-www-form-urlencoded"
 
@@ -167,7 +171,20 @@ def test_a_client_that_ends_its_side_after_the_request_gets_its_reply(port: int)
         assert connection.recv(1) == b"", "and the gateway ends the connection"
 
 
-def test_of_a_request_that_its_client_did_not_end_nothing_is_kept(port: int) -> None:
+def test_who_ends_its_side_is_not_waited_for_without_end(
+    gateway: GatewayServer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "HALF_CLOSED_SECONDS", 0.3)
+    with connection_to(port) as connection:
+        asked = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"}, method="GET")
+        connection.sendall(f"GET /?{asked} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    eventually(lambda: not gateway.server_state.tasks, what="nothing is done for it any more")
+
+
+def test_of_a_request_that_its_client_did_not_end_nothing_is_kept(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HALF_CLOSED_SECONDS", 60.0)
     with connection_to(port) as connection:
         connection.sendall(f"POST / HTTP/1.1\r\nHost: g\r\n{FORM}\r\nContent-Length: 10\r\n\r\nabc".encode())
         connection.shutdown(socket.SHUT_WR)

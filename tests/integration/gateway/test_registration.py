@@ -324,6 +324,24 @@ def test_a_machine_elsewhere_is_not_sent_to_a_redis_on_its_own_loopback(gateway:
     assert used(gateway, given[0]) == 0
 
 
+@pytest.mark.parametrize("place", ["redis.example:6380", "127.0.0.1:7000"])
+def test_where_agents_reach_redis_is_where_the_operator_says(
+    redis_server: RedisServer, tmp_path: Path, place: str
+) -> None:
+    """On its own loopback, too: a tunnel may end there."""
+    with whole_gateway(
+        redis_server.url(),
+        tmp_path,
+        trusted_proxies="127.0.0.1",
+        has_master_key=True,
+        agent_redis_url=f"redis://{place}/0",
+    ) as elsewhere:
+        given = activations.create(elsewhere.assistant.redis, elsewhere.assistant.trust.known_master)
+        status, body = register(elsewhere, given, "192.0.2.1")
+    assert status == 200
+    assert f"@{place}/" in body["Settings"]["redis_url"]
+
+
 def test_a_gateway_that_cannot_sign_lets_nobody_in(
     redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,6 +21,8 @@ from unit.producer.gateway.signing import v1_query
 from cloud_assistant.broker_config.settings_table import GatewaySettings
 from cloud_assistant.producer.gateway import http_protocol
 from cloud_assistant.producer.gateway.app import AppLimits
+from cloud_assistant.producer.gateway.http_messages import HttpReply
+from cloud_assistant.producer.gateway.routes import Route, RouteRequest, Routes
 from cloud_assistant.producer.gateway.server import listening_socket
 from harness.eventually import eventually
 
@@ -122,6 +124,14 @@ def test_garbage_in_the_middle_of_a_body_ends_the_connection_only(port: int, cap
         assert connection.recv(100) == b""
     assert exchange(port, "GET /healthz HTTP/1.1\nHost: g").http_status == 200
     assert "Traceback" not in caplog.text
+
+
+def test_who_goes_on_sending_after_garbage_in_a_large_body_learns_what_was_wrong(port: int) -> None:
+    with connection_to(port) as connection:
+        part = b"%x\r\n%s\r\n" % (200_000, b"x" * 200_000)
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n" + part + b"zz\r\n")
+        connection.sendall(bytes(16_000_000))
+        assert read_reply(connection).http_status == 400
 
 
 @pytest.mark.parametrize(
@@ -248,6 +258,31 @@ def test_a_unix_socket_left_by_a_dead_gateway_is_replaced_but_no_other_file(tmp_
     with pytest.raises(OSError, match="in use"):
         listening_socket(GatewaySettings(unix_socket=str(path)))
     assert path.read_text() == "precious"
+
+
+def test_a_gateway_that_takes_long_to_stop_leaves_alone_the_socket_of_the_one_in_its_place(tmp_path: Path) -> None:
+    path, may_answer = tmp_path / "gateway.sock", threading.Event()
+    settings = GatewaySettings(unix_socket=str(path))
+
+    def answer(_asked: RouteRequest) -> HttpReply:
+        may_answer.wait(20)
+        return HttpReply(200, "text/plain", b"", {})
+
+    def successor() -> socket.socket | None:
+        with contextlib.suppress(OSError):
+            return listening_socket(settings)
+        return None
+
+    with contextlib.ExitStack() as opened:
+        with running_gateway(settings, routes=Routes({"/page": Route(("GET",), answer)})) as stopping:
+            connection = opened.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(str(path))
+            connection.sendall(b"GET /page HTTP/1.1\r\nHost: g\r\n\r\n")
+            eventually(lambda: len(stopping.server_state.tasks) == 1, what="a request is under way")
+            stopping.should_exit = True
+            opened.enter_context(eventually(successor, what="the socket is free"))
+            may_answer.set()
+        assert path.exists()
 
 
 @pytest.fixture(scope="module")

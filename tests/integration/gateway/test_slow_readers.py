@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.client
+import logging
 import socket
 import threading
 from collections import deque
@@ -133,6 +134,29 @@ def test_a_page_that_nobody_takes_ends_with_its_connection(monkeypatch: pytest.M
             eventually(lambda: not server.server_state.connections, within_seconds=20)
 
 
+def test_a_small_rest_that_nobody_takes_ends_with_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_patience, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(client_patience, "LEAST_BYTES_PER_SECOND", 10**9)
+    routes = Routes({"/page": Route(("GET",), lambda _asked: HttpReply(200, "text/plain", bytes(50_000), {}))})
+    with running_gateway(routes=routes) as server:
+        connection, _ = begun(int(server.url.rpartition(":")[2]), ONE, "/page")
+        [protocol] = server.server_state.connections
+        asked_count = 1
+
+        def is_ended() -> bool:
+            nonlocal asked_count
+            is_answered = server.server_state.total_requests == asked_count
+            # One page after the other, until the kernel takes no more: less than one waits here then.
+            if is_answered and not protocol.transport.get_write_buffer_size():
+                asked_count += 1
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"GET /page HTTP/1.1\r\nHost: g\r\n\r\n")
+            return not server.server_state.connections
+
+        with connection:
+            eventually(is_ended, within_seconds=20, every_seconds=0.005)
+
+
 @pytest.mark.parametrize("kind", ["download", "page", "page in pieces"])
 def test_who_sends_no_more_gets_all_of_an_answer_that_takes_its_time(
     whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -154,3 +178,18 @@ def test_who_sends_no_more_gets_all_of_an_answer_that_takes_its_time(
                 received += data
                 threading.Event().wait(0.005)
     assert bytes(received).partition(b"\r\n\r\n")[2] == CONTENT
+
+
+def test_a_gateway_that_stops_ends_in_good_order_what_takes_too_long(
+    whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("cloud_assistant.producer.gateway.server.STOP_SECONDS", 0.5)
+    connection, status = begun(whole.port, ONE)
+    with connection:
+        assert status == 200
+        whole.server.should_exit = True
+        eventually(lambda: "gateway stopped" in caplog.text, within_seconds=20)
+    assert "gateway ends what has not ended in 0.5 s: connections=1" in caplog.messages
+    assert "a download broke off" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

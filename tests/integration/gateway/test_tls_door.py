@@ -5,15 +5,19 @@ import gc
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from integration.gateway.raw_http import connection_to, read_reply
 from integration.gateway.running_gateway import running_gateway
+from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
 from cloud_assistant.producer.gateway import server, tls_door
+from cloud_assistant.producer.gateway.http_messages import HttpReply
+from cloud_assistant.producer.gateway.routes import Route, Routes
 from cloud_assistant.producer.gateway.server import GatewayServer
 from harness.certificates import Authority
 from harness.eventually import eventually
@@ -169,3 +173,53 @@ def test_a_gateway_that_stops_waits_for_no_handshake(small: GatewayServer) -> No
         eventually(lambda: bool(small.server_state.connections), what="it is accepted")
         small.should_exit = True
         assert is_ended(silent)
+
+
+def asks_and_waits(client: ssl.SSLSocket, made: GatewayServer) -> None:
+    """Send a request that is answered when the gateway stops, and see it there."""
+    asked = v1_query("DescribeInvocationResults", {"InvokeId": "t-1", "WaitSeconds": "30"}, method="GET")
+    client.sendall(f"GET /?{asked} HTTP/1.1\r\nHost: g\r\n\r\n".encode())
+    eventually(lambda: bool(made.server_state.tasks), what="it waits")
+
+
+def test_a_gateway_that_stops_waits_for_no_farewell(small: GatewayServer, context: ssl.SSLContext) -> None:
+    """A client that keeps its connections says it with its next request, or never."""
+    with secured(small, context) as waiting, secured(small, context) as idle:
+        asks_and_waits(waiting, small)
+        idle.sendall(HEALTH)
+        assert read_reply(idle).http_status == 200
+        small.should_exit = True
+        eventually(lambda: not small.server_state.connections, what="both are ended")
+        assert read_reply(waiting).http_status == 200
+        # Each is told that no more comes; without that it would be an error of TLS.
+        assert idle.recv(10) == b""
+        assert waiting.recv(10) == b""
+
+
+def test_who_takes_an_answer_slowly_gets_all_of_it_although_the_gateway_stops(
+    authority: Authority, context: ssl.SSLContext
+) -> None:
+    # One half is more than the transport below takes, and so the other waits above it.
+    half = bytes(8 * 1024 * 1024)
+    routes = Routes({"/page": Route(("GET",), lambda _asked: HttpReply(200, "text/plain", half, {}, deque([half])))})
+    issued = authority.issue("gateway", "127.0.0.1")
+    settings = GatewaySettings(host="127.0.0.1", port=0, tls_certificate=str(issued.cert), tls_key=str(issued.key))
+    with running_gateway(settings, routes=routes) as made, secured(made, context) as client:
+        client.sendall(b"GET /page HTTP/1.1\r\nHost: g\r\n\r\n")
+        received = bytearray(client.recv(1000))
+        made.should_exit = True
+        eventually(lambda: not made.servers[0].is_serving(), what="it stops")
+        while data := client.recv(64 * 1024):
+            received += data
+    assert bytes(received).partition(b"\r\n\r\n")[2] == 2 * half
+
+
+def test_who_ends_its_side_while_it_waits_is_gone_without_a_word_in_the_log(
+    small: GatewayServer, context: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), secured(small, context) as waiting:
+        asks_and_waits(waiting, small)
+        with contextlib.suppress(OSError):
+            waiting.unwrap()
+        eventually(lambda: not small.server_state.tasks, what="nothing is done for it any more")
+        assert not caplog.messages

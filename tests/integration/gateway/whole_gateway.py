@@ -12,7 +12,7 @@ from typing import Any
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.master_key import FILE_NAME
-from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, Settings
+from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, SecuritySettings, Settings
 from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.gateway.server import GatewayServer
@@ -70,6 +70,7 @@ def whole_gateway(
     publishers: Path = Path("/nowhere"),
     has_master_key: bool = False,
     certificate: Certificate | None = None,
+    agent_redis_url: str = "",
 ) -> Iterator[WholeGateway]:
     """Serve until the block ends, with a master key unless there should be none."""
     home.mkdir(mode=0o700, exist_ok=True)
@@ -85,7 +86,9 @@ def whole_gateway(
         tls_key=str(certificate.key) if certificate else "",
     )
     agent = AgentSettings(publishers_folder=str(publishers))
-    with Assistant(settings=Settings(redis_url=redis_url, home=str(home), gateway=gateway, agent=agent)) as assistant:
+    security = SecuritySettings(agent_redis_url=agent_redis_url)
+    settings = Settings(redis_url=redis_url, home=str(home), gateway=gateway, agent=agent, security=security)
+    with Assistant(settings=settings) as assistant:
         server = GatewayServer(gateway_application(assistant), gateway)
         thread = threading.Thread(target=server.serve_until_stopped)
         thread.start()

@@ -92,6 +92,8 @@ def test_a_group_without_a_verb_shows_its_help() -> None:
         (beat, ["--home", " "]),
         (gateway, ["--redis-url", ""]),
         (gateway, ["--config", ""]),
+        (gateway, ["--unix-socket", "", "--redis-url", "none"]),
+        (gateway, ["--tls-certificate", "", "--tls-key", "", "--redis-url", "none"]),
         (agent, ["run", "--redis-url", ""]),
         (agent, ["run", "--instance-id", ""]),
         (agent, ["doctor", "--config", ""]),

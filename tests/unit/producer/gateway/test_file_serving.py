@@ -11,7 +11,7 @@ import pytest
 
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer.file_store.catalogue import Catalogue
-from cloud_assistant.producer.file_store.content_store import ContentStore
+from cloud_assistant.producer.file_store.content_store import ContentStore, StoredFile
 from cloud_assistant.producer.gateway.file_serving import DOWNLOADS_COUNT, FileServing
 
 DATA = b"archive"
@@ -58,6 +58,22 @@ def statuses(files: FileServing, paths: list[str]) -> Counter[int]:
 
 def test_more_downloads_than_are_allowed_are_told_to_come_back(files: FileServing) -> None:
     assert statuses(files, [f"/files/{SHA256}"] * (DOWNLOADS_COUNT + 6)) == {200: DOWNLOADS_COUNT, 503: 6}
+
+
+class WithdrawnMeanwhile(ContentStore):
+    """A store from which a file goes between its being found and its being opened."""
+
+    def find(self, sha256: str) -> StoredFile:
+        found = super().find(sha256)
+        self.delete(sha256)
+        return found
+
+
+def test_what_was_withdrawn_a_moment_ago_is_not_there(tmp_path: Path) -> None:
+    store = WithdrawnMeanwhile(tmp_path / "files", limit_bytes=1000)
+    store.put([DATA], sha256=SHA256)
+    serving = FileServing(store, Catalogue(Redis("redis://127.0.0.1:1/0")))
+    assert statuses(serving, [f"/files/{SHA256}"]) == {404: 1}
 
 
 def test_what_is_not_there_takes_no_room(files: FileServing) -> None:

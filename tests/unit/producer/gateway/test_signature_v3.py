@@ -201,6 +201,17 @@ def test_a_header_of_the_signature_that_is_sent_twice_is_refused(name: bytes, va
         read(twice)
 
 
+def test_the_values_of_a_header_that_is_sent_twice_are_signed_in_their_order_and_without_spaces() -> None:
+    def signed(*values: bytes) -> str:
+        names = ";".join([*V3_VECTOR.headers, "accept"])
+        request = with_headers(
+            V3_VECTOR, authorization=f"ACS3-HMAC-SHA256 Credential=k,SignedHeaders={names},Signature=0"
+        )
+        return read(replace(request, headers=[*request.headers, *((b"accept", one) for one in values)])).string_to_sign
+
+    assert signed(b" b", b"a ") == signed(b"a", b"b") == signed(b"a,b") != signed(b"b,a")
+
+
 @pytest.mark.parametrize("algorithm", ["ACS3-HMAC-SM3", "ACS3-RSA-SHA256"])
 def test_an_exotic_algorithm_is_refused_as_such(algorithm: str) -> None:
     authorization = V3_CAPTURES[0].headers["authorization"].replace("ACS3-HMAC-SHA256", algorithm)
