@@ -7,7 +7,7 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.counted import counted
-from ..broker_config.errors import NotFound, RecordUnreadable, Refused
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions import commands as functions
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import new_id
@@ -18,7 +18,7 @@ from ..broker_config.settings_table import LimitSettings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import script_parameters, tagging, validation
-from .argument_kinds import must_be_several
+from .argument_kinds import must_be, must_be_several
 from .command_seal import check_seal, sealed
 from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -167,9 +167,14 @@ def modify(
     checked: dict[str, str | int] = {}
     for name, value in changes.items():
         if name == "timeout_seconds":
+            must_be(int, value, name, "a number of seconds")
             checked[name] = validation.timeout_seconds(int(value), limits)
-        else:
+        elif name in checks:
+            must_be(str, value, name, "a text")
             checked[name] = checks[name](str(value))
+        else:
+            known = ", ".join((*checks, "timeout_seconds"))
+            raise RequestInvalid(f"the {name} of a command stays as it is; these can change: {known}")
     while True:
         seen = redis.call("HGET", keys.command(command_id), "record")
         if seen is None:

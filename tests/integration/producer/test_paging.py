@@ -48,6 +48,20 @@ def test_pages_by_token_reach_all_of_one_score_and_what_comes_after(redis: Redis
     assert found == expected
 
 
+@pytest.mark.parametrize("gone_count", [1, 5])
+def test_none_is_passed_over_because_others_of_its_score_are_gone(redis: Redis, gone_count: int) -> None:
+    expected = fill(redis, 300)
+    found: list[str] = []
+
+    def load_and_remove(names: Sequence[str]) -> list[str | None]:
+        found.extend(names)
+        redis.call("ZREM", INDEX, *names[-gone_count:])
+        return list(names)
+
+    read_page(redis, INDEX, PageRequest(max_results=50), load_and_remove, keep=lambda _: False)
+    assert found == expected
+
+
 @pytest.mark.parametrize("more_count", [0, 1, 500])
 def test_matches_are_counted_to_one_beyond_the_limit(redis: Redis, more_count: int) -> None:
     fill(redis, *([100] * (FILTERED_COUNT_MAX // 100)), *([more_count] if more_count else []))

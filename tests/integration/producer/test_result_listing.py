@@ -145,6 +145,18 @@ def test_a_page_of_named_instances_passes_over_none_because_others_match_no_more
     assert second.next_token == ""
 
 
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+def test_a_history_of_one_instance_shows_no_other(assistant: Assistant, *, by_token: bool) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in range(1, 6):
+        fire(assistant, invoke_id, due_ms, "Success", "Failed")
+    for instance_id, due in (("i-2", [5, 4, 3, 2, 1]), ("i-3", [])):
+        wanted = ResultFilter(invoke_id=invoke_id, instance_id=instance_id, include_history=True)
+        pages = every_page(assistant, wanted, by_token=by_token)
+        assert shown(pages) == [(one, instance_id, f"at {one}".encode()) for one in due]
+        assert by_token or {page.total_count for page in pages} == {len(due)}
+
+
 def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:
     invoke_id = assistant.run_command("true", ON_1, YEARLY).invoke_id
     for due_ms in range(1, 231):
@@ -226,6 +238,19 @@ def test_a_timed_invocation_is_listed_once_for_an_instance(assistant: Assistant,
         request = PageRequest(max_results=2, next_token=found.next_token) if by_token else PageRequest(size=2, number=2)
         assert bool(found.next_token) == (by_token and number == 1)
     assert sorted(listed) == sorted([older, timed, other])
+
+
+def test_what_ran_before_many_turns_of_a_schedule_is_on_the_same_page(assistant: Assistant) -> None:
+    older, timed = (assistant.run_command("true", ON_1, options).invoke_id for options in (None, YEARLY))
+    fire(assistant, timed, 2**41, "Success")
+    turns: list[tuple[int, str]] = [
+        (2**41 - turn, execution_id(timed, 2**41 - turn, "i-1")) for turn in range(1, 21_000)
+    ]
+    assistant.redis.call("ZADD", keys.instance_history("i-1"), *(one for turn in turns for one in turn))
+    for request in (PageRequest(), PageRequest(max_results=10)):
+        page = assistant.describe_invocation_results(ResultFilter(instance_id="i-1"), request)
+        assert [one.row.invoke_id for one in page.items] == [timed, older]
+        assert page.total_count == (0 if request.by_token else 2)
 
 
 def test_a_target_that_has_not_had_its_turn_is_shown_as_scheduled(assistant: Assistant) -> None:

@@ -23,6 +23,8 @@ LIMITS = LimitSettings()
         (lambda: validation.content(b"x" * (18 * 1024 + 1), LIMITS), "CmdContent.ExceedLimit"),
         (lambda: validation.decode_base64("not base64!"), "CmdContent.DecodeError"),
         (lambda: validation.decode_base64("YQ"), "CmdContent.DecodeError"),
+        # "YWJj++++YWJj", as a form reads it whose sender has not encoded the plus signs.
+        (lambda: validation.decode_base64("YWJj    YWJj"), "CmdContent.DecodeError"),
         (lambda: validation.script_type("RunPerlScript"), "InvalidCmdType.NotFound"),
         (lambda: validation.working_directory("/" + "d" * 200), "InvalidParameter.WorkingDir"),
         (lambda: validation.username("u" * 256), "Username.ExceedLimit"),
