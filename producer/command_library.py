@@ -220,10 +220,11 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
     for invoke_id in redis.call("SMEMBERS", keys.command_open(command_id)):
         try:
             settle(invoke_id.decode())
-        except RecordUnreadable:
-            if not redis.call("HEXISTS", keys.invocation(invoke_id.decode()), "finished_ms"):
+        except (NotFound, RecordUnreadable) as error:
+            is_gone = isinstance(error, NotFound)
+            if not is_gone and not redis.call("HEXISTS", keys.invocation(invoke_id.decode()), "finished_ms"):
                 raise
-            # It was stopped, and nobody could tell then of which command it was.
+            # It could not be read when it was stopped, or removed for its age: nobody knew of which command it was.
             redis.call("SREM", keys.command_open(command_id), invoke_id)
     answer = functions.delete_command(redis, command_id)
     if answer == "in_use":
