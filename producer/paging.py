@@ -47,7 +47,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def count(self) -> int:
         """How many items the page holds at most."""
-        return (self.max_results or self.size) if self.by_token else self.size
+        return self.max_results or self.size
 
     @property
     def first(self) -> int:
