@@ -107,7 +107,6 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
 
 
 def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    page.check()
     stored = raised_if_seen(load_invocations(redis, [wanted.invoke_id])[0], wanted.visible)
     if stored is None:
         # Redis was restarted empty, yet an agent has delivered its result since.
@@ -187,8 +186,8 @@ def _history_of_invocation(
     newest = start[0] if start else "+inf"
 
     def matching() -> Iterator[tuple[str, DescribedResult]]:
-        for number, firing in enumerate(_firings(redis, invoke_id, newest)):
-            skipped = done_count if not number and str(firing.due_ms) == newest else 0
+        for firing in _firings(redis, invoke_id, newest):
+            skipped = done_count if str(firing.due_ms) == newest else 0
             asked = [one for one in firing.instances or targets if wanted.instance_id in ("", one)]
             pairs = [(one, execution_id(invoke_id, firing.due_ms, one)) for one in asked]
             for first in range(skipped, len(pairs), _ROWS_COUNT):

@@ -127,6 +127,19 @@ def test_a_limit_of_output_counts_only_what_may_be_seen(assistant: Assistant) ->
     assert described(Visible("none", instance_ids=[])) == 0
 
 
+def test_a_limited_key_finds_invocations_by_the_state_that_it_is_shown(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("true", ON_ALL).invoke_id
+    agent.run(invoke_id, "i-1", "i-3", state="Failed", exit_code=1)
+    agent.run(invoke_id, "i-2")
+    only = Visible("one", instance_ids=["i-2"])
+    for visible, shown_as in ((EVERYTHING, "PartialFailed"), (only, "Success")):
+        for word in ("PartialFailed", "Success"):
+            found = assistant.describe_invocations(InvocationFilter(status=word, visible=visible), with_rows=True).items
+            assert [one.status.state.value for one in found] == [shown_as] * (word == shown_as)
+
+
 def test_every_filter_counts_beside_an_instance(
     assistant: Assistant, redis_server: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

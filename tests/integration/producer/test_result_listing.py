@@ -15,6 +15,7 @@ from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.shapes import as_base64, invocation_shape
 from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.timed_modifying import TimedModification
 from cloud_assistant.producer.visibility import Visible
 
 from .conftest import AgentStandIn
@@ -78,7 +79,8 @@ def test_results_of_one_invocation_pass_every_filter(assistant: Assistant, agent
     wrong = ("c-other", {"env": "test"}, "rg-2", "Failed", "i-2")
     assert count(**right) == 1
     for name, value in zip(right, wrong, strict=True):
-        assert count(**{name: right[name]}) == 1, name
+        assert count(**{name: right[name]}) == count(include_history=True, **{name: right[name]}) == 1, name
+        assert count(**{name: value}) == 0, name
         assert count(**{**right, name: value}) == 0, name
 
 
@@ -155,6 +157,46 @@ def test_a_history_of_one_instance_shows_no_other(assistant: Assistant, *, by_to
         pages = every_page(assistant, wanted, by_token=by_token)
         assert shown(pages) == [(one, instance_id, f"at {one}".encode()) for one in due]
         assert by_token or {page.total_count for page in pages} == {len(due)}
+
+
+def test_a_history_goes_on_behind_a_turn_that_is_gone(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in (1, 2, 3):
+        fire(assistant, invoke_id, due_ms, "Success", "Success")
+    # One whose dispatch goes on has results already.
+    assistant.redis.call("HSET", keys.firing(invoke_id, 1), "status", "dispatching")
+    wanted = ResultFilter(invoke_id=invoke_id, include_history=True)
+    first = assistant.describe_invocation_results(wanted, PageRequest(max_results=3))
+    assistant.redis.call("ZREM", keys.firings(invoke_id), 2)
+    request = PageRequest(max_results=3, next_token=first.next_token)
+    pages = [first, assistant.describe_invocation_results(wanted, request)]
+    assert [due_ms for due_ms, _, _ in shown(pages)] == [3, 3, 2, 1, 1]
+
+
+def test_results_are_found_by_the_command_that_ran(assistant: Assistant) -> None:
+    made = assistant.run_command("true", ON_2, YEARLY)
+    fire(assistant, made.invoke_id, 1, "Success")
+    row = keys.execution("i-1", execution_id(made.invoke_id, 1, "i-1"))
+    assistant.redis.call("HSET", row, "command_id", made.command_id)
+    changed_id = assistant.timed.modify(made.invoke_id, TimedModification(content=b"false"))
+    for command_id, instance_id in ((made.command_id, "i-1"), (changed_id, "i-2")):
+        found = assistant.describe_invocation_results(ResultFilter(invoke_id=made.invoke_id, command_id=command_id))
+        assert [one.row.instance_id for one in found.items] == [instance_id]
+
+
+def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("true", ON_2).invoke_id
+    agent.run(invoke_id, "i-1", "i-2")
+    assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id))
+    assistant.redis.call("DEL", keys.execution("i-1", execution_id(invoke_id, 0, "i-1")))
+    for wanted in (ResultFilter(invoke_id=invoke_id), ResultFilter()):
+        found = assistant.describe_invocation_results(wanted)
+        assert [one.row.instance_id for one in found.items] == ["i-2"]
+    # Redis was restarted empty, and the agent has delivered its result since.
+    assistant.redis.call("DEL", keys.invocation(invoke_id))
+    for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
+        found = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, instance_id=instance_id))
+        assert len(found.items) == count, instance_id
 
 
 def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:
