@@ -182,11 +182,9 @@ def modify(
         before = raised(_read(command_id, seen))
         check_seal(command_id, before, master)
         changed = sealed(msgspec.structs.replace(before, **checked), master)
-        answer = functions.modify_command(redis, command_id, seen, encode(changed))
-        if answer == "ok":
+        # Else it was changed, or deleted, since.
+        if functions.modify_command(redis, command_id, seen, encode(changed)) == "ok":
             return changed
-        if answer == "unknown":
-            raise _unknown(command_id)
 
 
 def change_tags(redis: Redis, command_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:

@@ -303,6 +303,14 @@ def test_every_tag_that_is_asked_for_must_be_there(gateway: WholeGateway) -> Non
     assert tagged_with(gateway, **in_one, ResourceId__1="mi-2", ResourceId__2="mi-9") == ["mi-2"]
 
 
+def test_a_command_is_found_by_the_tags_that_it_was_made_with(gateway: WholeGateway) -> None:
+    tag = {"Tag.1.Key": "team", "Tag.1.Value": "web"}
+    command = {"Name": "n", "Type": "RunShellScript", "CommandContent": "dHJ1ZQ=="}
+    made, _ = (gateway.call("CreateCommand", {**command, **tags})[1]["CommandId"] for tags in (tag, {}))
+    found = gateway.call("ListTagResources", {"ResourceType": "command", **tag})[1]["TagResources"]["TagResource"]
+    assert [one["ResourceId"] for one in found] == listed(gateway, "DescribeCommands", tag) == [made]
+
+
 def test_an_instance_that_its_owner_named_is_no_managed_one(gateway: WholeGateway) -> None:
     tag = {"env": "prod"}
     gateway.assistant.add_instance("i-own", tags=tag)

@@ -81,6 +81,7 @@ def test_results_of_one_invocation_pass_every_filter(assistant: Assistant, agent
     for name, value in zip(right, wrong, strict=True):
         assert count(**{name: right[name]}) == count(include_history=True, **{name: right[name]}) == 1, name
         assert count(**{name: value}) == 0, name
+        assert not assistant.describe_invocation_results(ResultFilter(**{name: value})).items, name
         assert count(**{**right, name: value}) == 0, name
 
 
@@ -182,6 +183,8 @@ def test_results_are_found_by_the_command_that_ran(assistant: Assistant) -> None
     for command_id, instance_id in ((made.command_id, "i-1"), (changed_id, "i-2")):
         found = assistant.describe_invocation_results(ResultFilter(invoke_id=made.invoke_id, command_id=command_id))
         assert [one.row.instance_id for one in found.items] == [instance_id]
+    everywhere = assistant.describe_invocation_results(ResultFilter(command_id=changed_id))
+    assert [one.row.instance_id for one in everywhere.items] == ["i-2"]
 
 
 def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: AgentStandIn) -> None:
@@ -192,8 +195,11 @@ def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: Ag
     for wanted in (ResultFilter(invoke_id=invoke_id), ResultFilter()):
         found = assistant.describe_invocation_results(wanted)
         assert [one.row.instance_id for one in found.items] == ["i-2"]
+    for status, count in (("Finished", 1), ("Failed", 0)):
+        found = assistant.describe_invocation_results(ResultFilter(instance_id="i-2", record_status=status))
+        assert len(found.items) == found.total_count == count
     # Redis was restarted empty, and the agent has delivered its result since.
-    assistant.redis.call("DEL", keys.invocation(invoke_id))
+    assistant.redis.call("DEL", keys.invocation(invoke_id), keys.invocation_targets(invoke_id))
     for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
         found = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, instance_id=instance_id))
         assert len(found.items) == count, instance_id
