@@ -309,6 +309,10 @@ def test_a_command_is_found_by_the_tags_that_it_was_made_with(gateway: WholeGate
     made, _ = (gateway.call("CreateCommand", {**command, **tags})[1]["CommandId"] for tags in (tag, {}))
     found = gateway.call("ListTagResources", {"ResourceType": "command", **tag})[1]["TagResources"]["TagResource"]
     assert [one["ResourceId"] for one in found] == listed(gateway, "DescribeCommands", tag) == [made]
+    assert listed(gateway, "DescribeCommands", {"CommandId": made, "Name": "other"}) == []
+    assert gateway.call("DeleteCommand", {"CommandId": made})[0] == 200
+    index = keys.tag("command", "team", "web"), keys.tag_key("command", "team")
+    assert gateway.assistant.redis.call("EXISTS", *index) == 0
 
 
 def test_an_instance_that_its_owner_named_is_no_managed_one(gateway: WholeGateway) -> None:

@@ -7,6 +7,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.producer import describing_results
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
@@ -81,7 +82,9 @@ def test_results_of_one_invocation_pass_every_filter(assistant: Assistant, agent
     for name, value in zip(right, wrong, strict=True):
         assert count(**{name: right[name]}) == count(include_history=True, **{name: right[name]}) == 1, name
         assert count(**{name: value}) == 0, name
-        assert not assistant.describe_invocation_results(ResultFilter(**{name: value})).items, name
+        for alone in ({name: value}, {"instance_id": "i-1", name: value}):
+            wanted = ResultFilter(**dict[str, Any](alone))
+            assert not assistant.describe_invocation_results(wanted).items, alone
         assert count(**{**right, name: value}) == 0, name
 
 
@@ -203,6 +206,16 @@ def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: Ag
     for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
         found = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, instance_id=instance_id))
         assert len(found.items) == count, instance_id
+    assert not assistant.describe_invocation_results(ResultFilter(instance_id="i-2", tags={"env": None})).items
+
+
+@pytest.mark.parametrize("status", ["", "Pending"])
+def test_large_ones_are_read_in_parts(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    assistant.run_command("true", Targets(instance_ids=["i-3", "i-1", "i-2"]))
+    for name in ("_ROWS_COUNT", "_NAMES_COUNT"):
+        monkeypatch.setattr(describing_results, name, 2)
+    pages = every_page(assistant, ResultFilter(record_status=status), by_token=True)
+    assert [instance_id for _, instance_id, _ in shown(pages)] == ["i-3", "i-1", "i-2"]
 
 
 def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:
