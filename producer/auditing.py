@@ -28,7 +28,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
 
 #: Targets named in an entry; their count stands there in any case.
-_NAMED_COUNT = 10
+NAMED_COUNT = 10
 #: Longest fact; a client's words could be of any length.
 _FACT_CHARACTERS = 256
 _REFUSALS = (RequestInvalid, NotFound, Refused)
@@ -167,7 +167,7 @@ class Auditing:
 
 def named_targets(instance_ids: Sequence[str]) -> dict[str, str]:
     """The facts about the targets of a change: the first of them by id, and how many there are."""
-    return {"Instances": " ".join(instance_ids[:_NAMED_COUNT]), "InstanceCount": str(len(instance_ids))}
+    return {"Instances": " ".join(instance_ids[:NAMED_COUNT]), "InstanceCount": str(len(instance_ids))}
 
 
 def shown(tags: Mapping[str, str] | Mapping[str, str | None] | None) -> str:

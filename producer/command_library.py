@@ -7,7 +7,7 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.counted import counted
-from ..broker_config.errors import NotFound, RecordUnreadable, Refused
+from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions import commands as functions
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import new_id
@@ -18,7 +18,7 @@ from ..broker_config.settings_table import LimitSettings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.unreadable import raised, read_or_tell, whole
 from . import script_parameters, tagging, validation
-from .argument_kinds import must_be_several
+from .argument_kinds import must_be, must_be_several
 from .command_seal import check_seal, sealed
 from .matching import has_tags, like
 from .paging import Page, PageRequest, page_of_list, read_page
@@ -167,9 +167,14 @@ def modify(
     checked: dict[str, str | int] = {}
     for name, value in changes.items():
         if name == "timeout_seconds":
+            must_be(int, value, name, "a number of seconds")
             checked[name] = validation.timeout_seconds(int(value), limits)
-        else:
+        elif name in checks:
+            must_be(str, value, name, "a text")
             checked[name] = checks[name](str(value))
+        else:
+            known = ", ".join((*checks, "timeout_seconds"))
+            raise RequestInvalid(f"the {name} of a command stays as it is; these can change: {known}")
     while True:
         seen = redis.call("HGET", keys.command(command_id), "record")
         if seen is None:
@@ -177,11 +182,9 @@ def modify(
         before = raised(_read(command_id, seen))
         check_seal(command_id, before, master)
         changed = sealed(msgspec.structs.replace(before, **checked), master)
-        answer = functions.modify_command(redis, command_id, seen, encode(changed))
-        if answer == "ok":
+        # Else it was changed, or deleted, since.
+        if functions.modify_command(redis, command_id, seen, encode(changed)) == "ok":
             return changed
-        if answer == "unknown":
-            raise _unknown(command_id)
 
 
 def change_tags(redis: Redis, command_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:
@@ -215,10 +218,11 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
     for invoke_id in redis.call("SMEMBERS", keys.command_open(command_id)):
         try:
             settle(invoke_id.decode())
-        except RecordUnreadable:
-            if not redis.call("HEXISTS", keys.invocation(invoke_id.decode()), "finished_ms"):
+        except (NotFound, RecordUnreadable) as error:
+            is_gone = isinstance(error, NotFound)
+            if not is_gone and not redis.call("HEXISTS", keys.invocation(invoke_id.decode()), "finished_ms"):
                 raise
-            # It was stopped, and nobody could tell then of which command it was.
+            # It could not be read when it was stopped, or removed for its age: nobody knew of which command it was.
             redis.call("SREM", keys.command_open(command_id), invoke_id)
     answer = functions.delete_command(redis, command_id)
     if answer == "in_use":

@@ -272,13 +272,6 @@ def _as_seen(
     return seen, visible
 
 
-def _is_named(name: str, wanted: InvocationFilter) -> bool:
-    """Files are found by their exact name; beside an instance id, the API ignores the name of a command."""
-    if wanted.files:
-        return wanted.command_name in ("", name)
-    return bool(wanted.instance_id) or like(name, wanted.command_name)
-
-
 def _states_of(one: DescribedInvocation) -> Sequence[str]:
     """The words under which a listing shows where it stands; files have words of their own."""
     if one.stored.record.file is not None:
@@ -288,12 +281,13 @@ def _states_of(one: DescribedInvocation) -> Sequence[str]:
 
 def _matches(one: DescribedInvocation, wanted: InvocationFilter) -> bool:
     record = one.stored.record
-    by_instance = bool(wanted.instance_id)
+    name = record.command.name
     return (
         (record.file is not None) == wanted.files
         and (not wanted.command_id or record.command.command_id == wanted.command_id)
-        and _is_named(record.command.name, wanted)
-        and (by_instance or not wanted.command_type or record.command.type.value == wanted.command_type)
+        # Files are found by their exact name.
+        and (wanted.command_name in ("", name) if wanted.files else like(name, wanted.command_name))
+        and (not wanted.command_type or record.command.type.value == wanted.command_type)
         and (not wanted.repeat_mode or record.schedule.repeat_mode.value == wanted.repeat_mode)
         and (wanted.timed is None or one.stored.active == wanted.timed)
         and (not wanted.status or wanted.status in _states_of(one))

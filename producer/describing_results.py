@@ -107,7 +107,6 @@ def describe_results(redis: Redis, wanted: ResultFilter, page: PageRequest) -> P
 
 
 def _results_of_invocation(redis: Redis, wanted: ResultFilter, page: PageRequest) -> Page[DescribedResult]:
-    page.check()
     stored = raised_if_seen(load_invocations(redis, [wanted.invoke_id])[0], wanted.visible)
     if stored is None:
         # Redis was restarted empty, yet an agent has delivered its result since.
@@ -179,7 +178,7 @@ def _that_ran(redis: Redis, stored: StoredInvocation, targets: Sequence[str], co
 def _history_of_invocation(
     redis: Redis, stored: StoredInvocation, wanted: ResultFilter, page: PageRequest
 ) -> Page[DescribedResult]:
-    """One result per firing and target, newest firing first."""
+    """One result per firing and target that is asked for, newest firing first."""
     matches = _result_matcher(wanted)
     invoke_id = stored.record.invoke_id
     targets = load_targets(redis, invoke_id)
@@ -187,9 +186,10 @@ def _history_of_invocation(
     newest = start[0] if start else "+inf"
 
     def matching() -> Iterator[tuple[str, DescribedResult]]:
-        for number, firing in enumerate(_firings(redis, invoke_id, newest)):
-            skipped = done_count if not number and str(firing.due_ms) == newest else 0
-            pairs = [(one, execution_id(invoke_id, firing.due_ms, one)) for one in firing.instances or targets]
+        for firing in _firings(redis, invoke_id, newest):
+            skipped = done_count if str(firing.due_ms) == newest else 0
+            asked = [one for one in firing.instances or targets if wanted.instance_id in ("", one)]
+            pairs = [(one, execution_id(invoke_id, firing.due_ms, one)) for one in asked]
             for first in range(skipped, len(pairs), _ROWS_COUNT):
                 rows = load_rows(redis, pairs[first : first + _ROWS_COUNT], with_output=False)
                 for offset, row in enumerate(rows, first + 1):

@@ -8,6 +8,7 @@ import binascii
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from operator import itemgetter
 from typing import Generic, TypeVar
 
@@ -46,7 +47,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def count(self) -> int:
         """How many items the page holds at most."""
-        return (self.max_results or self.size) if self.by_token else self.size
+        return self.max_results or self.size
 
     @property
     def first(self) -> int:
@@ -191,7 +192,7 @@ def read_page_by_name(
     first = request.first
     needed_count = max(first + request.size, FILTERED_COUNT_MAX) + 1
     names: list[str] = []
-    for start in range(0, 2 * WALKED_COUNT_MAX, FILTERED_COUNT_MAX):
+    for start in count(0, FILTERED_COUNT_MAX):
         found = redis.call("ZREVRANGE", index, start, start + FILTERED_COUNT_MAX - 1)
         batch = [one.decode("utf-8", "replace") for one in found]
         names += keep(batch)
@@ -217,29 +218,42 @@ def walk(
     ``first_count`` items are read at first, then twice as many each time: what is not shown is not loaded either.
     What cannot be read is passed over, and put into ``passed``.
     """
-    count = max(1, min(first_count, _BATCH_COUNT))
-    top, after = start or ("+inf", "")
+    for name, score, item in _loaded(redis, index, load, start or ("+inf", ""), min(first_count, _BATCH_COUNT)):
+        if isinstance(item, RecordUnreadable):
+            if passed is not None:
+                passed.append(item)
+        elif item is not None and (keep is None or keep(item)):
+            yield f"{score} {name}", item
+
+
+def _loaded(
+    redis: Redis, index: str, load: Load[Item], start: tuple[str, str], batch_count: int
+) -> Iterator[tuple[str, str, Item | RecordUnreadable | None]]:
+    """Yield name, score and item of each member behind ``start``.
+
+    Agents write some of these indexes: any bytes, as many as they like, and one score in two ways (0 and -0).
+    """
+    top, after = (one.encode() for one in start)
+    # Members of one score come in descending order of their bytes. Of those of the score that it ended with, a batch
+    # begins with the last one of the batch before.
     skip = 0
     while True:
-        reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, count)
-        texts = [one.decode("utf-8", "replace") for one in reply]
-        pairs = list(zip(texts[::2], texts[1::2], strict=True))
-        # Members of one score come in descending order of their names: pass over what the last batch ended with.
-        fresh = [(name, score) for name, score in pairs if not (after and score == top and name >= after)]
-        for (name, score), item in zip(fresh, load([name for name, _ in fresh]) if fresh else [], strict=True):
-            if isinstance(item, RecordUnreadable):
-                if passed is not None:
-                    passed.append(item)
-            elif item is not None and (keep is None or keep(item)):
-                yield f"{score} {name}", item
-        if len(pairs) < count:
+        reply = redis.call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", skip, batch_count)
+        pairs = list(zip(reply[::2], reply[1::2], strict=True))
+        fresh = [one for one in pairs if not (after and float(one[1]) == float(top) and one[0] >= after)]
+        if skip and len(fresh) == len(pairs):
+            # It is gone, and what follows has moved up.
+            skip = 0
+            continue
+        names = [name.decode("utf-8", "replace") for name, _ in fresh]
+        for name, (_, score), item in zip(names, fresh, load(names) if names else [], strict=True):
+            yield name, score.decode(), item
+        if len(pairs) < batch_count:
             return
+        skip = skip + batch_count - 1 if float(pairs[-1][1]) == float(top) else 0
         if fresh:
             after, top = fresh[-1]
-            skip = 0
-        else:
-            skip += count
-        count = min(2 * count, _BATCH_COUNT)
+        batch_count = min(2 * batch_count, _BATCH_COUNT)
 
 
 def make_token(position: str, filters: str) -> str:

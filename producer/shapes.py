@@ -14,7 +14,7 @@ from ..broker_config.ledger import StoredInvocation
 from ..broker_config.records import Command, Invocation, Pacing
 from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
-from ..broker_config.states import ExecutionState, is_final, legacy_record_status, shown_state
+from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
 from .command_library import StoredCommand
 from .describing import DescribedInvocation
 from .describing_results import DescribedResult
@@ -143,7 +143,7 @@ def full_result_shape(row: ExecutionRow) -> Shape:
             "StandardError": as_text(outcome.output.stream(STDERR)),
             "GapAt": outcome.output.gap_at if outcome.output.dropped_bytes else None,
             "CreationTime": iso_seconds(row.created_ms),
-            "FinishedTime": iso_seconds(outcome.finished_ms) if is_final(row.state) else "",
+            "FinishedTime": iso_seconds(outcome.finished_ms),
             "DurationMs": max(0, outcome.finished_ms - outcome.started_ms)
             if outcome.finished_ms and outcome.started_ms
             else None,
@@ -237,8 +237,6 @@ def _invoke_instance_shape(
 
 def _finished_time(row: ExecutionRow) -> str:
     """When an execution ended. In the API a timeout ends it on time, however long its processes took to go."""
-    if not is_final(row.state):
-        return ""
     outcome = row.outcome
     if row.state == ExecutionState.TIMEOUT and outcome.started_ms and row.timeout_seconds:
         return iso_seconds(min(outcome.finished_ms, outcome.started_ms + row.timeout_seconds * 1000))

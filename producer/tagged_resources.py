@@ -29,7 +29,7 @@ def check_type(kind: str) -> str:
         NotFound: nothing of this type can be tagged here (``InvalidResourceType.NotFound``).
     """
     if kind not in _KINDS:
-        raise NotFound(f"no resource type {kind!r}; use {', '.join(_KINDS)}", code="InvalidResourceType.NotFound")
+        raise NotFound(f"there is no resource type {kind[:40]!r}", code="InvalidResourceType.NotFound")
     return kind
 
 
@@ -76,8 +76,6 @@ def tagged_ids(redis: Redis, kind: str, wanted: Mapping[str, Sequence[str] | Non
         return sorted(one for one, tags in found if tags is not None and _carries(tags, wanted))
     index_kind = command_library.KIND if kind == "command" else instances.KIND
     ids = targets.tagged(redis, index_kind, dict.fromkeys(wanted))
-    if kind == "managedinstance":
-        ids = [one for one in ids if one.startswith("mi-")]
     pairs = zip(ids, tags_of(redis, kind, ids), strict=True)
     return [one for one, tags in pairs if tags is not None and _carries(tags, wanted)]
 
@@ -94,6 +92,10 @@ def _read_tags(records: Sequence[bytes | None], tags_in: Callable[[bytes], Tags]
 def _instance_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
     replies = redis.pipeline_or_raise([("HMGET", keys.profile(one), "registered_ms", "tags") for one in ids])
     return _read_tags([tags or (known and b"{}") for known, tags in replies], instances.decode_tags)
+
+
+def _managed_instance_tags(redis: Redis, ids: Sequence[str]) -> list[Tags | None]:
+    return [tags if one.startswith("mi-") else None for one, tags in zip(ids, _instance_tags(redis, ids), strict=True)]
 
 
 def _change_instance(redis: Redis, instance_id: str, to: Change) -> None:
@@ -154,5 +156,5 @@ _KINDS: Mapping[str, tuple[_Read, _Write]] = {
     "invocation": (_invocation_tags, _change_invocation),
     "activation": (_activation_tags, _change_activation),
     "instance": (_instance_tags, _change_instance),
-    "managedinstance": (_instance_tags, _change_instance),
+    "managedinstance": (_managed_instance_tags, _change_instance),
 }

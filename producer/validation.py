@@ -30,11 +30,13 @@ _LAYOUT = dict.fromkeys(map(ord, "\n\r\t"), " ")
 def decode_base64(text: str) -> bytes:
     """Decode content that was handed in as Base64; line breaks are fine, anything else foreign is not.
 
+    A space least of all: it is what a form makes of a ``+``, and without it there is another script.
+
     Raises:
         RequestInvalid: it is not Base64 (``CmdContent.DecodeError``).
     """
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise RequestInvalid(
             f"the content is not valid Base64 ({exc}); pass plain text, or encode it with: base64 -w0 FILE",

@@ -59,9 +59,6 @@ def list_invocations(
     page: PageRequest,
 ) -> None:
     """List invocations, newest first."""
-    if instance_id and (name or script_type):
-        # The API ignores these two beside an instance; whoever typed them would not know.
-        raise click.UsageError("--instance goes with neither --name nor --type", click.get_current_context())
     wanted = InvocationFilter(
         command_id=command_id,
         instance_id=instance_id,

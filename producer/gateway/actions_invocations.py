@@ -112,9 +112,10 @@ class InvocationActions:
             invoke_id=given.text("InvokeId"),
             command_id=given.text("CommandId"),
             instance_id=instance_id,
-            command_name=given.text("CommandName"),
+            # The API looks at neither of these two beside an instance.
+            command_name="" if instance_id else given.text("CommandName"),
             command_type=given.text("CommandType"),
-            repeat_mode=given.text("RepeatMode"),
+            repeat_mode="" if instance_id else given.text("RepeatMode"),
             timed=given.boolean("Timed", None),
             status=status,
             resource_group_id=given.text("ResourceGroupId"),

@@ -103,13 +103,14 @@ def _tags_of(given: Parameters) -> Mapping[str, str | None]:
 
 
 def _wanted_of(given: Parameters) -> dict[str, Sequence[str] | None]:
-    """Tags that must be there: ``Tag.N`` with its value, ``TagFilter.N`` with one of several."""
+    """Tags that must be there: ``Tag.N`` with its value, ``TagFilter.N`` with one of several; each of them counts."""
     wanted: dict[str, Sequence[str] | None] = {
         key: None if value is None else [value] for key, value in _tags_of(given).items()
     }
     for one in given.objects("TagFilter"):
-        values = one.list_of("TagValues")
-        wanted[one.required("TagKey", code="InvalidTag.Mismatch")] = values or None
+        key, values = one.required("TagKey", code="InvalidTag.Mismatch"), one.list_of("TagValues")
+        before = wanted.get(key)
+        wanted[key] = (values or None) if before is None else [it for it in before if not values or it in values]
     return wanted
 
 

@@ -7,13 +7,15 @@ from ...broker_config.audit_entry import Who
 from ...broker_config.errors import CloudAssistantError
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import digest
-from ..auditing import Auditing, Change, Request, acting_for, local_user
+from ..auditing import NAMED_COUNT, Auditing, Change, Request, acting_for, local_user, named_targets, shown
 from ..validation import decode_base64
 from .access_keys import AccessKey
 from .actions import Action, Call, Fields, NotYet
 from .api_errors import ApiError
 from .domain_errors import with_api_errors
 from .idempotency import answer_given
+from .instance_ids import instance_ids_of
+from .parameters import Parameters
 from .scope_guard import ScopeGuard
 
 READING = ("Describe", "List")
@@ -89,13 +91,30 @@ def _change_of(call: Call) -> Change:
     values: Mapping[str, str] = call.parameters.business_values
     what = next((values[name] for name in _IDS if values.get(name)), "")
     facts = {name: values[name] for name in _FACTS if values.get(name)}
+    facts = {**_lists_of(call.parameters, what), **facts}
     return Change(call.action, what[:128], _digest_of(call.action, values), facts)
+
+
+def _lists_of(given: Parameters, what: str) -> dict[str, str]:
+    """What a request names in lists: instances and other things beside the first, and tags, which decide on reach."""
+    tags = {one.text("Key") or one.text("key"): one.text("Value", one.text("value")) for one in given.objects("Tag")}
+    facts = {"Tags": shown(tags), "TagKeys": " ".join(given.list_of("TagKey")), "All": given.text("All")}
+    resources = given.list_of("ResourceId")
+    if len(resources) > 1:
+        facts |= {"Resources": " ".join(resources[:NAMED_COUNT]), "ResourceCount": str(len(resources))}
+    with suppress(ApiError):
+        # Where they cannot be read, that is refused below.
+        instances = instance_ids_of(given)
+        if instances not in ([], [what]):
+            facts |= named_targets(instances)
+    return {name: value for name, value in facts.items() if value}
 
 
 def _digest_of(action: str, values: Mapping[str, str]) -> str:
     """The digest of the content as it would be run; of what came, where that cannot be read."""
     text = values.get("CommandContent") or values.get("Content") or ""
-    if not text:
+    if not text or action == "ModifyCommand":
+        # That one changes no content, whatever comes with it.
         return ""
     encoding = (values.get("ContentEncoding") or values.get("ContentType") or "").lower()
     if encoding == "base64" or (action == "CreateCommand" and encoding != "plaintext"):

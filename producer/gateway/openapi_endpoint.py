@@ -128,9 +128,11 @@ class OpenApiEndpoint:
         try:
             outcome = look()
         except ApiError as error:
-            # What an action refuses is entered where the action is called; of reading, that it was forbidden.
-            is_entered = error.code != "Forbidden.RAM" or not is_reading(exchange.action)
-            self._refusals.refused(exchange, error, is_entered=is_entered)
+            # What an action refuses is entered where the action is called; of reading, that it was forbidden, and that
+            # alone counts: whoever asks all the time for what is not there yet may still change something.
+            reads = is_reading(exchange.action)
+            if not reads or error.code == "Forbidden.RAM":
+                self._refusals.refused(exchange, error, is_entered=not reads)
             return exchange.refused(error)
         if not isinstance(outcome, NotYet):
             return exchange.succeeded(outcome)

@@ -106,6 +106,51 @@ def test_activations_tags_and_settings_are_entered(gateway: WholeGateway) -> Non
     assert done == ["AddInstance", "CreateActivation", "TagResources", "ModifyCloudAssistantSettings"]
 
 
+def facts_of(gateway: WholeGateway, action: str, **parameters: str) -> tuple[str, dict[str, str]]:
+    """What the entry of a change names, and its facts."""
+    gateway.call(action, {name.replace("__", "."): value for name, value in parameters.items()})
+    last = entered(gateway.assistant.redis)[-1]
+    assert (last.action, last.outcome) == (action, "done")
+    return last.what, dict(last.facts)
+
+
+def test_what_a_request_names_in_lists_is_entered(gateway: WholeGateway) -> None:
+    for one in ("i-1", "i-2", "i-3"):
+        gateway.assistant.add_instance(one)
+    kind = {"ResourceType": "instance"}
+    two = {**kind, "ResourceId__1": "i-1", "ResourceId__2": "i-2"}
+    named = {**kind, "Resources": "i-1 i-2", "ResourceCount": "2"}
+    tags = {"Tag__1__Key": "env", "Tag__1__Value": "prod", "Tag__2__Key": "old"}
+    assert facts_of(gateway, "TagResources", **two, **tags) == ("i-1", {**named, "Tags": "env=prod old="})
+    assert facts_of(gateway, "UntagResources", **two, TagKey__1="env", TagKey__2="old") == (
+        "i-1",
+        {**named, "TagKeys": "env old"},
+    )
+    assert facts_of(gateway, "UntagResources", **kind, ResourceId__1="i-3", All="true") == (
+        "i-3",
+        {**kind, "All": "true"},
+    )
+    on_all = {f"InstanceId.{number}": f"i-{number}" for number in (1, 2, 3)}
+    run = {"Type": "RunShellScript", "CommandContent": "true", **on_all}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    stopped = facts_of(gateway, "StopInvocation", InvokeId=invoke_id, InstanceIds='["i-1", "i-3"]')
+    assert stopped == (invoke_id, {"Instances": "i-1 i-3", "InstanceCount": "2"})
+    assert facts_of(gateway, "StopInvocation", InvokeId=invoke_id) == (invoke_id, {})
+    assert facts_of(gateway, "InstallCloudAssistant", InstanceId__1="i-2") == ("i-2", {})
+    made = facts_of(gateway, "CreateActivation", InstanceCount="1", Tag__1__Key="env", Tag__1__Value="test")
+    assert made[1] == {"InstanceCount": "1", "Tags": "env=test"}
+
+
+def test_content_that_a_change_does_not_take_is_not_entered_as_stored(gateway: WholeGateway) -> None:
+    command = {"Name": "x", "Type": "RunShellScript", "CommandContent": "ZWNobyAxMjM="}
+    command_id = gateway.call("CreateCommand", command)[1]["CommandId"]
+    gateway.call("ModifyCommand", {"CommandId": command_id, "Name": "y", "CommandContent": "ZWNobyA0NTY="})
+    last = entered(gateway.assistant.redis)[-1]
+    assert (last.action, last.outcome, last.digest) == ("ModifyCommand", "done", "")
+    (shown,) = gateway.call("DescribeCommands", {"CommandId": command_id})[1]["Commands"]["Command"]
+    assert shown["CommandContent"] == command["CommandContent"]
+
+
 def test_reading_is_not_entered_and_a_forbidden_action_is(gateway: WholeGateway) -> None:
     viewer = AccessKeys(gateway.assistant.redis, MASTER).create("v", "viewer")
     before = len(entered(gateway.assistant.redis))
@@ -214,6 +259,16 @@ def test_a_key_that_is_refused_all_the_time_is_throttled_and_may_still_read(gate
     assert call_as(gateway, operator, "DescribeCommands")[0] == 200
     assert gateway.call("CreateActivation", {"InstanceCount": "1"})[0] == 200
     assert verify_audit(gateway.assistant.redis, MASTER).problem == ""
+
+
+def test_a_key_that_waits_for_an_instance_to_appear_is_not_throttled(gateway: WholeGateway) -> None:
+    before = len(entered(gateway.assistant.redis))
+    # So many that one minute has too many of them even if it ends within.
+    for _ in range(2 * KEY_COUNT):
+        status, answer = gateway.call("DescribeCloudAssistantStatus", {"InstanceId.1": "mi-1"})
+        assert (status, answer["Code"]) == (404, "InvalidInstance.NotFound")
+    assert len(entered(gateway.assistant.redis)) == before
+    assert gateway.call("CreateActivation", {"InstanceCount": "1"})[0] == 200
 
 
 def test_no_secret_reaches_the_audit(gateway: WholeGateway) -> None:

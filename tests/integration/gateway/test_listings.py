@@ -80,6 +80,16 @@ def test_what_is_named_comes_in_pages_like_everything_else(
     assert listed(gateway, action, {**named, "MaxResults": "2", "NextToken": answer["NextToken"]}) == ["mi-3"]
 
 
+def test_beside_an_instance_neither_the_name_of_a_command_nor_a_mode_counts(gateway: WholeGateway) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "mi-1", "Name": "disk"}
+    invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
+    for asked in ({"CommandName": "other"}, {"RepeatMode": "Period"}):
+        assert listed(gateway, "DescribeInvocations", asked) == []
+        assert listed(gateway, "DescribeInvocations", {"InstanceId": "mi-1", **asked}) == [invoke_id]
+    asked = {"InstanceId": "mi-1", "CommandType": "RunBatScript"}
+    assert listed(gateway, "DescribeInvocations", asked) == []
+
+
 def test_a_list_that_names_no_instance_does_not_mean_all(gateway: WholeGateway) -> None:
     # A script runs something on what comes back.
     _, answer = gateway.call("DescribeInstances", {"InstanceIds": "[]"})
@@ -268,3 +278,48 @@ def test_a_large_listing_waits_for_room_and_a_small_one_does_not(gateway: WholeG
         with pytest.raises(ApiError, match="come back in 5 s"):
             listed_count()
     assert listed_count() == 2
+
+
+def tagged_with(gateway: WholeGateway, **asked: str) -> list[str]:
+    """Ids that ListTagResources finds."""
+    parameters = {name.replace("__", "."): value for name, value in asked.items()}
+    status, answer = gateway.call("ListTagResources", {"ResourceType": "instance", **parameters})
+    assert status == 200, answer
+    return [one["ResourceId"] for one in answer["TagResources"]["TagResource"]]
+
+
+def test_every_tag_that_is_asked_for_must_be_there(gateway: WholeGateway) -> None:
+    for one, env in (("mi-1", "prod"), ("mi-2", "test"), ("mi-3", "prod")):
+        gateway.assistant.modify_instance(one, tags={"env": env})
+    prod = {"Tag__1__Key": "env", "Tag__1__Value": "prod"}
+    in_one = {"TagFilter__1__TagKey": "env", "TagFilter__1__TagValues__1": "test", "TagFilter__1__TagValues__2": "prod"}
+    assert tagged_with(gateway, **in_one) == ["mi-1", "mi-2", "mi-3"]
+    assert tagged_with(gateway, **prod, **in_one) == ["mi-1", "mi-3"]
+    assert tagged_with(gateway, **prod, TagFilter__1__TagKey="env") == ["mi-1", "mi-3"]
+    assert tagged_with(gateway, **prod, TagFilter__1__TagKey="env", TagFilter__1__TagValues__1="test") == []
+    assert tagged_with(gateway, **prod, TagFilter__1__TagKey="other") == []
+    other = {"TagFilter__2__TagKey": "env", "TagFilter__2__TagValues__1": "prod"}
+    assert tagged_with(gateway, **in_one, **other) == ["mi-1", "mi-3"]
+    assert tagged_with(gateway, **in_one, ResourceId__1="mi-2", ResourceId__2="mi-9") == ["mi-2"]
+
+
+def test_a_command_is_found_by_the_tags_that_it_was_made_with(gateway: WholeGateway) -> None:
+    tag = {"Tag.1.Key": "team", "Tag.1.Value": "web"}
+    command = {"Name": "n", "Type": "RunShellScript", "CommandContent": "dHJ1ZQ=="}
+    made, _ = (gateway.call("CreateCommand", {**command, **tags})[1]["CommandId"] for tags in (tag, {}))
+    found = gateway.call("ListTagResources", {"ResourceType": "command", **tag})[1]["TagResources"]["TagResource"]
+    assert [one["ResourceId"] for one in found] == listed(gateway, "DescribeCommands", tag) == [made]
+    assert listed(gateway, "DescribeCommands", {"CommandId": made, "Name": "other"}) == []
+    assert gateway.call("DeleteCommand", {"CommandId": made})[0] == 200
+    index = keys.tag("command", "team", "web"), keys.tag_key("command", "team")
+    assert gateway.assistant.redis.call("EXISTS", *index) == 0
+
+
+def test_an_instance_that_its_owner_named_is_no_managed_one(gateway: WholeGateway) -> None:
+    tag = {"env": "prod"}
+    gateway.assistant.add_instance("i-own", tags=tag)
+    gateway.assistant.modify_instance("mi-1", tags=tag)
+    named = {"ResourceId__1": "i-own", "ResourceId__2": "mi-1"}
+    for asked in (named, {"Tag__1__Key": "env"}):
+        assert tagged_with(gateway, **asked) == ["i-own", "mi-1"]
+        assert tagged_with(gateway, **asked, ResourceType="managedinstance") == ["mi-1"]

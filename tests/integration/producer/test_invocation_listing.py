@@ -1,6 +1,7 @@
 """A page of invocations is read together, and shows of each what it shows alone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,13 @@ from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.producer import invocation_batches
 from cloud_assistant.producer.api import Assistant
+from cloud_assistant.producer.cli import main
 from cloud_assistant.producer.describing import DescribedInvocation, InvocationFilter, describe_invocations
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.visibility import EVERYTHING, Visible
+from harness.redis_server import RedisServer
 
 from .conftest import AgentStandIn
 
@@ -122,3 +125,44 @@ def test_a_limit_of_output_counts_only_what_may_be_seen(assistant: Assistant) ->
         described(EVERYTHING)
     assert described(Visible("one", instance_ids=["i-2"])) == 10
     assert described(Visible("none", instance_ids=[])) == 0
+
+
+def test_a_limited_key_finds_invocations_by_the_state_that_it_is_shown(
+    assistant: Assistant, agent: AgentStandIn
+) -> None:
+    invoke_id = assistant.run_command("true", ON_ALL).invoke_id
+    agent.run(invoke_id, "i-1", "i-3", state="Failed", exit_code=1)
+    agent.run(invoke_id, "i-2")
+    only = Visible("one", instance_ids=["i-2"])
+    for visible, shown_as in ((EVERYTHING, "PartialFailed"), (only, "Success")):
+        for word in ("PartialFailed", "Success"):
+            found = assistant.describe_invocations(InvocationFilter(status=word, visible=visible), with_rows=True).items
+            assert [one.status.state.value for one in found] == [shown_as] * (word == shown_as)
+
+
+def test_every_filter_counts_beside_an_instance(
+    assistant: Assistant, redis_server: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = assistant.run_command("true", ON_1, name="disk")
+    right: dict[str, Any] = {
+        "command_id": made.command_id,
+        "command_name": "d*",
+        "command_type": "RunShellScript",
+        "repeat_mode": "Once",
+        "timed": False,
+        "status": "Pending",
+    }
+
+    def is_found(**asked: Any) -> bool:
+        found = assistant.describe_invocations(InvocationFilter(instance_id="i-1", **asked)).items
+        return [one.stored.record.invoke_id for one in found] == [made.invoke_id]
+
+    wrong = ("c-other", "e*", "RunBatScript", "Period", True, "Success")
+    for name, value in zip(right, wrong, strict=True):
+        assert is_found(**right)
+        assert not is_found(**{**right, name: value}), name
+        assert not is_found(**{**right, name: value}, invoke_id=made.invoke_id), name
+    for name, is_shown in (("disk", True), ("other", False)):
+        typed = ["--instance", "i-1", "--name", name, "--type", "RunShellScript"]
+        assert main(["invocation", "list", *typed, "--redis-url", redis_server.url()]) == 0
+        assert (made.invoke_id in capsys.readouterr().out) == is_shown

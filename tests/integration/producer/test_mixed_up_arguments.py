@@ -32,6 +32,15 @@ MIXED_UP: dict[str, tuple[Callable[[Any, str], object], str]] = {
         "declared_parameters must be a list: ['who'], not 'who'",
     ),
     "one secret name": (lambda a, _: a.create_command(**TRUE, secret_parameters="who"), "secret_parameters must be"),
+    "nothing for a name": (lambda a, _: a.modify_command("c-1", name=None), "name must be a text, not None"),
+    "a text for seconds": (
+        lambda a, _: a.modify_command("c-1", timeout_seconds="90"),
+        "timeout_seconds must be a number of seconds, not '90'",
+    ),
+    "what of a command stays": (
+        lambda a, _: a.modify_command("c-1", content="false"),
+        "the content of a command stays as it is; these can change: name, description, working_directory,",
+    ),
     "an answer to stop": (lambda a, _: a.stop_invocation(object()), "invoke_id must be the id as a text"),
     "one instance to stop": (lambda a, made: a.stop_invocation(made, "i-1"), "instance_ids must be a list: ['i-1']"),
     "an answer to wait for": (lambda a, _: a.wait(object(), timeout_seconds=1), "the invoke_id of what was answered"),

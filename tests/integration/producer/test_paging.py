@@ -48,6 +48,40 @@ def test_pages_by_token_reach_all_of_one_score_and_what_comes_after(redis: Redis
     assert found == expected
 
 
+def test_a_token_alone_asks_for_the_next_page(redis: Redis) -> None:
+    expected = fill(redis, 25)
+    found: list[str] = []
+    token = ""
+    while len(found) < 25:
+        page = read_page(redis, INDEX, PageRequest(next_token=token, max_results=0 if token else 10), load)
+        found += page.items
+        token = page.next_token
+    assert (found, token) == (expected, "")
+
+
+@pytest.mark.parametrize("size", [7, 50])
+def test_a_page_by_number_is_whole_behind_what_is_counted(redis: Redis, size: int) -> None:
+    expected = fill(redis, FILTERED_COUNT_MAX + 3 * size)
+    number = FILTERED_COUNT_MAX // size + 2
+    page = read_page(redis, INDEX, PageRequest(number=number, size=size), load, keep=lambda _: True)
+    assert page.items == expected[(number - 1) * size : number * size]
+    assert page.total_count == number * size + 1
+
+
+@pytest.mark.parametrize("gone_count", [1, 5])
+def test_none_is_passed_over_because_others_of_its_score_are_gone(redis: Redis, gone_count: int) -> None:
+    expected = fill(redis, 300)
+    found: list[str] = []
+
+    def load_and_remove(names: Sequence[str]) -> list[str | None]:
+        found.extend(names)
+        redis.call("ZREM", INDEX, *names[-gone_count:])
+        return list(names)
+
+    read_page(redis, INDEX, PageRequest(max_results=50), load_and_remove, keep=lambda _: False)
+    assert found == expected
+
+
 @pytest.mark.parametrize("more_count", [0, 1, 500])
 def test_matches_are_counted_to_one_beyond_the_limit(redis: Redis, more_count: int) -> None:
     fill(redis, *([100] * (FILTERED_COUNT_MAX // 100)), *([more_count] if more_count else []))

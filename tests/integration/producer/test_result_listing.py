@@ -7,6 +7,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.producer import describing_results
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
@@ -15,6 +16,7 @@ from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.shapes import as_base64, invocation_shape
 from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.timed_modifying import TimedModification
 from cloud_assistant.producer.visibility import Visible
 
 from .conftest import AgentStandIn
@@ -78,7 +80,11 @@ def test_results_of_one_invocation_pass_every_filter(assistant: Assistant, agent
     wrong = ("c-other", {"env": "test"}, "rg-2", "Failed", "i-2")
     assert count(**right) == 1
     for name, value in zip(right, wrong, strict=True):
-        assert count(**{name: right[name]}) == 1, name
+        assert count(**{name: right[name]}) == count(include_history=True, **{name: right[name]}) == 1, name
+        assert count(**{name: value}) == 0, name
+        for alone in ({name: value}, {"instance_id": "i-1", name: value}):
+            wanted = ResultFilter(**dict[str, Any](alone))
+            assert not assistant.describe_invocation_results(wanted).items, alone
         assert count(**{**right, name: value}) == 0, name
 
 
@@ -143,6 +149,73 @@ def test_a_page_of_named_instances_passes_over_none_because_others_match_no_more
     second = assistant.describe_instances(wanted, PageRequest(max_results=1, next_token=first.next_token))
     assert [one.instance_id for one in (*first.items, *second.items)] == ["i-1", "i-2"]
     assert second.next_token == ""
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["by number", "by token"])
+def test_a_history_of_one_instance_shows_no_other(assistant: Assistant, *, by_token: bool) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in range(1, 6):
+        fire(assistant, invoke_id, due_ms, "Success", "Failed")
+    for instance_id, due in (("i-2", [5, 4, 3, 2, 1]), ("i-3", [])):
+        wanted = ResultFilter(invoke_id=invoke_id, instance_id=instance_id, include_history=True)
+        pages = every_page(assistant, wanted, by_token=by_token)
+        assert shown(pages) == [(one, instance_id, f"at {one}".encode()) for one in due]
+        assert by_token or {page.total_count for page in pages} == {len(due)}
+
+
+def test_a_history_goes_on_behind_a_turn_that_is_gone(assistant: Assistant) -> None:
+    invoke_id = assistant.run_command("true", ON_2, YEARLY).invoke_id
+    for due_ms in (1, 2, 3):
+        fire(assistant, invoke_id, due_ms, "Success", "Success")
+    # One whose dispatch goes on has results already.
+    assistant.redis.call("HSET", keys.firing(invoke_id, 1), "status", "dispatching")
+    wanted = ResultFilter(invoke_id=invoke_id, include_history=True)
+    first = assistant.describe_invocation_results(wanted, PageRequest(max_results=3))
+    assistant.redis.call("ZREM", keys.firings(invoke_id), 2)
+    request = PageRequest(max_results=3, next_token=first.next_token)
+    pages = [first, assistant.describe_invocation_results(wanted, request)]
+    assert [due_ms for due_ms, _, _ in shown(pages)] == [3, 3, 2, 1, 1]
+
+
+def test_results_are_found_by_the_command_that_ran(assistant: Assistant) -> None:
+    made = assistant.run_command("true", ON_2, YEARLY)
+    fire(assistant, made.invoke_id, 1, "Success")
+    row = keys.execution("i-1", execution_id(made.invoke_id, 1, "i-1"))
+    assistant.redis.call("HSET", row, "command_id", made.command_id)
+    changed_id = assistant.timed.modify(made.invoke_id, TimedModification(content=b"false"))
+    for command_id, instance_id in ((made.command_id, "i-1"), (changed_id, "i-2")):
+        found = assistant.describe_invocation_results(ResultFilter(invoke_id=made.invoke_id, command_id=command_id))
+        assert [one.row.instance_id for one in found.items] == [instance_id]
+    everywhere = assistant.describe_invocation_results(ResultFilter(command_id=changed_id))
+    assert [one.row.instance_id for one in everywhere.items] == ["i-2"]
+
+
+def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: AgentStandIn) -> None:
+    invoke_id = assistant.run_command("true", ON_2).invoke_id
+    agent.run(invoke_id, "i-1", "i-2")
+    assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id))
+    assistant.redis.call("DEL", keys.execution("i-1", execution_id(invoke_id, 0, "i-1")))
+    for wanted in (ResultFilter(invoke_id=invoke_id), ResultFilter()):
+        found = assistant.describe_invocation_results(wanted)
+        assert [one.row.instance_id for one in found.items] == ["i-2"]
+    for status, count in (("Finished", 1), ("Failed", 0)):
+        found = assistant.describe_invocation_results(ResultFilter(instance_id="i-2", record_status=status))
+        assert len(found.items) == found.total_count == count
+    # Redis was restarted empty, and the agent has delivered its result since.
+    assistant.redis.call("DEL", keys.invocation(invoke_id), keys.invocation_targets(invoke_id))
+    for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
+        found = assistant.describe_invocation_results(ResultFilter(invoke_id=invoke_id, instance_id=instance_id))
+        assert len(found.items) == count, instance_id
+    assert not assistant.describe_invocation_results(ResultFilter(instance_id="i-2", tags={"env": None})).items
+
+
+@pytest.mark.parametrize("status", ["", "Pending"])
+def test_large_ones_are_read_in_parts(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    assistant.run_command("true", Targets(instance_ids=["i-3", "i-1", "i-2"]))
+    for name in ("_ROWS_COUNT", "_NAMES_COUNT"):
+        monkeypatch.setattr(describing_results, name, 2)
+    pages = every_page(assistant, ResultFilter(record_status=status), by_token=True)
+    assert [instance_id for _, instance_id, _ in shown(pages)] == ["i-3", "i-1", "i-2"]
 
 
 def test_a_long_history_is_shown_whole(assistant: Assistant) -> None:
@@ -226,6 +299,19 @@ def test_a_timed_invocation_is_listed_once_for_an_instance(assistant: Assistant,
         request = PageRequest(max_results=2, next_token=found.next_token) if by_token else PageRequest(size=2, number=2)
         assert bool(found.next_token) == (by_token and number == 1)
     assert sorted(listed) == sorted([older, timed, other])
+
+
+def test_what_ran_before_many_turns_of_a_schedule_is_on_the_same_page(assistant: Assistant) -> None:
+    older, timed = (assistant.run_command("true", ON_1, options).invoke_id for options in (None, YEARLY))
+    fire(assistant, timed, 2**41, "Success")
+    turns: list[tuple[int, str]] = [
+        (2**41 - turn, execution_id(timed, 2**41 - turn, "i-1")) for turn in range(1, 21_000)
+    ]
+    assistant.redis.call("ZADD", keys.instance_history("i-1"), *(one for turn in turns for one in turn))
+    for request in (PageRequest(), PageRequest(max_results=10)):
+        page = assistant.describe_invocation_results(ResultFilter(instance_id="i-1"), request)
+        assert [one.row.invoke_id for one in page.items] == [timed, older]
+        assert page.total_count == (0 if request.by_token else 2)
 
 
 def test_a_target_that_has_not_had_its_turn_is_shown_as_scheduled(assistant: Assistant) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cloud_assistant.beat.boot_notes import BootNotes
+from cloud_assistant.beat.removal import remove_invocation
 from cloud_assistant.beat.retention import Retention
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
@@ -225,8 +226,9 @@ def test_a_command_that_cannot_be_read_is_named_and_can_be_deleted(assistant: As
     assert assistant.describe_commands().unreadable == []
 
 
+@pytest.mark.parametrize("is_removed", [False, True], ids=["stopped", "removed for its age since"])
 def test_a_command_can_be_deleted_once_an_invocation_of_it_that_cannot_be_read_is_stopped(
-    assistant: Assistant, redis: Redis
+    assistant: Assistant, redis: Redis, *, is_removed: bool
 ) -> None:
     command_id = assistant.create_command(name="x", type="RunShellScript", content="true")
     bad = assistant.invoke_command(command_id, Targets(instance_ids=["i-1"])).invoke_id
@@ -234,7 +236,10 @@ def test_a_command_can_be_deleted_once_an_invocation_of_it_that_cannot_be_read_i
     with pytest.raises(RecordUnreadable, match=f"assist invocation stop {bad}"):
         assistant.delete_command(command_id)
     assistant.stop_invocation(bad)
+    if is_removed:
+        remove_invocation(redis, bad, None)
     assistant.delete_command(command_id)
+    assert assistant.describe_commands().total_count == 0
 
 
 def test_an_activation_that_cannot_be_read_is_named_and_can_be_deleted(redis: Redis) -> None:

@@ -127,6 +127,22 @@ def test_its_row_is_listed_without_what_is_too_long_in_it(assistant: Assistant, 
     assert shown["i-b"].state == "Pending"
 
 
+def test_much_junk_of_one_time_in_its_history_costs_no_more_than_of_many(
+    assistant: Assistant, thief: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief.call("ZADD", keys.instance_history("i-a"), *(one for junk in range(5_000) for one in (0, f"junk-{junk}")))
+    asked: list[str] = []
+    call = Redis.call
+
+    def noted(redis: Redis, *command: str | int, timeout_seconds: float | None = None) -> object:
+        asked.append(str(command[0]))
+        return call(redis, *command, timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr(Redis, "call", noted)
+    assert not assistant.describe_invocations(InvocationFilter(instance_id="i-a")).items
+    assert asked.count("ZREVRANGEBYSCORE") < 60
+
+
 def test_keys_of_others_are_replaced_whatever_waits_for_its_next_start(assistant: Assistant, thief: Redis) -> None:
     assistant.trust.issue_credentials("i-b")
     thief.call("HSET", keys.boot_bound("i-a"), "t-x", MUCH)

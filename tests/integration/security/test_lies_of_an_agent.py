@@ -152,6 +152,19 @@ def test_junk_in_its_history_is_not_counted(assistant: Assistant, agent: Redis) 
         assert assistant.describe_invocation_results(wanted).total_count == 1
 
 
+@pytest.mark.parametrize("page", [PageRequest(), PageRequest(max_results=10)], ids=["by number", "by token"])
+def test_a_score_that_it_writes_in_two_ways_does_not_hold_a_listing_up(
+    assistant: Assistant, agent: Redis, page: PageRequest
+) -> None:
+    invoke_id = assistant.run_command("true", Targets(instance_ids=["i-a"])).invoke_id
+    junk = [one for number in range(300) for one in (("0", "-0")[number % 2], f"junk-{number:03}")]
+    agent.call("ZADD", keys.instance_history("i-a"), *junk)
+    results = assistant.describe_invocation_results(ResultFilter(instance_id="i-a", record_status="Pending"), page)
+    assert [one.row.invoke_id for one in results.items] == [invoke_id]
+    listed = assistant.describe_invocations(InvocationFilter(instance_id="i-a"), page)
+    assert [one.stored.record.invoke_id for one in listed.items] == [invoke_id]
+
+
 def test_what_is_no_output_does_not_end_the_following_of_the_others(assistant: Assistant, agent: Redis) -> None:
     invoke_id = assistant.run_command("true", Targets(instance_ids=("i-a", "i-b"))).invoke_id
     lying, other = (keys.execution(one, execution_id(invoke_id, 0, one)) for one in ("i-a", "i-b"))

@@ -30,6 +30,16 @@ def prepared(of: Command, secrets: dict[str, str], **parameters: str) -> Prepare
     return prepare(of, options, LimitSettings(), target_count=1, stored=False)
 
 
+def test_parameters_of_every_kind_are_counted_together() -> None:
+    in_text, declared, secret = (tuple(f"{kind}{number}" for number in range(7)) for kind in "tds")
+    content = " ".join(f"{{{{{one}}}}}" for one in in_text).encode()
+    made = command(content, *secret, parameters=declared[:6], text=True)
+    assert len(made.parameter_names) + len(made.secret_names) == 20
+    with pytest.raises(CloudAssistantError) as refused:
+        command(content, *secret, parameters=declared, text=True)
+    assert refused.value.code == "CmdParamCount.ExceedLimit"
+
+
 def test_a_value_is_in_neither_record_nor_order_nor_text_form() -> None:
     made = prepared(command(b"true", "Token"), {"token": VALUE})
     assert made.secrets == {"Token": VALUE}
