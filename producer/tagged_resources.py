@@ -29,7 +29,9 @@ def check_type(kind: str) -> str:
         NotFound: nothing of this type can be tagged here (``InvalidResourceType.NotFound``).
     """
     if kind not in _KINDS:
-        raise NotFound(f"there is no resource type {kind[:40]!r}", code="InvalidResourceType.NotFound")
+        raise NotFound(
+            f"there is no resource type {kind[:40]!r}; use {', '.join(_KINDS)}", code="InvalidResourceType.NotFound"
+        )
     return kind
 
 
