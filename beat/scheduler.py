@@ -66,8 +66,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         _check(settings)
         token = f"beat-{secrets.token_hex(6)}"
         self._redis = Redis(settings.redis_url, name="beat", timeout_seconds=_TIMEOUT_SECONDS)
+        self._master = find_master_keys(settings)
         builder = ChunkBuilder(
-            find_master_keys(settings),
+            self._master,
             token,
             settings.limits.queue_count,
             settings.limits.deliver_within_seconds * 1000,
@@ -136,6 +137,11 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
         load_library(self._redis)
         if self._maintenance is not None:
             self._maintenance.start()
+        if self._master is None and self._redis.call("EXISTS", keys.MASTER_KEYS):
+            _log.error(
+                "this installation signs, and no master key is here: agents refuse what this beat fires; "
+                "copy the master key file to its home, or name it with security.master_key_file"
+            )
         self._is_ready = True
         _log.info("beat ready redis=%s", self.address)
 

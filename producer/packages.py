@@ -34,6 +34,8 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True):
     version: str = LATEST
     force: bool = False
     timeout_seconds: int = TIMEOUT_SECONDS
+    #: How long an instance that is offline has to come back; 0 is limits.deliver_within_seconds.
+    deliver_within_seconds: int = 0
     #: How many instances do it at the same time, and how many failures end it, of each kind of machine.
     at_once: str = ""
     stop_at: str = ""
@@ -41,7 +43,12 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def options(self) -> RunOptions:
         """As what is asked for of an ordinary invocation."""
-        return RunOptions(timeout_seconds=self.timeout_seconds, at_once=self.at_once, stop_at=self.stop_at)
+        return RunOptions(
+            timeout_seconds=self.timeout_seconds,
+            deliver_within_seconds=self.deliver_within_seconds,
+            at_once=self.at_once,
+            stop_at=self.stop_at,
+        )
 
 
 class InstancePackages(msgspec.Struct, frozen=True):

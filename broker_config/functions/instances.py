@@ -9,7 +9,7 @@ from .. import keys
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
 from ..reported_values import text
-from .function_library import fcall, run, run_all
+from .function_library import fcall, run
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -38,13 +38,14 @@ def register_instance(
 ) -> bool:
     """Write an instance's profile; false when it is registered already and had to be new."""
     pairs: list[Argument] = [part for pair in fields.items() for part in pair]
-    register = fcall(
-        "ca_register_instance",
-        [keys.INSTANCES, keys.profile(instance_id)],
-        [instance_id, now_ms, int(must_be_new), *pairs],
+    reply = run(
+        redis,
+        fcall(
+            "ca_register_instance",
+            [keys.INSTANCES, keys.profile(instance_id), keys.instance_history(instance_id)],
+            [instance_id, now_ms, int(must_be_new), *pairs],
+        ),
     )
-    # One that was let go has an end, which is none of the next one's under this id.
-    reply, _ = run_all(redis, [register, ("PERSIST", keys.instance_history(instance_id))])
     return bool(reply == b"ok")
 
 

@@ -31,8 +31,16 @@ Answer = TypeVar("Answer")
 group = AssistGroup("package", help="Publish packages; install, update, remove and check them on instances.")
 
 
+_deliver_within_option = click.option(
+    "--deliver-within",
+    type=Duration(),
+    help="How long to wait for the agent to take it: an instance that is offline has this long to come back."
+    "  [default: 60]",
+)
+
+
 def _takes_limits(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Add --timeout, --at-once and --stop-at; the command gets them as ``limits``, by field of the request."""
+    """Add --timeout, --deliver-within, --at-once and --stop-at; the command gets them as ``limits``, by field."""
 
     @click.option(
         "--timeout",
@@ -41,10 +49,18 @@ def _takes_limits(function: Callable[..., Answer]) -> Callable[..., Answer]:
         show_default=True,
         help="How long all of it may take.",
     )
+    @_deliver_within_option
     @amount_options
     @functools.wraps(function)
-    def collect(*arguments: Any, timeout: float, at_once: str, stop_at: str, **rest: Any) -> Answer:
-        limits = {"timeout_seconds": whole_seconds(timeout, "--timeout"), "at_once": at_once, "stop_at": stop_at}
+    def collect(
+        *arguments: Any, timeout: float, deliver_within: float | None, at_once: str, stop_at: str, **rest: Any
+    ) -> Answer:
+        limits = {
+            "timeout_seconds": whole_seconds(timeout, "--timeout"),
+            "deliver_within_seconds": whole_seconds(deliver_within, "--deliver-within"),
+            "at_once": at_once,
+            "stop_at": stop_at,
+        }
         return function(*arguments, limits=limits, **rest)
 
     return collect
@@ -129,11 +145,14 @@ def uninstall(call: Call, *, name: str, limits: Mapping[str, Any], targets: Targ
 
 @assist_command("check", examples=("assist package check tools --all",))
 @click.argument("name", metavar="NAME")
+@_deliver_within_option
 @takes_targets
 @takes_waiting(default=True)
-def check(call: Call, *, name: str, targets: Targets, waiting: Waiting) -> int:
+def check(call: Call, *, name: str, deliver_within: float | None, targets: Targets, waiting: Waiting) -> int:
     """Run the health script of a package now."""
-    return _carry_out(call, PackageRequest(action=PackageAction.CHECK, name=name), targets, waiting)
+    within = whole_seconds(deliver_within, "--deliver-within")
+    request = PackageRequest(action=PackageAction.CHECK, name=name, deliver_within_seconds=within)
+    return _carry_out(call, request, targets, waiting)
 
 
 @assist_command("status", examples=("assist package status", "assist package status tools --instance i-web1"))

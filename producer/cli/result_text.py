@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ...broker_config.counted import counted
 from ...broker_config.error_codes import ErrorCode
+from ...broker_config.ids import is_invocation_id
 from ...broker_config.printable import clean
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
@@ -15,11 +16,15 @@ _OUTPUT_INDENT = "    "
 
 
 def ending(row: ExecutionRow) -> str:
-    """The state with exit code or signal: ``Failed exit 3``."""
+    """The state with exit code or signal, as in ``Failed exit 3``."""
     outcome = row.outcome
     if outcome.signal:
         return f"{row.state} signal {outcome.signal}"
-    return f"{row.state} exit {outcome.exit_code}" if outcome.exit_code is not None else row.state
+    if outcome.exit_code is not None:
+        return f"{row.state} exit {outcome.exit_code}"
+    # A script that succeeds has an exit code, and a file none.
+    is_dry_run = row.state == ExecutionState.SUCCESS and is_invocation_id(row.invoke_id)
+    return f"{row.state}, checked only: nothing ran" if is_dry_run else row.state
 
 
 def reason(row: ExecutionRow) -> str:

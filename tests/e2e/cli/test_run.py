@@ -134,7 +134,8 @@ def test_options_reach_the_instance(fleet: Fleet) -> None:
 
 def test_a_dry_run_starts_nothing(fleet: Fleet) -> None:
     marker = fleet.folder / "started"
-    fleet.assist("run", f"touch {marker}", "--instance", "i-web1", "--dry-run").must_succeed()
+    checked = fleet.assist("run", f"touch {marker}", "--instance", "i-web1", "--dry-run").must_succeed()
+    assert "i-web1 Success, checked only: nothing ran" in checked.stderr
     assert not marker.exists()
     assert fleet.assist("run", "true", "--instance", "i-web1", "--dry-run", "--workdir", "/nowhere").exit_code == 1
 

@@ -41,3 +41,13 @@ def test_a_named_file_that_cannot_be_made_is_told(secure: SecureSystem, file: Pa
     refused = secure.assist("key", "create")
     assert refused.exit_code == 4
     assert f"cannot use {file.parent}: File exists; name a file that you may read or write" in refused.stderr
+
+
+def test_a_beat_without_the_master_key_of_an_installation_that_signs_says_so(secure: SecureSystem) -> None:
+    text = "this installation signs, and no master key is here"
+    first = secure.start_beat("first")
+    assert text not in first.log(), "nothing is signed yet"
+    made = secure.assist("key", "create", "--output", "json").must_succeed().json
+    assert text in secure.start_beat("without").log()
+    with_key = secure.start_beat("with", environment={"CLOUD_ASSISTANT_SECURITY_MASTER_KEY_FILE": made["File"]})
+    assert text not in with_key.log()

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.publisher_signing import Statement, parse, sign
-from cloud_assistant.producer import Assistant
+from cloud_assistant.producer import Assistant, InvocationFilter
 from cloud_assistant.producer.cli.program import run
 from cloud_assistant.producer.file_store.catalogue import Catalogue
 from harness.redis_server import RedisServer
@@ -47,3 +47,15 @@ def test_what_was_not_waited_for_to_the_end_is_one_list_too(
 def test_less_than_a_second_is_no_time_for_a_package(shared: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["package", "install", "tools", "--all", "--timeout", "0.5", *shared]) == 2
     assert "at least one second" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["install", "update", "uninstall", "check"])
+def test_a_machine_that_is_offline_can_be_given_longer_to_come_back(
+    shared: list[str], capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    words = ["package", action, "tools", "--instance", "i-one", "--deliver-within", "7d", "--no-wait"]
+    assert run([*words, *shared]) == 0
+    invoke_id = json.loads(capsys.readouterr().out)["InvokeId"]
+    with Assistant(shared[1]) as assistant:
+        [found] = assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id)).items
+    assert found.stored.record.deliver_within_seconds == 7 * 86_400

@@ -1,5 +1,6 @@
 """One result in a line, many grouped."""
 
+from msgspec.structs import replace
 from unit.producer.cli.rows import row
 
 from cloud_assistant.broker_config.results import KeptStreams
@@ -25,6 +26,12 @@ def test_a_script_that_never_started_shows_the_reason() -> None:
         error_info="no directory /nowhere",
     )
     assert one_line(invalid) == "t-00000001 i-one Invalid (DirectoryNotExists: no directory /nowhere)"
+
+
+def test_a_dry_run_says_that_nothing_ran_and_a_file_that_arrived_is_none() -> None:
+    dry_run = row(exit_code=None, started_ms=0)
+    assert one_line(dry_run) == "t-00000001 i-one Success, checked only: nothing ran"
+    assert one_line(replace(dry_run, invoke_id="f-00000001")) == "f-00000001 i-one Success"
 
 
 def test_a_signal_is_named() -> None:
