@@ -1,19 +1,10 @@
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = Channel.pair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
 
 
 def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> None:

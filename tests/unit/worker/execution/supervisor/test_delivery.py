@@ -1,7 +1,6 @@
 """An exit record on its way to an agent that reads nothing, and to the disk."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,14 +15,6 @@ from cloud_assistant.worker.execution.supervisor.delivery import Delivery
 from harness.eventually import eventually
 
 ID = "t-1.0@i-1"
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = Channel.pair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
 
 
 @pytest.fixture

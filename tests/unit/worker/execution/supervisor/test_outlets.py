@@ -1,5 +1,4 @@
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from cloud_assistant.worker.execution.record import OUTPUT_FILE, load_output
 from cloud_assistant.worker.execution.supervisor import outlets as outlets_module
 from cloud_assistant.worker.execution.supervisor.clocks import RunClock
 from cloud_assistant.worker.execution.supervisor.outlets import Outlets
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = Channel.pair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
 
 
 def received(channel: Channel) -> list[OutputChunk]:
