@@ -165,8 +165,7 @@ def _refuse_options_of_a_new_one(ctx: click.Context) -> None:
     """Nobody is to believe that a roll-out was widened as it was resumed."""
     if any(ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in _OF_A_NEW_ONE):
         raise click.UsageError(
-            "--pause, --resume and --cancel change nothing else; without them a roll-out begins anew, as it is given",
-            ctx,
+            "--pause, --resume and --cancel change nothing else; without them a roll-out begins anew, as it is given"
         )
 
 

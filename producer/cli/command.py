@@ -196,7 +196,7 @@ def modify(call: Call, *, command_id: str, timeout: float | None, **texts: str |
     if timeout is not None:
         changes["timeout_seconds"] = whole_seconds(timeout, "--timeout")
     if not changes:
-        raise click.UsageError("nothing to change: give at least one option", click.get_current_context())
+        raise click.UsageError("nothing to change: give at least one option")
     command_id = command_id_of(call, command_id)
     call.assistant.modify_command(command_id, **changes)
     if call.wants_json:

@@ -31,7 +31,7 @@ def sign(call: Call, *, file: str | None, key: str, public: bool, bat: bool) -> 
     if public:
         call.print(public_text(private))
     elif file is None:
-        raise click.UsageError("name the script's file, or - for standard input", click.get_current_context())
+        raise click.UsageError("name the script's file, or - for standard input")
     else:
         content = read_given(file)
         call.print_bytes(sign_content(content, private, comment=_BAT_COMMENT if bat else "#"))

@@ -75,7 +75,7 @@ def send(
 ) -> int:
     """Send one small file, up to 24 KiB; - is standard input. It arrives whole or not at all."""
     if source == "-" and not name:
-        raise click.UsageError("what comes from standard input needs a --name", click.get_current_context())
+        raise click.UsageError("what comes from standard input needs a --name")
     request = FileRequest(
         name=name or Path(source).name,
         target_directory=target_directory,

@@ -28,13 +28,13 @@ def read_file(file: str, what: str = "") -> bytes:
         UsageError: it has no name, cannot be read, or is far too large.
     """
     if not file:
-        raise click.UsageError(f"the name of the file is empty{UNSET}", click.get_current_context())
+        raise click.UsageError(f"the name of the file is empty{UNSET}")
     try:
         with Path(file).open("rb") as opened:
             return _bounded(opened, file)
     except OSError as exc:
         named = f"{what} from {file}" if what else file
-        raise click.UsageError(f"cannot read {named}: {exc.strerror}", click.get_current_context()) from exc
+        raise click.UsageError(f"cannot read {named}: {exc.strerror}") from exc
 
 
 def _bounded(stream: BinaryIO, name: str) -> bytes:
@@ -42,7 +42,6 @@ def _bounded(stream: BinaryIO, name: str) -> bytes:
     if len(data) > _LIMIT_BYTES:
         raise click.UsageError(
             f"{name} has more than {_LIMIT_BYTES // 1024 // 1024} MiB, far more than can be taken here; "
-            "let the instances fetch it, or make it a package",
-            click.get_current_context(),
+            "let the instances fetch it, or make it a package"
         )
     return data

@@ -86,9 +86,7 @@ def sign_archive(
     )
     missing = [f"--{key}" for key in ("name", "version", "os", "arch") if key not in words]
     if missing:
-        raise click.UsageError(
-            f"{archive.name} does not say it all: add {' '.join(missing)}", click.get_current_context()
-        )
+        raise click.UsageError(f"{archive.name} does not say it all: add {' '.join(missing)}")
     private_key = read_private_key(key_file or private_key_path(call.loaded.settings))
     statement = statement_of(archive, **words)
     target = archive.with_name(archive.name + SUFFIX)

@@ -28,13 +28,12 @@ def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
         text = signature.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise click.UsageError(
-            f"{archive.name} has no signature beside it; make one: assist publisher sign {archive}",
-            click.get_current_context(),
+            f"{archive.name} has no signature beside it; make one: assist publisher sign {archive}"
         ) from exc
     signed = parse(text)
     if (signed.statement.name == AGENT_NAME) != agent:
         verb = "package" if agent else "agent-version"
-        raise click.UsageError(f"{signed.statement}: use assist {verb} publish", click.get_current_context())
+        raise click.UsageError(f"{signed.statement}: use assist {verb} publish")
     gateway = call.loaded.settings.gateway
     if gateway.url and gateway.access_key_id and gateway.access_key_secret:
         client = GatewayClient(gateway.url, gateway.access_key_id, gateway.access_key_secret, gateway.ca_file)

@@ -15,7 +15,7 @@ def named_or_all(names: tuple[str, ...], *, everything: bool) -> tuple[str, ...]
         UsageError: neither was given, or both.
     """
     if bool(names) == everything:
-        raise click.UsageError("name some, or give --all", click.get_current_context())
+        raise click.UsageError("name some, or give --all")
     return None if everything else names
 
 

@@ -162,5 +162,5 @@ def whole_seconds(value: float | None, option: str) -> int:
     if value is None:
         return 0
     if value < 1:
-        raise click.BadParameter(f"{option} must be at least one second", click.get_current_context())
+        raise click.BadParameter(f"{option} must be at least one second")
     return round(value)

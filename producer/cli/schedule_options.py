@@ -47,7 +47,7 @@ def schedule_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
         **rest: Any,
     ) -> Answer:
         if policies and not frequency:
-            raise click.UsageError("the options of a schedule need --frequency", click.get_current_context())
+            raise click.UsageError("the options of a schedule need --frequency")
         _refuse_contradiction(frequency, repeat_mode, is_dry_run=options.schedule.repeat_mode == RepeatMode.DRY_RUN)
         if frequency or repeat_mode:
             schedule = schedule_of(call, frequency, policies)
@@ -63,12 +63,9 @@ def _refuse_contradiction(frequency: str, repeat_mode: str | None, *, is_dry_run
     other_mode = f"--repeat-mode {repeat_mode}"
     if is_dry_run and (frequency or repeat_mode not in (None, RepeatMode.DRY_RUN)):
         other = "--frequency" if frequency else other_mode
-        raise click.UsageError(f"--dry-run checks now: it does not go with {other}", click.get_current_context())
+        raise click.UsageError(f"--dry-run checks now: it does not go with {other}")
     if frequency and repeat_mode not in (None, RepeatMode.PERIOD):
-        raise click.UsageError(
-            f"{other_mode} does not go with --frequency, which means Period; leave one of them out",
-            click.get_current_context(),
-        )
+        raise click.UsageError(f"{other_mode} does not go with --frequency, which means Period; leave one of them out")
 
 
 def policy_options(function: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -33,10 +33,7 @@ def takes_script(function: Callable[..., Answer]) -> Callable[..., Answer]:
 
 def _content(script: str | None, file: str | None, encoded: str | None) -> bytes:
     if sum(one is not None for one in (script, file, encoded)) != 1:
-        raise click.UsageError(
-            "give the script once: as text, as - for standard input, with --file or with --base64",
-            click.get_current_context(),
-        )
+        raise click.UsageError("give the script once: as text, as - for standard input, with --file or with --base64")
     if encoded is not None:
         return decode_base64(encoded)
     if script not in (None, "-"):

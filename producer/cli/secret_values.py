@@ -41,8 +41,7 @@ def refuse_second_use_of_stdin(script: str | None, file: str | None) -> None:
     sources = click.get_current_context().params.get("sources") or ()
     if "-" in (script, file) and any(one.endswith("=-") for one in sources):
         raise click.UsageError(
-            "the script and a secret cannot both come from standard input; give one of them as a file",
-            click.get_current_context(),
+            "the script and a secret cannot both come from standard input; give one of them as a file"
         )
 
 
@@ -51,11 +50,11 @@ def _read_all(sources: tuple[str, ...]) -> SecretValues:
     for one in sources:
         name, equals, source = one.partition("=")
         if not (name and equals):
-            raise _usage(f"give a secret as {_FORMS}")
+            raise click.UsageError(f"give a secret as {_FORMS}")
         if name in values:
-            raise _usage(f"the secret {name!r} is given twice")
+            raise click.UsageError(f"the secret {name!r} is given twice")
         if source == "-" and sum(each.endswith("=-") for each in sources) > 1:
-            raise _usage("only one secret can come from standard input")
+            raise click.UsageError("only one secret can come from standard input")
         values[name] = _read(name, source)
     return values
 
@@ -70,11 +69,13 @@ def _read(name: str, source: str) -> str:
 
         found = environment_value(source[4:])
         if found is None:
-            raise _usage(f"there is no environment variable {source[4:]} for the secret {name!r}")
+            raise click.UsageError(f"there is no environment variable {source[4:]} for the secret {name!r}")
         return found
     else:
         # Not shown: it may well be the secret itself, typed where everybody sees it.
-        raise _usage(f"the value of the secret {name!r} must not stand in the command line; give it as {_FORMS}")
+        raise click.UsageError(
+            f"the value of the secret {name!r} must not stand in the command line; give it as {_FORMS}"
+        )
     # One line end belongs to the file or the terminal, not to the secret.
     return text.removesuffix("\n").removesuffix("\r")
 
@@ -83,8 +84,4 @@ def _text(name: str, data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as exc:
-        raise _usage(f"the secret {name!r} is not UTF-8; encode it, in Base64 for instance") from exc
-
-
-def _usage(text: str) -> click.UsageError:
-    return click.UsageError(text, click.get_current_context())
+        raise click.UsageError(f"the secret {name!r} is not UTF-8; encode it, in Base64 for instance") from exc

@@ -51,7 +51,7 @@ def takes_targets(function: Callable[..., Answer]) -> Callable[..., Answer]:
     ) -> Answer:
         if failed_in:
             if instance_ids or tags or everything:
-                raise click.UsageError("--failed-in names the instances by itself", click.get_current_context())
+                raise click.UsageError("--failed-in names the instances by itself")
             instance_ids = tuple(unsuccessful_in(call.assistant.redis, failed_in))
         targets = Targets(instance_ids=instance_ids, tags=tags, everything=everything)
         if connected:

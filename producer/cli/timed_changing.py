@@ -127,7 +127,7 @@ def modify(
         policies=policies,
     )
     if change == TimedModification():
-        raise click.UsageError("nothing to change was given", click.get_current_context())
+        raise click.UsageError("nothing to change was given")
     command_id = call.assistant.timed.modify(invoke_id, change)
     _tell(call, invoke_id, f"changed; its command is {command_id}")
 
@@ -146,14 +146,12 @@ def _take_away(policies: dict[str, Any], *, no_end_time: bool, no_max_count: boo
 
 def _refuse_with(is_given: object, removal: str, option: str) -> None:
     if is_given:
-        raise click.UsageError(
-            f"{removal} does not go with {option}; leave one of them out", click.get_current_context()
-        )
+        raise click.UsageError(f"{removal} does not go with {option}; leave one of them out")
 
 
 def _content(script: str | None, file: str | None) -> bytes | None:
     if script is not None and file is not None:
-        raise click.UsageError("give --script or --file, not both", click.get_current_context())
+        raise click.UsageError("give --script or --file, not both")
     if file is None:
         return None if script is None else os.fsencode(script)
     return read_given(file)

@@ -100,10 +100,7 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
     is_stored = is_invocation_id(expression)
     if is_stored and policies:
         # Shown in another zone, or without its own end, it would be another schedule than the one that runs.
-        raise click.UsageError(
-            f"{expression} has its own zone, end and rules; only --from and --count go with an id",
-            click.get_current_context(),
-        )
+        raise click.UsageError(f"{expression} has its own zone, end and rules; only --from and --count go with an id")
     schedule = timed.show(expression).timed.schedule if is_stored else schedule_of(call, expression, policies)
     # A due time at that very moment is one of those that are asked for.
     after_ms = moment_of(call, start, schedule) - 1 if start else None

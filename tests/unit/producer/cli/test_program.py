@@ -131,7 +131,7 @@ def test_a_command_imports_no_redis_client_but_ours_and_nothing_of_celery(argume
         (["run", "x", "--all", "--output", "xml"], "'xml' is not one of"),
         (["command", "create", "x"], "missing option '--name'"),
         (["command", "list", "--limit", "5000"], "1<=x<=1000"),
-        (["command", "modify", "c-1"], "nothing to change"),
+        (["command", "modify", "c-1"], "at least one option; see `assist command modify --help`"),
         (["invocation", "results"], "missing argument 'ID'"),
         (["invocation", "list", "--status", "Fine"], "'Fine' is not one of"),
         (["instance", "tag", "i-1"], "missing argument"),
