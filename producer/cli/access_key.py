@@ -14,8 +14,7 @@ from ..security.scopes import Scope
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 
 
 def _keys(call: Call) -> AccessKeys:
@@ -168,8 +167,7 @@ def show(call: Call) -> None:
         )
         for one in stored
     ]
-    for line in table(("ACCESS KEY", "NAME", "ROLE", "ACTIVE", "CREATED", "LIMITED TO"), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("ACCESS KEY", "NAME", "ROLE", "ACTIVE", "CREATED", "LIMITED TO"), rows)
 
 
 @assist_command("disable", examples=("assist access-key disable CA0123456789ABCDEFGH",))

@@ -19,8 +19,7 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .page_printing import say_unreadable
 from .request_options import LIMIT_COUNT, tag_filter_option
-from .tables import properties, table
-from .terminal import terminal_columns
+from .tables import print_properties, print_table
 from .text_cells import tags_text
 
 #: The state of one that is not what somebody with the master key has made.
@@ -121,8 +120,7 @@ def list_activations(call: Call, *, name_prefix: str, tags: Mapping[str, str | N
         return
     headers = ("ACTIVATION", "STATE", "USED", "ENDS", "FROM", "NAMES", "TAGS", "FOR")
     states = _states(call, page.items)
-    for line in table(headers, [_row(*pair) for pair in zip(page.items, states, strict=True)], terminal_columns()):
-        call.print(line)
+    print_table(call, headers, [_row(*pair) for pair in zip(page.items, states, strict=True)])
 
 
 @assist_command("show", examples=("assist activation show 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))
@@ -146,8 +144,7 @@ def show(call: Call, *, activation_id: str) -> None:
         ("Tags", tags_text(one.tags)),
         ("Description", clean(one.description)),
     ]
-    for line in properties(pairs):
-        call.print(line)
+    print_properties(call, pairs)
 
 
 @assist_command("disable", examples=("assist activation disable 0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F",))

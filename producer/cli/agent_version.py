@@ -16,9 +16,8 @@ from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .publishing import note_on_address, print_entries, publish_archive, tell_unreadable, withdraw_version
-from .tables import table
+from .tables import print_table
 from .target_options import takes_targets
-from .terminal import terminal_columns
 
 #: Parameters of ``rollout`` that say what one is like.
 _OF_A_NEW_ONE = (
@@ -211,8 +210,7 @@ def _print_progress(call: Call, progress: Progress) -> None:
         for name, member in sorted(progress.members.items())
     ]
     if rows:
-        for line in table(("INSTANCE", "STAGE", "SINCE", "REASON"), rows, terminal_columns()):
-            call.print(line)
+        print_table(call, ("INSTANCE", "STAGE", "SINCE", "REASON"), rows)
 
 
 for one in (publish, show, withdraw, rollout, status):

@@ -22,8 +22,7 @@ from ..security.audit_verification import Known, export_line, read_export, verif
 from .argument_types import Duration, filled
 from .assist_command import AssistGroup, assist_command
 from .call import Call
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 
 group = AssistGroup("audit", help="Show and verify the record of changes and refusals.")
 
@@ -85,8 +84,7 @@ def show(call: Call, *, since: float | None, who: str, action: str, outcome: str
         )
         for stored, entry in found
     ]
-    for line in table(("NUMBER", "TIME", "WHO", "FROM", "ACTION", "OUTCOME", "WHAT"), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("NUMBER", "TIME", "WHO", "FROM", "ACTION", "OUTCOME", "WHAT"), rows)
 
 
 @assist_command(

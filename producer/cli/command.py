@@ -26,7 +26,7 @@ from .request_options import (
 )
 from .result_text import text_lines
 from .script_source import takes_script
-from .tables import properties
+from .tables import print_properties
 from .terminal import terminal_columns
 from .text_cells import duration, tags_text
 
@@ -168,8 +168,7 @@ def show(call: Call, *, command_id: str) -> None:
         ("Tags", tags_text(command.tags)),
         ("Invoked", counted(stored.invoke_count, "time")),
     ]
-    for line in properties(pairs):
-        call.print(line)
+    print_properties(call, pairs)
     call.print()
     if terminal_columns() is None:
         call.print_bytes(command.content if command.content.endswith(b"\n") else command.content + b"\n")

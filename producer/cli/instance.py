@@ -16,8 +16,7 @@ from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .instance_trust import credentials_option, quarantine, release, renew_rights, rotate, write_first_credentials
 from .request_options import LIMIT_COUNT, tag_filter_option
-from .tables import properties, table
-from .terminal import terminal_columns
+from .tables import print_properties, print_table
 from .text_cells import tags_text
 
 group = AssistGroup("instance", help="List, name and tag instances.")
@@ -52,8 +51,7 @@ def list_instances(
         call.say("no instance matches" if name or os_type or tags or connected is not None else "no instance yet")
         return
     headers = ("INSTANCE", "NAME", "CONNECTED", "RUNNING", "SYSTEM", "AGENT", "TAGS")
-    for line in table(headers, [_row(one) for one in found], terminal_columns()):
-        call.print(line)
+    print_table(call, headers, [_row(one) for one in found])
 
 
 @assist_command("show", examples=("assist instance show i-web1", "assist instance show i-web1 --output json"))
@@ -204,8 +202,7 @@ def _print(call: Call, stored: StoredInstance) -> None:
         ("Invocations", f"{shape['InvocationCount']:,}"),
         ("Last invoked", shape["LastInvokedTime"]),
     ]
-    for line in properties(pairs):
-        call.print(line)
+    print_properties(call, pairs)
 
 
 def _upgrade_text(shape: Shape) -> str:

@@ -11,9 +11,8 @@ from .call import Call
 from .exit_codes import DONE
 from .invocation_state import one_invocation, rows_of, stop_unreadable, stopped_shape
 from .request_options import Waiting, takes_waiting
-from .tables import table
+from .tables import print_table
 from .target_options import instance_option
-from .terminal import terminal_columns
 from .watching import wait_for_end, watch
 
 
@@ -55,8 +54,7 @@ def stop(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], waiting: 
     if changed:
         states = {row.instance_id: row.state for row in rows}
         lines = [(name, states.get(name, state)) for name, state in changed.items()]
-        for line in table(("INSTANCE", "STATE"), lines, terminal_columns()):
-            call.print(line)
+        print_table(call, ("INSTANCE", "STATE"), lines)
     if went_on:
         where = f" on {', '.join(instance_ids)}" if instance_ids and one.stored.active else ""
         call.say(f"{invoke_id} runs no more{where}")

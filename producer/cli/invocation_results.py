@@ -20,9 +20,8 @@ from .invocation_state import one_invocation, rows_of
 from .output_printer import OutputPrinter
 from .request_options import LIMIT_COUNT
 from .result_text import ending, grouped, one_line, reason, span
-from .tables import table
+from .tables import print_table
 from .target_options import instance_option
-from .terminal import terminal_columns
 from .text_cells import by_state
 from .watching import exit_code_of, wait_for_end
 
@@ -123,5 +122,4 @@ def _show_history(call: Call, one: DescribedInvocation, rows: Sequence[Execution
         (iso_seconds(row.firing_ms or row.created_ms), row.instance_id, ending(row), span(row), reason(row))
         for row in rows
     ]
-    for line in table(("DUE", "INSTANCE", "STATE", "TOOK", "REASON"), lines, terminal_columns()):
-        call.print(line)
+    print_table(call, ("DUE", "INSTANCE", "STATE", "TOOK", "REASON"), lines)

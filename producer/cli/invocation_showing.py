@@ -19,8 +19,7 @@ from .pacing_options import pacing_text
 from .page_printing import print_page
 from .request_options import script_type_option, tag_filter_option, takes_page
 from .result_text import ending, reason, span
-from .tables import properties, table
-from .terminal import terminal_columns
+from .tables import print_properties, print_table
 from .text_cells import by_state, duration, tags_text
 
 _STATES = [state.value for state in InvocationState]
@@ -107,12 +106,10 @@ def show(call: Call, *, invoke_id: str) -> None:
         ("Tags", tags_text(record.tags)),
         ("Asked by", record.requested_by),
     ]
-    for line in properties(pairs):
-        call.print(line)
+    print_properties(call, pairs)
     call.print()
     headers = ("INSTANCE", "STATE", "STARTED", "TOOK", "REASON")
-    for line in table(headers, [_target(row) for row in one.rows], terminal_columns()):
-        call.print(line)
+    print_table(call, headers, [_target(row) for row in one.rows])
 
 
 def _row(one: DescribedInvocation) -> tuple[str, ...]:

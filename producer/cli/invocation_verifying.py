@@ -7,8 +7,7 @@ from ..security.result_verification import BAD, Verdict
 from .assist_command import assist_command
 from .call import Call
 from .exit_codes import DONE, REFUSED
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 
 _MEANING = {
     Verdict.VALID: "as its agent signed it",
@@ -42,8 +41,7 @@ def verify(call: Call, *, invoke_id: str) -> int:
         call.print_json({"InvokeId": invoke_id, "Verified": not bad_count, "Results": results})
     else:
         rows = [(one.instance_id, one.state, _MEANING[one.verdict], one.key_id) for one in found]
-        for line in table(("INSTANCE", "STATE", "RESULT", "KEY"), rows, terminal_columns()):
-            call.print(line)
+        print_table(call, ("INSTANCE", "STATE", "RESULT", "KEY"), rows)
     if bad_count:
         call.say(f"{bad_count:,} of {counted(len(found), 'result')} cannot be trusted")
     return REFUSED if bad_count else DONE

@@ -15,8 +15,7 @@ from .argument_types import Duration
 from .assist_command import AssistGroup, assist_command
 from .call import CONNECT_TIMEOUT_SECONDS, Call
 from .exit_codes import DONE, TIMED_OUT
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 from .text_cells import duration
 
 group = AssistGroup("key", help="Make and rotate the master key that executions are signed with.")
@@ -111,8 +110,7 @@ def _print(call: Call, status: RotationStatus) -> None:
         (one.instance_id, one.key_id, one.next_key_id or "-", "yes" if one.connected else "no")
         for one in status.instances
     ]
-    for line in table(("INSTANCE", "KEY", "NEXT KEY", "CONNECTED"), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("INSTANCE", "KEY", "NEXT KEY", "CONNECTED"), rows)
 
 
 for _command in (create, show, rotate):

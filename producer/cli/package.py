@@ -22,9 +22,8 @@ from .dispatched import after_dispatch
 from .pacing_options import amount_options
 from .publishing import note_on_address, print_entries, publish_archive, tell_unreadable, withdraw_version
 from .request_options import Waiting, takes_waiting, whole_seconds
-from .tables import table
+from .tables import print_table
 from .target_options import takes_targets
-from .terminal import terminal_columns
 
 Answer = TypeVar("Answer")
 
@@ -207,8 +206,7 @@ def _print_status(call: Call, found: list[InstancePackages]) -> None:
         for one in found
         for package in one.packages
     ]
-    for line in table(("INSTANCE", "PACKAGE", "VERSION", "STATUS", "REASON"), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("INSTANCE", "PACKAGE", "VERSION", "STATUS", "REASON"), rows)
 
 
 for one in (publish, show, withdraw, install, update, uninstall, check, status):

@@ -7,8 +7,7 @@ from ...broker_config.counted import counted
 from ...broker_config.printable import clean
 from ..paging import Page, PageRequest
 from .call import Call
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 
 Item = TypeVar("Item")
 
@@ -27,8 +26,7 @@ def print_page(
     if call.wants_json:
         call.print_json([shape(one) for one in found.items])
     elif found.items:
-        for line in table(headers, [row(one) for one in found.items], terminal_columns()):
-            call.print(line)
+        print_table(call, headers, [row(one) for one in found.items])
     note_on_page(call, found, page, noun)
 
 

@@ -13,8 +13,7 @@ from ..file_store.publishing import Publishing
 from ..file_store.uploading import upload
 from ..gateway_client import GatewayClient
 from .call import Call
-from .tables import table
-from .terminal import terminal_columns
+from .tables import print_table
 
 
 def publish_archive(call: Call, archive: Path, *, agent: bool) -> Signed:
@@ -96,5 +95,4 @@ def print_entries(call: Call, entries: Sequence[CatalogueEntry]) -> None:
         for one in entries
         for statement in (one.signed.statement,)
     ]
-    for line in table(("NAME", "VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("NAME", "VERSION", "SYSTEM", "BYTES", "PUBLISHER"), rows)

@@ -3,9 +3,23 @@
 from collections.abc import Sequence
 
 from ...broker_config.printable import clean
+from .call import Call
+from .terminal import terminal_columns
 from .text_cells import cut, pad, width_of
 
 _GAP = "  "
+
+
+def print_table(call: Call, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headers, no wider than the terminal."""
+    for line in table(headers, rows, terminal_columns()):
+        call.print(line)
+
+
+def print_properties(call: Call, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print one line per property that has a value."""
+    for line in properties(pairs):
+        call.print(line)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> list[str]:

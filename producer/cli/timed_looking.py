@@ -18,8 +18,7 @@ from .pacing_options import pacing_text
 from .page_printing import note_on_page, print_page
 from .request_options import takes_page
 from .schedule_options import calendar_options, moment_of, schedule_of
-from .tables import properties, table
-from .terminal import terminal_columns
+from .tables import print_properties, print_table
 from .text_cells import by_state, names_that_fit
 
 #: Names of instances shown in one cell.
@@ -70,8 +69,7 @@ def show(call: Call, *, invoke_id: str) -> None:
         ("Created", shape["CreationTime"]),
         ("Ended", shape["EndedTime"]),
     ]
-    for line in properties(pairs):
-        call.print(line)
+    print_properties(call, pairs)
 
 
 @assist_command(
@@ -113,8 +111,7 @@ def preview(call: Call, *, expression: str, policies: dict[str, Any], start: str
         call.print_json(shape)
         return
     rows = [(one["Utc"], one["Local"], one.get("Skipped", "")) for one in shape["DueTimes"]]
-    for line in table(("UTC", shape["TimeZone"], ""), rows, terminal_columns()):
-        call.print(line)
+    print_table(call, ("UTC", shape["TimeZone"], ""), rows)
     if found.note:
         call.say(found.note)
     elif not rows:
@@ -138,8 +135,7 @@ def history(call: Call, *, invoke_id: str, page: PageRequest) -> None:
         return
     if found.items:
         headers = ("DUE (UTC)", "DECIDED", "OUTCOME")
-        for line in table(headers, [_firing(view) for view in found.items], terminal_columns()):
-            call.print(line)
+        print_table(call, headers, [_firing(view) for view in found.items])
     note_on_page(call, found, page, "due time")
 
 
