@@ -136,7 +136,7 @@ def load(redis: Redis, command_id: str) -> Command:
     """
     record = redis.call("HGET", keys.command(command_id), "record")
     if record is None:
-        raise _unknown(command_id)
+        raise unknown_command(command_id)
     return raised(_read(command_id, record))
 
 
@@ -178,7 +178,7 @@ def modify(
     while True:
         seen = redis.call("HGET", keys.command(command_id), "record")
         if seen is None:
-            raise _unknown(command_id)
+            raise unknown_command(command_id)
         before = raised(_read(command_id, seen))
         check_seal(command_id, before, master)
         changed = sealed(msgspec.structs.replace(before, **checked), master)
@@ -214,7 +214,7 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
     """
     record = redis.call("HGET", keys.command(command_id), "record")
     if record is None:
-        raise _unknown(command_id)
+        raise unknown_command(command_id)
     for invoke_id in redis.call("SMEMBERS", keys.command_open(command_id)):
         try:
             settle(invoke_id.decode())
@@ -232,7 +232,7 @@ def delete(redis: Redis, command_id: str, settle: Callable[[str], None]) -> None
             code="InvalidStatus.CmdIdInUse",
         )
     if answer == "unknown":
-        raise _unknown(command_id)
+        raise unknown_command(command_id)
     deleted = _read(command_id, record)
     if not isinstance(deleted, RecordUnreadable):
         tagging.forget(redis, KIND, command_id, deleted.tags)
@@ -281,5 +281,6 @@ def _matches(stored: StoredCommand, wanted: CommandFilter) -> bool:
     )
 
 
-def _unknown(command_id: str) -> NotFound:
+def unknown_command(command_id: str) -> NotFound:
+    """Build the refusal of an id that no command has."""
     return NotFound(f"no command {command_id}; `assist command list` shows them", code="InvalidCmdId.NotFound")

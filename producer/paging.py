@@ -132,6 +132,17 @@ def read_page(
     return msgspec.structs.replace(page_of_matches(matching, request, filters), unreadable=passed)
 
 
+def all_pages(read: Callable[[PageRequest], Page[Item]], size: int) -> Iterator[Item]:
+    """Yield every item of a list that is read page by page."""
+    token = ""
+    while True:
+        page = read(PageRequest(max_results=size, size_max=size, next_token=token))
+        yield from page.items
+        token = page.next_token
+        if not token:
+            return
+
+
 def page_of_matches(matching: Iterator[tuple[str, Item]], request: PageRequest, filters: str) -> Page[Item]:
     """Fill a page with what comes, each item with its position; count on for a page by number, as ``read_page`` does.
 

@@ -6,8 +6,7 @@ import click
 
 from ...broker_config.clock import iso_minutes
 from ...broker_config.counted import counted
-from ...broker_config.errors import NotFound
-from ..command_library import CommandFilter, StoredCommand
+from ..command_library import CommandFilter, StoredCommand, unknown_command
 from ..paging import PageRequest
 from .answers import command_object
 from .argument_types import Duration, Pair, filled, mapping
@@ -225,7 +224,7 @@ for _command in (create, list_commands, show, modify, delete, sign):
 def _load(call: Call, command_id: str) -> StoredCommand:
     found = call.assistant.describe_commands(CommandFilter(command_id=command_id)).items
     if not found:
-        raise NotFound(f"no command {command_id}; `assist command list` shows them", code="InvalidCmdId.NotFound")
+        raise unknown_command(command_id)
     return found[0]
 
 

@@ -1,15 +1,15 @@
 """``assist instance …``."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
 
 from ...broker_config.counted import counted
 from ...broker_config.printable import clean
-from ..api import Assistant
 from ..instances import InstanceFilter, StoredInstance, load
-from ..paging import PageRequest
+from ..paging import all_pages
 from ..shapes import Shape, instance_shape
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
@@ -40,7 +40,8 @@ def list_instances(
     call: Call, *, name: str, os_type: str, connected: bool | None, tags: Mapping[str, str | None]
 ) -> None:
     """List instances, newest first."""
-    found = _all(call.assistant, InstanceFilter(name=name, os_type=os_type, connected=connected, tags=tags))
+    wanted = InstanceFilter(name=name, os_type=os_type, connected=connected, tags=tags)
+    found = list(all_pages(partial(call.assistant.describe_instances, wanted), LIMIT_COUNT))
     for one in found:
         if one.unreadable:
             call.say(clean(one.unreadable))
@@ -133,19 +134,6 @@ def remove(call: Call, *, instance_id: str) -> None:
 
 for _command in (list_instances, show, add, tag, untag, rename, rotate, renew_rights, quarantine, release, remove):
     group.add_command(_command)
-
-
-def _all(assistant: Assistant, wanted: InstanceFilter) -> list[StoredInstance]:
-    found: list[StoredInstance] = []
-    token = ""
-    while True:
-        page = assistant.describe_instances(
-            wanted, PageRequest(max_results=LIMIT_COUNT, size_max=LIMIT_COUNT, next_token=token)
-        )
-        found += page.items
-        token = page.next_token
-        if not token:
-            return found
 
 
 def _changed(call: Call, stored: StoredInstance) -> None:

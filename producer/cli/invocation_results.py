@@ -1,6 +1,7 @@
 """``assist invocation results``."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from ...broker_config.counted import counted
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation
 from ..describing_results import ResultFilter
-from ..paging import PageRequest
+from ..paging import all_pages
 from .answers import invocation_object
 from .argument_types import Duration
 from .assist_command import AssistCommand, assist_command
@@ -97,16 +98,9 @@ def _is_duration(word: str) -> bool:
 def _history(call: Call, invoke_id: str, instance_ids: Sequence[str]) -> list[ExecutionRow]:
     rows: list[ExecutionRow] = []
     for instance_id in instance_ids or ("",):
-        token = ""
-        while True:
-            page = call.assistant.describe_invocation_results(
-                ResultFilter(invoke_id=invoke_id, instance_id=instance_id, include_history=True),
-                PageRequest(max_results=LIMIT_COUNT, size_max=LIMIT_COUNT, next_token=token),
-            )
-            rows += [item.row for item in page.items]
-            token = page.next_token
-            if not token:
-                break
+        wanted = ResultFilter(invoke_id=invoke_id, instance_id=instance_id, include_history=True)
+        found = all_pages(partial(call.assistant.describe_invocation_results, wanted), LIMIT_COUNT)
+        rows += [one.row for one in found]
     return rows
 
 
