@@ -10,11 +10,14 @@ from ...broker_config.clock import iso_seconds
 from ...broker_config.printable import clean
 from ..auditing import local_user
 from ..security.access_keys import AccessKeys, StoredAccessKey
+from ..security.roles import Role
 from ..security.scopes import Scope
 from .argument_types import Pair, filled, mapping
 from .assist_command import AssistGroup, assist_command
 from .call import Call
 from .tables import print_table
+
+_ROLES = [str(role) for role in Role]
 
 
 def _keys(call: Call) -> AccessKeys:
@@ -80,7 +83,7 @@ group = AssistGroup("access-key", help="Create and manage access keys for the ga
 @click.option("--name", callback=filled, help="Who the key is for; the log shows it.  [default: your user name here]")
 @click.option(
     "--role",
-    type=click.Choice(["viewer", "operator", "admin"]),
+    type=click.Choice(_ROLES),
     default="operator",
     show_default=True,
     help="A viewer reads, an operator also runs scripts and manages the library, an admin may do everything.",
@@ -110,7 +113,7 @@ def create(call: Call, *, name: str, role: str, **limits: Any) -> None:
 )
 @click.argument("access_key_id", metavar="ID")
 @click.option("--name", help="Who the key is for.")
-@click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), help="What it may do.")
+@click.option("--role", type=click.Choice(_ROLES), help="What it may do.")
 @_scope_options
 @click.option("--no-limits", is_flag=True, help="Remove all limits.")
 def update(
@@ -195,10 +198,7 @@ def delete(call: Call, *, access_key_id: str) -> None:
 
 
 def _done(call: Call, access_key_id: str, what: str) -> None:
-    if call.wants_json:
-        call.print_json({"AccessKeyId": access_key_id})
-    else:
-        call.say(f"access key {access_key_id} {what}")
+    call.tell({"AccessKeyId": access_key_id}, f"access key {access_key_id} {what}")
 
 
 for one in (create, update, show, disable, enable, delete):

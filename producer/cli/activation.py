@@ -164,10 +164,8 @@ def delete(call: Call, *, activation_id: str) -> None:
         stored = activations.delete(call.assistant.redis, activation_id)
     if stored is not None:
         _done(call, stored, "is deleted")
-    elif call.wants_json:
-        call.print_json({"ActivationId": activation_id})
     else:
-        call.say(f"activation {activation_id}, which could not be read, is deleted")
+        call.tell({"ActivationId": activation_id}, f"activation {activation_id}, which could not be read, is deleted")
 
 
 for _command in (create, list_activations, show, disable, delete):

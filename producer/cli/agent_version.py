@@ -131,7 +131,9 @@ def rollout(
         _refuse_options_of_a_new_one(click.get_current_context())
     versions = call.assistant.agent_versions
     if wish == Wish.CANCEL and versions.remove_unusable(version):
-        _print_removed(call, version)
+        call.tell(
+            {"RolloutId": version, "State": "Removed"}, f"{version} is removed, and what it had ordered is taken back"
+        )
         return
     if wish is not None:
         progress = versions.change(version, Wish(wish))
@@ -166,13 +168,6 @@ def _refuse_options_of_a_new_one(ctx: click.Context) -> None:
         raise click.UsageError(
             "--pause, --resume and --cancel change nothing else; without them a roll-out begins anew, as it is given"
         )
-
-
-def _print_removed(call: Call, rollout_id: str) -> None:
-    if call.wants_json:
-        call.print_json({"RolloutId": rollout_id, "State": "Removed"})
-    else:
-        call.say(f"{rollout_id} is removed, and what it had ordered is taken back")
 
 
 def _print_progress(call: Call, progress: Progress) -> None:

@@ -38,7 +38,7 @@ group = AssistGroup("audit", help="Show and verify the record of changes and ref
 @click.option("--since", type=Duration(), help="Only what happened in the last 30m, 2h, 7d ….")
 @click.option("--who", callback=filled, help="Only what this user, access key or instance did.")
 @click.option("--action", callback=filled, help="Only this action, such as RunCommand.")
-@click.option("--outcome", type=click.Choice(["done", "begun", "refused", "failed"]), help="Only what ended this way.")
+@click.option("--outcome", type=click.Choice([str(one) for one in Outcome]), help="Only what ended this way.")
 @click.option(
     "--limit",
     default=100,
@@ -160,10 +160,10 @@ def export(call: Call, *, target: str, overwrite: bool) -> None:
         _write(entries, sys.stdout.buffer.write)
         return
     count = _write_file(entries, Path(target), overwrite=overwrite)
-    if call.wants_json:
-        call.print_json({"File": clean(target), "EntryCount": count})
-    else:
-        call.say(f"{counted(count, 'entry is', 'entries are')} in {clean(target)}")
+    call.tell(
+        {"File": clean(target), "EntryCount": count},
+        f"{counted(count, 'entry is', 'entries are')} in {clean(target)}",
+    )
 
 
 def _write_file(entries: Iterable[StoredEntry], target: Path, *, overwrite: bool) -> int:

@@ -109,6 +109,13 @@ class Call:
         text = msgspec.json.format(msgspec.json.encode(shape), indent=2).decode()
         self.print_bytes(clean_json(text).encode() + b"\n")
 
+    def tell(self, shape: Any, text: str) -> None:
+        """Write an object for a program, or a line of talk for a person."""
+        if self.wants_json:
+            self.print_json(shape)
+        else:
+            self.say(text)
+
     def say(self, text: str) -> None:
         """Write a line of talk, after the data so far; where it cannot be written, the data are still the answer."""
         sys.stdout.flush()

@@ -14,29 +14,29 @@ from .request_options import Waiting
 from .watching import streams, watch
 
 
-def before_dispatch(call: Call, targets: Targets, waiting: Waiting, options: RunOptions | None = None) -> None:
+def before_dispatch(call: Call, targets: Targets, waiting: Waiting, options: RunOptions) -> None:
     """Begin to listen, beside the dispatch, where its end will be waited for: that saves round trips to Redis."""
-    if waiting.wait and not (options is not None and is_timed(options.schedule)):
+    if waiting.wait and not is_timed(options.schedule):
         # How many others than these turn out to be is not known yet.
         call.assistant.listen_soon(live=streams(call, len(targets.instance_ids) or 1))
 
 
-def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunOptions | None = None) -> int:
+def after_dispatch(call: Call, invoked: Invoked, waiting: Waiting, options: RunOptions) -> int:
     """Wait if that is wanted, else name the invocation; answer the exit code. What runs later is never waited for."""
     call.note_dispatched(invoked.invoke_id)
-    if options is not None and is_timed(options.schedule):
-        if options.at_once:
-            _say_of_pacing(call, invoked.target_count, options)
-        return _after_timed(call, invoked)
-    if options is not None and options.at_once:
+    if options.at_once:
         _say_of_pacing(call, invoked.target_count, options)
-    if waiting.wait:
+    runs_later = is_timed(options.schedule)
+    if waiting.wait and not runs_later:
         return watch(call, invoked.invoke_id, invoked.target_count, waiting.timeout_seconds)
+    state, hint = InvocationState.PENDING, "dispatched; watch it with: assist invocation follow"
+    if runs_later:
+        state, hint = InvocationState.SCHEDULED, "it runs by itself; see when with: assist timed show"
     if call.wants_json:
-        call.print_json(invocation_object(invoked.invoke_id, invoked.command_id, InvocationState.PENDING, None))
+        call.print_json(invocation_object(invoked.invoke_id, invoked.command_id, state, None))
     else:
         call.print(invoked.invoke_id)
-        call.say(f"dispatched; watch it with: assist invocation follow {invoked.invoke_id}")
+        call.say(f"{hint} {invoked.invoke_id}")
     return DONE
 
 
@@ -51,12 +51,3 @@ def _say_of_pacing(call: Call, target_count: int, options: RunOptions) -> None:
         is_old = is_beat_at_work(call.assistant.redis, looks_count=1)
         who = "only a beat of an earlier release" if is_old else "no beat"
         call.say(f"{who} is at work: nothing runs beyond the first ones until assist-beat is started")
-
-
-def _after_timed(call: Call, invoked: Invoked) -> int:
-    if call.wants_json:
-        call.print_json(invocation_object(invoked.invoke_id, invoked.command_id, InvocationState.SCHEDULED, None))
-    else:
-        call.print(invoked.invoke_id)
-        call.say(f"it runs by itself; see when with: assist timed show {invoked.invoke_id}")
-    return DONE

@@ -126,10 +126,7 @@ def remove(call: Call, *, instance_id: str) -> None:
     Its past results stay until they are too old to be kept.
     """
     removed = call.assistant.remove_instance(instance_id)
-    if call.wants_json:
-        call.print_json(instance_shape(removed))
-    else:
-        call.say(f"removed {instance_id}")
+    call.tell(instance_shape(removed), f"removed {instance_id}")
 
 
 for _command in (list_instances, show, add, tag, untag, rename, rotate, renew_rights, quarantine, release, remove):
@@ -137,11 +134,8 @@ for _command in (list_instances, show, add, tag, untag, rename, rotate, renew_ri
 
 
 def _changed(call: Call, stored: StoredInstance) -> None:
-    if call.wants_json:
-        call.print_json(instance_shape(stored))
-    else:
-        tags = clean(tags_text(stored.tags)) or "no tags"
-        call.say(f"{stored.instance_id} is {clean(stored.name) or 'without a name'}, {tags}")
+    tags = clean(tags_text(stored.tags)) or "no tags"
+    call.tell(instance_shape(stored), f"{stored.instance_id} is {clean(stored.name) or 'without a name'}, {tags}")
 
 
 def _row(stored: StoredInstance) -> tuple[str, ...]:

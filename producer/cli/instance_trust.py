@@ -69,7 +69,7 @@ def renew_rights(call: Call, *, instance_ids: tuple[str, ...], everything: bool)
 def quarantine(call: Call, *, instance_id: str, reason: str) -> None:
     """Give an instance no more work until it is released; everything else stays as it is."""
     call.assistant.trust.quarantine(instance_id, reason)
-    _done(call, instance_id, f"{instance_id} gets no work until: assist instance release {instance_id}")
+    call.tell({"InstanceId": instance_id}, f"{instance_id} gets no work until: assist instance release {instance_id}")
 
 
 @assist_command("release", examples=("assist instance release i-web1",))
@@ -77,7 +77,9 @@ def quarantine(call: Call, *, instance_id: str, reason: str) -> None:
 def release(call: Call, *, instance_id: str) -> None:
     """Give an instance in quarantine work again."""
     was_held = call.assistant.trust.release(instance_id)
-    _done(call, instance_id, f"{instance_id} gets work again" if was_held else f"{instance_id} was not in quarantine")
+    call.tell(
+        {"InstanceId": instance_id}, f"{instance_id} {'gets work again' if was_held else 'was not in quarantine'}"
+    )
 
 
 def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
@@ -96,10 +98,3 @@ def _write_credentials(call: Call, instance_id: str, file: Path) -> None:
             "note: Redis has no ACL file and forgets this instance's user when it restarts; "
             "set `aclfile` in its configuration, or run `assist instance rotate` afterwards"
         )
-
-
-def _done(call: Call, instance_id: str, text: str) -> None:
-    if call.wants_json:
-        call.print_json({"InstanceId": instance_id})
-    else:
-        call.say(text)

@@ -40,11 +40,11 @@ def rows_of(one: DescribedInvocation, instance_ids: Sequence[str]) -> list[Execu
 def stop_unreadable(call: Call, invoke_id: str, instance_ids: Sequence[str]) -> int:
     """Stop an invocation that cannot be read, and so not be shown; answers the exit code."""
     changed = call.assistant.stop_invocation(invoke_id, instance_ids)
-    if call.wants_json:
-        call.print_json({"InvokeId": invoke_id, "Stopped": stopped_shape(changed)})
-    else:
-        where = f" on {', '.join(instance_ids)}" if instance_ids else ""
-        call.say(f"{invoke_id} stopped{where}, though it cannot be read; ended: {counted(len(changed), 'execution')}")
+    where = f" on {', '.join(instance_ids)}" if instance_ids else ""
+    call.tell(
+        {"InvokeId": invoke_id, "Stopped": stopped_shape(changed)},
+        f"{invoke_id} stopped{where}, though it cannot be read; ended: {counted(len(changed), 'execution')}",
+    )
     return DONE
 
 

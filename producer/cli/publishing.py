@@ -52,10 +52,8 @@ def withdraw_version(call: Call, name: str, version: str) -> None:
     publishing = Publishing(call.assistant.redis, call.assistant.settings)
     with call.assistant.auditing.change("WithdrawPackage", what=f"{name}/{version}"):
         removed = publishing.withdraw(name, version)
-    if call.wants_json:
-        call.print_json([dict(zip(("Name", "Version", "Os", "Arch"), one.split("/"), strict=False)) for one in removed])
-    else:
-        call.say(f"withdrawn: {clean(', '.join(removed))}")
+    entries = [dict(zip(("Name", "Version", "Os", "Arch"), one.split("/"), strict=False)) for one in removed]
+    call.tell(entries, f"withdrawn: {clean(', '.join(removed))}")
 
 
 def note_on_address(call: Call) -> None:
