@@ -147,9 +147,7 @@ class GatewayApplication:
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         began_seconds = perf_counter()
-        request = HttpRequest(
-            scope["method"], "/", scope["query_string"], [(name, value) for name, value in scope["headers"]], b""
-        )
+        request = HttpRequest.of(scope, "/")
         exchange = Exchange(request, self._dependencies.client_addresses.of_request(scope.get("client"), request))
         body = RequestBody(
             receive,
@@ -179,15 +177,10 @@ class GatewayApplication:
         try:
             await self._complete(exchange, body)
         except ApiError as error:
-            if not body.given_up:
-                await body.discard()
+            await body.discard()
             exchange.guess_format()
             reply = exchange.refused(error)
-            return (
-                reply
-                if body.ended or body.given_up
-                else replace(reply, headers={**reply.headers, "connection": "close"})
-            )
+            return reply.closing() if body.is_unread else reply
         outcome = await self._in_thread(lambda: self._endpoint.answer(exchange))
         if isinstance(outcome, HttpReply):
             return outcome

@@ -19,7 +19,8 @@ from ..file_store.content_store import ContentStore, StoredFile
 from .client_address import ClientAddresses, network_of
 from .download_places import DownloadPlace, DownloadPlaces
 from .file_ranges import FilePart, part_of
-from .http_messages import HttpRequest
+from .http_messages import HttpRequest, text_reply
+from .sending import send_reply
 
 #: Downloads at the same time; more are told to come back.
 DOWNLOADS_COUNT = 64
@@ -60,9 +61,9 @@ class FileServing:
 
     async def serve(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         """Answer one request, in pieces, as fast as the client takes them."""
-        request = HttpRequest(scope["method"], path, scope["query_string"], list(scope["headers"]), b"")
+        request = HttpRequest.of(scope, path)
         if request.method not in ("GET", "HEAD"):
-            await _send(send, 405, b"use GET, HEAD\n", [(b"allow", b"GET, HEAD")])
+            await send_reply(send, text_reply(405, "use GET, HEAD\n", {"allow": "GET, HEAD"}))
             return
         found = _FILE_PATH.fullmatch(path)
         try:
@@ -72,17 +73,18 @@ class FileServing:
             # From here on, not once the file is open: those who ask together would all find room.
             place = self._places.take(network_of(self._client_addresses.of_request(scope.get("client"), request)))
             if place is None:
-                await _send(send, 503, b"too many downloads at the same time\n", [(b"retry-after", b"5")])
+                busy = text_reply(503, "too many downloads at the same time\n", {"retry-after": "5"})
+                await send_reply(send, busy)
                 return
             try:
                 await self._serve_file(request, found[1], place, receive, send)
             finally:
                 self._places.give_back(place)
         except NotFound:
-            await _send(send, 404, b"not found\n")
+            await send_reply(send, text_reply(404, "not found\n"))
         except CloudAssistantError as exc:
             _log.warning("a download failed path=%s reason=%s", path, exc)
-            await _send(send, 503, b"the store behind this gateway does not answer\n")
+            await send_reply(send, text_reply(503, "the store behind this gateway does not answer\n"))
 
     async def _serve_signature(self, path: str, send: Send) -> None:
         found = _PACKAGE_PATH.fullmatch(path)
@@ -90,7 +92,7 @@ class FileServing:
             raise NotFound(path)
         name, version, os, arch = found.groups()
         entry = await self._in_thread(lambda: self._catalogue.find(name, version, os=os, arch=arch))
-        await _send(send, 200, entry.signed.text.encode())
+        await send_reply(send, text_reply(200, entry.signed.text))
 
     async def _serve_file(
         self, request: HttpRequest, sha256: str, place: DownloadPlace, receive: Receive, send: Send
@@ -172,9 +174,3 @@ def _start(part: FilePart, stored: StoredFile, etag: str) -> dict[str, object]:
     if part.http_status == 416:
         headers.append((b"content-range", f"bytes */{stored.size_bytes}".encode()))
     return {"type": "http.response.start", "status": part.http_status, "headers": headers}
-
-
-async def _send(send: Send, http_status: int, text: bytes, headers: list[Header] | None = None) -> None:
-    named = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-    await send({"type": "http.response.start", "status": http_status, "headers": [*named, *(headers or [])]})
-    await send({"type": "http.response.body", "body": text})

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 #: What a header takes in memory beside its text.
@@ -20,6 +21,12 @@ class HttpRequest:
     query: bytes
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+
+    @classmethod
+    def of(cls, scope: Mapping[str, Any], path: str) -> "HttpRequest":
+        """A request as ASGI gives it, whose body is still to come."""
+        headers = [(name, value) for name, value in scope["headers"]]
+        return cls(scope["method"], path, scope["query_string"], headers, b"")
 
     def header_values(self, name: bytes) -> list[bytes]:
         """List every value of a header, in the order of arrival."""
@@ -65,6 +72,15 @@ class HttpReply:
     def body_bytes(self) -> int:
         """How many bytes the body has, as far as it is not sent yet."""
         return len(self.body) + sum(map(len, self.more))
+
+    def closing(self) -> "HttpReply":
+        """The same reply, with which the connection ends."""
+        return replace(self, headers={**self.headers, "connection": "close"})
+
+
+def text_reply(http_status: int, text: str, headers: Mapping[str, str] | None = None) -> HttpReply:
+    """Make a reply of plain text."""
+    return HttpReply(http_status, "text/plain; charset=utf-8", text.encode(), headers or {})
 
 
 def path_of_target(raw_path: bytes) -> str:

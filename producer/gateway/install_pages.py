@@ -9,7 +9,7 @@ from ...broker_config.program_log import logger
 from ...broker_config.publisher_keys import private_key_path, read_private_key, read_publishers
 from ...broker_config.publisher_signing import key_id_of
 from ...broker_config.settings_table import Settings
-from .http_messages import HttpReply
+from .http_messages import HttpReply, text_reply
 from .routes import Route, RouteRequest
 
 PATHS = ("/install.sh", "/install.ps1")
@@ -34,10 +34,10 @@ class InstallPages:
         url = self._settings.gateway.public_url.rstrip("/") or self._called_url(asked)
         if not _URL.fullmatch(url):
             text = "the address of this gateway cannot be told from the request; set gateway.public_url\n"
-            return HttpReply(400, "text/plain; charset=utf-8", text.encode(), {})
+            return text_reply(400, text)
         template = Path(__file__).with_name(asked.request.path[1:]).read_text(encoding="utf-8")
         script = template.replace("@GATEWAY@", url).replace("@PUBLISHERS@", "\n".join(self._publishers()))
-        return HttpReply(200, "text/plain; charset=utf-8", script.encode(), {"cache-control": "no-store"})
+        return text_reply(200, script, {"cache-control": "no-store"})
 
     def _called_url(self, asked: RouteRequest) -> str:
         """Where the client found us; behind a proxy that ends TLS, as that says it."""

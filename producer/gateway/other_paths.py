@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
-from typing import TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +13,7 @@ from .access_log import log_page
 from .api_errors import ApiError, api_error
 from .client_address import ClientAddresses
 from .exchange import Exchange
-from .http_messages import HttpReply, HttpRequest
+from .http_messages import HttpReply, HttpRequest, text_reply
 from .request_body import ClientLeft, RequestBody
 from .request_memory import RequestMemory
 from .routes import Route, RouteRequest, Routes
@@ -22,8 +21,6 @@ from .sending import send_reply
 from .shared_look import SharedLook
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 #: Requests for pages under way; more are told to come back.
 PAGES_COUNT = 256
@@ -70,14 +67,13 @@ class OtherPaths:
             return
         route = self._routes.find(path)
         if route is None or method not in route.methods:
-            await send_reply(send, _plain(404, b"not found\n") if route is None else _wrong_method(route.methods))
+            await send_reply(send, text_reply(404, "not found\n") if route is None else _wrong_method(route.methods))
             return
         await self._serve_route(path, route, scope, receive, send)
 
     async def _serve_route(self, path: str, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         began_seconds = perf_counter()
-        headers = [(name, value) for name, value in scope["headers"]]
-        request = HttpRequest(scope["method"], path, scope["query_string"], headers, b"")
+        request = HttpRequest.of(scope, path)
         body = RequestBody(
             receive,
             limit_bytes=route.body_bytes,
@@ -85,7 +81,7 @@ class OtherPaths:
             memory=self._memory,
             head_bytes=request.head_bytes,
         )
-        address = self._address_of(scope, request)
+        address = self._client_addresses.of_request(scope.get("client"), request)
         self._pages_count += 1
         try:
             if self._pages_count > PAGES_COUNT:
@@ -97,27 +93,22 @@ class OtherPaths:
                 scheme=scope.get("scheme", "http"),
                 through_proxy=self._client_addresses.is_proxy(_peer_of(scope)),
             )
-            reply = await self._in(self._threads, lambda: route.answer(asked))
+            reply = await asyncio.get_running_loop().run_in_executor(self._threads, route.answer, asked)
         except ClientLeft:
             log_page(request, 499, began_seconds, address)
             return
         except ApiError as error:
-            if not body.given_up:
-                await body.discard()
+            await body.discard()
             reply = Exchange(request).refused(error)
-            if not (body.ended or body.given_up):
-                reply = replace(reply, headers={**reply.headers, "connection": "close"})
+            reply = reply.closing() if body.is_unread else reply
         except Exception:  # outermost: whatever failed, the client gets an answer and the log the traceback
             logger.exception("page failed path=%s", path)
-            reply = _plain(500, b"internal error\n")
+            reply = text_reply(500, "internal error\n")
         finally:
             self._pages_count -= 1
             body.release()
         await send_reply(send, reply, with_body=request.method != "HEAD")
         log_page(request, reply.http_status, began_seconds, address)
-
-    def _address_of(self, scope: Scope, request: HttpRequest) -> str:
-        return self._client_addresses.of_request(scope.get("client"), request)
 
     async def _probe_reply(self, path: str) -> HttpReply:
         try:
@@ -127,23 +118,15 @@ class OtherPaths:
             healthy = await self._health.seen()
         except Exception:  # outermost: as for the API
             logger.exception("probe failed path=%s", path)
-            return _plain(500, b"internal error\n")
+            return text_reply(500, "internal error\n")
         status, word = (200, b"true") if healthy else (503, b"false")
         return HttpReply(status, "application/json", b'{"healthy": %s}\n' % word, {})
-
-    @staticmethod
-    async def _in(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
 def _peer_of(scope: Scope) -> str:
     return (scope.get("client") or ("",))[0] or ""
 
 
-def _plain(http_status: int, text: bytes) -> HttpReply:
-    return HttpReply(http_status, "text/plain; charset=utf-8", text, {})
-
-
 def _wrong_method(methods: Sequence[str]) -> HttpReply:
     allowed = ", ".join(methods)
-    return HttpReply(405, "text/plain; charset=utf-8", f"use {allowed}\n".encode(), {"allow": allowed})
+    return text_reply(405, f"use {allowed}\n", {"allow": allowed})

@@ -82,8 +82,15 @@ class RequestBody:
         """Count no more: the request is answered."""
         self._part_of_memory.release()
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the client may still send some of it, so that the connection can take no other request."""
+        return not (self.ended or self.given_up)
+
     async def discard(self) -> None:
-        """Throw away what is still to come, as far as size and time allow."""
+        """Throw away what is still to come, as far as size and time allow; of what was given up others do that."""
+        if self.given_up:
+            return
         self.release()
         try:
             async with asyncio.timeout(self._seconds_left()):
