@@ -80,18 +80,15 @@ class AppLimits:
         return cls(threads_count=settings.threads, body_bytes=settings.request_bytes, held_bytes=held_bytes)
 
 
-def create_app(dependencies: Dependencies, limits: AppLimits | None = None) -> "GatewayApplication":
-    """Make the application; ``close`` it when it is not served by a server that speaks the lifespan protocol."""
-    return GatewayApplication(dependencies, limits or AppLimits())
-
-
 class GatewayApplication:
     """``/`` is the API; health, metrics and the routes are answered by ``OtherPaths``; all else is 404.
 
-    ``/files/`` and ``/packages/`` are for agents.
+    ``/files/`` and ``/packages/`` are for agents. A server that speaks the lifespan protocol closes it; else whoever
+    has made it does.
     """
 
-    def __init__(self, dependencies: Dependencies, limits: AppLimits) -> None:
+    def __init__(self, dependencies: Dependencies, limits: AppLimits | None = None) -> None:
+        limits = limits or AppLimits()
         self._dependencies = dependencies
         self._limits = limits
         self.crowd = dependencies.crowd

@@ -1,20 +1,20 @@
 """uvicorn's h11 protocol, with refusals that the SDKs can read, and deadlines for slow heads and unread bodies."""
 
 import asyncio
-import uuid
 from enum import Enum, auto
 from typing import Any
 
 import h11
-import msgspec
 from h11._receivebuffer import ReceiveBuffer
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .api_errors import ApiError, api_error
 from .client_patience import ClientPatience
 from .connection_places import ConnectionPlaces
+from .exchange import new_request_id
 from .request_body import TOO_MANY_UNFINISHED
 from .request_memory import RequestMemory
+from .responses import AnswerFormat, error_reply
 
 #: Lines of a head, or of what may follow a body in chunks. Each takes some 200 bytes, however short it is.
 LINES_COUNT = 1_000
@@ -213,28 +213,17 @@ class GatewayProtocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        request_id = str(uuid.uuid4()).upper()
-        body = msgspec.json.encode(
-            {
-                "RequestId": request_id,
-                "HostId": "",
-                "Code": error.code,
-                "Message": error.message,
-                "Recommend": "",
-            }
-        )
+        reply = error_reply(error, "", new_request_id(), AnswerFormat.JSON).closing()
         headers = [
-            ("content-type", "application/json;charset=utf-8"),
-            ("content-length", str(len(body))),
-            ("x-acs-request-id", request_id),
-            ("connection", "close"),
+            ("content-type", reply.content_type),
+            ("content-length", str(reply.body_bytes)),
+            *reply.headers.items(),
         ]
         if error.retry_after_seconds is not None:
-            seconds = str(error.retry_after_seconds)
-            headers += [("retry-after", seconds), ("x-acs-retry-after", seconds)]
+            headers.append(("retry-after", str(error.retry_after_seconds)))
         self.transport.write(self.conn.send(h11.Response(status_code=error.http_status, headers=headers)) or b"")
         if self.conn.answers_have_bodies:
-            self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
+            self.transport.write(self.conn.send(h11.Data(data=reply.body)) or b"")
         self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
         self.conn.forget_received()
         self._linger_then_close()

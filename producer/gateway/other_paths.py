@@ -65,7 +65,7 @@ class OtherPaths:
             reply = await self._probe_reply(path) if method in _READING else _wrong_method(_READING)
             await send_reply(send, reply, with_body=method != "HEAD")
             return
-        route = self._routes.find(path)
+        route = self._routes.get(path)
         if route is None or method not in route.methods:
             await send_reply(send, text_reply(404, "not found\n") if route is None else _wrong_method(route.methods))
             return

@@ -18,14 +18,13 @@ from ..security.authorization import RoleAuthorization
 from . import registration_page
 from .access_keys import AccessKey
 from .action_table import action_registry
-from .app import AppLimits, Dependencies, GatewayApplication, create_app
+from .app import AppLimits, Dependencies, GatewayApplication
 from .client_address import ClientAddresses
 from .crowd import Crowd
 from .file_serving import FileServing
 from .install_pages import InstallPages
 from .refusal_audit import RefusalAudit
 from .registration_page import RegistrationPage
-from .routes import Routes
 from .used_nonces import UsedNonces
 
 logger = logging.getLogger(__name__)
@@ -80,13 +79,14 @@ def gateway_application(assistant: Assistant) -> GatewayApplication:
         is_healthy=lambda: is_healthy(assistant),
         metrics=metrics.rendered,
         files=FileServing(ContentStore.of(settings), Catalogue(assistant.redis), client_addresses),
-        routes=Routes(
-            {registration_page.PATH: RegistrationPage(assistant, refusals).route(), **InstallPages(settings).routes()}
-        ),
+        routes={
+            registration_page.PATH: RegistrationPage(assistant, refusals).route(),
+            **InstallPages(settings).routes(),
+        },
         client_addresses=client_addresses,
         crowd=crowd,
     )
-    return create_app(dependencies, AppLimits.of(settings.gateway))
+    return GatewayApplication(dependencies, AppLimits.of(settings.gateway))
 
 
 def is_healthy(assistant: Assistant) -> bool:

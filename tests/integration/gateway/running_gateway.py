@@ -10,7 +10,7 @@ from unit.producer.gateway.signing import now_text
 from cloud_assistant.broker_config.settings_table import GatewaySettings
 from cloud_assistant.producer.gateway.actions import Action, ActionRegistry, Call, Fields, NotYet
 from cloud_assistant.producer.gateway.api_errors import api_error
-from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, create_app
+from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication
 from cloud_assistant.producer.gateway.authentication import time_of
 from cloud_assistant.producer.gateway.instance_ids import instance_ids_of
 from cloud_assistant.producer.gateway.routes import Routes
@@ -82,7 +82,7 @@ def running_gateway(
     settings: GatewaySettings | None = None, limits: AppLimits | None = None, routes: Routes | None = None
 ) -> Iterator[GatewayServer]:
     """Serve until the block ends, then stop gracefully."""
-    app = create_app(
+    app = GatewayApplication(
         Dependencies(
             actions=ActionRegistry(ACTIONS),
             access_keys=KeysInMemory(),

@@ -329,7 +329,7 @@ PROGRAM = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 from integration.gateway.running_gateway import *
-app = create_app(Dependencies(ActionRegistry(ACTIONS), KeysInMemory(), NoncesInMemory(), ReadersOnlyDescribe(),
+app = GatewayApplication(Dependencies(ActionRegistry(ACTIONS), KeysInMemory(), NoncesInMemory(), ReadersOnlyDescribe(),
                               lambda: time_of(now_text()), lambda: True, lambda: (b"", "text/plain")))
 GatewayServer(app, GatewaySettings(host="127.0.0.1", port=0)).serve_until_stopped()
 print("ended well")

@@ -16,7 +16,7 @@ from unit.producer.gateway.signing import now_text, v1_parameters, v1_query
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
 from cloud_assistant.producer.gateway.actions import Action, ActionRegistry, Call, Fields, NotYet
-from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication, create_app
+from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication
 from cloud_assistant.producer.gateway.authentication import time_of
 
 
@@ -42,7 +42,7 @@ def make(
     is_healthy: Callable[[], bool] = lambda: True,
     metrics: Callable[[], tuple[bytes, str]] = lambda: (b"instances 3\n", "text/plain; version=0.0.4"),
 ) -> GatewayApplication:
-    return create_app(
+    return GatewayApplication(
         Dependencies(
             actions=ActionRegistry({**ACTIONS, **(actions or {})}),
             access_keys=KeysInMemory(),
