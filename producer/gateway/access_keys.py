@@ -15,9 +15,6 @@ class AccessKey:
     active: bool
     #: Name of the person or program that the key was made for, as the audit shows it.
     principal: str
-    #: Set for temporary credentials: the token that every request must carry, and when it ends.
-    security_token: str | None = field(default=None, repr=False)
-    expires_at_ms: int | None = None
     #: What its holder may do: viewer, operator or admin.
     role: str = "admin"
     #: What it is limited to within that.

@@ -8,32 +8,24 @@ from dataclasses import dataclass
 
 from .api_errors import api_error
 from .percent_encoding import canonical_query, encoded
+from .signed_request import SignedRequest
 
 METHOD = "HMAC-SHA1"
 #: Common parameters without which a signed request cannot be judged.
 MANDATORY = ("AccessKeyId", "Signature", "SignatureMethod", "SignatureNonce", "Timestamp", "Action", "Version")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureV1:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureV1(SignedRequest):
     """A request signed over its merged query and form, without the host and the headers."""
 
-    access_key_id: str
-    action: str
-    version: str
-    time_text: str
-    nonce: str
-    security_token: str
     signature: str
     method: str
     parameters: Mapping[str, str]
 
     @property
     def string_to_sign(self) -> str:
-        """The real method, the path ``/``, and every parameter but ``Signature``.
-
-        Computed when asked for: a stranger's request is refused before it costs this.
-        """
+        """The real method, the path ``/``, and every parameter but ``Signature``."""
         return f"{self.method}&%2F&{encoded(canonical_query(self.parameters, leave_out=('Signature',)))}"
 
     def is_signed_with(self, secret: str) -> bool:

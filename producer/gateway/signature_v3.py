@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .api_errors import ApiError, api_error
 from .http_messages import HttpRequest
 from .percent_encoding import canonical_query
+from .signed_request import SignedRequest
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 #: Headers that must be there once and be signed; every other ``x-acs-`` header present must be signed too.
@@ -28,16 +29,10 @@ _AUTHORIZATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureV3:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureV3(SignedRequest):
     """A request signed over its query, the listed headers and the digest of its body."""
 
-    access_key_id: str
-    action: str
-    version: str
-    time_text: str
-    nonce: str
-    security_token: str
     signature: str
     signed_names: Sequence[str]
     headers: Mapping[str, list[bytes]]
@@ -46,10 +41,7 @@ class SignatureV3:
 
     @property
     def string_to_sign(self) -> str:
-        """The algorithm and the digest of the canonical request.
-
-        Computed when asked for: a stranger's request is refused before it costs this.
-        """
+        """The algorithm and the digest of the canonical request."""
         return f"{ALGORITHM}\n{hashlib.sha256(self._canonical_request()).hexdigest()}"
 
     def is_signed_with(self, secret: str) -> bool:

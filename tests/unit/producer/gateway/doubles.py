@@ -7,15 +7,6 @@ KEYS = (
     AccessKey("testid", "testsecret", active=True, principal="tester"),
     AccessKey("disabled", "testsecret", active=False, principal="former"),
     AccessKey("reader", "testsecret", active=True, principal="reader"),
-    AccessKey(
-        "STS.temporary",
-        "testsecret",
-        active=True,
-        principal="guest",
-        security_token="right-token",
-        expires_at_ms=4_000_000_000_000,
-    ),
-    AccessKey("STS.over", "testsecret", active=True, principal="guest", security_token="right-token", expires_at_ms=1),
 )
 
 
