@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 import msgspec
 
 from .errors import SettingsInvalid
-from .server_names import may_be_server_name
+from .server_names import LOOPBACK, may_be_server_name
 
 _QUERY = {"db", "ca", "cert", "key", "verify", "tls", "sentinel_user", "sentinel_password"}
 _PORTS_COUNT = 65_536
@@ -47,6 +47,11 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "sentinel":
             return f"sentinel://{at}{hosts}/{self.master}/{self.db}"
         return f"{'rediss' if self.tls else 'redis'}://{at}{hosts}/{self.db}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        return self.kind == "unix" or all(name in LOOPBACK for name, _ in self.hosts)
 
     def with_user(self, user: str, password: str) -> str:
         """The same address as a URL for another Redis user."""

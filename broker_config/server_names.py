@@ -1,4 +1,7 @@
-"""Which texts may be the name of a server."""
+"""Which texts may be the name of a server, and which are names of this machine."""
+
+#: A server on any of them is reached by this machine alone.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def may_be_server_name(name: str) -> bool:

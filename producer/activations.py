@@ -16,7 +16,7 @@ from ..broker_config.counted import counted
 from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestInvalid
 from ..broker_config.functions.activations import create_activation, delete_activation
 from ..broker_config.functions.function_library import run_apart
-from ..broker_config.functions.tags import replace_tags
+from ..broker_config.functions.tags import set_field
 from ..broker_config.redis_client import Redis
 from ..broker_config.signing import MasterKeys
 from ..broker_config.timed import server_ms
@@ -135,9 +135,8 @@ def create(
 
 
 def _store(redis: Redis, activation: Activation) -> None:
-    record = msgspec.json.encode(activation)
-    new = (activation.activation_id, record, activation.created_ms)
-    while create_activation(redis, *new, ACTIVATIONS_COUNT) == "full":
+    activation_id, record = activation.activation_id, msgspec.json.encode(activation)
+    while create_activation(redis, activation_id, record, activation.created_ms, ACTIVATIONS_COUNT) == "full":
         if not _forget_ended(redis):
             raise RequestInvalid(
                 f"there are {ACTIVATIONS_COUNT} activations already", code="ActivationCount.ExceedLimit"
@@ -183,11 +182,7 @@ def disable(redis: Redis, activation_id: str) -> StoredActivation:
         NotFound: there is none.
     """
     load(redis, activation_id)
-    place = keys.activation(activation_id), "disabled"
-    word = "changed"
-    while word == "changed":
-        # It compares and sets any field of a thing that is there: one that is deleted meanwhile stays so.
-        word = replace_tags(redis, *place, redis.call("HGET", *place), b"1", item_id=activation_id, left=(), joined=())
+    set_field(redis, keys.activation(activation_id), "disabled", b"1", item_id=activation_id)
     return load(redis, activation_id)
 
 
@@ -231,7 +226,7 @@ def has_use(redis: Redis, activation_id: str, machine: str, proof: str, instance
     return _use_of(redis, activation_id, machine)[:2] == [proof.encode(), instance_id.encode()]
 
 
-def has_none(redis: Redis, activation_id: str, machine: str) -> bool:
+def has_no_use(redis: Redis, activation_id: str, machine: str) -> bool:
     """Tell whether a machine has no use: its instance was let go, or nobody can register with the activation."""
     return not _use_of(redis, activation_id, machine)
 

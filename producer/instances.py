@@ -11,7 +11,7 @@ from ..broker_config.errors import NotFound, RecordUnreadable, Refused, RequestI
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.instances import register_instance
 from ..broker_config.functions.reported import read_fields_command, read_last_score_command, read_whole_command
-from ..broker_config.functions.tags import replace_tags
+from ..broker_config.functions.tags import set_field
 from ..broker_config.ids import is_instance_id
 from ..broker_config.redis_client import Redis
 from ..broker_config.redis_connection import Argument, Command
@@ -115,20 +115,11 @@ def modify(
     if tags is not None:
         checked = validation.tags(tags, key_characters=validation.LATER_TAG_KEY_CHARACTERS)
     if name is not None:
-        _rename(redis, instance_id, validation.instance_name(name))
+        renamed = validation.instance_name(name).encode()
+        set_field(redis, keys.profile(instance_id), "name", renamed, item_id=instance_id)
     if checked is not None:
         change_tags(redis, instance_id, lambda _: checked)
     return load(redis, instance_id)
-
-
-def _rename(redis: Redis, instance_id: str, name: str) -> None:
-    """Call an instance by another name, unless it is gone meanwhile: a name alone makes none."""
-    profile = keys.profile(instance_id)
-    word = "changed"
-    while word == "changed":
-        seen = redis.call("HGET", profile, "name")
-        # It compares and sets any field of a thing that is there; no set of the index is touched.
-        word = replace_tags(redis, profile, "name", seen, name.encode(), item_id=instance_id, left=(), joined=())
 
 
 def change_tags(redis: Redis, instance_id: str, to: Callable[[tagging.Tags], tagging.Tags]) -> bool:

@@ -168,7 +168,7 @@ def _completed(redis: Redis, trust: Trust, use: _Use, taken: Taken, wanted_name:
         issued = trust.issue_credentials(taken.instance_id, for_registration=True)
         if not activations.has_use(redis, activation.activation_id, use.machine, use.proof, taken.instance_id):
             # Meanwhile an operator has replaced its credentials, or let it go, to keep this machine out.
-            if found is None and activations.has_none(redis, activation.activation_id, use.machine):
+            if found is None and activations.has_no_use(redis, activation.activation_id, use.machine):
                 # It was let go before it was made here, and nobody has what we have just given it.
                 trust.let_go(taken.instance_id)
             raise _refused("known")

@@ -8,6 +8,7 @@ import click
 
 from ...broker_config.printable import clean
 from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Signed, parse
+from ...broker_config.server_names import LOOPBACK
 from ..file_store.catalogue import Catalogue, CatalogueEntry
 from ..file_store.publishing import Publishing
 from ..file_store.uploading import upload
@@ -59,7 +60,7 @@ def withdraw_version(call: Call, name: str, version: str) -> None:
 def note_on_address(call: Call) -> None:
     """Say so when agents are sent to an address that only this machine has."""
     url = call.assistant.agent_versions.download_url()
-    if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+    if urlsplit(url).hostname in LOOPBACK:
         call.say(f"note: agents fetch it from {url}, which is this machine only; set gateway.agent_url for others")
 
 

@@ -10,6 +10,7 @@ from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_url import place
 from ...broker_config.settings_table import Settings
+from ...broker_config.timed import server_ms
 from ...broker_config.tls import TlsClient
 from ..beat_presence import is_beat_at_work
 from ..gateway_client import connection_to
@@ -41,9 +42,7 @@ class FleetChecks:
 
     def _beat(self) -> Finding:
         mend = "start assist-beat; without it no schedule fires and nothing that is lost gets its reason"
-        seconds, microseconds = self._redis.call("TIME")
-        server_ms = int(seconds) * 1000 + int(microseconds) // 1000
-        overdue = self._redis.call("ZCOUNT", keys.DEADLINES, "-inf", server_ms - _OVERDUE_MS)
+        overdue = self._redis.call("ZCOUNT", keys.DEADLINES, "-inf", server_ms(self._redis) - _OVERDUE_MS)
         if overdue:
             late = counted(overdue, "execution is past its deadline", "executions are past their deadline")
             return fail("beat", f"{late} and nobody has settled that", mend)

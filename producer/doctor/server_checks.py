@@ -7,14 +7,15 @@ from ...broker_config.errors import RedisRefused
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.functions.function_library import LIBRARY_NAME, TEXT_VERSION, library_source, text_version
 from ...broker_config.redis_client import Redis
-from ..security.credentials import LOOPBACK
+from ...broker_config.timed import server_ms
 
 #: Functions came with this release of Redis; every Valkey has them.
 _REDIS_WITH_FUNCTIONS = 7
 _HEADROOM_SHARES = (0.9, 0.75)
 #: Off by the first, envelopes are refused soon; off by the second, times in listings are odd.
 _CLOCK_FAIL_MS, _CLOCK_WARN_MS = 150_000, 2_000
-_AS_ADMINISTRATOR = "run it with the server's administrator in --redis-url"
+#: What to do where a right is missing.
+AS_ADMINISTRATOR = "run it with the server's administrator in --redis-url"
 
 
 class ServerChecks:
@@ -31,7 +32,7 @@ class ServerChecks:
         except RedisRefused as exc:
             if exc.kind != "NOPERM":
                 raise
-            yield warn("server", "its version, memory and persistence cannot be read", _AS_ADMINISTRATOR)
+            yield warn("server", "its version, memory and persistence cannot be read", AS_ADMINISTRATOR)
         else:
             yield self._version()
             yield self._eviction()
@@ -93,7 +94,7 @@ class ServerChecks:
     def _fsync(self) -> Finding:
         policy = self._config("appendfsync")
         if policy is None:
-            return warn("persistence", "append-only file; its fsync policy cannot be read", _AS_ADMINISTRATOR)
+            return warn("persistence", "append-only file; its fsync policy cannot be read", AS_ADMINISTRATOR)
         if policy == "no":
             return fail(
                 "persistence",
@@ -124,7 +125,7 @@ class ServerChecks:
             return fail("tls", "on, but the server's certificate is not checked", "give ca=FILE, and no verify=no")
         if address.tls:
             return ok("tls", "on, the server's certificate is checked")
-        if address.kind == "unix" or all(name in LOOPBACK for name, _ in address.hosts):
+        if address.is_local:
             return ok("tls", "not needed: the server is on this machine")
         return warn(
             "tls",
@@ -134,11 +135,10 @@ class ServerChecks:
 
     def _clock(self) -> Finding:
         before = now_ms()
-        seconds, microseconds = self._redis.call("TIME")
+        there_ms = server_ms(self._redis)
         after = now_ms()
-        server_ms = int(seconds) * 1000 + int(microseconds) // 1000
         # What lies within the round trip is no difference.
-        off_ms = server_ms - after if server_ms > after else min(0, server_ms - before)
+        off_ms = there_ms - after if there_ms > after else min(0, there_ms - before)
         text = f"this machine's clock and the server's differ by {abs(off_ms) / 1000:.1f} s"
         if abs(off_ms) >= _CLOCK_FAIL_MS:
             return fail("clock", text, "synchronise both (chrony, systemd-timesyncd); agents refuse what seems expired")
@@ -151,7 +151,7 @@ class ServerChecks:
         except RedisRefused as exc:
             if exc.kind != "NOPERM":
                 raise
-            return warn("functions", "cannot be read", _AS_ADMINISTRATOR)
+            return warn("functions", "cannot be read", AS_ADMINISTRATOR)
         if not found:
             return fail("functions", f"the library {LIBRARY_NAME} is not in the server", mend)
         fields = dict(zip(found[0][::2], found[0][1::2], strict=True))

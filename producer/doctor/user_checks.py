@@ -11,14 +11,13 @@ from ...broker_config.errors import RecordUnreadable, RedisRefused
 from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.redis_client import Redis
 from ..security.agent_rights import agent_rules, agent_user
-from ..security.credentials import LOOPBACK
 from ..security.identities import load_credentials
 from ..security.program_rights import ControlProgram, program_rules, program_user
 from ..some_of import some_of
+from .server_checks import AS_ADMINISTRATOR
 
 #: Stands for an instance's id in the rules that are read back.
 _ANY_ID = "i-doctor-any"
-_AS_ADMINISTRATOR = "run it with the server's administrator in --redis-url"
 
 
 class UserChecks:
@@ -34,7 +33,7 @@ class UserChecks:
         except RedisRefused as exc:
             if exc.kind != "NOPERM":
                 raise
-            yield warn("users", "cannot be read", _AS_ADMINISTRATOR)
+            yield warn("users", "cannot be read", AS_ADMINISTRATOR)
             return
         yield self._default(users.get("default", ""))
         try:
@@ -53,11 +52,9 @@ class UserChecks:
         words = rules.split()
         if "on" not in words or "nopass" not in words:
             return ok("default user", "off, or has a password")
-        address = self._redis.address
         text = "may do everything without a password"
         mend = "give it one (ACL SETUSER default resetpass '>…'), or switch it off once you have an administrator"
-        is_local = address.kind == "unix" or all(name in LOOPBACK for name, _ in address.hosts)
-        return warn("default user", text, mend) if is_local else fail("default user", text, mend)
+        return warn("default user", text, mend) if self._redis.address.is_local else fail("default user", text, mend)
 
     def _agents(self, users: dict[str, str]) -> Finding:
         issued = sorted(load_credentials(self._redis))
@@ -112,7 +109,7 @@ class UserChecks:
         try:
             reply = self._redis.call("CONFIG", "GET", "aclfile")
         except RedisRefused:
-            return warn("ACL file", "cannot be read", _AS_ADMINISTRATOR)
+            return warn("ACL file", "cannot be read", AS_ADMINISTRATOR)
         if len(reply) == 2 and reply[1]:
             return ok("ACL file", reply[1].decode("utf-8", "replace"))
         return warn(

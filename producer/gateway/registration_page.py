@@ -9,11 +9,12 @@ from ...broker_config.errors import CloudAssistantError, RedisRefused, RedisUnre
 from ...broker_config.master_key import find_master_keys, master_key_path
 from ...broker_config.program_log import logger
 from ...broker_config.redis_url import parse_url
+from ...broker_config.server_names import LOOPBACK
 from ...broker_config.untrusted_input import UntrustedDecoder
 from ..api import Assistant
 from ..auditing import Request, acting_for
 from ..registration import Registered, RegistrationRequest, WrongCode, register
-from ..security.credentials import LOOPBACK, is_of_this_machine
+from ..security.credentials import is_of_this_machine
 from .api_errors import ApiError, api_error
 from .domain_errors import api_error_of
 from .exchange import Exchange, safe_in_log

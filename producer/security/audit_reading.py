@@ -31,26 +31,22 @@ class StoredEntry(msgspec.Struct, frozen=True):
 
 def oldest_first(redis: Redis) -> Iterator[StoredEntry]:
     """All entries in the order of the stream."""
-    after = "-"
-    while True:
-        found = redis.call("XRANGE", keys.AUDIT, after, "+", "COUNT", _CHUNK_COUNT)
-        for place, fields in found:
-            yield _stored(place, fields)
-        if len(found) < _CHUNK_COUNT:
-            return
-        after = f"({found[-1][0].decode()}"
+    return _entries(redis, "XRANGE", "-", "+")
 
 
 def newest_first(redis: Redis, *, since_ms: int = 0) -> Iterator[StoredEntry]:
     """All entries that Redis took since a moment, the latest first."""
-    before = "+"
+    return _entries(redis, "XREVRANGE", "+", str(since_ms))
+
+
+def _entries(redis: Redis, command: str, begin: str, end: str) -> Iterator[StoredEntry]:
     while True:
-        found = redis.call("XREVRANGE", keys.AUDIT, before, str(since_ms), "COUNT", _CHUNK_COUNT)
+        found = redis.call(command, keys.AUDIT, begin, end, "COUNT", _CHUNK_COUNT)
         for place, fields in found:
             yield _stored(place, fields)
         if len(found) < _CHUNK_COUNT:
             return
-        before = f"({found[-1][0].decode()}"
+        begin = f"({found[-1][0].decode()}"
 
 
 def selected(

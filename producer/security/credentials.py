@@ -7,11 +7,11 @@ from pathlib import Path
 from ...broker_config.errors import Refused
 from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_url import parse_url
+from ...broker_config.server_names import LOOPBACK
 from ...broker_config.toml_string import toml_string
 
 #: More than a file of credentials has.
 _PROBE_BYTES = 8192
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
