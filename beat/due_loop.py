@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import firing_step
@@ -151,8 +152,7 @@ class DueLoop:
         """Send the decisions whose time has come, the earliest first."""
         now_ms = self._clock.now_ms()
         ready = sorted((one for one in self._prepared.values() if one.due_ms <= now_ms), key=lambda one: one.due_ms)
-        for first in range(0, len(ready), _SENT_AT_ONCE_COUNT):
-            batch = ready[first : first + _SENT_AT_ONCE_COUNT]
+        for batch in chunks(ready, _SENT_AT_ONCE_COUNT):
             now_ms = self._clock.now_ms()
             for one in batch:
                 del self._prepared[one.timed.invoke_id]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.envelope_signing import key_ids
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.function_library import run_apart
@@ -288,8 +289,7 @@ class RolloutSteps:
     def _lying(self, names: Sequence[str]) -> dict[str, "_Lying"]:
         """What lies as an order for each of these instances."""
         found: dict[str, _Lying] = {}
-        for first in range(0, len(names), _KEYS_AT_ONCE_COUNT):
-            some = names[first : first + _KEYS_AT_ONCE_COUNT]
+        for some in chunks(names, _KEYS_AT_ONCE_COUNT):
             held = key_ids(self._redis, some)
             orders = run_apart(self._redis, [("HGET", keys.profile(one), PROFILE_FIELD) for one in some])
             for name, order, key_id in zip(some, orders, held, strict=True):

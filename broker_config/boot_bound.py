@@ -5,11 +5,12 @@ envelope does not expire. It is worth nothing as an ordinary execution: no firin
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from . import keys
+from .chunks import chunks
 from .envelope_signing import EnvelopeSigner, key_ids
 from .functions.entries import replace_entry_command
 from .functions.function_library import run_all
@@ -81,7 +82,7 @@ def bind(
             for instance_id, mac in zip(held, macs, strict=True)
         }
 
-    for chunk in _chunks(targets):
+    for chunk in chunks(targets, _CHUNK_COUNT):
         boots = run_all(redis, [read_fields_command(keys.info(one), "boot_id") for one in chunk])
         held = dict(zip(chunk, key_ids(redis, chunk), strict=True))
         written = made(held)
@@ -130,15 +131,10 @@ def _changed(redis: Redis, held: Mapping[str, str]) -> dict[str, str]:
 def unbind(redis: Redis, invoke_id: str, targets: Sequence[str], *, forget: bool = False) -> None:
     """Take an invocation away from its instances; ``forget`` removes even what was not noted yet."""
     fields = [invoke_id, *((f"{invoke_id}:{one}" for one in ("boot", "fired", "count")) if forget else ())]
-    for chunk in _chunks(targets):
+    for chunk in chunks(targets, _CHUNK_COUNT):
         redis.pipeline_or_raise([("HDEL", keys.boot_bound(one), *fields) for one in chunk])
 
 
 def is_boot_bound(envelope: Envelope) -> bool:
     """Tell whether an envelope was made for the start of a machine, and not for an ordinary execution."""
     return envelope.firing_ms in (BOOT_FIRING_MS, NEXT_BOOT_FIRING_MS)
-
-
-def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(targets), _CHUNK_COUNT):
-        yield targets[first : first + _CHUNK_COUNT]

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from . import keys
+from .chunks import chunks
 from .clock import server_time_ms
 from .error_codes import ErrorCode
 from .errors import NotFound, RecordUnreadable
@@ -246,9 +247,8 @@ def execution_states_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> lis
 def states_of(redis: Redis, executions: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """(state, error code) of (instance id, execution id) pairs; ``("", "")`` where there is no row."""
     states: list[tuple[str, str]] = []
-    for first in range(0, len(executions), _STATES_CHUNK_COUNT):
-        command = states_command(executions[first : first + _STATES_CHUNK_COUNT])
-        states += states_reply(run_all(redis, [command])[0])
+    for chunk in chunks(executions, _STATES_CHUNK_COUNT):
+        states += states_reply(run_all(redis, [states_command(chunk)])[0])
     return states
 
 

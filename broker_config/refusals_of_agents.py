@@ -11,6 +11,7 @@ from typing import Any
 from . import keys
 from .audit_chain import AuditChain
 from .audit_entry import AuditEntry, Outcome, Who
+from .chunks import chunks
 from .clock import now_ms
 from .functions.reported import read_refusals
 from .redis_client import Redis
@@ -32,8 +33,7 @@ def take_over(redis: Redis, chain: AuditChain, instance_ids: Sequence[str]) -> C
         RedisUnreachable, RedisRefused, Refused: the rest is taken over later.
     """
     counts: Counter[str] = Counter()
-    for first in range(0, len(instance_ids), _CHUNK_COUNT):
-        chunk = instance_ids[first : first + _CHUNK_COUNT]
+    for chunk in chunks(instance_ids, _CHUNK_COUNT):
         seen = redis.call("HMGET", keys.AUDIT_FOLDED, *chunk)
         places = [(one or _BEGINNING.encode()).decode() for one in seen]
         found = read_refusals(redis, chunk, places, count=_READ_COUNT)

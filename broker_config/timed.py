@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from . import keys
+from .chunks import chunks
 from .clock import server_time_ms
 from .errors import NotFound, RecordUnreadable
 from .functions.function_library import run_apart
@@ -173,8 +174,7 @@ def is_sealed(invoke_id: str, fields: Mapping[str, str], master: MasterKeys) -> 
 
 def target_digests(targets: Sequence[str]) -> list[str]:
     """The digests by which a beat recognises the targets that it reads part by part."""
-    count = TARGETS_PER_DIGEST_COUNT
-    return [targets_digest(targets[first : first + count]) for first in range(0, len(targets), count)]
+    return [targets_digest(part) for part in chunks(targets, TARGETS_PER_DIGEST_COUNT)]
 
 
 def targets_digest(targets: Sequence[str]) -> str:

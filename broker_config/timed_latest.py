@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from . import keys
+from .chunks import chunks
 from .ids import execution_id, split_execution_id
 from .redis_client import Redis
 from .redis_connection import Command
@@ -19,9 +20,9 @@ _CHUNK_COUNT = 1000
 def latest_execution_ids(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
     """The execution ids for invocations with their targets, ``""`` for one that has had none; in one round trip."""
     commands: list[Command] = [
-        ("HMGET", keys.timed_latest(invoke_id), *targets[first : first + _CHUNK_COUNT])
+        ("HMGET", keys.timed_latest(invoke_id), *chunk)
         for invoke_id, targets in wanted
-        for first in range(0, len(targets), _CHUNK_COUNT)
+        for chunk in chunks(targets, _CHUNK_COUNT)
     ]
     firings = chain.from_iterable(redis.pipeline_or_raise(commands) if commands else ())
     return [

@@ -31,14 +31,15 @@ instances are looked at. No label names an instance, a command or a person.
 
 import threading
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.error_codes import ErrorCode
 from ..broker_config.errors import RedisRefused, RedisUnreachable
@@ -58,8 +59,6 @@ INSTANCES_COUNT = 50_000
 _CHUNK_COUNT = 1_000
 _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 _KNOWN_CODES = frozenset(code.value for code in ErrorCode)
-
-Item = TypeVar("Item")
 
 _log = logger("metrics")
 
@@ -151,7 +150,7 @@ class Metrics:
     def _online_count(self) -> int:
         ids = self._redis.call("ZRANGE", keys.INSTANCES, 0, INSTANCES_COUNT - 1)
         online = 0
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids, _CHUNK_COUNT):
             online += sum(self._redis.pipeline_or_raise([("EXISTS", keys.info(one.decode())) for one in chunk]))
         return online
 
@@ -165,7 +164,7 @@ class Metrics:
         self._claimed &= present
         states: Tally[str] = Tally()
         oldest_ms = now = now_ms()
-        for chunk in _chunks([one for one in found if one not in self._counted]):
+        for chunk in chunks([one for one in found if one not in self._counted], _CHUNK_COUNT):
             for execution, row in zip(chunk, self._rows(chunk), strict=True):
                 if row is None:
                     continue
@@ -183,7 +182,9 @@ class Metrics:
     def _still_there(self, executions: Iterable[str]) -> set[str]:
         """Those that stand behind others with earlier deadlines for now: they come back, and are counted once."""
         asked = list(islice(executions, OPEN_COUNT))
-        scores = self._redis.pipeline_or_raise([("ZMSCORE", keys.DEADLINES, *chunk) for chunk in _chunks(asked)])
+        scores = self._redis.pipeline_or_raise(
+            [("ZMSCORE", keys.DEADLINES, *chunk) for chunk in chunks(asked, _CHUNK_COUNT)]
+        )
         return {one for one, score in zip(asked, chain.from_iterable(scores), strict=True) if score is not None}
 
     def _rows(self, executions: Sequence[str]) -> list[_Row | None]:
@@ -210,11 +211,6 @@ class Metrics:
         self._ended.labels(row.state, row.error_code if row.error_code in _KNOWN_CODES else "other").inc()
         if row.claimed_ms and row.finished_ms:
             self._running.observe(max(0, row.finished_ms - row.claimed_ms) / 1000)
-
-
-def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for first in range(0, len(items), _CHUNK_COUNT):
-        yield items[first : first + _CHUNK_COUNT]
 
 
 def _used_memory_bytes(info: bytes) -> int:

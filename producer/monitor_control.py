@@ -12,6 +12,7 @@ from celery.app.control import Control
 from kombu.exceptions import OperationalError
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.errors import RedisUnreachable
 from ..broker_config.messages import RUN_COMMAND_TASK
 from ..broker_config.redis_client import Redis
@@ -80,10 +81,8 @@ class ReportedInspect:
         wanted = self._instance_ids
         if wanted is None:
             wanted = [member.decode() for member in self._redis.call("ZRANGE", keys.INSTANCES, 0, -1)]
-        for start in range(0, len(wanted), _CHUNK_COUNT):
-            for one in load_all(self._redis, wanted[start : start + _CHUNK_COUNT]):
-                if one is not None and one.connected:
-                    yield one
+        for chunk in chunks(wanted, _CHUNK_COUNT):
+            yield from (one for one in load_all(self._redis, chunk) if one is not None and one.connected)
 
     def _stats_of(self, one: StoredInstance) -> Mapping[str, Any]:
         report = one.report

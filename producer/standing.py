@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.ledger import StoredInvocation, WithTargets
 from ..broker_config.records import RepeatMode
 from ..broker_config.redis_client import Redis
@@ -20,10 +21,10 @@ def stopped_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[bo
     What does not go on as a whole is not asked about: ``False``.
     """
     commands: list[Command] = [
-        ("SMISMEMBER", keys.timed_stopped(stored.record.invoke_id), *targets[first : first + _CHUNK_COUNT])
+        ("SMISMEMBER", keys.timed_stopped(stored.record.invoke_id), *chunk)
         for stored, targets in wanted
         if stored.active
-        for first in range(0, len(targets), _CHUNK_COUNT)
+        for chunk in chunks(targets, _CHUNK_COUNT)
     ]
     found = chain.from_iterable(redis.pipeline_or_raise(commands) if commands else ())
     return [[bool(stored.active and next(found)) for _ in targets] for stored, targets in wanted]

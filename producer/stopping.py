@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..broker_config.chunks import chunks
 from ..broker_config.errors import RecordUnreadable
 from ..broker_config.functions.executions import Planned
 from ..broker_config.ids import execution_id
@@ -45,9 +46,9 @@ def _stop_once(
     planned = _planned(invocation, targets, chosen)
     confirm_ms = int((invocation.grace_seconds + limits.report_margin_seconds) * 1000)
     changed: dict[str, str] = {}
-    for first in range(0, len(chosen), _CHUNK_COUNT):
-        chunk = [(one, execution_id(invocation.invoke_id, 0, one)) for one in chosen[first : first + _CHUNK_COUNT]]
-        changed |= stop_executions(redis, chunk, confirm_ms, planned)
+    for chunk in chunks(chosen, _CHUNK_COUNT):
+        executions = [(one, execution_id(invocation.invoke_id, 0, one)) for one in chunk]
+        changed |= stop_executions(redis, executions, confirm_ms, planned)
     return changed
 
 

@@ -9,10 +9,8 @@ from zoneinfo import ZoneInfoNotFoundError
 from ..broker_config import keys
 from ..broker_config.errors import RecordUnreadable, RequestInvalid
 from ..broker_config.firing_rows import Firing, FiringStatus, latest_firings
-from ..broker_config.functions.executions import states_command, states_reply
-from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import execution_id
-from ..broker_config.ledger import StoredInvocation, load_invocation, load_invocations, load_targets
+from ..broker_config.ledger import StoredInvocation, load_invocation, load_invocations, load_targets, states_of
 from ..broker_config.records import RepeatMode, Schedule
 from ..broker_config.redis_client import Redis
 from ..broker_config.schedule import DueTime, InvalidFrequency
@@ -38,8 +36,6 @@ _STANDING = {
     TimedStatus.STOPPED: "it was stopped and is not due any more",
     TimedStatus.ENDED: "it has ended and is not due any more",
 }
-#: Executions whose states are read by one call.
-_STATES_COUNT = 1_000
 
 
 @dataclass(frozen=True)
@@ -204,11 +200,8 @@ def _view(redis: Redis, firing: Firing, targets: Sequence[str]) -> FiringView:
     if firing.status == FiringStatus.SKIPPED:
         return FiringView(firing)
     instance_ids = firing.instances or targets
-    rows = [(one, execution_id(firing.invoke_id, firing.due_ms, one)) for one in instance_ids]
-    states: list[tuple[str, str]] = []
-    for first in range(0, len(rows), _STATES_COUNT):
-        states += states_reply(run_all(redis, [states_command(rows[first : first + _STATES_COUNT])])[0])
-    outcomes = [(one, *state) for (one, _), state in zip(rows, states, strict=True) if state[0]]
+    states = states_of(redis, [(one, execution_id(firing.invoke_id, firing.due_ms, one)) for one in instance_ids])
+    outcomes = [(one, *state) for one, state in zip(instance_ids, states, strict=True) if state[0]]
     return FiringView(firing, dict(Counter(state for _, state, _ in outcomes)), outcomes)
 
 

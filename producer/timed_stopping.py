@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
+from ..broker_config.chunks import chunks
 from ..broker_config.errors import Refused
 from ..broker_config.functions.function_library import run, run_all
 from ..broker_config.functions.reported import read_members_command
@@ -40,8 +41,8 @@ def stop(redis: Redis, stored: StoredInvocation, instance_ids: Sequence[str], li
 def stop_unfinished(redis: Redis, invoke_id: str, instance_ids: Sequence[str], *, confirm_ms: int) -> dict[str, str]:
     """Ask for the end of whatever is unfinished on some instances; answers the new state of each that changed."""
     changed: dict[str, str] = {}
-    for first in range(0, len(instance_ids), _CHUNK_COUNT):
-        changed |= _stop_executions(redis, invoke_id, instance_ids[first : first + _CHUNK_COUNT], confirm_ms)
+    for chunk in chunks(instance_ids, _CHUNK_COUNT):
+        changed |= _stop_executions(redis, invoke_id, chunk, confirm_ms)
     return changed
 
 

@@ -7,6 +7,7 @@ from time import sleep
 import msgspec
 
 from ..broker_config import keys
+from ..broker_config.chunks import chunks
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import NotFound, RedisNotTrusted, RedisRefused, RedisUnreachable, WaitTimedOut
 from ..broker_config.functions.function_library import run
@@ -264,12 +265,8 @@ class Follower:
             )
 
     def _results(self, executions: list[str], announced: Mapping[str, str] | None = None) -> Iterator[Event]:
-        for first in range(0, len(executions), _ROWS_COUNT):
-            wanted = [
-                (self._open[execution], execution)
-                for execution in executions[first : first + _ROWS_COUNT]
-                if execution in self._open
-            ]
+        for chunk in chunks(executions, _ROWS_COUNT):
+            wanted = [(self._open[execution], execution) for execution in chunk if execution in self._open]
             for row in self._rows(wanted, announced or {}):
                 if row is not None and is_final(row.state):
                     if self._live:

@@ -4,6 +4,7 @@ import http.client
 from collections.abc import Iterator, Sequence
 
 from ...broker_config import keys
+from ...broker_config.chunks import chunks
 from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
 from ...broker_config.findings import Finding, fail, ok, warn
@@ -72,8 +73,7 @@ class FleetChecks:
     def _agents(self, ids: Sequence[str]) -> Finding:
         silent: list[str] = []
         held: list[str] = []
-        for first in range(0, len(ids), _CHUNK_COUNT):
-            chunk = ids[first : first + _CHUNK_COUNT]
+        for chunk in chunks(ids, _CHUNK_COUNT):
             replies = self._redis.pipeline_or_raise(
                 [("EXISTS", key) for one in chunk for key in (keys.info(one), keys.quarantine(one))]
             )
@@ -97,8 +97,7 @@ class FleetChecks:
 
     def _queues(self, ids: Sequence[str]) -> Finding:
         lengths: dict[str, int] = {}
-        for first in range(0, len(ids), _CHUNK_COUNT):
-            chunk = ids[first : first + _CHUNK_COUNT]
+        for chunk in chunks(ids, _CHUNK_COUNT):
             replies = self._redis.pipeline_or_raise([("LLEN", keys.queue(one)) for one in chunk])
             lengths.update(zip(chunk, replies, strict=True))
         most = self._settings.limits.queue_count

@@ -6,13 +6,13 @@ any moment, and an instance that is off for weeks comes along when it returns.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from ...broker_config import keys
 from ...broker_config.boot_resigning import resign
+from ...broker_config.chunks import chunks
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import Refused
 from ...broker_config.functions.entries import replace_credentials, replace_credentials_command
@@ -31,8 +31,6 @@ from .identities import (
     with_next_key,
 )
 from .master_key import add_master_key
-
-Item = TypeVar("Item")
 
 _CHUNK_COUNT = 500
 #: No clock gives such a serial, nor can another be counted on from there for ever.
@@ -84,7 +82,7 @@ class Rotation:
         self._master = load_master_keys(self._path)
         waiting = list(load_credentials(self._redis))
         while waiting:
-            waiting = [one for chunk in _chunks(waiting) for one in self._begin_of(chunk)]
+            waiting = [one for chunk in chunks(waiting, _CHUNK_COUNT) for one in self._begin_of(chunk)]
         return self._master
 
     def _begin_of(self, instance_ids: Sequence[str]) -> list[str]:
@@ -110,7 +108,7 @@ class Rotation:
     def ready(self, waiting: Sequence[InstanceKeyStatus]) -> list[InstanceKeyStatus]:
         """Those of the instances that say they hold the new key, without changing anything."""
         found = []
-        for chunk in _chunks(waiting):
+        for chunk in chunks(waiting, _CHUNK_COUNT):
             held = run_all(self._redis, [read_fields_command(keys.info(one.instance_id), "key_ids") for one in chunk])
             for one, (names,) in zip(chunk, held, strict=True):
                 if one.next_key_id.encode() in (names or b"").split(b","):
@@ -140,7 +138,7 @@ class Rotation:
         stored = load_credentials(self._redis)
         key_ids = self._key_ids(list(stored))
         found = []
-        for chunk in _chunks(list(stored)):
+        for chunk in chunks(list(stored), _CHUNK_COUNT):
             alive = self._redis.pipeline_or_raise([("EXISTS", keys.info(one)) for one in chunk])
             found += [
                 InstanceKeyStatus(one, key_ids[one], stored[one].next_key_id, bool(is_alive))
@@ -169,14 +167,9 @@ class Rotation:
 
     def _key_ids(self, instance_ids: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for chunk in _chunks(instance_ids):
+        for chunk in chunks(instance_ids, _CHUNK_COUNT):
             reply = self._redis.call("HMGET", keys.KEY_IDS, *chunk)
             # Credentials are never issued without an entry; one that was lost means the first key.
             first = min(self._master.keys)
             found.update({one: (name or first.encode()).decode() for one, name in zip(chunk, reply, strict=True)})
         return found
-
-
-def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for first in range(0, len(items), _CHUNK_COUNT):
-        yield items[first : first + _CHUNK_COUNT]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ...broker_config import keys
+from ...broker_config.chunks import chunks
 from ...broker_config.error_codes import ErrorCode
 from ...broker_config.ledger import StoredInvocation, latest_executions, load_targets
 from ...broker_config.redis_client import Redis
@@ -58,8 +59,8 @@ def verify_results(redis: Redis, master: MasterKeys, stored: StoredInvocation) -
     """Verify the latest result of each target, in the order of the targets."""
     targets = load_targets(redis, stored.record.invoke_id)
     found: list[Verified] = []
-    for first in range(0, len(targets), _CHUNK_COUNT):
-        executions = latest_executions(redis, stored, targets[first : first + _CHUNK_COUNT])
+    for chunk in chunks(targets, _CHUNK_COUNT):
+        executions = latest_executions(redis, stored, chunk)
         rows = redis.pipeline_or_raise([("HGETALL", keys.execution(*one)) for one in executions])
         for (instance_id, execution), reply in zip(executions, rows, strict=True):
             row = dict(zip(reply[::2], reply[1::2], strict=True))

@@ -12,6 +12,7 @@ from typing import Any
 
 import hiredis
 
+from ...broker_config.chunks import chunks
 from ...broker_config.errors import RedisRefused
 from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Command
@@ -82,8 +83,7 @@ def renew_programs(redis: Redis, programs: Sequence[ControlProgram] | None) -> R
 def _renew(redis: Redis, wanted: Sequence[_Wanted], left: dict[str, str]) -> Renewed:
     changed: list[str] = []
     unchanged: list[str] = []
-    for first in range(0, len(wanted), _CHUNK_COUNT):
-        chunk = wanted[first : first + _CHUNK_COUNT]
+    for chunk in chunks(wanted, _CHUNK_COUNT):
         found = [_User(one, reply) for one, reply in zip(chunk, _ask(redis, map(_look, chunk)), strict=True)]
         left.update({user.wanted.name: user.obstacle for user in found if user.obstacle})
         ready = [user for user in found if not user.obstacle]
