@@ -110,11 +110,9 @@ def create(
             f"an activation is good for 1 to {hours_max} hours (limits.activation_hours_max), not {hours}",
             code="ActivationTTL.ExceedLimit",
         )
-    if len(description) > DESCRIPTION_CHARACTERS:
-        raise RequestInvalid(
-            f"the description has {len(description)} characters; at most {DESCRIPTION_CHARACTERS}",
-            code="ActivationDesc.ExceedLimit",
-        )
+    validation.short_enough(
+        description, "description", DESCRIPTION_CHARACTERS, "ActivationDesc.ExceedLimit", RequestInvalid
+    )
     validation.printable_lines(description, "description", "InvalidParameter.Description")
     code = f"a-{secrets.token_urlsafe(24)}"
     activation = Activation(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..broker_config import keys
 from ..broker_config.audit_chain import Send
 from ..broker_config.clock import now_ms
 from ..broker_config.dispatch import Dispatcher
@@ -53,7 +52,7 @@ def send(
     limits: LimitSettings,
     *,
     done_channel: str,
-    enter: Callable[[str], Callable[[Send], list[Any]] | None] | None = None,
+    enter: Callable[[str], Callable[[Send], list[Any]] | None],
 ) -> Invocation:
     """Dispatch a file to instances; answers the record of it (``f-…``).
 
@@ -63,19 +62,19 @@ def send(
         RequestInvalid, Refused: with the API's code for each way of being wrong.
         NotFound: an instance is not registered.
     """
-    checked = _checked(request, limits)
-    invocation = _record(checked, limits, target_count=len(targets), done_channel=done_channel)
+    _check(request, limits)
+    invocation = _record(request, limits, target_count=len(targets), done_channel=done_channel)
     order = FileOrder(
-        name=checked.name,
-        target_directory=checked.target_directory,
-        content=checked.content,
-        owner=checked.owner,
-        group=checked.group,
-        mode=checked.mode,
-        overwrite=checked.overwrite,
+        name=request.name,
+        target_directory=request.target_directory,
+        content=request.content,
+        owner=request.owner,
+        group=request.group,
+        mode=request.mode,
+        overwrite=request.overwrite,
         timeout_seconds=invocation.timeout_seconds,
     )
-    dispatcher.create(invocation, order, targets, enter=enter(invocation.invoke_id) if enter else None)
+    dispatcher.create(invocation, order, targets, enter=enter(invocation.invoke_id))
     return invocation
 
 
@@ -96,7 +95,7 @@ def _record(request: FileRequest, limits: LimitSettings, *, target_count: int, d
         command=content,
         created_ms=created_ms,
         target_count=target_count,
-        done_channel=done_channel or keys.done_channel(new_token()),
+        done_channel=done_channel,
         payload_token=new_token(),
         timeout_seconds=validation.timeout_seconds(request.timeout_seconds, limits),
         deliver_within_seconds=validation.deliver_within_seconds(within_seconds, limits),
@@ -116,12 +115,8 @@ def _record(request: FileRequest, limits: LimitSettings, *, target_count: int, d
     )
 
 
-def _checked(request: FileRequest, limits: LimitSettings) -> FileRequest:
-    if len(request.name) > NAME_CHARACTERS:
-        raise Refused(
-            f"the file's name has {len(request.name)} characters; at most {NAME_CHARACTERS}",
-            code="FileName.ExceedLimit",
-        )
+def _check(request: FileRequest, limits: LimitSettings) -> None:
+    validation.short_enough(request.name, "file's name", NAME_CHARACTERS, "FileName.ExceedLimit")
     if not request.name:
         raise RequestInvalid("the file needs a name", code="MissingName")
     _check_directory(request.target_directory)
@@ -140,7 +135,6 @@ def _checked(request: FileRequest, limits: LimitSettings) -> FileRequest:
         raise Refused("the description is too long", code="FileDesc.ExceedLimit")
     if request.content_type not in ("PlainText", "Base64"):
         raise RequestInvalid(f"no content type {request.content_type[:20]!r}", code="FileContentType.Invalid")
-    return request
 
 
 def _check_directory(path: str) -> None:

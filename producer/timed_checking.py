@@ -3,6 +3,8 @@
 The grammar is in ``broker_config/schedule``; here are the API's codes and the rules that need "now" and settings.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from zoneinfo import ZoneInfoNotFoundError
@@ -62,7 +64,7 @@ def check_schedule(
         frequency=schedule.frequency.strip(),
         timezone=schedule.timezone or settings.timezone,
     )
-    try:
+    with readable_frequency():
         calendar = calendar_of(asked, now_ms if anchor_ms is None else anchor_ms)
         check_future(calendar, now_ms)
         check_interval(
@@ -73,8 +75,6 @@ def check_schedule(
             timeout_seconds=timeout_seconds if timeout_seconds > TIMEOUT_SECONDS_MIN else 0,
             now_ms=now_ms,
         )
-    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
-        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
     refuse_other_zone(schedule, calendar.zone)
     settled = msgspec.structs.replace(asked, timezone=calendar.zone)
     if next_due(calendar, settled, now_ms) is None:
@@ -82,6 +82,19 @@ def check_schedule(
             f"the end time {iso_seconds(schedule.end_ms)} is before the first due time", code="InvalidParameter.EndTime"
         )
     return CheckedSchedule(settled, calendar)
+
+
+@contextmanager
+def readable_frequency() -> Iterator[None]:
+    """Refuse a frequency that cannot be read inside, or a zone that there is not.
+
+    Raises:
+        RequestInvalid: ``InvalidParam.Frequency``, with the reason and the place in it.
+    """
+    try:
+        yield
+    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
+        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
 def check_timed(invocation: Invocation, settings: BeatSettings, *, is_within_given: bool, now_ms: int) -> Invocation:

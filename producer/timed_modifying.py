@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import sleep
-from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
@@ -19,7 +18,6 @@ from ..broker_config.ids import new_token
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
 from ..broker_config.records import Command, Pacing, Schedule
 from ..broker_config.redis_client import Redis
-from ..broker_config.schedule import InvalidFrequency
 from ..broker_config.settings_table import Settings
 from ..broker_config.signing import MasterKeys
 from ..broker_config.timed import Timed, calendar_of, load_timed, server_ms
@@ -28,7 +26,7 @@ from .invoking import RunOptions, prepare
 from .secret_parameters import SecretValues, check_known, refuse_in_clear
 from .standing import stopped_of_each
 from .targets import Targets, resolve
-from .timed_checking import check_schedule
+from .timed_checking import check_schedule, readable_frequency
 from .timed_showing import moment_ms
 from .timed_stopping import refuse_if_over
 from .timed_storing import Before, Changed, store
@@ -298,10 +296,8 @@ def _in_its_own_zone(asked: Schedule, anchor_ms: int, default_zone: str) -> Sche
         RequestInvalid: it cannot be read.
     """
     asked = msgspec.structs.replace(asked, frequency=asked.frequency.strip(), timezone=default_zone or asked.timezone)
-    try:
+    with readable_frequency():
         return msgspec.structs.replace(asked, timezone=calendar_of(asked, anchor_ms).zone)
-    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
-        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
 def _let_settle(redis: Redis, timed: Timed) -> None:

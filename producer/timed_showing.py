@@ -13,7 +13,7 @@ from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_invocation, load_invocations, load_targets, states_of
 from ..broker_config.records import RepeatMode, Schedule
 from ..broker_config.redis_client import Redis
-from ..broker_config.schedule import DueTime, InvalidFrequency
+from ..broker_config.schedule import DueTime
 from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.schedule.due_times import utc_ms_of
 from ..broker_config.schedule.zones import zone_named
@@ -28,6 +28,7 @@ from ..broker_config.timed import (
     stored_calendar,
 )
 from .paging import Page, PageRequest, read_page
+from .timed_checking import readable_frequency
 from .timed_modes import refuse_other_zone
 
 PREVIEW_COUNT_MAX = 1_000
@@ -141,12 +142,10 @@ def preview(schedule: Schedule, *, default_zone: str, after_ms: int, count: int)
         dst_overlap=schedule.dst_overlap,
         end_ms=schedule.end_ms,
     )
-    try:
+    with readable_frequency():
         calendar = calendar_of(asked, after_ms + 1)
         refuse_other_zone(schedule, calendar.zone)
         return Preview(calendar, list(due_times(calendar, asked, after_ms, _checked(count))))
-    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
-        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
 def moment_ms(text: str, schedule: Schedule, default_zone: str) -> int:
@@ -155,10 +154,8 @@ def moment_ms(text: str, schedule: Schedule, default_zone: str) -> int:
     Raises:
         RequestInvalid: it is no such text, there is no such zone, or the schedule's frequency cannot be read.
     """
-    try:
+    with readable_frequency():
         zone = zone_of(schedule, default_zone)
-    except InvalidFrequency as exc:
-        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
     try:
         moment = datetime.fromisoformat(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=zone_named(zone))

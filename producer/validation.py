@@ -57,18 +57,14 @@ def name(text: str) -> str:
     """Check a command's name."""
     if not text:
         raise RequestInvalid("a command needs a name (--name)", code="MissingName")
-    if len(text) > NAME_CHARACTERS:
-        raise Refused(f"the name has {len(text)} characters; at most {NAME_CHARACTERS}", code="CmdName.ExceedLimit")
+    short_enough(text, "name", NAME_CHARACTERS, "CmdName.ExceedLimit")
     _printable(text, "name", "InvalidParameterCharacter.CommandName")
     return text
 
 
 def instance_name(text: str) -> str:
     """Check what people call an instance; empty is fine."""
-    if len(text) > NAME_CHARACTERS:
-        raise RequestInvalid(
-            f"the name has {len(text)} characters; at most {NAME_CHARACTERS}", code="InstanceName.ExceedLimit"
-        )
+    short_enough(text, "name", NAME_CHARACTERS, "InstanceName.ExceedLimit", RequestInvalid)
     if _CONTROL.search(text):
         raise RequestInvalid("the name holds a control character", code="InstanceName.InvalidPattern")
     return text
@@ -76,10 +72,7 @@ def instance_name(text: str) -> str:
 
 def description(text: str) -> str:
     """Check a command's description."""
-    if len(text) > DESCRIPTION_CHARACTERS:
-        raise Refused(
-            f"the description has {len(text)} characters; at most {DESCRIPTION_CHARACTERS}", code="CmdDesc.ExceedLimit"
-        )
+    short_enough(text, "description", DESCRIPTION_CHARACTERS, "CmdDesc.ExceedLimit")
     printable_lines(text, "description", "InvalidParameterCharacter.CommandDescription")
     return text
 
@@ -105,21 +98,14 @@ def content_size(size_bytes: int, limits: LimitSettings) -> None:
 
 def working_directory(text: str) -> str:
     """Check a working directory's form; whether it exists is for the instance to say."""
-    if len(text) > WORKING_DIRECTORY_CHARACTERS:
-        raise RequestInvalid(
-            f"the working directory has {len(text)} characters; at most {WORKING_DIRECTORY_CHARACTERS}",
-            code="InvalidParameter.WorkingDir",
-        )
+    short_enough(text, "working directory", WORKING_DIRECTORY_CHARACTERS, "InvalidParameter.WorkingDir", RequestInvalid)
     _printable(text, "working directory", "InvalidParameterCharacter.CommandWorkingDir")
     return text
 
 
 def username(text: str) -> str:
     """Check a user name's form; whether the user exists is for the instance to say."""
-    if len(text) > USERNAME_CHARACTERS:
-        raise Refused(
-            f"the user name has {len(text)} characters; at most {USERNAME_CHARACTERS}", code="Username.ExceedLimit"
-        )
+    short_enough(text, "user name", USERNAME_CHARACTERS, "Username.ExceedLimit")
     _printable(text, "user name", "InvalidParameter.Username")
     return text
 
@@ -219,6 +205,14 @@ def client_token(text: str) -> str:
             code="InvalidClientToken.Malformed",
         )
     return text
+
+
+def short_enough(
+    text: str, what: str, most: int, code: str, refusal: type[Refused] | type[RequestInvalid] = Refused
+) -> None:
+    """Refuse a text of more than so many characters."""
+    if len(text) > most:
+        raise refusal(f"the {what} has {len(text)} characters; at most {most}", code=code)
 
 
 def printable_lines(text: str, what: str, code: str) -> None:
