@@ -31,7 +31,7 @@ from ..broker_config.upgrade_window import parse_window
 from .auditing import Auditing, shown
 from .file_store.catalogue import Catalogue
 from .instances import not_registered
-from .targets import Targets
+from .targets import Targets, refuse_two_ways
 
 #: As for an upgrade by hand; a beat gives up a trial that has not ended after a day.
 _MOST_PROBATION_SECONDS = 86_400
@@ -112,24 +112,24 @@ class AgentVersions:
         if options.at_once_count < 0:
             raise RequestInvalid("at least one instance is upgraded at once", code="InvalidParameter.AtOnce")
         earlier = self.all()
-        is_open = next((one for one in earlier if one.is_open), None)
-        if is_open is not None and is_open.rollout.version != version:
-            raise _open_already(is_open)
+        current = next((one for one in earlier if one.is_open), None)
+        if current is not None and current.rollout.version != version:
+            raise _open_already(current)
         rollout = Rollout(
-            rollout_id=is_open.rollout.rollout_id if is_open else new_id("t"),
-            created_ms=is_open.rollout.created_ms if is_open else now_ms(),
+            rollout_id=current.rollout.rollout_id if current else new_id("t"),
+            created_ms=current.rollout.created_ms if current else now_ms(),
             version=version,
-            wish=is_open.rollout.wish if is_open else Wish.RUN,
-            forgiven_count=is_open.rollout.forgiven_count if is_open else 0,
+            wish=current.rollout.wish if current else Wish.RUN,
+            forgiven_count=current.rollout.forgiven_count if current else 0,
             instance_ids=self._named(targets),
             tags=targets.tags,
             url=self.download_url(),
             signatures=self._signatures(version),
             **msgspec.structs.asdict(options),
         )
-        if is_open is None:
+        if current is None:
             save_rollout(self._redis, rollout, self._master)
-        elif not replace_rollout(self._redis, is_open, msgspec.structs.replace(is_open, rollout=rollout), self._master):
+        elif not replace_rollout(self._redis, current, msgspec.structs.replace(current, rollout=rollout), self._master):
             return self._begin(version, targets, options)
         others = [one for one in self.all() if one.is_open and one.rollout.rollout_id != rollout.rollout_id]
         if others:
@@ -153,8 +153,8 @@ class AgentVersions:
 
     def _change(self, version: str, wish: Wish) -> Progress:
         is_cancelled = wish is Wish.CANCEL and self._master and cancel_unsealed(self._redis, self._master, version)
-        is_open = (one for one in self.all() if one.rollout.version == version and one.is_open)
-        found = next(is_open, None) or self.find(version)
+        still_open = (one for one in self.all() if one.rollout.version == version and one.is_open)
+        found = next(still_open, None) or self.find(version)
         if is_cancelled and not found.is_open:
             return found
         if not found.is_open:
@@ -201,10 +201,7 @@ class AgentVersions:
             NotFound: one of them is not registered. RequestInvalid: tags are named as well, or all.
         """
         named = tuple(dict.fromkeys(targets.instance_ids))
-        if bool(named) + bool(targets.tags) + targets.everything > 1:
-            raise RequestInvalid(
-                "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
-            )
+        refuse_two_ways(targets)
         places = self._redis.call("ZMSCORE", keys.INSTANCES, *named) if named else []
         for one, place in zip(named, places, strict=True):
             if place is None:

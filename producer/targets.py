@@ -37,14 +37,10 @@ def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
     must_be(Targets, targets, "targets", "Targets(instance_ids=[…]), Targets(tags={…}) or Targets(everything=True)")
     must_be_several(targets.instance_ids, "instance_ids")
     must_be(Mapping, targets.tags, "tags", "a mapping: {'env': 'prod'}")
-    ways = bool(targets.instance_ids) + bool(targets.tags) + targets.everything
-    if ways == 0:
+    refuse_two_ways(targets)
+    if not (targets.instance_ids or targets.tags or targets.everything):
         raise RequestInvalid(
             "no target: name instances (--instance), tags (--tag key=value) or --all", code="MissingParam.InstanceId"
-        )
-    if ways > 1:
-        raise RequestInvalid(
-            "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
         )
     if targets.instance_ids:
         found = list(dict.fromkeys(targets.instance_ids))
@@ -73,6 +69,14 @@ def resolve(redis: Redis, targets: Targets, limits: LimitSettings) -> list[str]:
     if len(found) > most:
         raise Refused(f"{len(found)} targets; at most {most} in one request", code="InstanceIds.ExceedLimit")
     return found
+
+
+def refuse_two_ways(targets: Targets) -> None:
+    """Raise ``RequestInvalid`` where instances are chosen in more than one way."""
+    if bool(targets.instance_ids) + bool(targets.tags) + targets.everything > 1:
+        raise RequestInvalid(
+            "instances, tags and all exclude one another", code="InvalidResourceTag.ConflictWithInstanceIds"
+        )
 
 
 def tagged(redis: Redis, kind: str, tags: Mapping[str, str | None]) -> list[str]:
