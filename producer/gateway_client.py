@@ -18,7 +18,7 @@ from ..broker_config.errors import CloudAssistantError, NotFound, Refused, Reque
 from ..broker_config.server_names import may_be_server_name
 from ..broker_config.tls import TlsClient, TlsFilesUnusable
 from ..broker_config.untrusted_input import UntrustedDecoder
-from .gateway.percent_encoding import encoded
+from .gateway.percent_encoding import canonical_query, encoded
 
 _VERSION = "2014-05-26"
 #: Longer than the longest wait that the API offers.
@@ -102,7 +102,7 @@ def signed_form(action: str, parameters: Mapping[str, str], key_id: str, secret:
         "SignatureNonce": uuid.uuid4().hex,
         "Timestamp": iso_seconds(now_ms()),
     }
-    canonical = "&".join(f"{encoded(name)}={encoded(given[name])}" for name in sorted(given))
+    canonical = canonical_query(given)
     to_sign = f"POST&%2F&{encoded(canonical)}"
     digest = hmac.digest(f"{secret}&".encode(), to_sign.encode(), hashlib.sha1)
     return f"{canonical}&Signature={encoded(base64.b64encode(digest).decode())}"
