@@ -112,14 +112,14 @@ def load_some_targets(redis: Redis, invoke_id: str, first: int, count: int) -> l
 def load_targets_of_each(redis: Redis, invoke_ids: Sequence[str]) -> list[list[str]]:
     """The same for several invocations, in one round trip."""
     commands: list[Command] = [("LRANGE", keys.invocation_targets(one), 0, -1) for one in invoke_ids]
-    replies = redis.pipeline_or_raise(commands) if commands else []
+    replies = redis.pipeline_or_raise(commands)
     return [[one.decode() for one in reply] for reply in replies]
 
 
 def are_targets(redis: Redis, pairs: Sequence[tuple[str, str]]) -> list[bool]:
     """Tell of (invocation id, instance id) pairs whether the one is for the other, without reading all targets."""
     commands: list[Command] = [("LPOS", keys.invocation_targets(invoke_id), one) for invoke_id, one in pairs]
-    return [place is not None for place in redis.pipeline_or_raise(commands)] if commands else []
+    return [place is not None for place in redis.pipeline_or_raise(commands)]
 
 
 def load_rows(
@@ -199,7 +199,7 @@ def overdue_view(row: ExecutionRow, is_connected: bool) -> ExecutionRow:
 def connected(redis: Redis, instance_ids: Sequence[str]) -> set[str]:
     """Which of these instances have a fresh heartbeat."""
     unique = list(dict.fromkeys(instance_ids))
-    replies = redis.pipeline_or_raise([("EXISTS", keys.info(one)) for one in unique]) if unique else []
+    replies = redis.pipeline_or_raise([("EXISTS", keys.info(one)) for one in unique])
     return {one for one, reply in zip(unique, replies, strict=True) if reply}
 
 

@@ -67,7 +67,12 @@ class Redis:
         return reply
 
     def pipeline(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
-        """Run commands in one round trip; an error reply stands in the list as a ``hiredis.ReplyError``."""
+        """Run commands in one round trip; an error reply stands in the list as a ``hiredis.ReplyError``.
+
+        Where there are none, nothing is asked.
+        """
+        if not commands:
+            return []
         connection = self._take_idle()
         if connection is None:
             if all(command[0] in _QUESTIONS for command in commands):

@@ -24,7 +24,7 @@ def latest_execution_ids(redis: Redis, wanted: Sequence[tuple[str, Sequence[str]
         for invoke_id, targets in wanted
         for chunk in chunks(targets, _CHUNK_COUNT)
     ]
-    firings = chain.from_iterable(redis.pipeline_or_raise(commands) if commands else ())
+    firings = chain.from_iterable(redis.pipeline_or_raise(commands))
     return [
         [execution_id(invoke_id, int(at), one) if (at := next(firings)) else "" for one in targets]
         for invoke_id, targets in wanted
@@ -41,7 +41,7 @@ def latest_only(redis: Redis, executions: Sequence[str]) -> list[str]:
     for one in parts:
         if one and one[1]:
             newest[one[0], one[2]] = max(one[1], newest.get((one[0], one[2]), 0))
-    replies = redis.pipeline_or_raise([("HGET", keys.timed_latest(one), on) for one, on in newest]) if newest else []
+    replies = redis.pipeline_or_raise([("HGET", keys.timed_latest(one), on) for one, on in newest])
     noted = {pair: int(at or 0) for pair, at in zip(newest, replies, strict=True)}
     return [
         execution

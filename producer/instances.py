@@ -192,7 +192,7 @@ def not_registered(instance_id: str) -> NotFound:
 def load_all(redis: Redis, instance_ids: Sequence[str]) -> list[StoredInstance | None]:
     """Read instances; ``None`` for one that is not registered."""
     asked = [_reading_of(one) for one in instance_ids]
-    replies = iter(run_all(redis, list(chain.from_iterable(asked))) if asked else [])
+    replies = iter(run_all(redis, list(chain.from_iterable(asked))))
     return [_stored(one, *(next(replies) for _ in of_one)) for one, of_one in zip(instance_ids, asked, strict=True)]
 
 

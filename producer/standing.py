@@ -26,7 +26,7 @@ def stopped_of_each(redis: Redis, wanted: Sequence[WithTargets]) -> list[list[bo
         if stored.active
         for chunk in chunks(targets, _CHUNK_COUNT)
     ]
-    found = chain.from_iterable(redis.pipeline_or_raise(commands) if commands else ())
+    found = chain.from_iterable(redis.pipeline_or_raise(commands))
     return [[bool(stored.active and next(found)) for _ in targets] for stored, targets in wanted]
 
 

@@ -21,7 +21,7 @@ def stop_executions(
         request_stop_command(*one, confirm_ms=confirm_ms, planned=planned[one[0]] if planned else None)
         for one in executions
     ]
-    replies = map(stop_reply, run_all(redis, commands) if commands else [])
+    replies = map(stop_reply, run_all(redis, commands))
     return {
         instance_id: reply.state
         for (instance_id, _), reply in zip(executions, replies, strict=True)

@@ -5,16 +5,13 @@ from collections.abc import Callable, Mapping
 from ..broker_config import keys
 from ..broker_config.functions.tags import replace_tags
 from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
 
 Tags = Mapping[str, str]
 
 
 def forget(redis: Redis, kind: str, item_id: str, tags: Tags) -> None:
     """Take an item that is gone, and that nobody can give tags any more, off the index."""
-    commands: list[Command] = [("SREM", one, item_id) for one in _sets(kind, tags)]
-    if commands:
-        redis.pipeline_or_raise(commands)
+    redis.pipeline_or_raise([("SREM", one, item_id) for one in _sets(kind, tags)])
 
 
 def change(

@@ -51,7 +51,7 @@ def fire_boot(
         ]
         arguments: list[Argument] = [invoke_id, execution, firing_ms, boot_id, uptime_ms, epoch, report_margin_ms]
         commands.append(fcall("ca_fire_boot", touched, arguments))
-    claims = map(_claim, run_all(redis, commands) if commands else [])
+    claims = map(_claim, run_all(redis, commands))
     return [
         BootExecution(execution, claim)
         for execution, claim in zip(executions, claims, strict=True)

@@ -151,7 +151,7 @@ def run_apart(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         RedisRefused: an error that concerns the server or the rights.
     """
     answers: list[Any] = []
-    for reply in _replies(redis, commands) if commands else ():
+    for reply in _replies(redis, commands):
         error = RedisRefused(str(reply)) if isinstance(reply, hiredis.ReplyError) else None
         if error is not None and error.kind not in OF_ONE_COMMAND:
             raise error

@@ -48,7 +48,7 @@ def close_open_executions(redis: Redis, instance_id: str) -> int:
         found = run(redis, read_members_command(unfinished, count=_CHUNK_COUNT))
         texts = (one.decode("utf-8", "replace") for one in found)
         own = [one for one in texts if is_execution_of(one, instance_id)]
-        replies = run_all(redis, [close_released_command(instance_id, one) for one in own]) if own else []
+        replies = run_all(redis, [close_released_command(instance_id, one) for one in own])
         closed_count += sum(reply[0] for reply in replies)
         # All of them, whatever the agent had put there, so that the loop ends.
         if found:

@@ -135,8 +135,7 @@ def _look(one: _Wanted) -> Command:
 
 def _ask(redis: Redis, commands: Iterable[Command]) -> list[Any]:
     """The replies; among them, in place of one, that the password was not there."""
-    asked = list(commands)
-    replies = redis.pipeline(asked) if asked else []
+    replies = redis.pipeline(list(commands))
     for reply in replies:
         if isinstance(reply, hiredis.ReplyError) and "password" not in str(reply):
             refusal = RedisRefused(str(reply))

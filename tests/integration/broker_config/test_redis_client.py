@@ -24,6 +24,10 @@ def test_bytes_come_back_as_they_went(redis_server: RedisServer) -> None:
     redis.close()
 
 
+def test_no_commands_ask_nothing() -> None:
+    assert Redis("redis://127.0.0.1:1/0").pipeline_or_raise([]) == []
+
+
 def test_an_error_of_the_server_names_its_kind(redis_server: RedisServer) -> None:
     redis = Redis(redis_server.url())
     redis.call("SET", "k", "v")
