@@ -146,8 +146,10 @@ def _read_tags(instance_id: str, field: bytes | str | None) -> dict[str, str] | 
 
 
 def remove(redis: Redis, instance_id: str, *, history_days: float) -> StoredInstance:
-    """Forget an instance: it is no target any more. Its history stays for its time, and no longer: retention takes what
-    an invocation leads to, and nobody looks for the rest where there is no instance.
+    """Forget an instance: it is no target any more.
+
+    Its history gets an end of its own: retention removes what an invocation leads to, and looks at no instance that is
+    not registered.
 
     Raises:
         NotFound: no such instance.

@@ -36,7 +36,7 @@ def waits_for_next(stored: StoredInvocation, *, is_stopped: bool) -> bool:
 
 
 def state_of_target(stored: StoredInvocation, state: str, *, is_stopped: bool) -> str:
-    """Give the word for where a target stands whose latest execution is in a state; without one it is ``Scheduled``."""
+    """The state to show of a target, given that of its latest execution (``Scheduled`` where there is none yet)."""
     if is_stopped:
         return ExecutionState.CANCELLED.value if state == ExecutionState.SCHEDULED else state
     return shown_state(state, goes_on=waits_for_next(stored, is_stopped=False))

@@ -139,7 +139,7 @@ def update(
 
 
 @assist_command("list", examples=("assist access-key list",))
-def show(call: Call) -> None:
+def list_keys(call: Call) -> None:
     """List the access keys; secrets are not shown."""
     stored = _keys(call).list()
     for one in _keys(call).unreadable():
@@ -201,5 +201,5 @@ def _done(call: Call, access_key_id: str, what: str) -> None:
     call.tell({"AccessKeyId": access_key_id}, f"access key {access_key_id} {what}")
 
 
-for one in (create, update, show, disable, enable, delete):
-    group.add_command(one)
+for _command in (create, update, list_keys, disable, enable, delete):
+    group.add_command(_command)

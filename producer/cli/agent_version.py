@@ -48,7 +48,7 @@ def publish(call: Call, *, archive: Path) -> None:
 
 
 @assist_command("list", examples=("assist agent-version list",))
-def show(call: Call) -> None:
+def list_versions(call: Call) -> None:
     """List the published versions."""
     catalogue = Catalogue(call.assistant.redis)
     tell_unreadable(call, catalogue, agent=True)
@@ -208,5 +208,5 @@ def _print_progress(call: Call, progress: Progress) -> None:
         print_table(call, ("INSTANCE", "STAGE", "SINCE", "REASON"), rows)
 
 
-for one in (publish, show, withdraw, rollout, status):
-    group.add_command(one)
+for _command in (publish, list_versions, withdraw, rollout, status):
+    group.add_command(_command)

@@ -46,7 +46,7 @@ group = AssistGroup("audit", help="Show and verify the record of changes and ref
     type=click.IntRange(1, 1_000_000),
     help="How many entries to show at most.",
 )
-def show(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:
+def list_entries(call: Call, *, since: float | None, who: str, action: str, outcome: str | None, limit: int) -> None:
     """List entries, latest first.
 
     A change of several steps has two: one when it begins, one for how it ended. Both carry the same Change. As text,
@@ -240,5 +240,5 @@ def _shape(stored: StoredEntry, entry: AuditEntry) -> dict[str, object]:
     }
 
 
-for one in (show, verify, export):
-    group.add_command(one)
+for _command in (list_entries, verify, export):
+    group.add_command(_command)

@@ -74,7 +74,7 @@ def publish(call: Call, *, archive: Path) -> None:
 
 @assist_command("list", examples=("assist package list",))
 @click.argument("name", required=False, default="", metavar="[NAME]")
-def show(call: Call, *, name: str) -> None:
+def list_packages(call: Call, *, name: str) -> None:
     """List the published packages."""
     catalogue = Catalogue(call.assistant.redis)
     tell_unreadable(call, catalogue, agent=False)
@@ -209,5 +209,5 @@ def _print_status(call: Call, found: list[InstancePackages]) -> None:
     print_table(call, ("INSTANCE", "PACKAGE", "VERSION", "STATUS", "REASON"), rows)
 
 
-for one in (publish, show, withdraw, install, update, uninstall, check, status):
-    group.add_command(one)
+for _command in (publish, list_packages, withdraw, install, update, uninstall, check, status):
+    group.add_command(_command)

@@ -109,7 +109,7 @@ def _show(call: Call, path: Path, public: str) -> None:
     call.say("on each instance, put the text above into /etc/cloud-assistant/publishers/NAME.pub")
 
 
-for one in (create, show):
-    key_group.add_command(one)
+for _command in (create, show):
+    key_group.add_command(_command)
 group.add_command(key_group)
 group.add_command(sign_archive)

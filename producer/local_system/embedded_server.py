@@ -14,10 +14,9 @@ from ...broker_config.errors import SettingsInvalid
 from ...broker_config.redis_url import RedisAddress, format_url
 from ..security.program_rights import ControlProgram, program_rules, program_user
 from ..security.redis_users import new_password, password_digest
-from .ports import is_free, next_free_port
+from .ports import LOOPBACK, is_free, next_free_port
 from .private_files import read_or_empty, write_private
 
-ADDRESS = "127.0.0.1"
 #: Not 6379: a Redis of the machine's own is likely to be there, now or later.
 DEFAULT_PORT = 6399
 _FOLDER = "redis"
@@ -37,14 +36,14 @@ class EmbeddedServer:
 
     def url_of(self, program: ControlProgram) -> str:
         """The address with the user of one of our programs."""
-        return RedisAddress(kind="redis", hosts=((ADDRESS, self.port),)).with_user(
+        return RedisAddress(kind="redis", hosts=((LOOPBACK, self.port),)).with_user(
             program_user(program), self.program_passwords[program]
         )
 
     @property
     def redis_url(self) -> str:
         """The address with the password; without a user's name it is the server's default user's."""
-        return format_url(RedisAddress(kind="redis", hosts=((ADDRESS, self.port),), password=self.password))
+        return format_url(RedisAddress(kind="redis", hosts=((LOOPBACK, self.port),), password=self.password))
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -64,7 +63,7 @@ def choose_port(home: Path, wanted_port: int | None) -> int:
         return wanted_port
     remembered = read_or_empty(home / _FOLDER / "port")
     if not remembered:
-        return DEFAULT_PORT if is_free(ADDRESS, DEFAULT_PORT) else next_free_port(ADDRESS, DEFAULT_PORT)
+        return DEFAULT_PORT if is_free(LOOPBACK, DEFAULT_PORT) else next_free_port(LOOPBACK, DEFAULT_PORT)
     if not (remembered.isdigit() and 0 < int(remembered) < 65536):
         raise SettingsInvalid(
             f"{home / _FOLDER / 'port'} holds {remembered!r}, not a port; say which one with --redis-port"
@@ -99,7 +98,7 @@ def _users(kept: str, password: str, of_programs: Mapping[ControlProgram, str]) 
 
 def _configuration(folder: Path, port: int) -> str:
     settings = {
-        "bind": ADDRESS,
+        "bind": LOOPBACK,
         "port": str(port),
         "protected-mode": "yes",
         "daemonize": "no",

@@ -8,14 +8,13 @@ from ...broker_config.errors import RedisUnreachable, SettingsInvalid
 from ...broker_config.redis_url import parse_url
 from ...broker_config.settings import Loaded
 from ..security.program_rights import ControlProgram
-from .embedded_server import ADDRESS, choose_port, prepare_server
+from .embedded_server import choose_port, prepare_server
 from .home_folder import choose_instance_id
 from .options import UpOptions
 from .port_claims import PortClaim, check_claims, check_loopback
-from .ports import next_free_port
+from .ports import LOOPBACK, next_free_port
 from .programs import (
     FLOWER_PORT,
-    LOOPBACK,
     Program,
     answers,
     beat_program,
@@ -51,7 +50,7 @@ def make_plan(loaded: Loaded, options: UpOptions, home: Path) -> Plan:
     claims = [*_gateway_claims(loaded), *_flower_claims(loaded, flower_port)]
     if uses_own_server(loaded):
         redis_port = choose_port(home, options.redis_port)
-        check_claims([PortClaim("Redis", ADDRESS, redis_port, "--redis-port"), *claims])
+        check_claims([PortClaim("Redis", LOOPBACK, redis_port, "--redis-port"), *claims])
         server = prepare_server(home, find_server_binary(), redis_port)
         redis_url, server_program = server.redis_url, redis_program(server)
         own_url: Callable[[ControlProgram], str] = server.url_of

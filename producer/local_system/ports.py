@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+#: Where the programs of a local system reach one another.
+LOOPBACK = "127.0.0.1"
 #: The state "listening" in /proc/net/tcp.
 _LISTENING = "0A"
 _COMMAND_LENGTH_MAX = 60

@@ -11,10 +11,9 @@ from ...broker_config.errors import RedisRefused, RedisUnreachable, Refused
 from ...broker_config.redis_client import Redis
 from ...broker_config.settings import Loaded, child_environment, environment_name
 from .embedded_server import EmbeddedServer
-from .ports import accepts
+from .ports import LOOPBACK, accepts
 
 _MONITOR_APP = f"{__package__.rpartition('.')[0]}.monitor_app"
-LOOPBACK = "127.0.0.1"
 #: Flower's own; a free one is looked for from here where any port will do.
 FLOWER_PORT = 5555
 
