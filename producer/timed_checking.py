@@ -3,22 +3,19 @@
 The grammar is in ``broker_config/schedule``; here are the API's codes and the rules that need "now" and settings.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
 from ..broker_config.clock import iso_seconds
 from ..broker_config.errors import RequestInvalid
 from ..broker_config.records import Invocation, RepeatMode, Schedule
-from ..broker_config.schedule import InvalidFrequency
 from ..broker_config.schedule import Schedule as Calendar
 from ..broker_config.schedule.checks import check_future, check_interval
 from ..broker_config.settings_table import BeatSettings
 from ..broker_config.timed import calendar_of, next_due
+from .timed_frequency import readable_frequency
 from .timed_modes import (
     DAY_RULES,
     GAP_POLICIES,
@@ -82,19 +79,6 @@ def check_schedule(
             f"the end time {iso_seconds(schedule.end_ms)} is before the first due time", code="InvalidParameter.EndTime"
         )
     return CheckedSchedule(settled, calendar)
-
-
-@contextmanager
-def readable_frequency() -> Iterator[None]:
-    """Refuse a frequency that cannot be read inside, or a zone that there is not.
-
-    Raises:
-        RequestInvalid: ``InvalidParam.Frequency``, with the reason and the place in it.
-    """
-    try:
-        yield
-    except (InvalidFrequency, ZoneInfoNotFoundError) as exc:
-        raise RequestInvalid(f"Frequency: {exc}", code="InvalidParam.Frequency") from exc
 
 
 def check_timed(invocation: Invocation, settings: BeatSettings, *, is_within_given: bool, now_ms: int) -> Invocation:

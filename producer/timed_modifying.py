@@ -26,7 +26,8 @@ from .invoking import RunOptions, prepare
 from .secret_parameters import SecretValues, check_known, refuse_in_clear
 from .standing import stopped_of_each
 from .targets import Targets, resolve
-from .timed_checking import check_schedule, readable_frequency
+from .timed_checking import check_schedule
+from .timed_frequency import readable_frequency
 from .timed_showing import moment_ms
 from .timed_stopping import refuse_if_over
 from .timed_storing import Before, Changed, store

@@ -28,7 +28,7 @@ from ..broker_config.timed import (
     stored_calendar,
 )
 from .paging import Page, PageRequest, read_page
-from .timed_checking import readable_frequency
+from .timed_frequency import readable_frequency
 from .timed_modes import refuse_other_zone
 
 PREVIEW_COUNT_MAX = 1_000
