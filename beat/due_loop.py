@@ -23,7 +23,7 @@ from ..broker_config.schedule import DueTime
 from ..broker_config.timed import Timed, next_due
 from .calendars import calendar_for
 from .dispatching import Dispatches
-from .preparing import Prepared, Preparer, Unreadable
+from .preparing import LeftAlone, Prepared, Preparer
 from .releasing import Releases
 from .server_clock import TIME, ServerClock
 from .wakeups import Wakeups
@@ -40,8 +40,8 @@ _SENT_AT_ONCE_COUNT = 50
 _PLANNED_AT_ONCE_COUNT = 20
 #: The longest sleep: Redis' clock is read again, in case somebody set it.
 _LONGEST_SLEEP_SECONDS = 1.0
-#: A timed invocation that cannot be decided about is left to other beats for this long.
-_UNREADABLE_SECONDS = 10.0
+#: A timed invocation of which Redis refuses every decision is left to other beats for this long.
+_REFUSED_SECONDS = 10.0
 #: One that was changed under our hands is left alone for this long: others are at work on it.
 _CHANGED_SECONDS = 0.05
 
@@ -130,8 +130,8 @@ class DueLoop:
     def _prepare(self, view: _View) -> bool:
         missing = [one for one in view.soon if one not in self._prepared][:_PREPARED_AT_ONCE_COUNT]
         for ready in self._preparer.prepare(missing, self._clock.now_ms()) if missing else ():
-            if isinstance(ready, Unreadable):
-                self._avoid(ready.invoke_id, _UNREADABLE_SECONDS)
+            if isinstance(ready, LeftAlone):
+                self._avoid(ready.invoke_id, ready.seconds)
             else:
                 self._prepared[ready.timed.invoke_id] = ready
         return bool(missing)
@@ -168,7 +168,7 @@ class DueLoop:
                 raise
             if len(batch) == 1:
                 _log.error("Redis refuses a decision invocation=%s: %s", batch[0].timed.invoke_id, exc)
-                self._avoid(batch[0].timed.invoke_id, _UNREADABLE_SECONDS)
+                self._avoid(batch[0].timed.invoke_id, _REFUSED_SECONDS)
                 return
             # One of them must not hold up the others; those that took effect find their due time changed.
             for one in batch:
