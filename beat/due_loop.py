@@ -26,6 +26,7 @@ from .dispatching import Dispatches
 from .preparing import LeftAlone, Prepared, Preparer
 from .releasing import Releases
 from .server_clock import TIME, ServerClock
+from .unreadable_rows import remove_strangers
 from .wakeups import Wakeups
 
 #: What comes due within this time is read and prepared before it is due.
@@ -123,7 +124,14 @@ class DueLoop:
         self._releases.next_ms = _score(waiting)
         self._dispatches.next_ms = _score(dispatching)
         self._forget_avoided()
-        due = {name.decode(): int(float(score)) for name, score in zip(soon[::2], soon[1::2], strict=True)}
+        due: dict[str, int] = {}
+        strangers: list[bytes] = []
+        for name, score in zip(soon[::2], soon[1::2], strict=True):
+            try:
+                due[name.decode()] = int(float(score))
+            except (UnicodeDecodeError, OverflowError):
+                strangers.append(name)
+        remove_strangers(self._redis, keys.TIMED_DUE, strangers)
         self._prepared = {one: ready for one, ready in self._prepared.items() if due.get(one) == ready.due_ms}
         return _View({one: at for one, at in due.items() if one not in self._avoided}, _score(later))
 
