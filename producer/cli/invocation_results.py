@@ -8,6 +8,7 @@ import click
 
 from ...broker_config.clock import iso_seconds
 from ...broker_config.counted import counted
+from ...broker_config.errors import RequestInvalid
 from ...broker_config.results import ExecutionRow
 from ..describing import DescribedInvocation
 from ..describing_results import ResultFilter
@@ -20,6 +21,7 @@ from .exit_codes import DONE
 from .invocation_state import one_invocation, rows_of
 from .output_printer import OutputPrinter
 from .request_options import LIMIT_COUNT
+from .result_comparison import compared
 from .result_text import ending, grouped, one_line, reason, span
 from .tables import print_table
 from .target_options import instance_option
@@ -45,19 +47,26 @@ class _ResultsCommand(AssistCommand):
         "assist invocation results t-…",
         "assist invocation results t-… --wait 5m --output json",
         "assist invocation results t-… --instance i-web1",
+        "assist invocation results t-… --diff",
         "assist invocation results t-… --history",
     ),
 )
 @click.argument("invoke_id", metavar="ID")
 @instance_option("Only the result of this instance; may be repeated.")
 @click.option("--history", is_flag=True, help="The results of every firing of a timed invocation, newest first.")
+@click.option("--diff", "diff", is_flag=True, help="Show what differs from the output that most of them have.")
 @click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most this long.")
-def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, wait: float | None) -> int:
+def results(
+    call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, diff: bool, wait: float | None
+) -> int:
     """Show the results of an invocation.
 
     A single result is shown as its output alone; of several, equal ones are shown together. With --wait the exit code
     is that of `assist run`; otherwise it is 0, whatever the results.
     """
+    if diff and (history or call.wants_json):
+        other = "--history" if history else "--output json"
+        raise RequestInvalid(f"--diff compares one run, as text: leave out {other}, or --diff", code="InvalidUsage")
     one = one_invocation(call, invoke_id)
     rows = rows_of(one, instance_ids)
     if wait is not None:
@@ -73,7 +82,7 @@ def results(call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], histor
         OutputPrinter(call).rest(rows[0].outcome.output)
         call.say(one_line(rows[0]))
     else:
-        for line in grouped(rows):
+        for line in compared(rows) if diff else grouped(rows):
             call.print(line)
         call.say(f"{invoke_id} {counted(sum(one.status.counts.values()), 'instance')}: {by_state(one.status.counts)}")
     return DONE if wait is None else exit_code_of(rows)

@@ -12,7 +12,7 @@ from ...broker_config.states import ExecutionState
 from .terminal import WIDTH_COLUMNS
 from .text_cells import duration, names_that_fit
 
-_OUTPUT_INDENT = "    "
+OUTPUT_INDENT = "    "
 
 
 def ending(row: ExecutionRow) -> str:
@@ -59,14 +59,18 @@ def one_line(row: ExecutionRow) -> str:
 
 def grouped(rows: Sequence[ExecutionRow]) -> Iterator[str]:
     """Yield the lines of a summary: equal results together, successes first, then the larger groups."""
+    for number, group in enumerate(together(rows)):
+        if number:
+            yield ""
+        yield from group_lines(group)
+
+
+def together(rows: Sequence[ExecutionRow]) -> list[list[ExecutionRow]]:
+    """Put equal results together: successes first, then the larger groups."""
     groups: dict[object, list[ExecutionRow]] = {}
     for row in rows:
         groups.setdefault(_likeness(row), []).append(row)
-    ordered = sorted(groups.values(), key=lambda group: (group[0].state != ExecutionState.SUCCESS, -len(group)))
-    for number, group in enumerate(ordered):
-        if number:
-            yield ""
-        yield from _group_lines(group)
+    return sorted(groups.values(), key=lambda group: (group[0].state != ExecutionState.SUCCESS, -len(group)))
 
 
 def _likeness(row: ExecutionRow) -> object:
@@ -75,13 +79,19 @@ def _likeness(row: ExecutionRow) -> object:
     return row.state, outcome.exit_code, outcome.signal, reason(row), outcome.output.dropped_bytes, output
 
 
-def _group_lines(group: Sequence[ExecutionRow]) -> Iterator[str]:
+def group_lines(group: Sequence[ExecutionRow]) -> Iterator[str]:
+    """Equal results: what came of them, whose they are, and their output."""
+    yield from group_heading(group)
+    for line in output_lines(group[0]):
+        yield f"{OUTPUT_INDENT}{line}".rstrip()
+
+
+def group_heading(group: Sequence[ExecutionRow]) -> Iterator[str]:
+    """What came of equal results, and whose they are."""
     first = group[0]
     why = f" ({reason(first)})" if reason(first) else ""
     yield f"{counted(len(group), 'instance')}: {ending(first)}{why}"
     yield f"  {names_that_fit([row.instance_id for row in group], WIDTH_COLUMNS - 2)}"
-    for line in output_lines(first):
-        yield f"{_OUTPUT_INDENT}{line}".rstrip()
 
 
 def output_lines(row: ExecutionRow) -> Iterator[str]:

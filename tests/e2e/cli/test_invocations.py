@@ -52,6 +52,19 @@ def test_results_of_a_running_invocation_are_there_at_once_or_awaited(fleet: Fle
     assert fleet.assist("invocation", "results", invoke_id).exit_code == 0
 
 
+def test_what_is_different_from_the_commonest_output_is_told(fleet: Fleet) -> None:
+    invoke_id = fleet.start("echo same; test $CA_INSTANCE_ID = i-web1 || echo more", "--all")
+    fleet.assist("invocation", "results", invoke_id, "--wait", "10").must_succeed()
+    told = fleet.assist("invocation", "results", invoke_id, "--diff").must_succeed().stdout.splitlines()
+    assert [line for line in told if line.startswith("    ")] in (
+        ["    same", "    @@ -1 +1,2 @@", "     same", "    +more"],
+        ["    same", "    more", "    @@ -1,2 +1 @@", "     same", "    -more"],
+    )
+    refused = fleet.assist("invocation", "results", invoke_id, "--diff", "--output", "json")
+    assert refused.exit_code == 2
+    assert "--diff compares one run, as text: leave out --output json, or --diff" in refused.stderr
+
+
 def test_results_can_be_narrowed_to_instances(fleet: Fleet) -> None:
     invoke_id = fleet.start("echo here", "--all")
     one = fleet.assist("invocation", "results", invoke_id, "--wait", "10", "--instance", "i-web2").must_succeed()
