@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .invoking import RunOptions
     from .paging import PageRequest
     from .targets import Targets
-    from .timed_modifying import TimedModification
+    from .timed.modifying import TimedModification
     from .waiting import Ended, Output, Progress
 
 __all__ = [
@@ -76,7 +76,7 @@ _HOMES = {
     "RunOptions": ".invoking",
     "Schedule": "..broker_config.records",
     "Targets": ".targets",
-    "TimedModification": ".timed_modifying",
+    "TimedModification": ".timed.modifying",
 }
 
 

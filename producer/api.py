@@ -38,13 +38,13 @@ from .invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
 from .recent_invocations import RecentInvocations
 from .targets import Targets, resolve
-from .timed_modes import is_timed
+from .timed.modes import is_timed
 from .waiting import Ended, Event, Follower
 
 if TYPE_CHECKING:
     from .agent_versions import AgentVersions
     from .security.trust import Trust
-    from .timed_verbs import TimedVerbs
+    from .timed.verbs import TimedVerbs
 
 
 class Assistant:
@@ -315,7 +315,7 @@ class Assistant:
     @cached_property
     def timed(self) -> "TimedVerbs":
         """Timed invocations: list, preview, pause, modify, history."""
-        from .timed_verbs import TimedVerbs  # lazy: most calls need no calendar
+        from .timed.verbs import TimedVerbs  # lazy: most calls need no calendar
 
         return TimedVerbs(self.redis, self.settings, self._master, self.auditing)
 

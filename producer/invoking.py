@@ -15,7 +15,7 @@ from ..broker_config.settings_table import LimitSettings
 from . import pacing, script_parameters, secret_parameters, validation
 from .argument_kinds import must_be
 from .secret_parameters import SecretValues
-from .timed_modes import is_timed
+from .timed.modes import is_timed
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import re
 
 from ..broker_config.errors import RequestInvalid
 from ..broker_config.records import Pacing, Schedule
-from .timed_modes import is_timed
+from .timed.modes import is_timed
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(%?)")
 _CODE = "InvalidParameter.Pacing"

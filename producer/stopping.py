@@ -28,7 +28,7 @@ def stop(redis: Redis, invoke_id: str, instance_ids: Sequence[str], limits: Limi
     try:
         stored = load_invocation(redis, invoke_id)
         if stored.timed:
-            from . import timed_stopping  # lazy: most calls need no calendar
+            from .timed import stopping as timed_stopping  # lazy: most calls need no calendar
 
             return timed_stopping.stop(redis, stored, instance_ids, limits)
         return _stop_once(redis, stored, instance_ids, limits)

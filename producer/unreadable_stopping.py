@@ -11,7 +11,7 @@ from ..broker_config.redis_client import Redis
 from ..broker_config.settings_table import LimitSettings
 from ..broker_config.timed import TimedStatus, server_ms
 from .targets import chosen_targets
-from .timed_stopping import stop_unfinished
+from .timed.stopping import stop_unfinished
 
 
 def stop(

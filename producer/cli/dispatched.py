@@ -6,7 +6,7 @@ from ..beat_presence import is_beat_at_work
 from ..invoked import Invoked
 from ..invoking import RunOptions
 from ..targets import Targets
-from ..timed_modes import is_timed
+from ..timed.modes import is_timed
 from .answers import invocation_object
 from .call import Call
 from .exit_codes import DONE

@@ -9,8 +9,8 @@ import msgspec
 
 from ...broker_config.records import RepeatMode, Schedule
 from ..invoking import RunOptions
-from ..timed_modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES
-from ..timed_modes import repeat_mode as mode_of
+from ..timed.modes import DAY_RULES, GAP_POLICIES, MISFIRE_POLICIES, OVERLAP_POLICIES, REPEAT_POLICIES
+from ..timed.modes import repeat_mode as mode_of
 from .argument_types import Duration, filled
 from .call import Call
 
@@ -176,6 +176,6 @@ def schedule_of(call: Call, frequency: str, policies: Mapping[str, Any]) -> Sche
 
 def moment_of(call: Call, text: str, schedule: Schedule) -> int:
     """Read a moment; without an offset it is in the schedule's zone."""
-    from ..timed_showing import moment_ms  # lazy: few calls need a calendar
+    from ..timed.showing import moment_ms  # lazy: few calls need a calendar
 
     return moment_ms(text, schedule, call.loaded.settings.beat.timezone)

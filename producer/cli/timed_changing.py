@@ -8,8 +8,8 @@ import click
 
 from ...broker_config.errors import RecordUnreadable
 from ..secret_parameters import SecretValues
-from ..timed_modifying import TimedModification
-from ..timed_shapes import timed_shape
+from ..timed.modifying import TimedModification
+from ..timed.shapes import timed_shape
 from .argument_types import Pair, filled, mapping
 from .assist_command import assist_command
 from .call import Call

@@ -9,8 +9,8 @@ from ...broker_config.clock import iso_seconds
 from ...broker_config.counted import counted
 from ...broker_config.ids import is_invocation_id
 from ..paging import PageRequest
-from ..timed_shapes import firing_shape, preview_shape, timed_shape
-from ..timed_showing import FiringView, TimedView
+from ..timed.shapes import firing_shape, preview_shape, timed_shape
+from ..timed.showing import FiringView, TimedView
 from .argument_types import filled
 from .assist_command import assist_command
 from .call import Call

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..api import Assistant
-from ..timed_modifying import TimedModification
+from ..timed.modifying import TimedModification
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .domain_errors import renamed_codes

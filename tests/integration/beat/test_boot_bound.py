@@ -19,7 +19,7 @@ from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.signing import MasterKeys, digest
 from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.shapes import as_text, result_shape
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import always, eventually
 
 SWEEP_OFTEN = {"CLOUD_ASSISTANT_BEAT_SWEEP_SECONDS": "0.2"}

@@ -11,9 +11,10 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.timed import move_timed_command
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.timed import Timed, target_digests
-from cloud_assistant.producer import Targets, timed_modifying
-from cloud_assistant.producer.timed_modifying import TimedModification
-from cloud_assistant.producer.timed_undecided import leave_out_undecided
+from cloud_assistant.producer import Targets
+from cloud_assistant.producer.timed import modifying
+from cloud_assistant.producer.timed.modifying import TimedModification
+from cloud_assistant.producer.timed.undecided import leave_out_undecided
 from harness.eventually import always, eventually
 
 
@@ -298,7 +299,7 @@ def test_a_new_schedule_does_not_take_back_what_somebody_else_changes_meanwhile(
             timing.assistant.timed.modify(invoke_id, TimedModification(instance_ids=["i-2"]))
         return leave_out_undecided(redis, invoke_id, *words)
 
-    monkeypatch.setattr(timed_modifying, "leave_out_undecided", others_are_faster)
+    monkeypatch.setattr(modifying, "leave_out_undecided", others_are_faster)
     timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 * * *"))
     timed = timing.timed(invoke_id)
     assert timed.schedule.frequency == "0 0 4 * * *"

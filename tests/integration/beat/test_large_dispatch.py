@@ -23,7 +23,7 @@ from cloud_assistant.broker_config.messages import decode_envelope
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
 from cloud_assistant.broker_config.timed import timed_fields
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import eventually
 
 TARGETS = [f"i-many{number:04d}" for number in range(3 * CHUNK_COUNT - 50)]

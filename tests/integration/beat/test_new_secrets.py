@@ -16,7 +16,7 @@ from cloud_assistant.broker_config.settings_table import SecuritySettings, Setti
 from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, read_master_keys, write_master_keys
 from cloud_assistant.broker_config.timed_secrets import FIELD, open_timed_secrets
 from cloud_assistant.producer import Assistant, RunOptions, Targets
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 
 FIRST = {"TOKEN": "first token", "OTHER": "first other"}
 

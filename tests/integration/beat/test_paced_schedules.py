@@ -31,7 +31,7 @@ from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.messages import decode_envelope
 from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
 from cloud_assistant.producer import RunOptions, Targets
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import always, eventually
 
 TARGETS = [f"i-{number}" for number in range(1, 8)]

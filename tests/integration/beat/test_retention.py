@@ -19,7 +19,7 @@ from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.file_delivery import FileRequest
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import eventually
 
 KEEP_NOTHING = replace(LimitSettings(), history_days=0.0)

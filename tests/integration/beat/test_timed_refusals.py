@@ -13,9 +13,10 @@ from cloud_assistant.broker_config.errors import Refused, RequestInvalid
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.producer import RunOptions, Schedule, Targets, timed_modifying
-from cloud_assistant.producer.timed_modifying import TimedModification, modify
-from cloud_assistant.producer.timed_stopping import pause
+from cloud_assistant.producer import RunOptions, Schedule, Targets
+from cloud_assistant.producer.timed import modifying
+from cloud_assistant.producer.timed.modifying import TimedModification, modify
+from cloud_assistant.producer.timed.stopping import pause
 
 DAILY = "0 0 3 * * *"
 
@@ -156,7 +157,7 @@ def test_a_due_time_that_has_just_come_is_left_to_beats_for_a_moment(
     invoke_id = timing.invoke(frequency=DAILY)
     timing.set_back(invoke_id, timing.server_ms() - 1)
     # What a beat does meanwhile.
-    monkeypatch.setattr(timed_modifying, "sleep", lambda _: timing.set_back(invoke_id, timing.server_ms() + 86_400_000))
+    monkeypatch.setattr(modifying, "sleep", lambda _: timing.set_back(invoke_id, timing.server_ms() + 86_400_000))
     timing.assistant.timed.modify(invoke_id, TimedModification(frequency="0 0 4 * * *"))
     assert timing.firings(invoke_id) == []
 

@@ -12,7 +12,7 @@ from cloud_assistant.broker_config.errors import RequestInvalid
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import Schedule
 from cloud_assistant.producer import RunOptions, Targets
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.redis_server import RedisServer
 
 IDS = [f"i-{number}" for number in range(1, 5)]

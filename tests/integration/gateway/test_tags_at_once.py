@@ -13,7 +13,8 @@ from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.functions.tags import replace_tags
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.timed import Timed
-from cloud_assistant.producer import instances, tagging, targets, timed_modifying, validation
+from cloud_assistant.producer import instances, tagging, targets, validation
+from cloud_assistant.producer.timed import modifying
 from harness.redis_server import RedisServer
 
 COMMAND = {"Name": "n", "Type": "RunShellScript", "CommandContent": "ZWNobyAx"}
@@ -215,14 +216,14 @@ def test_a_tag_that_comes_while_a_timed_invocation_is_changed_is_kept(
     run = {"Type": "RunShellScript", "CommandContent": "true", "InstanceId.1": "i-1", "Frequency": "0 0 3 * * *"}
     invoke_id = gateway.call("RunCommand", run)[1]["InvokeId"]
     of = {"ResourceType": "invocation", "ResourceId.1": invoke_id}
-    settle = timed_modifying._let_settle
+    settle = modifying._let_settle
 
     def settle_slowly(redis: Redis, timed: Timed) -> None:
         # A due time that has just come is waited for, up to two seconds.
         assert gateway.call("TagResources", {**of, "Tag.1.Key": "k"})[0] == 200
         settle(redis, timed)
 
-    monkeypatch.setattr(timed_modifying, "_let_settle", settle_slowly)
+    monkeypatch.setattr(modifying, "_let_settle", settle_slowly)
     change = {"InvokeId": invoke_id, "Frequency": "0 0 4 * * *"}
     assert gateway.call("ModifyInvocationAttribute", change)[0] == 200
     assert tags(gateway, of) == {"k"}

@@ -6,12 +6,13 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.producer import command_library, timed_modifying, timed_storing
+from cloud_assistant.producer import command_library
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed import modifying, storing
+from cloud_assistant.producer.timed.modifying import TimedModification
 
 YEARLY = RunOptions(schedule=Schedule(repeat_mode=RepeatMode.PERIOD, frequency="0 0 0 1 1 *"))
 CHANGE = TimedModification(content=b"echo 2")
@@ -65,7 +66,7 @@ def test_a_change_that_is_refused_leaves_nothing_in_the_library(
         assistant.timed.modify(invoke_id, TimedModification(content=b"echo 2", instance_ids=["i-none"]))
     assert (content(assistant, invoke_id), library(assistant)) == (b"echo 1", [b"echo 1"])
     # Somebody else is first with a change: it is made anew, from that.
-    once(monkeypatch, timed_modifying, "store", lambda *_: False)
+    once(monkeypatch, modifying, "store", lambda *_: False)
     assistant.timed.modify(invoke_id, CHANGE)
     assert (content(assistant, invoke_id), library(assistant)) == (b"echo 2", [b"echo 2", b"echo 1"])
 
@@ -73,13 +74,13 @@ def test_a_change_that_is_refused_leaves_nothing_in_the_library(
 def test_a_change_of_which_nobody_knows_whether_it_is_stored_keeps_its_command(
     assistant: Assistant, invoke_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = timed_storing.store
+    store = storing.store
 
     def store_and_lose(*what: object) -> None:
         assert store(*what)  # type: ignore[arg-type]
         lose()
 
-    once(monkeypatch, timed_modifying, "store", store_and_lose)
+    once(monkeypatch, modifying, "store", store_and_lose)
     with pytest.raises(RedisUnreachable):
         assistant.timed.modify(invoke_id, CHANGE)
     assert (content(assistant, invoke_id), library(assistant)) == (b"echo 2", [b"echo 2", b"echo 1"])

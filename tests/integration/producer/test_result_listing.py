@@ -16,7 +16,7 @@ from cloud_assistant.producer.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.shapes import as_base64, invocation_shape
 from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.timed_modifying import TimedModification
+from cloud_assistant.producer.timed.modifying import TimedModification
 from cloud_assistant.producer.visibility import Visible
 
 from .conftest import AgentStandIn

@@ -8,15 +8,16 @@ from math import ceil
 
 import msgspec
 
-from ..broker_config.clock import iso_seconds
-from ..broker_config.errors import RequestInvalid
-from ..broker_config.records import Invocation, RepeatMode, Schedule
-from ..broker_config.schedule import Schedule as Calendar
-from ..broker_config.schedule.checks import check_future, check_interval
-from ..broker_config.settings_table import BeatSettings
-from ..broker_config.timed import calendar_of, next_due
-from .timed_frequency import readable_frequency
-from .timed_modes import (
+from ...broker_config.clock import iso_seconds
+from ...broker_config.errors import RequestInvalid
+from ...broker_config.records import Invocation, RepeatMode, Schedule
+from ...broker_config.schedule import Schedule as Calendar
+from ...broker_config.schedule.checks import check_future, check_interval
+from ...broker_config.settings_table import BeatSettings
+from ...broker_config.timed import calendar_of, next_due
+from ..validation import TIMEOUT_SECONDS_MIN
+from .frequency import readable_frequency
+from .modes import (
     DAY_RULES,
     GAP_POLICIES,
     MISFIRE_POLICIES,
@@ -25,7 +26,6 @@ from .timed_modes import (
     refuse_other_zone,
     repeat_mode,
 )
-from .validation import TIMEOUT_SECONDS_MIN
 
 #: A jitter as long as this is no jitter but another schedule.
 JITTER_SECONDS_MAX = 86_400

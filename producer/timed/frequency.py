@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from zoneinfo import ZoneInfoNotFoundError
 
-from ..broker_config.errors import RequestInvalid
-from ..broker_config.schedule import InvalidFrequency
+from ...broker_config.errors import RequestInvalid
+from ...broker_config.schedule import InvalidFrequency
 
 
 @contextmanager

@@ -11,27 +11,27 @@ from time import sleep
 
 import msgspec
 
-from ..broker_config import keys
-from ..broker_config.counted import counted
-from ..broker_config.errors import Refused, RequestInvalid
-from ..broker_config.ids import new_token
-from ..broker_config.ledger import StoredInvocation, load_invocation, load_targets
-from ..broker_config.records import Command, Pacing, Schedule
-from ..broker_config.redis_client import Redis
-from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys
-from ..broker_config.timed import Timed, calendar_of, load_timed, server_ms
-from . import command_library, pacing
-from .invoking import RunOptions, prepare
-from .secret_parameters import SecretValues, check_known, refuse_in_clear
-from .standing import stopped_of_each
-from .targets import Targets, resolve
-from .timed_checking import check_schedule
-from .timed_frequency import readable_frequency
-from .timed_showing import moment_ms
-from .timed_stopping import refuse_if_over
-from .timed_storing import Before, Changed, store
-from .timed_undecided import leave_out_undecided, too_busy
+from ...broker_config import keys
+from ...broker_config.counted import counted
+from ...broker_config.errors import Refused, RequestInvalid
+from ...broker_config.ids import new_token
+from ...broker_config.ledger import StoredInvocation, load_invocation, load_targets
+from ...broker_config.records import Command, Pacing, Schedule
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from ...broker_config.signing import MasterKeys
+from ...broker_config.timed import Timed, calendar_of, load_timed, server_ms
+from .. import command_library, pacing
+from ..invoking import RunOptions, prepare
+from ..secret_parameters import SecretValues, check_known, refuse_in_clear
+from ..standing import stopped_of_each
+from ..targets import Targets, resolve
+from .checking import check_schedule
+from .frequency import readable_frequency
+from .showing import moment_ms
+from .stopping import refuse_if_over
+from .storing import Before, Changed, store
+from .undecided import leave_out_undecided, too_busy
 
 #: A due time that is just being decided about is waited for before its schedule is taken away from under it.
 _SETTLE_TRIES_COUNT = 20

@@ -11,10 +11,10 @@ from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.settings_table import BeatSettings
 from cloud_assistant.broker_config.timed import TimedStatus
-from cloud_assistant.producer.timed_checking import CheckedSchedule, check_schedule, check_timed
-from cloud_assistant.producer.timed_modes import is_timed, repeat_mode
-from cloud_assistant.producer.timed_shapes import preview_shape
-from cloud_assistant.producer.timed_showing import left_to_run, moment_ms, preview
+from cloud_assistant.producer.timed.checking import CheckedSchedule, check_schedule, check_timed
+from cloud_assistant.producer.timed.modes import is_timed, repeat_mode
+from cloud_assistant.producer.timed.shapes import preview_shape
+from cloud_assistant.producer.timed.showing import left_to_run, moment_ms, preview
 
 #: 2026-11-23 00:00:00 UTC.
 NOW_MS = 1_795_392_000_000

@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..broker_config.clock import now_ms
-from ..broker_config.messages import WorkOrder
-from ..broker_config.records import Invocation, Schedule
-from ..broker_config.redis_client import Redis
-from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys, digest
-from ..broker_config.timed import server_ms
-from . import timed_showing, timed_stopping
-from .auditing import Auditing, named_targets
-from .paging import Page, PageRequest
-from .timed_beginning import begin
-from .timed_checking import check_timed
-from .timed_modifying import TimedModification, modify
-from .timed_showing import FiringView, Preview, TimedView
+from ...broker_config.clock import now_ms
+from ...broker_config.messages import WorkOrder
+from ...broker_config.records import Invocation, Schedule
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import Settings
+from ...broker_config.signing import MasterKeys, digest
+from ...broker_config.timed import server_ms
+from ..auditing import Auditing, named_targets
+from ..paging import Page, PageRequest
+from . import showing, stopping
+from .beginning import begin
+from .checking import check_timed
+from .modifying import TimedModification, modify
+from .showing import FiringView, Preview, TimedView
 
 
 class TimedVerbs:
@@ -52,7 +52,7 @@ class TimedVerbs:
 
     def list(self, page: PageRequest | None = None) -> Page[TimedView]:
         """List timed invocations, newest first."""
-        return timed_showing.list_timed(self._redis, page or PageRequest())
+        return showing.list_timed(self._redis, page or PageRequest())
 
     def show(self, invoke_id: str) -> TimedView:
         """Read one timed invocation.
@@ -60,7 +60,7 @@ class TimedVerbs:
         Raises:
             NotFound: there is none with this id.
         """
-        return timed_showing.show_timed(self._redis, invoke_id)
+        return showing.show_timed(self._redis, invoke_id)
 
     def preview(self, schedule: Schedule, *, after_ms: int | None = None, count: int = 10) -> Preview:
         """Tell when a schedule would be due, from now on (by this machine's clock) unless given. Needs no Redis.
@@ -70,7 +70,7 @@ class TimedVerbs:
         """
         start_ms = now_ms() if after_ms is None else after_ms
         zone = self._settings.beat.timezone
-        return timed_showing.preview(schedule, default_zone=zone, after_ms=start_ms, count=count)
+        return showing.preview(schedule, default_zone=zone, after_ms=start_ms, count=count)
 
     def preview_stored(self, invoke_id: str, *, after_ms: int | None = None, count: int = 10) -> Preview:
         """Tell when a timed invocation is due, from now on unless given.
@@ -78,7 +78,7 @@ class TimedVerbs:
         Raises:
             NotFound: there is none with this id. RequestInvalid: it is bound to the start of machines.
         """
-        return timed_showing.preview_stored(self._redis, invoke_id, after_ms=after_ms, count=count)
+        return showing.preview_stored(self._redis, invoke_id, after_ms=after_ms, count=count)
 
     def pause(self, invoke_id: str) -> None:
         """Leave out due times until it is resumed.
@@ -87,7 +87,7 @@ class TimedVerbs:
             NotFound: there is none with this id. Refused: it is over, or is not run by the clock.
         """
         with self._auditing.change("PauseInvocation", what=invoke_id):
-            timed_stopping.pause(self._redis, invoke_id)
+            stopping.pause(self._redis, invoke_id)
 
     def resume(self, invoke_id: str) -> None:
         """Let it come due again, from the next due time on.
@@ -96,7 +96,7 @@ class TimedVerbs:
             NotFound: there is none with this id. Refused: it is over, or is not run by the clock.
         """
         with self._auditing.change("ResumeInvocation", what=invoke_id):
-            timed_stopping.resume(self._redis, invoke_id)
+            stopping.resume(self._redis, invoke_id)
 
     def modify(self, invoke_id: str, change: TimedModification) -> str:
         """Change what it runs, when, or where, and answer the id of its command (a new one for new content).
@@ -114,7 +114,7 @@ class TimedVerbs:
         Raises:
             NotFound: there is none with this id.
         """
-        return timed_showing.history(self._redis, invoke_id, page or PageRequest())
+        return showing.history(self._redis, invoke_id, page or PageRequest())
 
 
 def _facts_of(change: TimedModification) -> dict[str, str]:

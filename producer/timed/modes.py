@@ -1,7 +1,7 @@
 """Whether an invocation runs once or by itself, and the words for its policies. Needs no calendar."""
 
-from ..broker_config.errors import NotFound, RequestInvalid
-from ..broker_config.records import RepeatMode, Schedule
+from ...broker_config.errors import NotFound, RequestInvalid
+from ...broker_config.records import RepeatMode, Schedule
 
 OVERLAP_POLICIES = ("skip", "queue", "cancel", "allow")
 MISFIRE_POLICIES = ("latest", "all", "skip")

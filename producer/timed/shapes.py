@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-from ..broker_config.clock import iso_seconds
-from ..broker_config.errors import RecordUnreadable
-from ..broker_config.schedule import DueTime
-from ..broker_config.timed import stored_calendar
-from .shapes import Shape, pacing_shape
-from .timed_showing import FiringView, Preview, TimedView
+from ...broker_config.clock import iso_seconds
+from ...broker_config.errors import RecordUnreadable
+from ...broker_config.schedule import DueTime
+from ...broker_config.timed import stored_calendar
+from ..shapes import Shape, pacing_shape
+from .showing import FiringView, Preview, TimedView
 
 
 def due_time_shape(preview: Preview, due: DueTime) -> Shape:

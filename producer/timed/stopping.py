@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-from ..broker_config import keys
-from ..broker_config.boot_bound import unbind
-from ..broker_config.chunks import chunks
-from ..broker_config.errors import Refused
-from ..broker_config.functions.function_library import run, run_all
-from ..broker_config.functions.reported import read_members_command
-from ..broker_config.functions.timed import move_timed_command
-from ..broker_config.ids import is_execution_of
-from ..broker_config.ledger import StoredInvocation
-from ..broker_config.redis_client import Redis
-from ..broker_config.settings_table import LimitSettings
-from ..broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
-from .stop_requests import stop_executions
-from .targets import chosen_targets
-from .timed_undecided import TRIES_COUNT, leave_out_undecided, too_busy
+from ...broker_config import keys
+from ...broker_config.boot_bound import unbind
+from ...broker_config.chunks import chunks
+from ...broker_config.errors import Refused
+from ...broker_config.functions.function_library import run, run_all
+from ...broker_config.functions.reported import read_members_command
+from ...broker_config.functions.timed import move_timed_command
+from ...broker_config.ids import is_execution_of
+from ...broker_config.ledger import StoredInvocation
+from ...broker_config.redis_client import Redis
+from ...broker_config.settings_table import LimitSettings
+from ...broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
+from ..stop_requests import stop_executions
+from ..targets import chosen_targets
+from .undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
 _CHUNK_COUNT = 200
 #: Names looked at among what an instance has not ended: many times what may wait there.

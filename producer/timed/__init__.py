@@ -1,0 +1,1 @@
+"""Timed invocations: checked, begun, shown, changed and stopped. A beat fires them."""
