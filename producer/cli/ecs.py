@@ -10,7 +10,6 @@ from ...broker_config.errors import CloudAssistantError, RequestInvalid
 from ...broker_config.program_log import LOGGER_NAME
 from ..api import Assistant
 from ..auditing import local_user
-from ..gateway.access_keys import AccessKey
 from ..gateway.action_table import action_registry
 from ..gateway.actions import Call as ActionCall
 from ..gateway.actions import NotYet
@@ -19,6 +18,7 @@ from ..gateway.exchange import new_request_id
 from ..gateway.parameters import Parameters
 from ..gateway.request_parameters import with_todays_names
 from ..gateway_client import GatewayClient, error_of
+from ..security.caller import AccessKey
 from .assist_command import assist_command
 from .call import Call
 from .ecs_parameters import check_names

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..security.caller import AccessKey
 from ..security.known_actions import nearest
-from .access_keys import AccessKey
 from .parameters import Parameters
 
 #: An action's answer, without the request id: the API's own names, ready to be written.

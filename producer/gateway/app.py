@@ -11,18 +11,17 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ...broker_config.settings_table import GatewaySettings
-from .access_keys import AccessKeyLookup, Authorization, NonceStore
 from .access_log import log_exchange
 from .actions import ActionRegistry
 from .api_errors import ApiError, api_error
-from .authentication import Authenticator
+from .authentication import AccessKeyLookup, Authenticator, NonceStore
 from .client_address import ClientAddresses
 from .crowd import Crowd
 from .exchange import Exchange
 from .file_serving import FileServing
 from .http_messages import HttpReply, HttpRequest, path_of_target
 from .interruption import Interruption
-from .openapi_endpoint import METHODS, OpenApiEndpoint, Postponed, Refusals
+from .openapi_endpoint import METHODS, Authorization, OpenApiEndpoint, Postponed, Refusals
 from .other_paths import OtherPaths
 from .request_body import ClientLeft, RequestBody
 from .request_memory import RequestMemory

@@ -8,8 +8,8 @@ from ...broker_config.errors import CloudAssistantError
 from ...broker_config.redis_client import Redis
 from ...broker_config.signing import digest
 from ..auditing import NAMED_COUNT, Auditing, Change, Request, acting_for, local_user, named_targets, shown
+from ..security.caller import AccessKey
 from ..validation import decode_base64
-from .access_keys import AccessKey
 from .actions import Action, Call, Fields, NotYet
 from .api_errors import ApiError
 from .domain_errors import with_api_errors

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
-from .access_keys import AccessKey, AccessKeyLookup, NonceStore
+from ..security.caller import AccessKey
 from .api_errors import ApiError, api_error, http_status_of
 from .parameters import SECRET_PARAMETERS
 from .signed_request import SignedRequest
@@ -21,6 +22,20 @@ SHOWN_CHARACTERS = 128 * 1024
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class AccessKeyLookup(Protocol):
+    """Where access keys are kept."""
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """Find a key by its id, disabled ones too."""
+
+
+class NonceStore(Protocol):
+    """Where used nonces are remembered, for all gateways together."""
+
+    def remember(self, access_key_id: str, nonce: str, ttl_seconds: int) -> bool:
+        """Remember a nonce for a while; false if this key had used it already."""
 
 
 class Authenticator:

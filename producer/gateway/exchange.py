@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
-from .access_keys import AccessKey
+from ..security.caller import AccessKey
 from .api_errors import ApiError
 from .http_messages import HttpReply, HttpRequest
 from .request_parameters import assembled

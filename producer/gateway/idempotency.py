@@ -9,8 +9,8 @@ from ...broker_config.errors import Refused
 from ...broker_config.redis_client import Redis
 from ...broker_config.sealing import seal, unseal
 from .. import client_tokens
+from ..security.caller import AccessKey
 from ..shapes import Shape
-from .access_keys import AccessKey
 from .actions import Call
 
 _ANSWER = "answer"

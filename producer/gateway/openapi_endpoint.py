@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...broker_config.errors import CloudAssistantError
-from .access_keys import AccessKey, Authorization
+from ..security.caller import AccessKey
 from .actions import ActionRegistry, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
 from .audited_actions import is_reading
@@ -31,6 +31,17 @@ class Postponed:
     reply_so_far: Callable[[], HttpReply]
     look_again: Callable[[], "HttpReply | Postponed"]
     listen: Callable[[Callable[[], None]], Callable[[], None]] | None = None
+
+
+class Authorization(Protocol):
+    """What a caller may do."""
+
+    def require(self, caller: AccessKey, action: str) -> None:
+        """Return if the caller may use the action at all.
+
+        Raises:
+            ApiError: ``Forbidden.RAM`` otherwise.
+        """
 
 
 class Refusals(Protocol):

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hmac
 
-from .access_keys import AccessKey
+from ..security.caller import AccessKey
 from .api_errors import api_error
 
 _SEAL_BYTES = 9

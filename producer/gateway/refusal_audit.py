@@ -9,7 +9,7 @@ from ...broker_config.audit_entry import Who
 from ...broker_config.errors import RedisRefused, RedisUnreachable, Refused
 from ...broker_config.program_log import logger
 from ..auditing import Auditing, Change, Request, acting_for
-from .access_keys import AccessKey
+from ..security.caller import AccessKey
 from .api_errors import ApiError, api_error
 from .audited_actions import is_reading, who_of
 from .exchange import Exchange, safe_in_log

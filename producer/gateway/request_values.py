@@ -7,9 +7,9 @@ from ...broker_config.errors import CloudAssistantError
 from ...broker_config.program_log import logger
 from .. import validation
 from ..paging import PAGE_SIZE, PAGE_SIZE_MAX, Page, PageRequest
+from ..security.caller import AccessKey
 from ..shapes import Encoding, Shape, as_base64, as_text
 from ..targets import Targets
-from .access_keys import AccessKey
 from .actions import Call
 from .api_errors import api_error
 from .domain_errors import renamed_codes

@@ -14,11 +14,11 @@ from ..file_store.catalogue import Catalogue
 from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
 from ..security.access_keys import AccessKeys
-from ..security.authorization import RoleAuthorization
+from ..security.caller import AccessKey
 from . import registration_page
-from .access_keys import AccessKey
 from .action_table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication
+from .authorization import RoleAuthorization
 from .client_address import ClientAddresses
 from .crowd import Crowd
 from .file_serving import FileServing

@@ -1,1 +1,1 @@
-"""Identity and trust on the control side: Redis users, credentials, access keys, activations, audit."""
+"""Identity and trust on the control side: Redis users, credentials, access keys, rights, audit."""

@@ -24,7 +24,7 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.signing import MasterKeys
 from ...broker_config.untrusted_input import UntrustedDecoder
 from ..auditing import Auditing
-from ..gateway.access_keys import AccessKey
+from .caller import AccessKey
 from .roles import Role
 from .scopes import Scope, checked
 

@@ -13,13 +13,13 @@ from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry, 
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.broker_config.signing import digest, new_master_keys, write_master_keys
 from cloud_assistant.producer.gateway import refusal_audit
-from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.api_errors import api_error
 from cloud_assistant.producer.gateway.exchange import Exchange
 from cloud_assistant.producer.gateway.http_messages import HttpRequest
 from cloud_assistant.producer.gateway.refusal_audit import KEY_COUNT, STRANGERS_COUNT, RefusalAudit
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
+from cloud_assistant.producer.security.caller import AccessKey
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()

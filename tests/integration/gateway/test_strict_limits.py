@@ -8,11 +8,11 @@ import pytest
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import Call
 from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.parameters import Parameters
+from cloud_assistant.producer.security.caller import AccessKey
 from harness.redis_server import RedisServer
 
 INSTANCES = [f"i-{number:03}" for number in range(101)]

@@ -16,7 +16,6 @@ from cloud_assistant.broker_config.timed import load_timed
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.describing import InvocationFilter
 from cloud_assistant.producer.describing_results import ResultFilter
-from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.action_table import action_registry
 from cloud_assistant.producer.gateway.actions import Call
 from cloud_assistant.producer.gateway.parameters import Parameters
@@ -25,6 +24,7 @@ from cloud_assistant.producer.metrics import Metrics
 from cloud_assistant.producer.monitor_control import ReportedInspect
 from cloud_assistant.producer.packages import Packages
 from cloud_assistant.producer.paging import PageRequest
+from cloud_assistant.producer.security.caller import AccessKey
 from cloud_assistant.producer.shapes import as_text, instance_shape, result_shape
 from cloud_assistant.producer.waiting import Ended, Output
 

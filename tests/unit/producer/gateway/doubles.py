@@ -1,7 +1,7 @@
 """What the gateway must be given, kept in memory: keys, nonces and a clock that the test sets."""
 
-from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.api_errors import api_error
+from cloud_assistant.producer.security.caller import AccessKey
 
 KEYS = (
     AccessKey("testid", "testsecret", active=True, principal="tester"),

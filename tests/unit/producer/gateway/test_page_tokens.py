@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from cloud_assistant.producer.gateway.access_keys import AccessKey
 from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.page_tokens import sealed_token, unsealed_token
+from cloud_assistant.producer.security.caller import AccessKey
 
 ALICE = AccessKey("a", "secret", active=True, principal="alice")
 BOB = AccessKey("b", "other", active=True, principal="bob")

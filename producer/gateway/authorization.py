@@ -1,8 +1,8 @@
 """Decide whether an access key has an action at all: its role, and the actions that it is limited to."""
 
-from ..gateway.access_keys import AccessKey
-from ..gateway.api_errors import api_error
-from .roles import permits
+from ..security.caller import AccessKey
+from ..security.roles import permits
+from .api_errors import api_error
 
 
 class RoleAuthorization:
