@@ -35,7 +35,7 @@ class Asked:
         pipeline = Redis.pipeline
 
         def counted(redis: Redis, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[object]:
-            self.count += 1
+            self.count += bool(commands)
             return pipeline(redis, commands, timeout_seconds=timeout_seconds)
 
         monkeypatch.setattr(Redis, "pipeline", counted)
