@@ -76,10 +76,7 @@ class Child:
             return False
         if self._process.poll() is None:
             return True
-        # At once and once: later the number may be another group's.
-        if self._leads_group:
-            self._leads_group = False
-            send(self._process.pid, signal.SIGKILL, group=True)
+        self._end_group(self._process.pid)
         return False
 
     def start(self) -> None:
@@ -148,10 +145,10 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL it and wait until it is gone."""
-        if self.is_running and self._process is not None:
+        if self._process is not None:
             self._process.kill()
             self._process.wait()
-        _ = self.is_running
+            self._end_group(self._process.pid)
 
     def how_it_ended(self) -> str:
         """The end of its process in words."""
@@ -159,6 +156,12 @@ class Child:
         if code is None:
             return "never started"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def _end_group(self, pid: int) -> None:
+        # At once and once: later the number may be another group's.
+        if self._leads_group:
+            self._leads_group = False
+            send(pid, signal.SIGKILL, group=True)
 
     def _start_again(self) -> Change:
         try:
