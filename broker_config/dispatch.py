@@ -1,8 +1,7 @@
 """Turn a stored invocation into ledger rows and one message per target.
 
-A one-off invocation and the firing of a timed one are the same operation, so it lives below both producer and beat.
-It can be repeated at any point: a row that exists is left alone, so a dispatch that was cut off half-way is completed
-by running it again.
+A producer does it, and a beat completes what was cut off half-way, so it lives below both: a row that exists is left
+alone, so all of it can be repeated at any point. The firings of a timed invocation are a beat's alone.
 """
 
 import os
@@ -40,6 +39,8 @@ _INLINE_BYTES = 256 * 1024
 #: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the
 #: expiry by the agent's.
 _EXPIRY_MARGIN_MS = 60_000
+#: The firing of what runs once.
+_RUNS_ONCE_MS = 0
 #: A payload key outlives the last moment at which a claim may read it.
 _PAYLOAD_MARGIN_MS = 600_000
 
@@ -112,7 +113,6 @@ class Dispatcher:
             invocation,
             payload,
             targets,
-            firing_ms=0,
             within_ms=within_ms,
             inline=inline,
             secret_values=secret_values,
@@ -127,17 +127,16 @@ class Dispatcher:
         _check_created(replies[0], invocation)
         return self._write(batches, created(replies[1]))
 
-    def fire(
+    def complete(
         self,
         invocation: Invocation,
         order: Order,
         targets: Sequence[str],
         *,
-        firing_ms: int,
         within_ms: int,
         all_targets: Sequence[str] = (),
     ) -> Dispatched:
-        """Dispatch one firing of a stored invocation, or complete a dispatch that was cut off (``firing_ms`` 0).
+        """Dispatch a stored invocation to targets that its own dispatch, which was cut off, has not reached.
 
         Of one that does not run everywhere at once, ``all_targets`` are those that it was made for.
         """
@@ -150,7 +149,6 @@ class Dispatcher:
             payload,
             targets,
             all_targets=all_targets,
-            firing_ms=firing_ms,
             within_ms=within_ms,
             inline=inline,
         )
@@ -194,7 +192,6 @@ class Dispatcher:
         payload: bytes,
         targets: Sequence[str],
         *,
-        firing_ms: int,
         within_ms: int,
         inline: bool,
         all_targets: Sequence[str] = (),
@@ -202,27 +199,26 @@ class Dispatcher:
         held: Sequence[str] | None = None,
     ) -> Iterator[tuple[Argument, ...]]:
         token = "" if inline else invocation.payload_token
-        base_ms = max(firing_ms, invocation.created_ms)
         pacing = invocation.pacing
         last_ms = life_ms(invocation, within_ms)
         neighbours = lines(all_targets or targets, pacing) if pacing else None
         envelope = encode(
             Envelope(
                 invoke_id=invocation.invoke_id,
-                firing_ms=firing_ms,
+                firing_ms=_RUNS_ONCE_MS,
                 attempt=1,
                 digest=digest(payload),
                 payload_token=token,
-                created_ms=base_ms,
-                expires_ms=base_ms + last_ms + _EXPIRY_MARGIN_MS,
+                created_ms=invocation.created_ms,
+                expires_ms=invocation.created_ms + last_ms + _EXPIRY_MARGIN_MS,
                 nonce=os.urandom(12).hex(),
             )
         )
         common: list[Argument] = [
             invocation.invoke_id,
             invocation.command.command_id,
-            firing_ms,
-            base_ms,
+            _RUNS_ONCE_MS,
+            invocation.created_ms,
             within_ms,
             invocation.timeout_seconds,
             envelope,
@@ -238,7 +234,7 @@ class Dispatcher:
         while some := list(islice(remaining, _LOOK_UP_COUNT)):
             signed = zip(some, self.signer.signatures(some, envelope, secret_values, held), strict=True)
             while chunk := [
-                (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
+                (one, execution_id(invocation.invoke_id, _RUNS_ONCE_MS, one), signature)
                 for one, signature in islice(signed, CHUNK_COUNT)
             ]:
                 yield tuple(create_executions_command(invocation.invoke_id, chunk, common, neighbours))
