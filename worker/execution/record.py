@@ -9,10 +9,12 @@ import binascii
 import json
 import marshal
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
+from .machine_clock import wall_clock_ms
 from .opened_elsewhere import patiently
 from .output import KeptOutput
 
@@ -103,6 +105,28 @@ class ExitRecord:
             return cls(**values)
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not an exit record of version {_VERSION}: {exc}") from exc
+
+
+def not_started_record(
+    execution_id: str,
+    error_code: str,
+    error_info: str,
+    *,
+    output_limit_bytes: int,
+    notes: Iterable[str] = (),
+) -> ExitRecord:
+    """Return the record of an execution of which nothing ever ran."""
+    now_ms = wall_clock_ms()
+    return ExitRecord(
+        execution_id=execution_id,
+        reason="not_started",
+        started_ms=now_ms,
+        finished_ms=now_ms,
+        error_code=error_code,
+        error_info=error_info,
+        output=KeptOutput(output_limit_bytes),
+        notes=list(notes),
+    )
 
 
 #: Where in a message the parts are that are no plain values.
