@@ -20,7 +20,7 @@ from .errors import NotFound, Refused
 from .functions.function_library import run_ahead, run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
 from .ids import execution_id
-from .messages import Envelope, Order, encode
+from .messages import EXPIRY_MARGIN_MS, Envelope, Order, encode
 from .pacing import life_ms, lines
 from .records import Invocation, RepeatMode
 from .records import encode as encode_record
@@ -36,9 +36,6 @@ CHUNK_COUNT = 100
 _LOOK_UP_COUNT = 40 * CHUNK_COUNT
 #: A work order travels in the rows while all copies together stay below this; else it has a key of its own.
 _INLINE_BYTES = 256 * 1024
-#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the
-#: expiry by the agent's.
-_EXPIRY_MARGIN_MS = 60_000
 #: The firing of what runs once.
 _RUNS_ONCE_MS = 0
 #: A payload key outlives the last moment at which a claim may read it.
@@ -61,7 +58,6 @@ class Dispatcher:
         #: Signs for each target, with the key that it holds.
         self.signer = EnvelopeSigner(redis, master)
         self._queue_count = queue_count
-        self._origin = f"cloud-assistant@{redis.name}"
 
     def signing_key_id(self, instance_id: str) -> str:
         """The key that an instance held when this process dispatched to it last; ``""`` where nothing is signed."""
@@ -210,7 +206,7 @@ class Dispatcher:
                 digest=digest(payload),
                 payload_token=token,
                 created_ms=invocation.created_ms,
-                expires_ms=invocation.created_ms + last_ms + _EXPIRY_MARGIN_MS,
+                expires_ms=invocation.created_ms + last_ms + EXPIRY_MARGIN_MS,
                 nonce=os.urandom(12).hex(),
             )
         )
@@ -225,7 +221,7 @@ class Dispatcher:
             payload if inline else b"",
             invocation.done_channel,
             self._queue_count,
-            template(token, self._origin),
+            template(token, self._redis.name),
             PLACEHOLDER,
             self._master.current if self._master else "",
             *((last_ms, pacing.failures_count) if pacing else ()),

@@ -15,7 +15,7 @@ from ..broker_config.ids import is_instance_id
 from ..broker_config.server_names import may_be_server_name
 from .backoff import Backoff
 
-#: What a gateway may set on this machine; anything else in its answer is not taken over.
+#: What a gateway has to set on this machine; anything else in its answer is not taken over.
 ACCEPTED_SETTINGS = frozenset({"redis_url", "instance_id", "security.instance_key"})
 #: Codes of refusals that are over soon.
 _PASSING_CODES = frozenset({"IdempotentProcessing", "ServiceUnavailable"})
@@ -137,7 +137,7 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
         for name, value in (given.items() if isinstance(given, dict) else ())
         if name in ACCEPTED_SETTINGS and isinstance(value, str)
     }
-    missing = {"redis_url", "instance_id", "security.instance_key"} - settings.keys()
+    missing = ACCEPTED_SETTINGS - settings.keys()
     if missing or not is_instance_id(settings["instance_id"]):
         raise GatewayUnreachable(
             f"the gateway's answer lacks {', '.join(sorted(missing)) or 'an instance id'}; is it of our release?",

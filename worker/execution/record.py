@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from .machine_clock import wall_clock_ms
 from .opened_elsewhere import patiently
 from .output import KeptOutput
+from .whole_write import write_whole
 
 STARTED_FILE = "started.json"
 #: The other name of that file, by which it outlives an execution.
@@ -211,9 +212,7 @@ def replace_file(path: str, data: bytes) -> None:
         os.unlink(temporary)
         fd = os.open(temporary, _NEW_FILE_FLAGS, 0o600)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        write_whole(fd, data)
     except OSError:
         os.unlink(temporary)
         raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
+from ...broker_config.package_report import REPORT_FIELD, InstalledPackage, decode_report, encode_report
 from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_connection import Argument
 
@@ -80,7 +80,7 @@ class PackageReport:
             self._report = encode_report(
                 [msgspec.structs.replace(one, requires=()) for one in self._index.all().values()]
             )
-        return {"packages": self._report}
+        return {REPORT_FIELD: self._report}
 
 
 if os.name == "nt":

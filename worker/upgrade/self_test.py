@@ -15,7 +15,7 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Argument
 from ...broker_config.signing import Signature, digest, mac
 from ...broker_config.states import ExecutionState
-from ...broker_config.task_message import PLACEHOLDER, template
+from ...broker_config.task_message import fill, template
 from ..instance_key import InstanceKeys
 
 #: What ``verdict`` says of a self-test that Redis does not know any more.
@@ -81,7 +81,7 @@ class SelfTest:
             "key_id": key_id,
             "payload": order,
         }
-        message = template("", f"cloud-assistant@{self._instance_id}").replace(PLACEHOLDER, self._execution_id)
+        message = fill(template("", self._instance_id), self._execution_id)
         self._redis.pipeline_or_raise(
             [
                 ("HSET", row, *(part for pair in fields.items() for part in pair)),
