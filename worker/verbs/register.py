@@ -11,6 +11,7 @@ import click
 
 from ...broker_config.command_line import filled
 from ..exit_codes import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
+from .settings_options import home_option
 
 _EPILOG = """\b
 Examples:
@@ -38,7 +39,7 @@ Examples:
 @click.option(
     "--config", metavar="FILE", callback=filled, help="Settings file to write; `assist-agent run` finds the default."
 )
-@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
+@home_option
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
