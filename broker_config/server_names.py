@@ -1,4 +1,6 @@
-"""Which texts may be the name of a server."""
+"""Which texts may be the name of a server, or the address of a gateway."""
+
+from urllib.parse import SplitResult, urlsplit
 
 
 def may_be_server_name(name: str) -> bool:
@@ -9,3 +11,14 @@ def may_be_server_name(name: str) -> bool:
         return bool(name.encode("idna"))
     except UnicodeError:
         return False
+
+
+def http_address(url: str) -> SplitResult | None:
+    """The parts of an ``http://…`` or ``https://…`` that names a server; ``None`` for every other text."""
+    try:
+        parts = urlsplit(url)
+        # No port may have such a number, or no address such a form.
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and may_be_server_name(parts.hostname or "") else None

@@ -8,11 +8,10 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ..broker_config.ids import is_instance_id
-from ..broker_config.server_names import may_be_server_name
+from ..broker_config.server_names import http_address
 from .backoff import Backoff
 
 #: What a gateway has to set on this machine; anything else in its answer is not taken over.
@@ -152,13 +151,8 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
 
 
 def _checked(gateway: str, *, allow_http: bool) -> str:
-    try:
-        parts = urlsplit(gateway)
-        is_whole = parts.scheme in ("http", "https") and may_be_server_name(parts.hostname or "") and parts.port != 0
-    except ValueError:
-        # No port has such a number, or no address such a form.
-        is_whole = False
-    if not is_whole:
+    parts = http_address(gateway)
+    if parts is None or parts.port == 0:
         raise SettingsInvalid(f"--gateway {gateway!r} is not https://… (or http://… on this machine)")
     if parts.query or parts.fragment or parts.username:
         raise SettingsInvalid(f"--gateway {gateway!r}: give scheme, name, port and path only")
