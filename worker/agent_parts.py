@@ -29,7 +29,7 @@ from .live_output import LiveOutput
 from .message_intake import MessageIntake
 from .packages.agent_notes import leave_notes, script_variables
 from .packages.package_index import PackageReport
-from .policy_file import PolicyFile, PolicyGuard
+from .policy.policy_file import PolicyFile, PolicyGuard
 from .queue_watch import QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter

@@ -7,8 +7,8 @@ import msgspec
 
 from ...broker_config.command_line import config_option, filled
 from ..exit_codes import EXIT_USAGE
-from ..local_policy import explain
-from ..policy_file import PolicyInForce, read_policy
+from ..policy.local_policy import explain
+from ..policy.policy_file import PolicyInForce, read_policy
 from .settings_options import settings_of
 
 

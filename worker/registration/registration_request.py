@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
-from ..broker_config.ids import is_instance_id
-from ..broker_config.server_names import http_address
-from .backoff import Backoff
+from ...broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
+from ...broker_config.ids import is_instance_id
+from ...broker_config.server_names import http_address
+from ..backoff import Backoff
 
 #: What a gateway has to set on this machine; anything else in its answer is not taken over.
 ACCEPTED_SETTINGS = frozenset({"redis_url", "instance_id", "security.instance_key"})

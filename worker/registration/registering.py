@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..broker_config.clock import monotonic_seconds
-from ..broker_config.errors import Refused, SettingsInvalid
-from ..broker_config.presence import is_there
-from ..broker_config.private_file import make_private_folder, write_private_file
-from .home_lock import OPEN_FLAGS, take_lock
-from .identity import machine_id, written_machine_id
+from ...broker_config.clock import monotonic_seconds
+from ...broker_config.errors import Refused, SettingsInvalid
+from ...broker_config.presence import is_there
+from ...broker_config.private_file import make_private_folder, write_private_file
+from ..home_lock import OPEN_FLAGS, take_lock
+from ..identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
 
