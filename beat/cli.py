@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..broker_config.command_line import Program, filled
+from ..broker_config.command_line import Program, config_option, filled, version_option
 
 _EXAMPLES = """\b
 Examples:
@@ -24,18 +24,8 @@ _SETTINGS = {
 }
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from importlib.metadata import version  # lazy: 20 ms that only this option needs
-
-        click.echo(f"assist-beat {version('cloud-assistant')}")
-        context.exit()
-
-
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
-@click.option(
-    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
-)
+@version_option("assist-beat")
 @click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
 @click.option("--home", metavar="FOLDER", callback=filled, help="State folder, for the master key.")
 @click.option(
@@ -45,7 +35,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
     "the schedule says so itself.",
 )
 @click.option("--sweep-seconds", type=click.FloatRange(0.05), help="Time between two looks for overdue executions.")
-@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@config_option
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
     """Fire timed invocations and settle what was lost, until SIGTERM or Ctrl-C.

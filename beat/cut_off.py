@@ -62,7 +62,7 @@ class Completer:
             len(missing),
             within_ms > 0,
         )
-        self._dispatcher.fire(invocation, order, missing, firing_ms=0, within_ms=within_ms, all_targets=targets)
+        self._dispatcher.complete(invocation, order, missing, within_ms=within_ms, all_targets=targets)
 
     def _leave(self, invoke_id: str) -> None:
         if invoke_id not in self._left:

@@ -75,7 +75,7 @@ class DueLoop:
         self._to_plan: deque[tuple[Timed, DueTime]] = deque(maxlen=_WINDOW_COUNT)
         self._avoided: dict[str, float] = {}
 
-    def turn(self, longest_sleep_seconds: float = _LONGEST_SLEEP_SECONDS) -> None:
+    def turn(self) -> None:
         """Do what is due, prepare and plan a little; sleep when there is nothing to do.
 
         Raises:
@@ -90,7 +90,7 @@ class DueLoop:
         is_busy |= self._releases.work(self._clock.now_ms())
         is_busy |= self._dispatches.work(self._clock.now_ms())
         if not is_busy and not self._plan():
-            self._wakeups.wait(min(longest_sleep_seconds, self._seconds_to_sleep(view)))
+            self._wakeups.wait(min(_LONGEST_SLEEP_SECONDS, self._seconds_to_sleep(view)))
 
     def reset(self) -> None:
         """Forget what was prepared and listened to, after Redis was away."""

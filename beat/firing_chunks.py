@@ -10,7 +10,7 @@ from ..broker_config.errors import Refused
 from ..broker_config.functions.firings import FiringChunk, FiringPacing, FiringTarget
 from ..broker_config.functions.timed import TimedReading
 from ..broker_config.ids import execution_id
-from ..broker_config.messages import Envelope, encode
+from ..broker_config.messages import EXPIRY_MARGIN_MS, Envelope, encode
 from ..broker_config.pacing import life_of_lines_ms
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
@@ -24,9 +24,6 @@ from .decisions import Fire
 CHUNK_COUNT = TARGETS_PER_DIGEST_COUNT
 #: A dispatch whose owner says nothing for this long is taken over.
 LEASE_MS = 3_000
-#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the expiry by the
-#: agent's.
-_EXPIRY_MARGIN_MS = 60_000
 
 _log = logger("beat")
 
@@ -99,7 +96,7 @@ class ChunkBuilder:
             deadline_ms=fire.deadline_ms,
             envelope=envelope,
             key_id=self.master.current if self.master else "",
-            message_template=template(timed.payload_token, f"cloud-assistant@{self.token}"),
+            message_template=template(timed.payload_token, self.token),
             queue_count=self.queue_count,
             command_id=timed.command_id,
             timeout_seconds=timed.timeout_seconds,
@@ -177,7 +174,7 @@ def _envelope(timed: Timed, fire: Fire, pacing: FiringPacing | None) -> bytes:
             digest=timed.digest,
             payload_token=timed.payload_token,
             created_ms=due_ms,
-            expires_ms=fire.deadline_ms + (pacing.life_ms if pacing else 0) + _EXPIRY_MARGIN_MS,
+            expires_ms=fire.deadline_ms + (pacing.life_ms if pacing else 0) + EXPIRY_MARGIN_MS,
             nonce=secrets.token_hex(12),
         )
     )

@@ -44,7 +44,7 @@ class Releases:
 
     def __init__(self, redis: Redis, *, token: str, queue_count: int, confirm_ms: int) -> None:
         self._redis = redis
-        self._origin = f"cloud-assistant@{token}"
+        self._token = token
         self._queue_count = queue_count
         self._confirm_ms = confirm_ms
         self._idle_lines = IdleLines(redis)
@@ -89,7 +89,7 @@ class Releases:
                 release_command(
                     instance_id,
                     execution_id,
-                    fill(template(one.payload_token, self._origin), execution_id),
+                    fill(template(one.payload_token, self._token), execution_id),
                     waits_for=one.waits_for,
                     recheck_ms=recheck_ms,
                     queue_count=self._queue_count,

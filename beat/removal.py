@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import RedisRefused
-from ..broker_config.firing_rows import Firing, FiringStatus, load_firings
+from ..broker_config.firing_rows import FiringStatus, load_firings
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_targets
@@ -36,7 +36,7 @@ def remove_invocation(redis: Redis, invoke_id: str, stored: StoredInvocation | N
     else:
         command_id, token = stored.record.command.command_id, stored.record.payload_token
     targets = load_targets(redis, invoke_id)
-    remove_executions(redis, invoke_id, [0], targets)
+    remove_executions(redis, invoke_id, 0, targets)
     if stored is None or stored.timed:
         while firings := redis.call("ZRANGE", keys.firings(invoke_id), 0, _FIRINGS_COUNT - 1):
             remove_firings(redis, invoke_id, [int(one) for one in firings], targets)
@@ -64,7 +64,7 @@ def remove_firings(redis: Redis, invoke_id: str, due_ms: Sequence[int], targets:
     """Remove some firings of a timed invocation with their executions."""
     for firing in load_firings(redis, invoke_id, due_ms):
         if firing.status != FiringStatus.SKIPPED:
-            remove_executions(redis, invoke_id, [firing.due_ms], _targets_of(firing, targets))
+            remove_executions(redis, invoke_id, firing.due_ms, firing.instances or targets)
     members = [f"{invoke_id} {one}" for one in due_ms]
     redis.pipeline_or_raise(
         [
@@ -79,24 +79,19 @@ def _names_of_firing(invoke_id: str, due_ms: int) -> tuple[str, ...]:
     return keys.firing(invoke_id, due_ms), keys.firing_line(invoke_id, due_ms), keys.firing_followers(invoke_id, due_ms)
 
 
-def remove_executions(redis: Redis, invoke_id: str, firings_ms: Sequence[int], targets: Sequence[str]) -> None:
-    """Remove the rows of some firings with their output and their places in every index."""
-    for firing_ms in firings_ms:
-        for chunk in _chunks(targets):
-            commands: list[Command] = []
-            executions = [execution_id(invoke_id, firing_ms, one) for one in chunk]
-            for instance_id, execution in zip(chunk, executions, strict=True):
-                rows = keys.execution(instance_id, execution), keys.live_output(instance_id, execution)
-                commands.append(("DEL", *rows))
-                commands.append(("ZREM", keys.open_executions(instance_id), execution))
-                commands.append(("ZREM", keys.instance_history(instance_id), execution))
-            commands.append(("ZREM", keys.DEADLINES, *executions))
-            commands.append(("ZREM", keys.TIMED_WAITING, *executions))
-            redis.pipeline_or_raise(commands)
-
-
-def _targets_of(firing: Firing, targets: Sequence[str]) -> Sequence[str]:
-    return firing.instances or targets
+def remove_executions(redis: Redis, invoke_id: str, firing_ms: int, targets: Sequence[str]) -> None:
+    """Remove the rows of a firing, 0 for what runs once, with their output and their places in every index."""
+    for chunk in _chunks(targets):
+        commands: list[Command] = []
+        executions = [execution_id(invoke_id, firing_ms, one) for one in chunk]
+        for instance_id, execution in zip(chunk, executions, strict=True):
+            rows = keys.execution(instance_id, execution), keys.live_output(instance_id, execution)
+            commands.append(("DEL", *rows))
+            commands.append(("ZREM", keys.open_executions(instance_id), execution))
+            commands.append(("ZREM", keys.instance_history(instance_id), execution))
+        commands.append(("ZREM", keys.DEADLINES, *executions))
+        commands.append(("ZREM", keys.TIMED_WAITING, *executions))
+        redis.pipeline_or_raise(commands)
 
 
 def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -11,28 +11,25 @@ class Wakeups:
         self._redis = redis
         self._subscription: Subscription | None = None
 
-    def listen(self) -> bool:
-        """Make sure that changes from now on are heard; true when earlier ones may have been missed.
+    def listen(self) -> None:
+        """Make sure that changes from now on are heard.
 
         Raises:
             RedisUnreachable, RedisRefused: Redis does not take the subscription.
         """
-        if self._subscription is not None:
-            return False
-        self._subscription = self._redis.subscribe(keys.TIMED_CHANGED_CHANNEL)
-        return True
+        if self._subscription is None:
+            self._subscription = self._redis.subscribe(keys.TIMED_CHANGED_CHANNEL)
 
-    def wait(self, seconds: float) -> bool:
-        """Sleep; true as soon as something has changed, however much that was.
+    def wait(self, seconds: float) -> None:
+        """Sleep until something has changed, however much that was, or the time is up.
 
         Raises:
             RedisUnreachable: the connection broke; changes may be missed until ``listen`` has succeeded again.
         """
         if self._subscription is None or self._subscription.next(seconds) is None:
-            return False
+            return
         while self._subscription.next(0) is not None:
             pass
-        return True
 
     def close(self) -> None:
         """Stop listening; ``listen`` begins anew."""

@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from .output_end import TAKES_NO_MORE, forget_outputs, why_not_written
 from .standard_streams import prepare_streams
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: As `assist` ends in these cases (deploy/SCRIPTS.md).
 _WRONG_USAGE = 2
@@ -30,6 +32,24 @@ def filled(context: click.Context, parameter: click.Parameter, value: str | None
     if is_given and not (value or "").strip():
         raise click.BadParameter(_EMPTY)
     return value
+
+
+config_option = click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+
+
+def version_option(program: str) -> Callable[[Decorated], Decorated]:
+    """The option that shows the version and ends."""
+
+    def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            from importlib.metadata import version  # lazy: 20 ms that only this option needs
+
+            click.echo(f"{program} {version('cloud-assistant')}")
+            context.exit()
+
+    return click.option(
+        "-V", "--version", is_flag=True, callback=show, expose_value=False, is_eager=True, help="Show the version."
+    )
 
 
 class Program(click.Command):

@@ -1,8 +1,7 @@
 """Turn a stored invocation into ledger rows and one message per target.
 
-A one-off invocation and the firing of a timed one are the same operation, so it lives below both producer and beat.
-It can be repeated at any point: a row that exists is left alone, so a dispatch that was cut off half-way is completed
-by running it again.
+A producer does it, and a beat completes what was cut off half-way, so it lives below both: a row that exists is left
+alone, so all of it can be repeated at any point. The firings of a timed invocation are a beat's alone.
 """
 
 import os
@@ -21,7 +20,7 @@ from .errors import NotFound, Refused
 from .functions.function_library import run_ahead, run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
 from .ids import execution_id
-from .messages import Envelope, Order, encode
+from .messages import EXPIRY_MARGIN_MS, Envelope, Order, encode
 from .pacing import life_ms, lines
 from .records import Invocation, RepeatMode
 from .records import encode as encode_record
@@ -37,9 +36,8 @@ CHUNK_COUNT = 100
 _LOOK_UP_COUNT = 40 * CHUNK_COUNT
 #: A work order travels in the rows while all copies together stay below this; else it has a key of its own.
 _INLINE_BYTES = 256 * 1024
-#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the
-#: expiry by the agent's.
-_EXPIRY_MARGIN_MS = 60_000
+#: The firing of what runs once.
+_RUNS_ONCE_MS = 0
 #: A payload key outlives the last moment at which a claim may read it.
 _PAYLOAD_MARGIN_MS = 600_000
 
@@ -60,7 +58,6 @@ class Dispatcher:
         #: Signs for each target, with the key that it holds.
         self.signer = EnvelopeSigner(redis, master)
         self._queue_count = queue_count
-        self._origin = f"cloud-assistant@{redis.name}"
 
     def signing_key_id(self, instance_id: str) -> str:
         """The key that an instance held when this process dispatched to it last; ``""`` where nothing is signed."""
@@ -112,7 +109,6 @@ class Dispatcher:
             invocation,
             payload,
             targets,
-            firing_ms=0,
             within_ms=within_ms,
             inline=inline,
             secret_values=secret_values,
@@ -127,17 +123,16 @@ class Dispatcher:
         _check_created(replies[0], invocation)
         return self._write(batches, created(replies[1]))
 
-    def fire(
+    def complete(
         self,
         invocation: Invocation,
         order: Order,
         targets: Sequence[str],
         *,
-        firing_ms: int,
         within_ms: int,
         all_targets: Sequence[str] = (),
     ) -> Dispatched:
-        """Dispatch one firing of a stored invocation, or complete a dispatch that was cut off (``firing_ms`` 0).
+        """Dispatch a stored invocation to targets that its own dispatch, which was cut off, has not reached.
 
         Of one that does not run everywhere at once, ``all_targets`` are those that it was made for.
         """
@@ -150,7 +145,6 @@ class Dispatcher:
             payload,
             targets,
             all_targets=all_targets,
-            firing_ms=firing_ms,
             within_ms=within_ms,
             inline=inline,
         )
@@ -194,7 +188,6 @@ class Dispatcher:
         payload: bytes,
         targets: Sequence[str],
         *,
-        firing_ms: int,
         within_ms: int,
         inline: bool,
         all_targets: Sequence[str] = (),
@@ -202,34 +195,33 @@ class Dispatcher:
         held: Sequence[str] | None = None,
     ) -> Iterator[tuple[Argument, ...]]:
         token = "" if inline else invocation.payload_token
-        base_ms = max(firing_ms, invocation.created_ms)
         pacing = invocation.pacing
         last_ms = life_ms(invocation, within_ms)
         neighbours = lines(all_targets or targets, pacing) if pacing else None
         envelope = encode(
             Envelope(
                 invoke_id=invocation.invoke_id,
-                firing_ms=firing_ms,
+                firing_ms=_RUNS_ONCE_MS,
                 attempt=1,
                 digest=digest(payload),
                 payload_token=token,
-                created_ms=base_ms,
-                expires_ms=base_ms + last_ms + _EXPIRY_MARGIN_MS,
+                created_ms=invocation.created_ms,
+                expires_ms=invocation.created_ms + last_ms + EXPIRY_MARGIN_MS,
                 nonce=os.urandom(12).hex(),
             )
         )
         common: list[Argument] = [
             invocation.invoke_id,
             invocation.command.command_id,
-            firing_ms,
-            base_ms,
+            _RUNS_ONCE_MS,
+            invocation.created_ms,
             within_ms,
             invocation.timeout_seconds,
             envelope,
             payload if inline else b"",
             invocation.done_channel,
             self._queue_count,
-            template(token, self._origin),
+            template(token, self._redis.name),
             PLACEHOLDER,
             self._master.current if self._master else "",
             *((last_ms, pacing.failures_count) if pacing else ()),
@@ -238,7 +230,7 @@ class Dispatcher:
         while some := list(islice(remaining, _LOOK_UP_COUNT)):
             signed = zip(some, self.signer.signatures(some, envelope, secret_values, held), strict=True)
             while chunk := [
-                (one, execution_id(invocation.invoke_id, firing_ms, one), signature)
+                (one, execution_id(invocation.invoke_id, _RUNS_ONCE_MS, one), signature)
                 for one, signature in islice(signed, CHUNK_COUNT)
             ]:
                 yield tuple(create_executions_command(invocation.invoke_id, chunk, common, neighbours))

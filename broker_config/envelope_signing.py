@@ -11,6 +11,7 @@ from .redis_client import Redis
 from .redis_connection import Command
 from .sealing import seal, unseal
 from .signing import MasterKeys, subkey
+from .timed_secrets import require_master
 from .untrusted_input import UntrustedDecoder
 
 _SECRETS = "secret parameters"
@@ -55,19 +56,14 @@ class EnvelopeSigner:
             Refused: there are secrets and no master key to seal them with (``MasterKeyMissing``), or a target holds
                 a key whose master key is not here (``MasterKeyUnknown``).
         """
-        if self._master is None:
-            if secrets:
-                raise Refused(
-                    "secret parameters are encrypted to each instance, and this program has no master key: "
-                    "set security.master_key_file, or make one with `assist key create`",
-                    code="MasterKeyMissing",
-                )
+        master = require_master(self._master) if secrets else self._master
+        if master is None:
             yield from repeat(b"", len(targets))
             return
         if held is None:
             held = key_ids(self._redis, targets)
         for one, key_id in zip(targets, held, strict=True):
-            yield self._sign(self._master, one, key_id, envelope, secrets)
+            yield self._sign(master, one, key_id, envelope, secrets)
 
     def _sign(
         self, master: MasterKeys, instance_id: str, key_id: str, envelope: bytes, secrets: Mapping[str, str] | None

@@ -11,6 +11,9 @@ from .untrusted_input import UntrustedDecoder
 
 #: Version of the calling convention; an agent refuses a newer one with ClientNeedUpgrade.
 WIRE_VERSION = 1
+#: An envelope outlives its delivery deadline by this much: the deadline is judged by Redis' clock, the expiry by the
+#: agent's.
+EXPIRY_MARGIN_MS = 60_000
 RUN_COMMAND_TASK = "cloud_assistant.run_command"
 
 

@@ -65,10 +65,18 @@ def put_in_place(fresh: Path, path: Path) -> None:
 
 def force_folder_to_disk(folder: Path) -> None:
     """Have a power failure not take back what was moved in a folder, where the file system can do that."""
-    if os.name != "posix":
-        return
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's own entries to disk; does nothing where a folder cannot be opened (Windows).
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    with contextlib.suppress(PermissionError, IsADirectoryError):
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

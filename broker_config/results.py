@@ -6,7 +6,7 @@ import msgspec
 
 from .ids import split_execution_id
 from .redis_connection import Argument
-from .reported_values import json_list, maybe_number, whole_number
+from .reported_values import json_list, maybe_number, text, whole_number
 from .states import ExecutionState, known_state
 
 STDOUT = 1
@@ -105,11 +105,11 @@ def format_runs(runs: Sequence[tuple[int, int]]) -> str:
     return ",".join(f"{stream}:{count}" for stream, count in runs)
 
 
-def parse_runs(text: str) -> tuple[tuple[int, int], ...]:
+def parse_runs(written: str) -> tuple[tuple[int, int], ...]:
     """Read stream runs."""
-    if not text:
+    if not written:
         return ()
-    pairs = (one.partition(":") for one in text.split(",") if one)
+    pairs = (one.partition(":") for one in written.split(",") if one)
     return tuple((whole_number(stream), max(0, whole_number(count))) for stream, _, count in pairs)
 
 
@@ -137,18 +137,18 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
         raise ValueError(f"{execution_id!r} is not an execution id")
 
     given = row.get
-    state = known_state(_text(given(b"state")))
+    state = known_state(text(given(b"state")))
     outcome = Outcome(
         state=ExecutionState(state),
         started_ms=whole_number(given(b"started_ms")),
         finished_ms=whole_number(given(b"finished_ms")),
         exit_code=maybe_number(given(b"exit_code")),
         signal=maybe_number(given(b"signal")),
-        error_code=_text(given(b"error_code")),
-        error_info=_text(given(b"error_info")),
+        error_code=text(given(b"error_code")),
+        error_info=text(given(b"error_info")),
         output=KeptStreams(
             data=given(b"output") or b"",
-            runs=parse_runs(_text(given(b"streams"))),
+            runs=parse_runs(text(given(b"streams"))),
             dropped_bytes=whole_number(given(b"dropped_bytes")),
             gap_at=whole_number(given(b"gap_at")),
         ),
@@ -163,19 +163,15 @@ def read_fields(execution_id: str, row: Mapping[bytes, bytes]) -> ExecutionRow:
         firing_ms=parts[1],
         instance_id=parts[2],
         state=state,
-        command_id=_text(given(b"command_id")),
+        command_id=text(given(b"command_id")),
         created_ms=whole_number(given(b"created_ms")),
         deadline_ms=whole_number(given(b"deadline_ms")),
         claimed_ms=whole_number(given(b"claimed_ms")),
         stop_ms=whole_number(given(b"stop_ms")),
-        epoch=_text(given(b"epoch")),
-        boot_id=_text(given(b"boot_id")),
+        epoch=text(given(b"epoch")),
+        boot_id=text(given(b"boot_id")),
         outcome=outcome,
-        history=tuple(one for one in _text(given(b"history")).split(";") if one),
+        history=tuple(one for one in text(given(b"history")).split(";") if one),
         timeout_seconds=whole_number(given(b"timeout_seconds")),
         repeats=whole_number(given(b"repeats")),
     )
-
-
-def _text(value: bytes | None) -> str:
-    return value.decode("utf-8", "replace") if value else ""

@@ -1,4 +1,6 @@
-"""Which texts may be the name of a server, and which are names of this machine."""
+"""Which texts may be the name of a server or the address of a gateway, and which are names of this machine."""
+
+from urllib.parse import SplitResult, urlsplit
 
 #: A server on any of them is reached by this machine alone.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -12,3 +14,14 @@ def may_be_server_name(name: str) -> bool:
         return bool(name.encode("idna"))
     except UnicodeError:
         return False
+
+
+def http_address(url: str) -> SplitResult | None:
+    """The parts of an ``http://…`` or ``https://…`` that names a server; ``None`` for every other text."""
+    try:
+        parts = urlsplit(url)
+        # No port may have such a number, or no address such a form.
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and may_be_server_name(parts.hostname or "") else None

@@ -12,7 +12,7 @@ from .messages import RUN_COMMAND_TASK
 PLACEHOLDER = "EXECUTION00ID"
 
 
-def template(payload_token: str, origin: str) -> str:
+def template(payload_token: str, sender: str) -> str:
     """Build the message for all targets of one dispatch; ``PLACEHOLDER`` stands for the execution id.
 
     Arguments are the execution id and the payload's token. What Flower shows as arguments is empty on purpose.
@@ -37,7 +37,7 @@ def template(payload_token: str, origin: str) -> str:
         "timelimit": [None, None],
         "argsrepr": "",
         "kwargsrepr": "",
-        "origin": origin,
+        "origin": f"cloud-assistant@{sender}",
         "ignore_result": True,
         "replaced_task_nesting": 0,
         "stamped_headers": None,

@@ -29,7 +29,7 @@ from .live_output import LiveOutput
 from .message_intake import MessageIntake
 from .packages.agent_notes import leave_notes, script_variables
 from .packages.package_index import PackageReport
-from .policy_file import PolicyFile, PolicyGuard
+from .policy.policy_file import PolicyFile, PolicyGuard
 from .queue_watch import QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter
@@ -37,7 +37,7 @@ from .self_watch import SelfWatch
 from .service.notifier import ServiceNotifier
 from .slots import Slots
 from .spool import Spool
-from .start_report import report_policy, report_security
+from .start_report import report_security
 from .tasks import register
 from .upgrade.upgrader import Upgrader
 from .verification import Verifier
@@ -76,7 +76,8 @@ class AgentParts:
         self.keys = KeyRing(self._home, identity.instance_id, settings.security.instance_key)
         report_security(settings, has_key=bool(self.keys))
         self._policy = PolicyFile(settings.agent.policy_file)
-        report_policy(self._policy)
+        # Which says in the log that it is in force, or cannot be used.
+        self._policy.in_force()
         self.redis = Redis(settings.redis_url, name=f"agent:{identity.instance_id}", connect_timeout_seconds=5.0)
         self.link = LinkState()
         self.slots = Slots(settings.agent.slots)

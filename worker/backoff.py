@@ -13,15 +13,14 @@ _FACTOR = 2.0
 class Backoff:
     """How long to wait before the next try."""
 
-    def __init__(self, *, first_seconds: float = _FIRST_SECONDS, longest_seconds: float = _LONGEST_SECONDS) -> None:
+    def __init__(self, *, first_seconds: float = _FIRST_SECONDS) -> None:
         self._first_seconds = first_seconds
-        self._longest_seconds = longest_seconds
         self._next_seconds = first_seconds
 
     def next_seconds(self) -> float:
         """Return the wait after one more failure: doubled each time, jittered by half."""
         base = self._next_seconds
-        self._next_seconds = min(base * _FACTOR, self._longest_seconds)
+        self._next_seconds = min(base * _FACTOR, _LONGEST_SECONDS)
         return spread(base, 0.5, 1.0)
 
     def reset(self) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import click
 
-from ..broker_config.command_line import Program
+from ..broker_config.command_line import Program, version_option
 
 
 class Row(NamedTuple):
@@ -57,18 +57,8 @@ class VerbGroup(Program, click.Group):
             formatter.write_dl([(name, row.help) for name, row in VERBS.items()])
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from importlib.metadata import version  # lazy: 20 ms that only this option needs
-
-        click.echo(f"assist-agent {version('cloud-assistant')}")
-        context.exit()
-
-
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
-)
+@version_option("assist-agent")
 def main() -> None:
     """Run commands of Cloud Assistant on this machine.
 

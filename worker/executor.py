@@ -34,7 +34,7 @@ from .journal import Journal
 from .link_state import REDIS_TROUBLE, LinkState
 from .live_output import LiveOutput
 from .outcomes import checked, refused, stopped_before_start
-from .policy_file import PolicyGuard
+from .policy.policy_file import PolicyGuard
 from .refusal_report import REPORTED, report
 from .reporter import Reporter, Settle
 from .script_following import follow, settling

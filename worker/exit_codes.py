@@ -6,5 +6,7 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 #: It was refused: another agent has this home or this instance id, for one.
 EXIT_REFUSED = 4
+#: ``assist-agent status``: no agent is running.
+EXIT_NOT_RUNNING = 5
 #: Start me again; scripts go on meanwhile.
 EXIT_RESTART = 75

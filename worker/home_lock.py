@@ -9,10 +9,9 @@ import msgspec
 from ..broker_config.errors import Refused, SettingsInvalid
 from ..broker_config.private_file import make_private_folder
 from ..broker_config.untrusted_input import UntrustedDecoder
+from .file_lock import open_to_lock, take_lock
 
 _NAME = "agent.lock"
-#: For a file that is to be locked. Windows would write other bytes than it was given without the last one.
-OPEN_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class HomeLock:
         """
         try:
             make_private_folder(home)
-            self._fd = os.open(home / _NAME, OPEN_FLAGS | os.O_CREAT, 0o600)
+            self._fd = open_to_lock(home / _NAME)
         except OSError as exc:
             raise SettingsInvalid(
                 f"home {home}: {exc.strerror}; set CLOUD_ASSISTANT_HOME to a folder this user may write"
@@ -80,28 +79,3 @@ def is_held(home: Path) -> bool:
         return not take_lock(fd)
     finally:
         os.close(fd)
-
-
-if os.name == "nt":
-    import msvcrt
-
-    def take_lock(fd: int) -> bool:
-        """Take the lock of an open file; false when another process has it. It is held until the file is closed."""
-        try:
-            # Far behind the content, which others may still read.
-            os.lseek(fd, 1 << 20, os.SEEK_SET)
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def take_lock(fd: int) -> bool:
-        """Take the lock of an open file; false when another process has it. It is held until the file is closed."""
-        # Not flock(): that one would live on in the supervisors, which inherit descriptors and outlive the agent.
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True

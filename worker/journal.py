@@ -15,10 +15,11 @@ import zlib
 from pathlib import Path
 
 from ..broker_config.clock import now_ms
-from ..broker_config.private_file import put_in_place
+from ..broker_config.private_file import put_in_place, sync_folder
 from ..broker_config.program_log import logger
 from .boot_memory import invocation_of, is_boot_name
 from .execution.disk_full import is_disk_full
+from .execution.whole_write import write_whole
 
 _HEADER = "journal-1"
 #: About 2,900 starts before the file is written anew.
@@ -96,7 +97,7 @@ class Journal:
                     self._rewrite()
             offset_bytes = self._size_bytes - self._room_bytes
             try:
-                _write_whole(self._fd, line)
+                write_whole(self._fd, line)
             except OSError:
                 # The beginning of a line that found no room must not spoil the next one.
                 os.lseek(self._fd, offset_bytes, os.SEEK_SET)
@@ -210,16 +211,6 @@ class Journal:
         self._synced_count = self._written_count
 
 
-def sync_folder(folder: Path) -> None:
-    """Force a folder's own entries to disk; does nothing where a folder cannot be opened (Windows)."""
-    with contextlib.suppress(PermissionError, IsADirectoryError):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-
 def _send_to_disk(fd: int, offset_bytes: int, size_bytes: int) -> None:
     """Have the kernel begin to write these bytes; it keeps the page in memory, since they are only a part of one."""
     if hasattr(os, "posix_fadvise"):
@@ -236,17 +227,11 @@ def _datasync(fd: int) -> None:
 def _write_file(path: Path, content: bytes, *, forces: bool) -> None:
     fd = os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        _write_whole(fd, content)
+        write_whole(fd, content)
         if forces:
             os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _write_whole(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
 
 
 def _line(text: str) -> bytes:

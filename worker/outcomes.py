@@ -1,6 +1,5 @@
 """Say in the ledger's words how an execution ended."""
 
-import signal
 from collections.abc import Sequence
 
 from ..broker_config.clock import now_ms
@@ -9,6 +8,7 @@ from ..broker_config.results import KeptStreams, Outcome
 from ..broker_config.states import ExecutionState as S
 from .execution.output import KeptOutput
 from .execution.record import ExitRecord
+from .execution.verdict import signal_name
 
 #: Steps and notes in a result; a script cannot make more, this bounds what a defect could.
 _MOST_NOTES = 32
@@ -71,14 +71,6 @@ def kept_streams(output: KeptOutput) -> KeptStreams:
         dropped_bytes=output.dropped_bytes,
         gap_at=sum(len(data) for _, data in head) if output.dropped_bytes else 0,
     )
-
-
-def signal_name(number: int) -> str:
-    """``9 (SIGKILL)``, or the bare number of a signal without a name."""
-    try:
-        return f"{number} ({signal.Signals(number).name})"
-    except ValueError:
-        return str(number)
 
 
 def _storable(text: str) -> str:

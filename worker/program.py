@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..broker_config import program_log, settings
-from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
+from ..broker_config.errors import CloudAssistantError, SettingsInvalid
 from ..broker_config.settings_table import Settings, Value
 from ..broker_config.system_folders import LOG_FOLDER, STATE_FOLDER
 from .execution.launching import Launching
@@ -46,9 +46,6 @@ def run(overrides: Mapping[str, Value], *, config: str, debug: bool, arguments: 
         _start(
             settings.load(overrides, config=config).settings, started_as, debug=debug, has_service_log=has_service_log
         )
-    except Refused as exc:
-        _log.error("%s", exc)
-        return EXIT_REFUSED
     except SettingsInvalid as exc:
         _log.error("%s", exc)
         return EXIT_USAGE

@@ -288,7 +288,7 @@ class Reconciler:
         self.reporter.deliver(execution_id, follow(running, self.live_output(execution_id)), settling(running))
 
     def _send_hints(self, execution_ids: list[str]) -> None:
-        message = template("", f"cloud-assistant@{self.claimant.instance_id}")
+        message = template("", self.claimant.instance_id)
         hints = [fill(message, one) for one in execution_ids]
         self.redis.call("LPUSH", keys.queue(self.claimant.instance_id), *hints)
         for one in execution_ids:

@@ -17,13 +17,12 @@ import msgspec
 
 from ..broker_config.ids import split_execution_id
 from ..broker_config.presence import is_there
-from ..broker_config.private_file import put_in_place
+from ..broker_config.private_file import put_in_place, sync_folder
 from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
 from ..broker_config.untrusted_input import UntrustedDecoder
 from .execution.folder_removal import remove_folder
 from .execution.record import CLAIM_FILE, OUTPUT_FILE, spare_root
-from .journal import sync_folder
 
 _OUTCOME = "outcome.json"
 _BEYOND = frozenset("/\\")

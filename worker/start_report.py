@@ -4,7 +4,6 @@ from ..broker_config.errors import SettingsInvalid
 from ..broker_config.program_log import logger
 from ..broker_config.settings_table import Settings
 from .identity import features_off
-from .policy_file import PolicyFile
 
 _log = logger("agent")
 
@@ -27,11 +26,6 @@ def report_security(settings: Settings, *, has_key: bool) -> None:
         "INSECURE: agent.accept_unsigned is on and this instance has no key:"
         " whoever can write to Redis can run scripts here as this user"
     )
-
-
-def report_policy(file: PolicyFile) -> None:
-    """Look at the local policy, which says in the log when it is in force or cannot be used."""
-    file.in_force()
 
 
 def report_rights() -> None:

@@ -35,18 +35,17 @@ local function fire_boot(keys, args)
   if found[2] == args[4] then return { 0, 'done' } end
   local entry = entry_of(found[1])
   if not entry then return { 0, 'damaged' } end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local now = now_ms()
   if not found[2] and now - tonumber(args[5]) < entry.created_ms then return { 0, 'early' } end
   if redis.call('EXISTS', keys[2]) == 1 then return { 0, 'done' } end
-  local claimed = string.format('%.0f', now)
-  local deadline = string.format('%.0f', now + entry.timeout_seconds * 1000 + tonumber(args[7]))
-  local count = string.format('%.0f', (tonumber(found[4]) or 0) + 1)
+  local claimed = digits(now)
+  local deadline = digits(now + entry.timeout_seconds * 1000 + tonumber(args[7]))
+  local count = digits((tonumber(found[4]) or 0) + 1)
   redis.call('HSET', keys[1], args[1] .. ':boot', args[4], args[1] .. ':count', count,
     args[1] .. ':fired', string.sub((found[3] or '') .. args[2] .. ',', -NOTES_KEPT_BYTES))
   if entry.once then redis.call('HDEL', keys[1], args[1]) end
   redis.call('HSET', keys[2], 'state', 'Running', 'invoke_id', args[1], 'command_id', entry.command_id, 'firing_ms', args[3],
-    'attempt', '1', 'created_ms', claimed, 'deadline_ms', deadline, 'timeout_seconds', string.format('%.0f', entry.timeout_seconds),
+    'attempt', '1', 'created_ms', claimed, 'deadline_ms', deadline, 'timeout_seconds', digits(entry.timeout_seconds),
     'envelope', entry.envelope, 'mac', entry.mac, 'key_id', entry.key_id, 'done', entry.done, 'epoch', args[6], 'boot_id', args[4],
     'claimed_ms', claimed, 'started_ms', claimed, 'repeats', count)
   redis.call('ZADD', keys[3], deadline, args[2])
@@ -70,8 +69,7 @@ local function note_boot(keys, args)
   local rest = string.sub(fired, 1, from - 1) .. string.sub(fired, to + 1)
   if rest == '' then redis.call('HDEL', keys[1], field) else redis.call('HSET', keys[1], field, rest) end
   if redis.call('EXISTS', keys[2]) == 0 then return 0 end
-  local time = redis.call('TIME')
-  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local now = digits(now_ms())
   if redis.call('EXISTS', keys[5]) == 0 then
     redis.call('HSET', keys[5], 'status', 'fired', 'due_ms', args[4], 'until_ms', args[4], 'count', '1', 'decided_ms', args[4],
       'instances', args[2], 'info', 'the machine started')

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import keys
+from ..clock import server_time_ms
 from ..ids import execution_id, is_invocation_id
 from ..redis_client import Redis
 from ..redis_connection import Argument, Command
@@ -37,7 +38,7 @@ def fire_boot(
         RedisRefused: the server's own error.
     """
     time, names = redis.pipeline_or_raise([("TIME",), ("HKEYS", keys.boot_bound(instance_id))])
-    firing_ms = int(time[0]) * 1000 + int(time[1]) // 1000
+    firing_ms = server_time_ms(time)
     # Whoever has the instance's credentials may have put any name there; one becomes that of a folder on its disk.
     invoke_ids = [name for name in map(text, names) if is_invocation_id(name)]
     commands: list[Command] = []

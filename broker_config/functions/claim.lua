@@ -8,11 +8,10 @@ local function claim(keys, args)
   local row = redis.call('HMGET', keys[1], 'state', 'deadline_ms', 'timeout_seconds', 'envelope', 'mac', 'key_id', 'payload')
   if not row[1] then return { 0, '', 'unknown' } end
   if row[1] ~= 'Pending' then return { 0, row[1], 'taken' } end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local now = now_ms()
   if now > tonumber(row[2]) then return { 0, row[1], 'late' } end
-  local deadline = string.format('%.0f', now + tonumber(row[3]) * 1000 + tonumber(args[4]))
-  local claimed = string.format('%.0f', now)
+  local deadline = digits(now + tonumber(row[3]) * 1000 + tonumber(args[4]))
+  local claimed = digits(now)
   redis.call('HSET', keys[1], 'state', 'Running', 'epoch', args[2], 'boot_id', args[3], 'claimed_ms', claimed,
     'started_ms', claimed, 'deadline_ms', deadline)
   redis.call('ZADD', keys[2], deadline, args[1])

@@ -17,9 +17,7 @@ local function close_released(keys, args)
   else
     return { 0, short(state) }
   end
-  local time = redis.call('TIME')
-  redis.call('HSET', keys[1], 'state', ended, 'error_code', code, 'error_info', info,
-    'finished_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+  redis.call('HSET', keys[1], 'state', ended, 'error_code', code, 'error_info', info, 'finished_ms', digits(now_ms()))
   redis.call('HDEL', keys[1], 'envelope', 'mac', 'payload')
   if row[2] then redis.call('PUBLISH', row[2], 'end ' .. args[1] .. ' ' .. ended) end
   return { 1, ended }

@@ -19,13 +19,12 @@ local function create_executions(keys, args, is_paced)
   -- A beat of an earlier version that completes a dispatch would let all of them go at once.
   if not knows_lines and string.find(redis.call('HGET', keys[1], 'record') or '', '"pacing":{', 1, true) then return { 0, 0 } end
   local created, refused = 0, 0
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local deadline = string.format('%.0f', now + tonumber(args[5]))
+  local now = now_ms()
+  local deadline = digits(now + tonumber(args[5]))
   local deadlines = {}
   local first_key, key_count = is_paced and 4 or 3, is_paced and 6 or 5
   local first_argument, argument_count = is_paced and 16 or 14, is_paced and 4 or 2
-  local last_deadline = is_paced and string.format('%.0f', now + tonumber(args[14]))
+  local last_deadline = is_paced and digits(now + tonumber(args[14]))
   -- The message between the places where the id goes: cut once, joined for each target.
   local pieces = {}
   for piece in string.gmatch(args[11] .. args[12], '(.-)' .. args[12]) do pieces[#pieces + 1] = piece end
@@ -51,12 +50,10 @@ local function create_executions(keys, args, is_paced)
     if is_new then
       local state, code, info
       if quarantined then
-        state, code, info = 'Invalid', 'InstanceQuarantined',
-          'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release'
+        state, code, info = 'Invalid', 'InstanceQuarantined', IN_QUARANTINE
       elseif waits_for == '' and redis.call('LPUSH', keys[key + 2], table.concat(pieces, id)) > tonumber(args[10]) then
         redis.call('LPOP', keys[key + 2])
-        state, code, info = 'Aborted', 'TaskConcurrencyLimit',
-          'the queue of this instance already holds ' .. args[10] .. ' messages; wait for it or raise limits.queue_count'
+        state, code, info = 'Aborted', 'TaskConcurrencyLimit', queue_is_full(args[10])
       end
       fields[2] = mac
       redis.call('HSET', keys[key], unpack(fields))
@@ -65,7 +62,7 @@ local function create_executions(keys, args, is_paced)
         -- Also one that is refused: whoever is behind it waits for what it would have waited for. It is looked at now where
         -- nobody is left to wake it.
         local wakes_it = redis.call('HGET', keys[key + 5], 'state') == 'Scheduled'
-        redis.call('ZADD', keys[3], wakes_it and last_deadline or string.format('%.0f', now), id)
+        redis.call('ZADD', keys[3], wakes_it and last_deadline or digits(now), id)
         redis.call('HSET', keys[key], 'waits_for', waits_for, 'followed_by', args[place + 3])
       end
       if code then

@@ -49,8 +49,7 @@ local function create_invocation(keys, args)
     audit_write(keys[11], keys[12], args, final + 1)
   end
   -- By our own clock: whether its producer is still at work is asked by others, whose clocks may differ from his.
-  local time = redis.call('TIME')
-  local stored = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local stored = digits(now_ms())
   redis.call('HSET', keys[1], 'record', args[2], 'created_ms', args[3], 'timed', args[7], 'stored_ms', stored)
   for first = 8, final, 1000 do
     redis.call('RPUSH', keys[2], unpack(args, first, math.min(first + 999, final)))

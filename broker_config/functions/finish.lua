@@ -39,8 +39,7 @@ local function finish(keys, args)
   if not state then
     redis.call('HSET', keys[1], 'state', args[2], 'recovered', '1', unpack(args, 6))
     redis.call('PEXPIRE', keys[1], args[5])
-    local time = redis.call('TIME')
-    redis.call('ZADD', keys[4], 'NX', time[1] * 1000, args[1])
+    redis.call('ZADD', keys[4], 'NX', digits(now_ms()), args[1])
     return { 1, '' }
   end
   if not is_listed(state, args[3]) then return { 0, state } end

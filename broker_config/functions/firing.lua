@@ -24,13 +24,6 @@
 local FIRST_TARGET = 25
 local UNFINISHED = { Scheduled = true, Pending = true, Running = true, Stopping = true }
 
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local function number(value) return string.format('%.0f', value) end
-
 local function read_previous(row_key)
   local row = redis.call('HMGET', row_key, 'state', 'deadline_ms', 'waits_for', 'claimed_ms', 'repeats')
   return { state = row[1], deadline_ms = row[2], waits_for = row[3], is_claimed = row[4] and true, repeats = row[5] }
@@ -58,14 +51,14 @@ end
 
 local function write_row(keys, at, args, id, mac, state, now, runs, deadline)
   redis.call('HSET', keys[at], 'state', state, 'invoke_id', args[1], 'command_id', args[14], 'firing_ms', args[2],
-    'attempt', '1', 'created_ms', number(now), 'deadline_ms', deadline or args[8], 'timeout_seconds', args[15], 'envelope', args[9],
-    'mac', mac, 'key_id', args[10], 'done', args[16], 'repeats', number(runs + 1))
-  redis.call('ZADD', keys[at + 3], number(now), id)
+    'attempt', '1', 'created_ms', digits(now), 'deadline_ms', deadline or args[8], 'timeout_seconds', args[15], 'envelope', args[9],
+    'mac', mac, 'key_id', args[10], 'done', args[16], 'repeats', digits(runs + 1))
+  redis.call('ZADD', keys[at + 3], digits(now), id)
 end
 
 local function write_refused(keys, at, args, id, state, code, info, now, runs)
   write_row(keys, at, args, id, '', state, now, runs)
-  redis.call('HSET', keys[at], 'error_code', code, 'finished_ms', number(now), 'error_info', info)
+  redis.call('HSET', keys[at], 'error_code', code, 'finished_ms', digits(now), 'error_info', info)
   redis.call('HDEL', keys[at], 'envelope', 'mac')
   redis.call('PUBLISH', args[16], 'end ' .. id .. ' ' .. state)
 end
@@ -110,35 +103,33 @@ local function write_target(keys, at, args, place, now, counts)
   end
   if redis.call('EXISTS', keys[at + 4]) == 1 then
     counts.refused = counts.refused + 1
-    return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined',
-      'the instance is in quarantine and gets no work; see: assist instance show, then: assist instance release', now, runs)
+    return write_refused(keys, at, args, id, 'Invalid', 'InstanceQuarantined', IN_QUARANTINE, now, runs)
   end
   local pacing = counts.pacing
   local waits_in_line = pacing and redis.call('LLEN', pacing.line) >= pacing.at_once
   if not waits_in_line and redis.call('LLEN', keys[at + 2]) >= tonumber(args[13]) then
     counts.refused = counts.refused + 1
-    return write_refused(keys, at, args, id, 'Aborted', 'TaskConcurrencyLimit',
-      'the queue of this instance already holds ' .. args[13] .. ' messages; wait for it or raise limits.queue_count', now, runs)
+    return write_refused(keys, at, args, id, 'Aborted', 'TaskConcurrencyLimit', queue_is_full(args[13]), now, runs)
   end
   local in_line = pacing and join_line(args, pacing, instance_id, id)
   if in_line then
-    local last_deadline = number(now + pacing.life_ms)
+    local last_deadline = digits(now + pacing.life_ms)
     redis.call('ZADD', keys[at + 1], last_deadline, id)
     write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs, last_deadline)
     redis.call('HSET', keys[at], 'waits_for', in_line, 'deliver_within_ms', pacing.within_ms, 'failures_count', pacing.failures)
     -- Looked at once, to see who wakes it.
-    redis.call('ZADD', keys[6], number(now), id)
+    redis.call('ZADD', keys[6], digits(now), id)
     counts.waiting = counts.waiting + 1
     return
   end
   -- As long as for those whose turn comes later.
-  local deadline = pacing and number(math.min(tonumber(args[8]), now + tonumber(pacing.within_ms))) or args[8]
+  local deadline = pacing and digits(math.min(tonumber(args[8]), now + tonumber(pacing.within_ms))) or args[8]
   redis.call('ZADD', keys[at + 1], deadline, id)
   if waits_for ~= '' or not_before > now then
     write_row(keys, at, args, id, args[place + 1], 'Scheduled', now, runs, deadline)
     redis.call('HSET', keys[at], 'not_before_ms', args[place + 2], 'waits_for', waits_for)
     if args[17] == 'cancel' and waits_for ~= '' then redis.call('HSET', keys[at], 'stops_previous', '1') end
-    redis.call('ZADD', keys[6], number(math.max(not_before, now)), id)
+    redis.call('ZADD', keys[6], digits(math.max(not_before, now)), id)
     counts.waiting = counts.waiting + 1
     return
   end
@@ -151,10 +142,10 @@ local function write_target(keys, at, args, place, now, counts)
 end
 
 local function end_schedule(keys, id, reason, now)
-  redis.call('HSET', keys[1], 'status', 'ended', 'end_reason', reason, 'ended_ms', number(now), 'due_ms', '0')
+  redis.call('HSET', keys[1], 'status', 'ended', 'end_reason', reason, 'ended_ms', digits(now), 'due_ms', '0')
   redis.call('HDEL', keys[1], 'due_skip', 'next_ms', 'next_skip')
   redis.call('ZREM', keys[4], id)
-  redis.call('ZADD', keys[8], number(now), id)
+  redis.call('ZADD', keys[8], digits(now), id)
 end
 
 -- What a firing with targets that never got their execution amounts to.
@@ -234,7 +225,7 @@ local function write_chunk(keys, args, now, before, fields, pacing)
     set('token', args[3])
     set('status', 'dispatching')
     redis.call('HSET', keys[1], 'open_due_ms', args[2])
-    redis.call('ZADD', keys[5], number(now + tonumber(args[4])), member)
+    redis.call('ZADD', keys[5], digits(now + tonumber(args[4])), member)
   elseif is_counted then
     set('status', 'fired')
   else
@@ -265,7 +256,7 @@ local function open_firing(keys, args)
   -- A beat of an earlier version would let all of them go at once.
   if not pacing and string.find(timed[6] or '', '"pacing":{', 1, true) then return { 'changed' } end
   local now = now_ms()
-  if now < tonumber(args[2]) then return { 'early', number(now) } end
+  if now < tonumber(args[2]) then return { 'early', digits(now) } end
   -- Decided long ago and held up on the way here: it is to be decided about again.
   if now > tonumber(args[8]) then return { 'changed' } end
   if timed[4] then
@@ -283,16 +274,16 @@ local function open_firing(keys, args)
     redis.call('HSET', keys[1], 'due_ms', args[20], 'due_skip', args[21])
     redis.call('ZADD', keys[4], args[20], args[1])
   end
-  local fields = { 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms', number(now), 'deadline_ms', args[8],
+  local fields = { 'due_ms', args[2], 'until_ms', args[2], 'count', '1', 'decided_ms', digits(now), 'deadline_ms', args[8],
     'target_count', args[7], 'info', args[24] }
   if pacing then
     for name, value in pairs({ at_once_count = pacing.at_once, failures_count = pacing.failures, deliver_within_ms = pacing.within_ms,
-      life_ms = number(pacing.life_ms) }) do
+      life_ms = digits(pacing.life_ms) }) do
       fields[#fields + 1] = name
       fields[#fields + 1] = value
     end
   end
-  return { 'opened', write_chunk(keys, args, now, {}, fields, pacing), number(now) }
+  return { 'opened', write_chunk(keys, args, now, {}, fields, pacing), digits(now) }
 end
 
 local FIRING_FIELDS = { 'status', 'token', 'next_place', 'is_counted', 'overlap', 'created_count', 'waiting_count', 'refused_count',
@@ -312,14 +303,14 @@ local function continue_firing(keys, args)
   end
   if why then
     cut_short(keys, keys[2], args[1], args[2], why)
-    return { 'continued', 1, number(now) }
+    return { 'continued', 1, digits(now) }
   end
   -- Some of these targets may have been stopped since they were read.
   if timed[2] ~= args[19] then return { 'changed' } end
   local pacing = pacing_in(keys, args)
   -- A beat of an earlier version: those that are left wait for one that knows lines.
   if before.at_once_count and not pacing then return { 'lost' } end
-  return { 'continued', write_chunk(keys, args, now, before, {}, pacing), number(now) }
+  return { 'continued', write_chunk(keys, args, now, before, {}, pacing), digits(now) }
 end
 
 -- Take over a dispatch whose owner let its lease run out.
@@ -338,7 +329,7 @@ local function take_over_firing(keys, args)
     return { 0 }
   end
   redis.call('HSET', keys[1], 'token', args[2])
-  redis.call('ZADD', keys[2], number(now + tonumber(args[3])), args[1])
+  redis.call('ZADD', keys[2], digits(now + tonumber(args[3])), args[1])
   return { 1, firing[2], firing[3], firing[4] }
 end
 redis.register_function('ca_open_firing', open_firing)

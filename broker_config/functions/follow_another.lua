@@ -15,8 +15,7 @@ local function follow_another(keys, args)
   redis.call('HSET', keys[1], args[3], '', args[4], args[2])
   redis.call('PEXPIRE', keys[1], LIFE_MS)
   redis.call('HSET', keys[2], 'waits_for', args[5])
-  local now = redis.call('TIME')
-  redis.call('ZADD', keys[3], string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)), args[1])
+  redis.call('ZADD', keys[3], digits(now_ms()), args[1])
   return 1
 end
 redis.register_function('ca_follow_another', follow_another)

@@ -10,7 +10,7 @@ local function forget_machine(keys, args)
     redis.call('HDEL', keys[2], args[1])
   end
   local count = tonumber(redis.call('HGET', keys[1], 'deregistered_count') or '0') or 0
-  redis.call('HSET', keys[1], 'deregistered_count', string.format('%.0f', count + 1))
+  redis.call('HSET', keys[1], 'deregistered_count', digits(count + 1))
   return 'ok'
 end
 redis.register_function('ca_forget_machine', forget_machine)

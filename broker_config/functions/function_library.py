@@ -32,8 +32,8 @@ OF_ONE_COMMAND = ("ERR", "WRONGTYPE")
 
 _MISSING = "Function not found"
 _VERSION_FUNCTION = "ca_text_version"
-#: Files whose locals all others may use.
-_SHARED = "shared_"
+#: Files whose locals all others may use, and each of these the ones before it.
+_SHARED = ("shared_clock.lua", "shared_lists.lua", "shared_refusals.lua", "shared_audit.lua")
 _REGISTER = "redis.register_function"
 #: Who may ask this is of the control side: no agent may look beyond its own branch.
 _CONTROL_SIDE_COMMAND = f"'ZCARD', '{INSTANCES}'"
@@ -63,12 +63,10 @@ def library_source(version: int = TEXT_VERSION, oldest: int = OLDEST_VERSION) ->
     """The library's source: every ``.lua`` file of this package, each but the shared in its own scope."""
     from importlib.resources import files  # lazy: 5 ms, and only a Redis without the library needs it
 
-    sources = sorted(
-        (path for path in files(__package__).iterdir() if path.name.endswith(".lua")), key=lambda path: path.name
-    )
-    texts = [(path.name, path.read_text(encoding="utf-8").replace(_REGISTER, "register")) for path in sources]
-    shared = [text for name, text in texts if name.startswith(_SHARED)]
-    bodies = [f"do\n{text}end\n" for name, text in texts if not name.startswith(_SHARED)]
+    paths = sorted((one for one in files(__package__).iterdir() if one.name.endswith(".lua")), key=lambda one: one.name)
+    texts = {one.name: one.read_text(encoding="utf-8").replace(_REGISTER, "register") for one in paths}
+    shared = [texts.pop(name) for name in _SHARED]
+    bodies = [f"do\n{text}end\n" for text in texts.values()]
     prologue = _PROLOGUE.format(
         for_agents=", ".join(f"{name} = true" for name in FOR_AGENTS),
         control_side_command=_CONTROL_SIDE_COMMAND,

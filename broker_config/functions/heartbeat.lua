@@ -9,8 +9,7 @@
 -- The names in ARGV are of the same branch and only read; an agent may not write there, and KEYS count as written.
 local function heartbeat(keys, args)
   local found = redis.call('HMGET', keys[1], 'epoch', 'boot_id', 'machine_id')
-  local time = redis.call('TIME')
-  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local now = digits(now_ms())
   if not found[1] or found[1] == args[1] or args[3] == '1' then
     redis.call('HSET', keys[1], 'epoch', args[1], 'heartbeat_ms', now, unpack(args, 7))
     redis.call('PEXPIRE', keys[1], args[2])

@@ -20,9 +20,8 @@ local function modify_timed(keys, args)
     last_target = #args - 1
   end
   if args[6] == '1' then
-    local time = redis.call('TIME')
     local due = tonumber(timed[3] or 0)
-    if due > 0 and due <= time[1] * 1000 + math.floor(time[2] / 1000) then return { 'undecided' } end
+    if due > 0 and due <= now_ms() then return { 'undecided' } end
   end
   local targets = 12 + 2 * tonumber(args[11])
   local unknown = { 'unknown' }

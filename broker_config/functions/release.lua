@@ -10,16 +10,14 @@ local FIELDS = { 'state', 'deadline_ms', 'not_before_ms', 'waits_for', 'done', '
 -- Of those that are not waited for any more. What is still to begin is past its deadline then; what was stopped is no failure.
 local FAILURES = { Failed = true, Timeout = true, Error = true, Invalid = true, Aborted = true, Pending = true, Scheduled = true }
 
-local function number(value) return string.format('%.0f', value) end
-
 -- Whoever waits for this one is looked at now; in an invocation that does not run everywhere at once nobody else wakes it.
 local function leave(keys, id, followed_by, now)
   redis.call('ZREM', keys[5], id)
-  if followed_by and followed_by ~= '' then redis.call('ZADD', keys[5], 'XX', 'LT', number(now), followed_by) end
+  if followed_by and followed_by ~= '' then redis.call('ZADD', keys[5], 'XX', 'LT', digits(now), followed_by) end
 end
 
 local function end_unstarted(keys, id, row, state, code, info, now)
-  redis.call('HSET', keys[1], 'state', state, 'error_code', code, 'error_info', info, 'finished_ms', number(now))
+  redis.call('HSET', keys[1], 'state', state, 'error_code', code, 'error_info', info, 'finished_ms', digits(now))
   redis.call('HDEL', keys[1], 'envelope', 'mac')
   redis.call('ZREM', keys[2], id)
   leave(keys, id, row.followed_by, now)
@@ -38,8 +36,7 @@ end
 local function release(keys, args)
   local row = {}
   for place, value in ipairs(redis.call('HMGET', keys[1], unpack(FIELDS))) do row[FIELDS[place]] = value or nil end
-  local now = redis.call('TIME')
-  now = now[1] * 1000 + math.floor(now[2] / 1000)
+  local now = now_ms()
   if row.state ~= 'Scheduled' then
     leave(keys, args[1], row.followed_by, now)
     return { 'gone' }
@@ -47,7 +44,7 @@ local function release(keys, args)
   local is_paced = row.deliver_within_ms ~= nil
   if is_paced and #keys < 7 then
     -- A beat of an earlier version looks for the one before it in the wrong place.
-    redis.call('ZADD', keys[5], number(now + tonumber(args[3])), args[1])
+    redis.call('ZADD', keys[5], digits(now + tonumber(args[3])), args[1])
     return { 'waits', '' }
   end
   local state_before
@@ -76,8 +73,7 @@ local function release(keys, args)
       info = 'those before it took longer than all their time limits together; the script did not start. Is a beat at work?'
     end
   elseif goes_now and redis.call('LLEN', keys[3]) >= tonumber(args[4]) then
-    code, info = 'TaskConcurrencyLimit',
-      'the queue of this instance already holds ' .. args[4] .. ' messages; wait for it or raise limits.queue_count'
+    code, info = 'TaskConcurrencyLimit', queue_is_full(args[4])
   end
   if code then
     end_unstarted(keys, args[1], row, 'Aborted', code, info, now)
@@ -88,7 +84,7 @@ local function release(keys, args)
   if waited_for ~= '' then
     -- Not at once: an agent can write rows that wait for one another in a ring, and no beat may go round it without rest.
     redis.call('HSET', keys[1], 'waits_for', waited_for)
-    redis.call('ZADD', keys[5], number(now + tonumber(args[3])), args[1])
+    redis.call('ZADD', keys[5], digits(now + tonumber(args[3])), args[1])
     return { 'waits', '' }
   end
   if tonumber(row.not_before_ms or 0) > now then
@@ -98,12 +94,12 @@ local function release(keys, args)
   if waits then
     -- What waits itself wakes this one when it is let go.
     local is_woken = is_paced and state_before == 'Scheduled'
-    redis.call('ZADD', keys[5], is_woken and row.deadline_ms or number(now + tonumber(args[3])), args[1])
+    redis.call('ZADD', keys[5], is_woken and row.deadline_ms or digits(now + tonumber(args[3])), args[1])
     return { 'waits', row.stops_previous and 'yes' or '' }
   end
   local deadline = row.deadline_ms
   if is_paced then
-    deadline = number(math.min(tonumber(deadline), now + tonumber(row.deliver_within_ms)))
+    deadline = digits(math.min(tonumber(deadline), now + tonumber(row.deliver_within_ms)))
     redis.call('HSET', keys[1], 'deadline_ms', deadline)
     redis.call('HDEL', keys[1], 'waits_for')
     redis.call('ZADD', keys[2], deadline, args[1])

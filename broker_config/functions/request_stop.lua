@@ -24,8 +24,7 @@ end
 local function request_stop(keys, args)
   local row = redis.call('HMGET', keys[1], 'state', 'done')
   local state = row[1]
-  local time = redis.call('TIME')
-  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local now = digits(now_ms())
   if not state then return write_cancelled(keys, args, now) end
   if state == 'Pending' or state == 'Scheduled' then
     redis.call('HSET', keys[1], 'state', 'Cancelled', 'stop_ms', now, 'finished_ms', now)
@@ -36,7 +35,7 @@ local function request_stop(keys, args)
   end
   if state == 'Running' or state == 'Stopping' then
     if state == 'Running' then
-      local deadline = string.format('%.0f', now + tonumber(args[4]))
+      local deadline = digits(now + tonumber(args[4]))
       redis.call('HSET', keys[1], 'state', 'Stopping', 'stop_ms', now, 'deadline_ms', deadline)
       redis.call('ZADD', keys[2], deadline, args[1])
       -- The sweeper may have looked already, and would come back only when the script's own time is over.

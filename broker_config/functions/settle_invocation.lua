@@ -16,8 +16,7 @@ local function settle_invocation(keys, args)
     if redis.call('HGET', keys[place], 'state') ~= args[place + 1] then return 2 end
   end
   -- By the clock that retention goes by: that of whoever settles may be weeks behind.
-  local now = redis.call('TIME')
-  redis.call('HSETNX', keys[1], 'finished_ms', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+  redis.call('HSETNX', keys[1], 'finished_ms', digits(now_ms()))
   if args[4] == '1' then redis.call('HSET', keys[1], 'roll_up', args[2]) end
   redis.call('ZREM', keys[2], args[1])
   redis.call('SREM', keys[3], args[1])

@@ -11,15 +11,13 @@ local function settle_lost(keys, args)
     redis.call('ZREM', keys[2], args[1])
     return { 0, '', '0' }
   end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local now = now_ms()
   if state == 'Pending' or state == 'Running' or state == 'Stopping' then
     if state ~= args[2] or now <= tonumber(row[2]) then
       redis.call('ZADD', keys[3], row[2], args[1])
       return { 0, state, short(row[2]) }
     end
-    redis.call('HSET', keys[1], 'state', 'Aborted', 'error_code', args[3], 'error_info', args[4],
-      'finished_ms', string.format('%.0f', now))
+    redis.call('HSET', keys[1], 'state', 'Aborted', 'error_code', args[3], 'error_info', args[4], 'finished_ms', digits(now))
     redis.call('HDEL', keys[1], 'envelope', 'mac', 'payload')
     redis.call('ZREM', keys[2], args[1])
     redis.call('ZREM', keys[3], args[1])

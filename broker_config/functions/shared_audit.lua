@@ -5,22 +5,17 @@
 -- '1' when it has lost often enough to be given the next turn, how many entries, and per entry its body and its MAC.
 -- The MAC covers the one before it, so an entry fits one place only, and only a writer with the key can make it.
 
-local function audit_now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 -- What stands against writing: {'busy' | 'stale', number, MAC} of the present end, {'unsealed'}, or nil.
 local function audit_obstacle(stream, head, args, at)
   local known = redis.call('HMGET', head, 'number', 'mac', 'turn', 'turn_until_ms')
   local number, mac = known[1] or '0', known[2] or ''
   if known[3] and known[3] ~= args[at + 2] then
-    local left = (tonumber(known[4]) or 0) - audit_now()
+    local left = (tonumber(known[4]) or 0) - now_ms()
     if left > 0 and left <= 1000 then return { 'busy', number, mac } end
   end
   if number ~= args[at] or mac ~= args[at + 1] then
     if args[at + 3] == '1' then
-      redis.call('HSET', head, 'turn', args[at + 2], 'turn_until_ms', string.format('%.0f', audit_now() + 1000))
+      redis.call('HSET', head, 'turn', args[at + 2], 'turn_until_ms', digits(now_ms() + 1000))
     end
     return { 'stale', number, mac }
   end
@@ -36,8 +31,8 @@ local function audit_write(stream, head, args, at)
   for entry = 1, tonumber(args[at + 4]) do
     number = number + 1
     mac = args[at + 4 + entry * 2]
-    redis.call('XADD', stream, '*', 'number', string.format('%.0f', number), 'body', args[at + 3 + entry * 2], 'mac', mac)
+    redis.call('XADD', stream, '*', 'number', digits(number), 'body', args[at + 3 + entry * 2], 'mac', mac)
   end
-  redis.call('HSET', head, 'number', string.format('%.0f', number), 'mac', mac)
+  redis.call('HSET', head, 'number', digits(number), 'mac', mac)
   redis.call('HDEL', head, 'turn', 'turn_until_ms')
 end

@@ -15,9 +15,8 @@ local function skip_due(keys, args)
     or (timed[6] or '') ~= args[7] then
     return { 'changed' }
   end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local decided = string.format('%.0f', now)
+  local now = now_ms()
+  local decided = digits(now)
   if now < tonumber(args[2]) then return { 'early', decided } end
   local run_reason, run_count, run_due = timed[4], tonumber(timed[5] or 0), timed[6]
   for row = 0, #keys - 6 do

@@ -11,8 +11,7 @@ local function take_use(keys, args)
   local state = redis.call('HMGET', keys[1], 'record', 'disabled', 'registered_count')
   if not state[1] then return {'gone', '', 0, ''} end
   if state[2] then return {'disabled', '', 0, ''} end
-  local time = redis.call('TIME')
-  if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= tonumber(args[5]) then return {'expired', '', 0, ''} end
+  if now_ms() >= tonumber(args[5]) then return {'expired', '', 0, ''} end
   local known = redis.call('HGET', keys[2], args[1])
   if known then
     local proof, instance, number, seal = string.match(known, '^(%S+) (%S+) (%d+) ?(%S*)$')

@@ -29,8 +29,7 @@ local function move_timed(keys, args)
   local status = redis.call('HGET', keys[1], 'status')
   if not status then return { 0, '' } end
   if not is_listed(status, args[2]) then return { 0, status } end
-  local time = redis.call('TIME')
-  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local now = digits(now_ms())
   local due = tonumber(redis.call('HGET', keys[1], 'due_ms') or 0)
   if args[6] == '1' and due > 0 and due <= tonumber(now) then return { 0, 'undecided' } end
   redis.call('HSET', keys[1], 'status', args[3])

@@ -29,23 +29,18 @@ class AtSchedule(Schedule):
     """
 
     local: datetime
-    zone_name: str
+    zone: str
     options: ScheduleOptions
-
-    @property
-    def zone(self) -> str:
-        """Name the zone that the time is read in."""
-        return self.zone_name
 
     @property
     def canonical(self) -> str:
         """Return the time and the zone as text."""
-        return f"at({self.local:%Y-%m-%d %H:%M:%S} {self.zone_name})"
+        return f"at({self.local:%Y-%m-%d %H:%M:%S} {self.zone})"
 
     @property
     def due(self) -> DueTime:
         """Return the only due time."""
-        zone = zone_named(self.zone_name)
+        zone = zone_named(self.zone)
         change = clock_change_at(self.local, zone)
         if change is None or not change.is_gap:
             return DueTime(utc_ms_of(self.local.replace(tzinfo=zone)))

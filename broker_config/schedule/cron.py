@@ -50,18 +50,13 @@ class CronSchedule(Schedule):
     """
 
     fields: CronFields
-    zone_name: str
+    zone: str
     options: ScheduleOptions
-
-    @property
-    def zone(self) -> str:
-        """Name the zone that the fields are read in."""
-        return self.zone_name
 
     @property
     def canonical(self) -> str:
         """Return the fields and the zone as text."""
-        return f"{self.fields.canonical} {self.zone_name}"
+        return f"{self.fields.canonical} {self.zone}"
 
     def next_after(self, after_ms: int) -> DueTime | None:
         """Return the first due time strictly after an instant, or None when there is none before 2100."""
@@ -89,7 +84,7 @@ class CronSchedule(Schedule):
 
     @cached_property
     def _tz(self) -> tzinfo:
-        return zone_named(self.zone_name)
+        return zone_named(self.zone)
 
     @property
     def _is_interval(self) -> bool:

@@ -36,10 +36,8 @@ class Schedule(ABC):
     later comes due.
     """
 
-    @property
-    @abstractmethod
-    def zone(self) -> str:
-        """Name the zone that the schedule is read and shown in."""
+    #: The name of the zone that it is read and shown in.
+    zone: str
 
     @property
     @abstractmethod

@@ -26,12 +26,7 @@ class RateSchedule(Schedule):
     count: int
     unit: str
     anchor_ms: int
-    zone_name: str
-
-    @property
-    def zone(self) -> str:
-        """Name the zone that due times are shown in."""
-        return self.zone_name
+    zone: str
 
     @property
     def canonical(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ...broker_config.command_line import Program, filled
+from ...broker_config.command_line import Program, config_option, filled, version_option
 
 _EXAMPLES = """\b
 Examples:
@@ -28,18 +28,8 @@ _SETTINGS = {
 }
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from importlib.metadata import version  # lazy: 20 ms that only this option needs
-
-        click.echo(f"assist-gateway {version('cloud-assistant')}")
-        context.exit()
-
-
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
-@click.option(
-    "-V", "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
-)
+@version_option("assist-gateway")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 unless set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 8177 unless set; 0 picks a free one.")
 @click.option("--unix-socket", metavar="PATH", callback=filled, help="Listen on a Unix socket instead.")
@@ -49,7 +39,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option("--tls-key", metavar="FILE", callback=filled, help="Private key (PEM).")
 @click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
 @click.option("--home", metavar="FOLDER", callback=filled, help="State folder, for the master key.")
-@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@config_option
 @click.option("--debug", is_flag=True, help="Log every step.")
 def main(config: str, debug: bool, **given: Any) -> None:
     """Serve the ECS OpenAPI of Cloud Assistant at /, and /healthz and /metrics, until SIGTERM or Ctrl-C.

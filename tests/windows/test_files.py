@@ -15,7 +15,7 @@ from pathlib import Path
 from cloud_assistant.broker_config.messages import FileOrder
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.file_delivery import write_file
-from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
+from cloud_assistant.worker.policy.policy_file import PolicyFile, PolicyGuard
 
 root, orders = sys.argv[1], json.loads(sys.argv[2])
 guard = PolicyGuard(PolicyFile(root + r"\policy.toml"), "root")

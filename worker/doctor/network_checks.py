@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...broker_config import keys
-from ...broker_config.clock import now_ms
+from ...broker_config.clock import now_ms, server_time_ms
 from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.findings import Finding, Verdict, fail, ok, skip, warn
 from ...broker_config.functions.function_library import OLDEST_VERSION, TEXT_VERSION, text_version
@@ -163,8 +163,8 @@ def _inside(settings: Settings, redis: Redis) -> Iterator[Finding]:
         redis.call("TIME")
         # Once more: finding the name, TLS and the sign-in took a while, and would make the clock look wrong.
         sent_ms = now_ms()
-        seconds, microseconds = redis.call("TIME")
-        offset_ms = (sent_ms + now_ms()) // 2 - (int(seconds) * 1000 + int(microseconds) // 1000)
+        there_ms = server_time_ms(redis.call("TIME"))
+        offset_ms = (sent_ms + now_ms()) // 2 - there_ms
     except RedisRefused as exc:
         yield fail("sign-in", str(exc), _SIGN_IN_MENDS.get(exc.kind, "see Redis' own log"))
         return

@@ -66,13 +66,11 @@ class FrameLog:
             begin = end
         return begin, begin
 
-    def frames(self, begin: int = 0, end: int | None = None) -> Iterator[Frame]:
-        """Yield what lies between two positions."""
-        end = len(self.buffer) if end is None else end
+    def frames(self, begin: int = 0) -> Iterator[Frame]:
+        """Yield what lies behind a position."""
         position = 0
         for stretch in self._stretches:
-            stretch_end = position + (stretch >> 1)
-            first, last = max(position, begin), min(stretch_end, end)
-            if first < last:
-                yield (stretch & 1) + 1, bytes(self.buffer[first:last])
-            position = stretch_end
+            first, end = max(position, begin), position + (stretch >> 1)
+            if first < end:
+                yield (stretch & 1) + 1, bytes(self.buffer[first:end])
+            position = end

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .cgroup import kill_group, members_of
 from .invocation_facts import EXECUTION_MARKER
+from .machine_clock import wall_clock_ms
 from .not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED
 from .output import KeptOutput
 from .proc_table import (
@@ -30,6 +31,7 @@ from .record import (
     Step,
     load_output,
     load_start,
+    not_started_record,
     replace_file,
 )
 from .script import OUTPUT_LIMIT_BYTES
@@ -67,7 +69,12 @@ def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = Non
     if start is None and not give_up(folder):
         start = load_start(str(folder))
     if start is None:
-        record = _never_started(execution_id)
+        record = not_started_record(
+            execution_id,
+            EXECUTION_EXCEPTION,
+            "the supervisor ended before it started the script; run it again",
+            output_limit_bytes=OUTPUT_LIMIT_BYTES,
+        )
     elif start.boot_id != boot_id():
         record = _interrupted(folder, start, "the machine was restarted while the script ran")
     else:
@@ -97,7 +104,7 @@ def end_remains(start: StartRecord) -> tuple[list[Step], int]:
     give_up_at = time.monotonic() + _GIVE_UP_SECONDS
     while remains := _remains_of(start):
         if not steps:
-            steps.append(Step("SIGKILL after the supervisor was lost", _now_ms(), len(remains)))
+            steps.append(Step("SIGKILL after the supervisor was lost", wall_clock_ms(), len(remains)))
         elif time.monotonic() >= give_up_at:
             break
         if start.cgroup:
@@ -105,7 +112,7 @@ def end_remains(start: StartRecord) -> tuple[list[Step], int]:
         for entry in remains:
             send_signal(entry, signal.SIGKILL)
         time.sleep(_LOOK_AGAIN_SECONDS)
-    steps.append(Step("verified", _now_ms(), len(remains)))
+    steps.append(Step("verified", wall_clock_ms(), len(remains)))
     if start.cgroup:
         with contextlib.suppress(OSError):
             Path(start.cgroup).rmdir()
@@ -149,7 +156,7 @@ def claim_of_living(execution_id: str) -> StartRecord | None:
                 supervisor_pid=supervisor.pid,
                 supervisor_start_ticks=supervisor.start_ticks,
                 cgroup="",
-                started_ms=_now_ms() - _age_ms(entry),
+                started_ms=wall_clock_ms() - _age_ms(entry),
                 pid=entry.session_id,
                 start_ticks=start_ticks_of(entry.session_id),
             )
@@ -183,22 +190,10 @@ def _interrupted(folder: Path, start: StartRecord, what: str) -> ExitRecord:
         reason="supervisor_lost",
         pid=start.pid,
         started_ms=start.started_ms,
-        finished_ms=max(start.started_ms, _now_ms()),
+        finished_ms=max(start.started_ms, wall_clock_ms()),
         error_code=EXECUTION_INTERRUPTED,
         error_info=f"{what}; its exit code is unknown, and its output is that of at most a second before",
         output=load_output(str(folder)) or KeptOutput(OUTPUT_LIMIT_BYTES),
-    )
-
-
-def _never_started(execution_id: str) -> ExitRecord:
-    return ExitRecord(
-        execution_id=execution_id,
-        reason="not_started",
-        started_ms=_now_ms(),
-        finished_ms=_now_ms(),
-        error_code=EXECUTION_EXCEPTION,
-        error_info="the supervisor ended before it started the script; run it again",
-        output=KeptOutput(OUTPUT_LIMIT_BYTES),
     )
 
 
@@ -207,7 +202,3 @@ def _crash_text(folder: Path) -> str:
         return (folder / CRASH_FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,6 +1,11 @@
-"""How long the machine has been up."""
+"""The machine's clocks: the one on the wall, and how long it has been up."""
 
 import time
+
+
+def wall_clock_ms() -> int:
+    """Return milliseconds since 1970, as the machine believes."""
+    return time.time_ns() // 1_000_000
 
 
 def uptime_ms() -> int:

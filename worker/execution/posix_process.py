@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .invocation_facts import EXECUTION_MARKER
-from .machine_clock import uptime_ms
+from .machine_clock import uptime_ms, wall_clock_ms
 from .plan import Plan
 from .proc_table import boot_id, carries_variable, living, start_ticks_of
 from .process_group import GroupedProcess, could_not_start
@@ -105,7 +105,25 @@ class SessionSystem:
         Raises:
             NotStarted: nothing runs.
         """
-        return start_in_session(plan)
+        user = plan.credentials
+        try:
+            process = subprocess.Popen(
+                plan.arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=plan.working_directory,
+                env=plan.environment,
+                start_new_session=True,
+                user=user.uid if user else None,
+                group=user.gid if user else None,
+                extra_groups=user.group_ids if user else None,
+                umask=0o022,
+            )
+        except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
+            raise could_not_start(plan, exc) from exc
+        return GroupedProcess(process, SessionGroup(process.pid))
 
     def started_at(self, pid: int) -> int:
         """When a process started: in ticks since boot on Linux, else the second of the epoch; 0 when it is gone."""
@@ -151,34 +169,7 @@ class SessionSystem:
     def _is_of_another_boot(self, start: StartRecord) -> bool:
         if start.boot_id:
             return start.boot_id != self.boot_name()
-        return start.started_ms < time.time_ns() // 1_000_000 - uptime_ms()
-
-
-def start_in_session(plan: Plan) -> GroupedProcess:
-    """Start the plan's program in a session of its own.
-
-    Raises:
-        NotStarted: nothing runs.
-    """
-    user = plan.credentials
-    try:
-        process = subprocess.Popen(
-            plan.arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=plan.working_directory,
-            env=plan.environment,
-            start_new_session=True,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=user.group_ids if user else None,
-            umask=0o022,
-        )
-    except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
-        raise could_not_start(plan, exc) from exc
-    return GroupedProcess(process, SessionGroup(process.pid))
+        return start.started_ms < wall_clock_ms() - uptime_ms()
 
 
 def _leader_of(execution_id: str) -> int:

@@ -4,12 +4,12 @@
 
 import os
 import stat
-import time
 from pathlib import Path
 
 from .account import Account, account_of
 from .environment import clean_environment
 from .interpreter import find_program, interpreter_arguments, launcher_arguments, launcher_extension
+from .machine_clock import wall_clock_ms
 from .masking import patterns_of
 from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, NotStarted
 from .plan import Credentials, Plan
@@ -33,7 +33,7 @@ def prepare(script: Script, folder: Path | str) -> Plan:
     own_folder = os.path.abspath(folder)
     account = account_of(script.username)
     _check_script_type(script)
-    environment = clean_environment(script, account, now_ms=time.time_ns() // 1_000_000)
+    environment = clean_environment(script, account, now_ms=wall_clock_ms())
     working_directory, notes = _working_directory(script, account)
     content, content_notes = _content_to_write(script)
     extension = (launcher_extension(script.launcher) if script.launcher else "") or _EXTENSIONS[script.script_type]

@@ -9,12 +9,15 @@ import binascii
 import json
 import marshal
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
+from .machine_clock import wall_clock_ms
 from .opened_elsewhere import patiently
 from .output import KeptOutput
+from .whole_write import write_whole
 
 STARTED_FILE = "started.json"
 #: The other name of that file, by which it outlives an execution.
@@ -105,6 +108,28 @@ class ExitRecord:
             raise ValueError(f"not an exit record of version {_VERSION}: {exc}") from exc
 
 
+def not_started_record(
+    execution_id: str,
+    error_code: str,
+    error_info: str,
+    *,
+    output_limit_bytes: int,
+    notes: Iterable[str] = (),
+) -> ExitRecord:
+    """Return the record of an execution of which nothing ever ran."""
+    now_ms = wall_clock_ms()
+    return ExitRecord(
+        execution_id=execution_id,
+        reason="not_started",
+        started_ms=now_ms,
+        finished_ms=now_ms,
+        error_code=error_code,
+        error_info=error_info,
+        output=KeptOutput(output_limit_bytes),
+        notes=list(notes),
+    )
+
+
 #: Where in a message the parts are that are no plain values.
 _OUTPUT = ExitRecord.__slots__.index("output")
 _STEPS = ExitRecord.__slots__.index("steps")
@@ -187,9 +212,7 @@ def replace_file(path: str, data: bytes) -> None:
         os.unlink(temporary)
         fd = os.open(temporary, _NEW_FILE_FLAGS, 0o600)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        write_whole(fd, data)
     except OSError:
         os.unlink(temporary)
         raise

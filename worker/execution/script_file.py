@@ -7,6 +7,7 @@ import os
 from .disk_full import is_disk_full
 from .not_started import EXECUTION_EXCEPTION, NotStarted
 from .plan import Credentials, Plan
+from .whole_write import write_whole
 
 #: The owner reads it, and may execute it again through ``$0``.
 SCRIPT_MODE = 0o500
@@ -74,8 +75,6 @@ def _memory_file(name: str, content: bytes, owner: Credentials | None) -> int:
 
 
 def _fill(fd: int, content: bytes, owner: Credentials | None) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    write_whole(fd, content)
     if owner is not None:
         os.fchown(fd, owner.uid, owner.gid)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from .channel import Channel, Kind, Message
 from .events import Ended, Event, Started
 from .lost import settle_lost
 from .not_started import EXECUTION_EXCEPTION
-from .output import KeptOutput
 from .output_chunk import OutputChunk
 from .proc_table import start_ticks_of
-from .record import STARTED_FILE, ExitRecord, StartRecord, load_exit
+from .record import STARTED_FILE, ExitRecord, StartRecord, load_exit, not_started_record
 from .running_script import RunningScript
 from .script import OUTPUT_LIMIT_BYTES
 
@@ -147,21 +145,9 @@ class SupervisedScript(RunningScript):
                 return self._ended(ExitRecord.from_message(message.body))
             case Kind.FORK_FAILED:
                 self.close()
-                return Ended(self._fork_failed(message.body.decode()))
+                return Ended(_fork_failed(self.execution_id, message.body.decode()))
             case _:
                 raise ValueError(f"a supervisor sent {message.kind.name}, which only agents send")
-
-    def _fork_failed(self, reason: str) -> ExitRecord:
-        now_ms = time.time_ns() // 1_000_000
-        return ExitRecord(
-            execution_id=self.execution_id,
-            reason="not_started",
-            started_ms=now_ms,
-            finished_ms=now_ms,
-            error_code=EXECUTION_EXCEPTION,
-            error_info=f"no process could be forked for the script: {reason}; this instance is short of memory or pids",
-            output=KeptOutput(OUTPUT_LIMIT_BYTES),
-        )
 
 
 def is_readable(channel: Channel, timeout: float) -> bool:
@@ -169,3 +155,12 @@ def is_readable(channel: Channel, timeout: float) -> bool:
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)
     return bool(poll.poll(max(0, timeout) * 1000))
+
+
+def _fork_failed(execution_id: str, reason: str) -> ExitRecord:
+    return not_started_record(
+        execution_id,
+        EXECUTION_EXCEPTION,
+        f"no process could be forked for the script: {reason}; this instance is short of memory or pids",
+        output_limit_bytes=OUTPUT_LIMIT_BYTES,
+    )

@@ -65,13 +65,14 @@ def _error_of(record: ExitRecord, plan: Plan) -> tuple[str, str]:
     if record.reason == "stopped":
         return "", f"the script was stopped on request{survived}"
     if record.signal is not None:
-        return EXIT_CODE_NONZERO, f"the script was killed by signal {_signal_name(record.signal)}"
+        return EXIT_CODE_NONZERO, f"the script was killed by signal {signal_name(record.signal)}"
     if record.exit_code:
         return EXIT_CODE_NONZERO, f"the script ended with exit code {record.exit_code}"
     return "", ""
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """``9 (SIGKILL)``, or the bare number of a signal without a name."""
     try:
         return f"{number} ({signal.Signals(number).name})"
     except ValueError:

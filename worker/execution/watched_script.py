@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .events import Ended, Event, Started
 from .frame_log import STDERR, STDOUT
+from .machine_clock import wall_clock_ms
 from .masking import Mask
 from .not_started import EXECUTION_INTERRUPTED
 from .output import KeptOutput
@@ -58,7 +59,7 @@ class WatchedScript(RunningScript):
         self._started_ms = started_ms
         self._begun_at = time.monotonic()
         #: What the clock says is asked once: it may be set while the script runs.
-        self._begun_ms = max(started_ms, time.time_ns() // 1_000_000)
+        self._begun_ms = max(started_ms, wall_clock_ms())
         self._main_ended_ms = 0
         self._events: queue.Queue[Event] = queue.Queue()
         self._events.put(Started(self._process.pid))

@@ -1,12 +1,12 @@
 """Turn a script into a plan on Windows; what can be refused without starting anything is refused here."""
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from .interpreter import launcher_extension, launcher_words
 from .invocation_facts import checked, facts_of
+from .machine_clock import wall_clock_ms
 from .masking import patterns_of
 from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, EXECUTION_EXCEPTION, NotStarted
 from .plan import Plan
@@ -40,7 +40,7 @@ def prepare_on_windows(script: Script, folder: Path, inherited: Mapping[str, str
             EXECUTION_EXCEPTION, f"agents on Windows run scripts as their own user only, not as {script.username!r}"
         )
     folder = folder.absolute()
-    facts = facts_of(script, now_ms=time.time_ns() // 1_000_000)
+    facts = facts_of(script, now_ms=wall_clock_ms())
     environment = checked(windows_environment(script, inherited, facts))
     working_directory = _working_directory(script, inherited, folder)
     extension = launcher_extension(script.launcher)

@@ -22,7 +22,30 @@ class WindowsSystem:
         Raises:
             NotStarted: nothing runs.
         """
-        return start_in_group(plan)
+        group: WindowsGroup | None = None
+        process: Any = None
+        try:
+            group = WindowsGroup()
+            process = subprocess.Popen(
+                windows_command_line(plan.arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=plan.working_directory,
+                env=plan.environment,
+                creationflags=_CREATE_SUSPENDED | _CREATE_NO_WINDOW,
+            )
+            group.take(int(process._handle))
+        except OSError as exc:
+            if group is not None:
+                group.close()
+            if process is not None:
+                # Not in the job, and suspended: nothing else would ever end it.
+                with process:
+                    process.kill()
+            raise could_not_start(plan, exc) from exc
+        return GroupedProcess(process, group)
 
     def started_at(self, pid: int) -> int:
         """Return 0: nobody will ask."""
@@ -35,35 +58,3 @@ class WindowsSystem:
     def end_remains(self, start: StartRecord) -> int:
         """Return 0: nothing is left."""
         return 0
-
-
-def start_in_group(plan: Plan) -> GroupedProcess:
-    """Start the plan's program; everything that it starts will be in the job.
-
-    Raises:
-        NotStarted: nothing runs.
-    """
-    group: WindowsGroup | None = None
-    process: Any = None
-    try:
-        group = WindowsGroup()
-        process = subprocess.Popen(
-            windows_command_line(plan.arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=plan.working_directory,
-            env=plan.environment,
-            creationflags=_CREATE_SUSPENDED | _CREATE_NO_WINDOW,
-        )
-        group.take(int(process._handle))
-    except OSError as exc:
-        if group is not None:
-            group.close()
-        if process is not None:
-            # Not in the job, and suspended: nothing else would ever end it.
-            with process:
-                process.kill()
-        raise could_not_start(plan, exc) from exc
-    return GroupedProcess(process, group)

@@ -21,6 +21,7 @@ from ...broker_config.messages import FileOrder
 from ...broker_config.results import Outcome
 from ...broker_config.states import ExecutionState
 from ..execution.not_started import NotStarted
+from ..execution.whole_write import write_whole
 from .refusals import exists_already, is_folder, not_written
 
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -69,9 +70,7 @@ def _write(order: FileOrder, folder: int, mode: int, uid: int, gid: int) -> None
     descriptor = os.open(beside, flags, 0o600, dir_fd=folder)
     try:
         try:
-            rest = memoryview(order.content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            write_whole(descriptor, order.content)
             if uid != _UNCHANGED or gid != _UNCHANGED:
                 os.fchown(descriptor, uid, gid)
             # After the change of owner, which takes set-user-id bits away.

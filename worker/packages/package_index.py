@@ -2,22 +2,20 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from ...broker_config.package_report import InstalledPackage, decode_report, encode_report
+from ...broker_config.package_report import REPORT_FIELD, InstalledPackage, decode_report, encode_report
 from ...broker_config.private_file import write_private_file
 from ...broker_config.redis_connection import Argument
+from ..file_lock import open_to_lock, wait_for_lock
 
 _INDEX = "packages.json"
 #: No package has such a name.
 _LOCK = ".lock"
 _EARLIER_LOCK = "lock"
-#: Windows knows no wait for a lock that has no end.
-_PAUSE_SECONDS = 0.1
 
 
 class PackageIndex:
@@ -48,9 +46,9 @@ class PackageIndex:
     def locked(self) -> Iterator[None]:
         """Let one change packages at a time; others wait."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        descriptor = open_to_lock(self.folder / _LOCK)
         try:
-            _lock(descriptor)
+            wait_for_lock(descriptor)
             # It stood in the way of a package of that name, whose folder stays.
             with contextlib.suppress(OSError):
                 (self.folder / _EARLIER_LOCK).unlink()
@@ -80,20 +78,4 @@ class PackageReport:
             self._report = encode_report(
                 [msgspec.structs.replace(one, requires=()) for one in self._index.all().values()]
             )
-        return {"packages": self._report}
-
-
-if os.name == "nt":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-                return
-            time.sleep(_PAUSE_SECONDS)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        return {REPORT_FIELD: self._report}

@@ -5,12 +5,11 @@ import http.client
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.errors import CloudAssistantError, Refused
 from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
-from ...broker_config.server_names import may_be_server_name
+from ...broker_config.server_names import http_address
 from ...broker_config.tls import TlsClient, TlsFilesUnusable
 from ..backoff import Backoff
 
@@ -175,16 +174,10 @@ def _fetch_rest(
 
 
 def _connection_to(url: str, ca_file: str) -> tuple[http.client.HTTPConnection, str]:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        is_address = parts.scheme in ("http", "https") and may_be_server_name(host)
-    except ValueError:
-        # No port has such a number, or no address such a form.
-        is_address = False
-    if not is_address:
+    parts = http_address(url)
+    if parts is None:
         raise DownloadFailed(f"{url!r} is not the address of a gateway; set gateway.url to http://… or https://…")
-    base = parts.path.rstrip("/")
+    host, port, base = parts.hostname or "", parts.port, parts.path.rstrip("/")
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS), base
     try:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from ...broker_config.errors import Refused
+from ...broker_config.private_file import sync_folder
 
 PROGRAM = Path("bin") / "assist-agent"
 _CURRENT = "current"
@@ -57,14 +58,14 @@ class Installation:
             OSError: the folder cannot be written.
         """
         # The version's own name first: a link that outlives it in a power failure would lead nowhere.
-        _force_to_disk(self.folder / "versions")
+        sync_folder(self.folder / "versions")
         for left in self.folder.glob(f".{_CURRENT}.*"):
             # By one that was cut off.
             left.unlink(missing_ok=True)
         fresh = self.folder / f".{_CURRENT}.{secrets.token_hex(4)}"
         fresh.symlink_to(Path("versions") / version)
         fresh.replace(self.folder / _CURRENT)
-        _force_to_disk(self.folder)
+        sync_folder(self.folder)
 
     def remove_others(self, *keep: str) -> None:
         """Remove versions that nobody needs any more, and what installations left that broke off."""
@@ -86,11 +87,3 @@ def require_replaceable() -> None:
             " bundle in place of this one and restart the service",
             code="NotABundle",
         )
-
-
-def _force_to_disk(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@ invocation; the row is gone a while after the trial.
 import secrets
 
 from ...broker_config import keys
-from ...broker_config.clock import now_ms
+from ...broker_config.clock import now_ms, server_time_ms
 from ...broker_config.error_codes import ErrorCode
 from ...broker_config.ids import execution_id, new_id
 from ...broker_config.messages import Envelope, WorkOrder, encode
@@ -15,7 +15,7 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.redis_connection import Argument
 from ...broker_config.signing import Signature, digest, mac
 from ...broker_config.states import ExecutionState
-from ...broker_config.task_message import PLACEHOLDER, template
+from ...broker_config.task_message import fill, template
 from ..instance_key import InstanceKeys
 
 #: What ``verdict`` says of a self-test that Redis does not know any more.
@@ -65,7 +65,6 @@ class SelfTest:
             )
         )
         key_id, signature = self._sign(envelope)
-        seconds, _ = self._redis.call("TIME")
         row = keys.execution(self._instance_id, self._execution_id)
         fields: dict[str, Argument] = {
             "state": ExecutionState.PENDING.value,
@@ -74,14 +73,14 @@ class SelfTest:
             "firing_ms": 0,
             "attempt": 1,
             "created_ms": created_ms,
-            "deadline_ms": int(seconds) * 1000 + self._life_ms,
+            "deadline_ms": server_time_ms(self._redis.call("TIME")) + self._life_ms,
             "timeout_seconds": _TIMEOUT_SECONDS,
             "envelope": envelope,
             "mac": signature,
             "key_id": key_id,
             "payload": order,
         }
-        message = template("", f"cloud-assistant@{self._instance_id}").replace(PLACEHOLDER, self._execution_id)
+        message = fill(template("", self._instance_id), self._execution_id)
         self._redis.pipeline_or_raise(
             [
                 ("HSET", row, *(part for pair in fields.items() for part in pair)),

@@ -5,11 +5,12 @@ import sys
 import click
 
 from ...broker_config.command_line import filled
+from .settings_options import home_option, settings_of
 
 
 @click.command(epilog="Example: assist-agent doctor --config /etc/cloud-assistant/config.toml --output json")
 @click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML) of the agent.")
-@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
+@home_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def verb(config: str, home: str | None, output: str) -> None:
     """Look at everything between this machine and its work, and say what is wrong and how to fix it.
@@ -17,18 +18,11 @@ def verb(config: str, home: str | None, output: str) -> None:
     It changes nothing, here or in Redis. Run it as the user of the agent. Exit codes: 0 nothing fails; 2 a setting is
     wrong; 3 Redis cannot be reached; 4 something else fails.
     """
-    from ...broker_config import settings  # lazy: help does without it
-    from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
     from ...broker_config.findings import as_json, as_text, exit_code  # lazy: help does without it
     from ..doctor.examination import WAY_TO_REDIS, examine  # lazy: help does without it
 
-    try:
-        loaded = settings.load({"home": home} if home else {}, config=config).settings
-    except SettingsInvalid as exc:
-        click.echo(f"assist-agent: {exc}", err=True)
-        sys.exit(2)
     findings = []
-    for finding in examine(loaded):
+    for finding in examine(settings_of(config=config, home=home)):
         findings.append(finding)
         if output == "text":
             click.echo(as_text(finding))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ..exit_codes import EXIT_REFUSED
+
 
 @click.command(hidden=True)
 @click.option("--home", required=True, type=click.Path(path_type=Path))
@@ -19,11 +21,11 @@ def verb(home: Path, text: str) -> None:
     notes = read_notes(home)
     if notes is None:
         click.echo(f"assist-agent: no agent ever ran with home {home}", err=True)
-        sys.exit(4)
+        sys.exit(EXIT_REFUSED)
     try:
         sys.exit(PackageWork(home=home, notes=notes, say=click.echo).obey(decode_package_order(text)))
     except CloudAssistantError as exc:
         click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
     except OSError as exc:
         click.echo(f"assist-agent: {exc.filename or home}: {exc.strerror}", err=True)
-    sys.exit(4)
+    sys.exit(EXIT_REFUSED)

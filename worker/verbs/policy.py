@@ -5,11 +5,11 @@ import sys
 import click
 import msgspec
 
-from ...broker_config.command_line import filled
-from ..local_policy import explain
-from ..policy_file import PolicyInForce, read_policy
-
-_EXIT_INVALID = 2
+from ...broker_config.command_line import config_option, filled
+from ..exit_codes import EXIT_USAGE
+from ..policy.local_policy import explain
+from ..policy.policy_file import PolicyInForce, read_policy
+from .settings_options import settings_of
 
 
 @click.group("policy", epilog="Example: assist-agent policy check agent.toml")
@@ -25,18 +25,11 @@ _output = click.option("--output", type=click.Choice(["text", "json"]), default=
 
 
 @verb.command("show", epilog="Example: assist-agent policy show --output json")
-@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@config_option
 @_output
 def show(config: str, output: str) -> None:
     """Say what is in force on this machine. Exit code 2: the file cannot be used, so nothing runs."""
-    from ...broker_config import settings  # lazy: help does without it
-    from ...broker_config.errors import SettingsInvalid  # lazy: help does without it
-
-    try:
-        path = settings.load(config=config).settings.agent.policy_file
-    except SettingsInvalid as exc:
-        click.echo(f"assist-agent: {exc}", err=True)
-        sys.exit(_EXIT_INVALID)
+    path = settings_of(config=config).agent.policy_file
     _print(path, read_policy(path), output, invalid="NOTHING RUNS HERE")
 
 
@@ -59,4 +52,4 @@ def _print(path: str, found: PolicyInForce, output: str, *, invalid: str) -> Non
         click.echo(f"no local policy: there is no file {path}")
     else:
         click.echo("\n".join([f"local policy {path}:", *(f"  {line}" for line in lines)]))
-    sys.exit(_EXIT_INVALID if found.problem else 0)
+    sys.exit(EXIT_USAGE if found.problem else 0)

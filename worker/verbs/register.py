@@ -11,6 +11,7 @@ import click
 
 from ...broker_config.command_line import filled
 from ..exit_codes import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
+from .settings_options import home_option
 
 _EPILOG = """\b
 Examples:
@@ -38,7 +39,7 @@ Examples:
 @click.option(
     "--config", metavar="FILE", callback=filled, help="Settings file to write; `assist-agent run` finds the default."
 )
-@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
+@home_option
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -71,8 +72,8 @@ def verb(
     Exit codes: 0 registered, now or before; 2 wrong usage or settings; 3 the gateway does not answer; 4 refused.
     """
     from ...broker_config.errors import CloudAssistantError, SettingsInvalid  # lazy: help does without it
-    from ..registration import Wanted, alone, register_machine  # lazy: help does without it
-    from ..registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
+    from ..registration.registering import Wanted, alone, register_machine  # lazy: help does without it
+    from ..registration.registration_request import GatewayUnreachable, RegistrationClient  # lazy: help does without it
 
     if activation_code == "-":
         activation_code = sys.stdin.readline().strip()
@@ -107,7 +108,7 @@ def verb(
 
 def _is_registered(file: Path) -> bool:
     """Whether this machine is an instance by now, which is told."""
-    from ..registration import already_registered  # lazy: help does without it
+    from ..registration.registering import already_registered  # lazy: help does without it
 
     known = already_registered(file)
     if known:

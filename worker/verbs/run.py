@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
-from ...broker_config.command_line import filled
+from ...broker_config.command_line import config_option, filled
+from .settings_options import home_option
 
 
 @click.command(epilog="Example: assist-agent run --instance-id i-web1 --redis-url redis://10.0.0.5:6379/0")
-@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
+@config_option
 @click.option("--instance-id", metavar="ID", callback=filled, help="The id of this instance, i-… or mi-….")
 @click.option("--redis-url", metavar="URL", callback=filled, help="Where Redis is.")
-@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
+@home_option
 @click.option("--slots", type=click.IntRange(1, 1000), help="How many scripts run at once.")
 @click.option("--debug", is_flag=True, help="Log every step.")
 def verb(config: str, debug: bool, **given: Any) -> None:

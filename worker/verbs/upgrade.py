@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from ...broker_config.command_line import filled
+from ...broker_config.command_line import config_option
+from ..exit_codes import EXIT_REFUSED
+from .settings_options import home_option
 
 _LONGEST_PROBATION_SECONDS = 86_400
 
@@ -32,8 +34,8 @@ _LONGEST_PROBATION_SECONDS = 86_400
     metavar="SECONDS",
     help="How long it has to show that it works.",
 )
-@click.option("--config", default="", metavar="FILE", callback=filled, help="Settings file (TOML).")
-@click.option("--home", metavar="FOLDER", callback=filled, help="Folder for the agent's state.")
+@config_option
+@home_option
 def verb(version: str, file: Path | None, probation: float, config: str, home: str | None) -> None:
     """Install another version beside this one and try it; running scripts go on.
 
@@ -56,7 +58,7 @@ def verb(version: str, file: Path | None, probation: float, config: str, home: s
         click.echo(upgrade_by_hand(loaded, version=version, file=file, probation_seconds=probation))
     except CloudAssistantError as exc:
         click.echo(f"assist-agent: {exc} ({exc.code})", err=True)
-        sys.exit(4)
+        sys.exit(EXIT_REFUSED)
     except OSError as exc:
         click.echo(f"assist-agent: {exc.filename or loaded.agent.install_folder}: {exc.strerror}", err=True)
-        sys.exit(4)
+        sys.exit(EXIT_REFUSED)

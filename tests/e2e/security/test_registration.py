@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.identity import written_machine_id
-from cloud_assistant.worker.registration import alone
+from cloud_assistant.worker.registration.registering import alone
 from harness.needs import skip_without
 from harness.processes import clean_environment, installed_program
 from harness.system import Gateway, Outcome

@@ -26,7 +26,7 @@ from cloud_assistant.worker.journal import Journal
 from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
-from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
+from cloud_assistant.worker.policy.policy_file import PolicyFile, PolicyGuard
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.spool import Spool
 from cloud_assistant.worker.verification import Verifier

@@ -195,7 +195,7 @@ def test_a_removal_that_is_cut_off_is_finished_by_the_next(timing: Timing) -> No
     invoke_id = used(timing.assistant, timing)
     settle_all(timing)
     # As if a beat had died after the rows and before the rest.
-    remove_executions(timing.redis, invoke_id, [0], ["i-1", "i-2"])
+    remove_executions(timing.redis, invoke_id, 0, ["i-1", "i-2"])
     trim_queues(timing.redis, ["i-1", "i-2"])
     timing.redis.call("DEL", keys.invocation_targets(invoke_id))
     Retention(timing.redis, KEEP_NOTHING).work()

@@ -262,8 +262,8 @@ def cut_off(
     run(timing.redis, create)
     timing.redis.call("HINCRBY", keys.invocation(invocation.invoke_id), "stored_ms", -age_ms)
     if with_rows:
-        Dispatcher(timing.redis, master, queue_count=100).fire(
-            invocation, order, ["i-1"], firing_ms=0, within_ms=60_000, all_targets=targets
+        Dispatcher(timing.redis, master, queue_count=100).complete(
+            invocation, order, ["i-1"], within_ms=60_000, all_targets=targets
         )
     return invocation
 

@@ -52,7 +52,7 @@ class Schedule:
             deadline_ms=self.next_ms - 1,
             envelope=b"{}",
             key_id="k1",
-            message_template=template("", "cloud-assistant@test"),
+            message_template=template("", "test"),
             queue_count=QUEUE_COUNT,
             command_id="c-1",
             timeout_seconds=10,

@@ -102,7 +102,7 @@ def test_a_target_that_cannot_have_it_gets_its_end_at_once_and_nothing_of_the_or
     assert ledger.redis.call("ZRANGE", keys.instance_history("i-1"), 0, -1) == [execution.encode()]
     assert ledger.redis.call("LLEN", keys.queue("i-1")) == waiting_count
     # Dispatched once more, it is not tried once more.
-    again = dispatcher.fire(invocation, order, ["i-1", "i-2"], firing_ms=0, within_ms=60_000)
+    again = dispatcher.complete(invocation, order, ["i-1", "i-2"], within_ms=60_000)
     assert again == Dispatched(created_count=0, refused_count=0)
     assert ledger.row(invocation, "i-1") == row
 
@@ -110,7 +110,7 @@ def test_a_target_that_cannot_have_it_gets_its_end_at_once_and_nothing_of_the_or
 def test_rows_of_an_invocation_that_is_gone_are_not_written(ledger: Ledger) -> None:
     invocation, order = ledger.build(1)
     dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
-    assert dispatcher.fire(invocation, order, ["i-1"], firing_ms=0, within_ms=60_000) == Dispatched(0, 0)
+    assert dispatcher.complete(invocation, order, ["i-1"], within_ms=60_000) == Dispatched(0, 0)
     assert ledger.redis.call("EXISTS", keys.queue("i-1"), keys.DEADLINES, keys.open_executions("i-1")) == 0
 
 
@@ -129,7 +129,7 @@ def test_a_repeated_dispatch_completes_the_first_and_doubles_nothing(ledger: Led
     dispatcher = Dispatcher(ledger.redis, MASTER, queue_count=100)
     dispatcher.create(invocation, order, ["i-1"])
     ledger.claim(invocation, "i-1")
-    again = dispatcher.fire(invocation, order, ["i-1", "i-2"], firing_ms=0, within_ms=60_000)
+    again = dispatcher.complete(invocation, order, ["i-1", "i-2"], within_ms=60_000)
     assert again == Dispatched(created_count=1, refused_count=0)
     assert ledger.row(invocation, "i-1").state == "Running"
     assert ledger.redis.call("LLEN", keys.queue("i-1")) == 1

@@ -41,7 +41,7 @@ def release(ledger: Ledger, invocation: Invocation, before: Invocation | None = 
     command = release_command(
         "i-1",
         execution,
-        fill(template("", "cloud-assistant@test"), execution),
+        fill(template("", "test"), execution),
         waits_for=ledger.execution(before, "i-1") if before else "",
         recheck_ms=RECHECK_MS,
         queue_count=QUEUE_COUNT,

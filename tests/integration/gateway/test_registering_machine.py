@@ -10,15 +10,15 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config.errors import Refused, SettingsInvalid
 from cloud_assistant.producer import activations
-from cloud_assistant.worker import registration
-from cloud_assistant.worker.registration import Wanted, alone, register_machine
-from cloud_assistant.worker.registration_request import Granted, RegistrationClient
+from cloud_assistant.worker.registration import registering
+from cloud_assistant.worker.registration.registering import Wanted, alone, register_machine
+from cloud_assistant.worker.registration.registration_request import Granted, RegistrationClient
 from harness.redis_server import RedisServer
 
 HOLD = """
 import sys
 from pathlib import Path
-from cloud_assistant.worker.registration import alone
+from cloud_assistant.worker.registration.registering import alone
 with alone(Path(sys.argv[1]), pause=lambda _: None, on_wait=lambda: None):
     print("alone", flush=True)
     sys.stdin.read()
@@ -101,7 +101,7 @@ def test_who_registers_waits_for_another_that_does_and_not_for_ever(
         assert other.stdout is not None
         assert other.stdout.readline() == b"alone\n"
         with monkeypatch.context() as patch:
-            patch.setattr(registration, "_PATIENCE_SECONDS", 0.0)
+            patch.setattr(registering, "_PATIENCE_SECONDS", 0.0)
             with (
                 pytest.raises(Refused, match="lock and does not end"),
                 alone(home, pause=waits.append, on_wait=lambda: waits.append(0.0)),

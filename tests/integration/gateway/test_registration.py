@@ -16,8 +16,8 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, SettingsInvalid
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.producer import activations, instances, targets
-from cloud_assistant.worker.registration import Wanted, register_machine
-from cloud_assistant.worker.registration_request import GatewayUnreachable, RegistrationClient
+from cloud_assistant.worker.registration.registering import Wanted, register_machine
+from cloud_assistant.worker.registration.registration_request import GatewayUnreachable, RegistrationClient
 from harness.certificates import Authority
 from harness.redis_server import RedisServer
 
@@ -359,7 +359,7 @@ def test_a_machine_registers_over_tls_with_a_gateway_that_its_ca_vouches_for(
     authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
     # A proxy for plain requests has no part in it.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setattr("cloud_assistant.worker.registration_request._TRIES_COUNT", 2)
+    monkeypatch.setattr("cloud_assistant.worker.registration.registration_request._TRIES_COUNT", 2)
     certificate = authority.issue("gateway", "localhost", "127.0.0.1")
     with whole_gateway(redis_server.url(), tmp_path / "home", certificate=certificate, has_master_key=True) as gateway:
         activation_id, code = activations.create(gateway.assistant.redis, gateway.assistant.trust.known_master)

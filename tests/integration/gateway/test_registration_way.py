@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from cloud_assistant.broker_config.errors import CloudAssistantError
-from cloud_assistant.worker.registration_request import RegistrationClient
+from cloud_assistant.worker.registration.registration_request import RegistrationClient
 
 REQUEST = {"ActivationId": "X", "ActivationCode": "a-secret"}
 SETTINGS = {"redis_url": "redis://thief/0", "instance_id": "mi-1", "security.instance_key": "k1:" + "ab" * 32}

@@ -20,7 +20,7 @@ from cloud_assistant.producer.doctor.local_checks import local_checks
 from cloud_assistant.producer.local_system.home_folder import open_home
 from cloud_assistant.worker.doctor.machine_checks import machine_findings
 from cloud_assistant.worker.instance_key import InstanceKeys, keep_instance_keys, read_instance_keys
-from cloud_assistant.worker.policy_file import read_policy
+from cloud_assistant.worker.policy.policy_file import read_policy
 
 
 def publisher_key(folder: Path) -> Callable[[], object]:

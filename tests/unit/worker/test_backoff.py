@@ -4,7 +4,7 @@ from cloud_assistant.worker.backoff import Backoff
 
 
 def test_waits_double_up_to_a_limit_and_begin_anew() -> None:
-    backoff = Backoff(first_seconds=1, longest_seconds=5)
+    backoff = Backoff(first_seconds=1)
     waits = [backoff.next_seconds() for _ in range(5)]
 
     for wait, most in zip(waits, (1, 2, 4, 5, 5), strict=True):

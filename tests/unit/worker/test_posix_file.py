@@ -15,7 +15,7 @@ from cloud_assistant.broker_config.messages import FileOrder
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.file_delivery import posix_file as file_delivery
-from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
+from cloud_assistant.worker.policy.policy_file import PolicyFile, PolicyGuard
 
 
 def order(folder: Path, **changed: object) -> FileOrder:

@@ -1,16 +1,13 @@
-"""The supervisor's clocks: one that nobody can set, which also runs while the machine sleeps, and the wall clock."""
+"""A clock that nobody can set and that also runs while the machine sleeps, and the times of one run by it."""
 
 import time
+
+from ..machine_clock import wall_clock_ms
 
 
 def elapsed_clock() -> float:
     """Return seconds since boot, the time asleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def wall_clock_ms() -> int:
-    """Return milliseconds since 1970, as the machine believes."""
-    return time.time_ns() // 1_000_000
 
 
 class RunClock:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from ..channel import Channel, Kind
 from ..disk_full import is_disk_full
+from ..machine_clock import wall_clock_ms
 from ..not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED, NotStarted
-from ..output import KeptOutput
 from ..plan import Plan
 from ..proc_table import start_ticks_of
-from ..record import ExitRecord, StartRecord, load_start
+from ..record import ExitRecord, StartRecord, load_start, not_started_record
 from ..script_file import keep_in_memory, write_script_file
 from .child import Child, Launchpad
-from .clocks import RunClock, wall_clock_ms
+from .clocks import RunClock
 from .script_run import ScriptRun
 from .tree import ScriptTree
 from .workplace import Workplace
@@ -38,7 +38,14 @@ def perform(plan: Plan, workplace: Workplace, channel: Channel) -> Performance:
     try:
         return _run(plan, workplace, channel, claim)
     except NotStarted as exc:
-        return Performance(_not_started_record(plan, exc), [], False)
+        record = not_started_record(
+            plan.execution_id,
+            exc.error_code,
+            exc.error_info,
+            output_limit_bytes=plan.output_limit_bytes,
+            notes=plan.notes,
+        )
+        return Performance(record, [], False)
     finally:
         plan.close()
 
@@ -192,18 +199,4 @@ def _claimed_before(folder: str) -> NotStarted:
         EXECUTION_INTERRUPTED,
         f"supervisor {start.supervisor_pid} had claimed this execution before, so its script was not started once more;"
         " look on this instance whether it has run before you invoke it again",
-    )
-
-
-def _not_started_record(plan: Plan, refusal: NotStarted) -> ExitRecord:
-    now_ms = wall_clock_ms()
-    return ExitRecord(
-        execution_id=plan.execution_id,
-        reason="not_started",
-        started_ms=now_ms,
-        finished_ms=now_ms,
-        error_code=refusal.error_code,
-        error_info=refusal.error_info,
-        output=KeptOutput(plan.output_limit_bytes),
-        notes=plan.notes,
     )

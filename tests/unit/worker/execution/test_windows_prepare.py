@@ -10,7 +10,7 @@ from cloud_assistant.worker.execution import windows_process
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.execution.script import Script
 from cloud_assistant.worker.execution.windows_prepare import prepare_on_windows
-from cloud_assistant.worker.execution.windows_process import start_in_group
+from cloud_assistant.worker.execution.windows_process import WindowsSystem
 
 
 def script_of(**changes: Any) -> Script:
@@ -105,5 +105,5 @@ def test_a_program_that_does_not_start_leaves_no_job(tmp_path: Path, monkeypatch
     monkeypatch.setattr(subprocess, "Popen", missing)
     plan = prepare_on_windows(script_of(), tmp_path / "x", {"USERPROFILE": "/does/not/exist"})
     with pytest.raises(NotStarted) as refused:
-        start_in_group(plan)
+        WindowsSystem().start(plan)
     assert (refused.value.error_code, closed) == ("DirectoryNotExists", [True])

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config.messages import FileOrder, WorkOrder
-from cloud_assistant.worker import policy_file
 from cloud_assistant.worker.execution.not_started import NotStarted
-from cloud_assistant.worker.policy_file import PolicyFile, PolicyGuard
+from cloud_assistant.worker.policy import policy_file
+from cloud_assistant.worker.policy.policy_file import PolicyFile, PolicyGuard
 
 ME = os.geteuid()
 ORDER = WorkOrder(command_id="c-1", type="RunShellScript", content=b"true", timeout_seconds=60)

@@ -12,12 +12,12 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
-from ..broker_config.clock import now_ms
-from ..broker_config.error_codes import ErrorCode
-from ..broker_config.messages import FileOrder, WorkOrder
-from ..broker_config.program_log import logger
-from ..broker_config.system_folders import POLICY_FILE
-from .execution.not_started import NotStarted
+from ...broker_config.clock import now_ms
+from ...broker_config.error_codes import ErrorCode
+from ...broker_config.messages import FileOrder, WorkOrder
+from ...broker_config.program_log import logger
+from ...broker_config.system_folders import POLICY_FILE
+from ..execution.not_started import NotStarted
 from .local_policy import Policy, Wish, parse_policy
 
 #: Where the policy lies unless a setting names another file; there is no setting for having none.

@@ -8,14 +8,13 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from ..broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
-from ..broker_config.ids import is_instance_id
-from ..broker_config.server_names import may_be_server_name
-from .backoff import Backoff
+from ...broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
+from ...broker_config.ids import is_instance_id
+from ...broker_config.server_names import http_address
+from ..backoff import Backoff
 
-#: What a gateway may set on this machine; anything else in its answer is not taken over.
+#: What a gateway has to set on this machine; anything else in its answer is not taken over.
 ACCEPTED_SETTINGS = frozenset({"redis_url", "instance_id", "security.instance_key"})
 #: Codes of refusals that are over soon.
 _PASSING_CODES = frozenset({"IdempotentProcessing", "ServiceUnavailable"})
@@ -137,7 +136,7 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
         for name, value in (given.items() if isinstance(given, dict) else ())
         if name in ACCEPTED_SETTINGS and isinstance(value, str)
     }
-    missing = {"redis_url", "instance_id", "security.instance_key"} - settings.keys()
+    missing = ACCEPTED_SETTINGS - settings.keys()
     if missing or not is_instance_id(settings["instance_id"]):
         raise GatewayUnreachable(
             f"the gateway's answer lacks {', '.join(sorted(missing)) or 'an instance id'}; is it of our release?",
@@ -152,13 +151,8 @@ def _granted(answer: Mapping[str, Any]) -> Granted:
 
 
 def _checked(gateway: str, *, allow_http: bool) -> str:
-    try:
-        parts = urlsplit(gateway)
-        is_whole = parts.scheme in ("http", "https") and may_be_server_name(parts.hostname or "") and parts.port != 0
-    except ValueError:
-        # No port has such a number, or no address such a form.
-        is_whole = False
-    if not is_whole:
+    parts = http_address(gateway)
+    if parts is None or parts.port == 0:
         raise SettingsInvalid(f"--gateway {gateway!r} is not https://… (or http://… on this machine)")
     if parts.query or parts.fragment or parts.username:
         raise SettingsInvalid(f"--gateway {gateway!r}: give scheme, name, port and path only")

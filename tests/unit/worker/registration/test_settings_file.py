@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.errors import SettingsInvalid
-from cloud_assistant.worker.settings_file import registered_instance, write_identity
+from cloud_assistant.worker.registration.settings_file import registered_instance, write_identity
 
 GIVEN = {"redis_url": 'redis://u:p"\\@h/0', "instance_id": "mi-1", "security.instance_key": "k1:ab"}
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from ..broker_config.errors import Refused, SettingsInvalid
-from ..broker_config.private_file import write_private_file
-from ..broker_config.toml_string import toml_string
+from ...broker_config.errors import Refused, SettingsInvalid
+from ...broker_config.private_file import write_private_file
+from ...broker_config.toml_string import toml_string
 
 
 def registered_instance(path: Path) -> str:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_assistant.broker_config.content_signing import public_text, sign_content
 from cloud_assistant.broker_config.counted import counted
-from cloud_assistant.worker.local_policy import Wish, explain, parse_policy
+from cloud_assistant.worker.policy.local_policy import Wish, explain, parse_policy
 
 MONDAY_NOON_MS = 1_795_435_200_000
 SCRIPT = b"echo allowed\n"

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..broker_config.clock import monotonic_seconds
-from ..broker_config.errors import Refused, SettingsInvalid
-from ..broker_config.presence import is_there
-from ..broker_config.private_file import make_private_folder, write_private_file
-from .home_lock import OPEN_FLAGS, take_lock
-from .identity import machine_id, written_machine_id
+from ...broker_config.clock import monotonic_seconds
+from ...broker_config.errors import Refused, SettingsInvalid
+from ...broker_config.presence import is_there
+from ...broker_config.private_file import make_private_folder, write_private_file
+from ..file_lock import open_to_lock, take_lock
+from ..identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient
 from .settings_file import registered_instance, write_identity
 
@@ -61,7 +61,7 @@ def alone(home: Path, *, pause: Callable[[float], object], on_wait: Callable[[],
     path = home / _LOCK_FILE
     try:
         make_private_folder(home)
-        fd = os.open(path, OPEN_FLAGS | os.O_CREAT, 0o600)
+        fd = open_to_lock(path)
     except OSError as exc:
         raise Refused(f"{path} cannot be written: {exc.strerror}", code="FileNotWritten") from exc
     try:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cloud_assistant.worker.allowed_hours import parse_hours
+from cloud_assistant.worker.policy.allowed_hours import parse_hours
 
 
 def at(text: str, zone: str = "UTC") -> int:
