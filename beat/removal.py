@@ -4,10 +4,11 @@ Rows go first and the invocation itself last, so a removal that was cut off is f
 Two at once do no harm: everything is named, and removed whether it is there or not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ..broker_config import keys
 from ..broker_config.boot_bound import unbind
+from ..broker_config.chunks import chunks
 from ..broker_config.errors import RedisRefused
 from ..broker_config.firing_rows import FiringStatus, load_firings
 from ..broker_config.functions.function_library import run_apart
@@ -41,7 +42,7 @@ def remove_invocation(redis: Redis, invoke_id: str, stored: StoredInvocation | N
         while firings := redis.call("ZRANGE", keys.firings(invoke_id), 0, _FIRINGS_COUNT - 1):
             remove_firings(redis, invoke_id, [int(one) for one in firings], targets)
         unbind(redis, invoke_id, targets, forget=True)
-    for chunk in _chunks(targets):
+    for chunk in chunks(targets, _CHUNK_COUNT):
         trim_queues(redis, chunk)
     redis.pipeline_or_raise(
         [
@@ -81,7 +82,7 @@ def _names_of_firing(invoke_id: str, due_ms: int) -> tuple[str, ...]:
 
 def remove_executions(redis: Redis, invoke_id: str, firing_ms: int, targets: Sequence[str]) -> None:
     """Remove the rows of a firing, 0 for what runs once, with their output and their places in every index."""
-    for chunk in _chunks(targets):
+    for chunk in chunks(targets, _CHUNK_COUNT):
         commands: list[Command] = []
         executions = [execution_id(invoke_id, firing_ms, one) for one in chunk]
         for instance_id, execution in zip(chunk, executions, strict=True):
@@ -92,8 +93,3 @@ def remove_executions(redis: Redis, invoke_id: str, firing_ms: int, targets: Seq
         commands.append(("ZREM", keys.DEADLINES, *executions))
         commands.append(("ZREM", keys.TIMED_WAITING, *executions))
         redis.pipeline_or_raise(commands)
-
-
-def _chunks(targets: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(targets), _CHUNK_COUNT):
-        yield targets[first : first + _CHUNK_COUNT]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
-from ...broker_config.server_names import http_address
+from ...broker_config.server_names import LOOPBACK, http_address
 from ..backoff import Backoff
 
 #: What a gateway has to set on this machine; anything else in its answer is not taken over.
@@ -21,7 +21,6 @@ _PASSING_CODES = frozenset({"IdempotentProcessing", "ServiceUnavailable"})
 _TIMEOUT_SECONDS = 30.0
 _TRIES_COUNT = 5
 _REPLY_BYTES = 64 * 1024
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class GatewayUnreachable(CloudAssistantError, ConnectionError):
@@ -156,7 +155,7 @@ def _checked(gateway: str, *, allow_http: bool) -> str:
         raise SettingsInvalid(f"--gateway {gateway!r} is not https://… (or http://… on this machine)")
     if parts.query or parts.fragment or parts.username:
         raise SettingsInvalid(f"--gateway {gateway!r}: give scheme, name, port and path only")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not allow_http:
         raise SettingsInvalid(
             f"--gateway {gateway!r}: over plain HTTP the code and this machine's new password travel readable, and "
             "anybody on the way could send others; use https://, or --allow-http if that network is trusted"
