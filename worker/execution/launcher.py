@@ -67,6 +67,7 @@ class Launcher:
 
         Raises:
             NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
+            ScriptOutOfReach: it may run, or have run: its supervisor cannot be heard.
         """
         try:
             for _ in range(_ATTEMPT_COUNT):

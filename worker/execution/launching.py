@@ -22,6 +22,7 @@ class Launching(Protocol):
 
         Raises:
             NotStarted: it does not run and never will.
+            ScriptOutOfReach: it may run, or have run, and is to be adopted later.
         """
 
     def adopt(self, folder: Path) -> RunningScript | None:

@@ -14,7 +14,7 @@ from .proc_table import (
     ProcessEntry,
     boot_id,
     carries_variable,
-    is_same_process,
+    entry_if_known,
     living,
     send_signal,
     start_ticks_of,
@@ -173,8 +173,15 @@ def _age_ms(entry: ProcessEntry) -> int:
 
 
 def is_supervised(start: StartRecord) -> bool:
-    """Tell whether the supervisor of this execution still lives."""
-    return start.boot_id == boot_id() and is_same_process(start.supervisor_pid, start.supervisor_start_ticks)
+    """Tell whether the supervisor of this execution still lives.
+
+    Raises:
+        OSError: nobody can say: there is no descriptor, or no memory, to look with.
+    """
+    if start.boot_id != boot_id():
+        return False
+    supervisor = entry_if_known(start.supervisor_pid)
+    return supervisor is not None and supervisor.start_ticks == start.supervisor_start_ticks
 
 
 def _interrupted(folder: Path, start: StartRecord, what: str) -> ExitRecord:

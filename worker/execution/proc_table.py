@@ -2,10 +2,14 @@
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH123, PTH208
 
+import errno
 import os
 import signal
 from collections.abc import Iterable
 from typing import NamedTuple
+
+#: What a look fails for without anything being said of the process.
+_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class ProcessEntry(NamedTuple):
@@ -30,15 +34,27 @@ def entry_of(pid: int) -> ProcessEntry | None:
     processes walks it again.
     """
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        return entry_if_known(pid)
     except OSError:
         return None
+
+
+def entry_if_known(pid: int) -> ProcessEntry | None:
+    """Return the same for whoever must not take a living process for one that is gone.
+
+    Raises:
+        OSError: there is no descriptor or no memory to look with.
+    """
     try:
-        stat = os.read(fd, 4096)
-    except OSError:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = os.read(fd, 4096)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        if exc.errno in _WANTS:
+            raise
         return None
-    finally:
-        os.close(fd)
     # The program's name is in brackets and may hold brackets and blanks: count from the last one.
     fields = stat[stat.rindex(b")") + 2 :].split(None, 20)
     is_dead = fields[0] in b"ZX" and int(fields[17]) <= 1  # a dead first thread may leave others running
