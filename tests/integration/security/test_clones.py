@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Argument
 from cloud_assistant.producer import Assistant
 from cloud_assistant.worker.executor import Facts
 from cloud_assistant.worker.heartbeat import Heartbeat
 from cloud_assistant.worker.identity import Identity
 from cloud_assistant.worker.refusal_report import CLONE, SECOND_AGENT
+from harness.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -73,6 +76,33 @@ def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine
     assistant.trust.release("i-one")
     copy.again()
     assert not copy.facts.quarantine
+
+
+def test_two_machines_are_put_into_quarantine_although_redis_goes_away_just_as_they_are_found(
+    assistant: Assistant, agent: Redis, redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Dying(Redis):
+        """Is killed when it is asked for the quarantine."""
+
+        def call(self, *command: Argument, timeout_seconds: float | None = None) -> Any:
+            if command[0] == "HSETNX":
+                redis_server.kill()
+            return super().call(*command, timeout_seconds=timeout_seconds)
+
+    original = machine(agent, tmp_path / "home", boot="b1")
+    original.first()
+    machine(agent, tmp_path / "home", boot="b2", machine_id="m2").first()
+    original.redis = Dying(agent.url)
+    with pytest.raises(RedisUnreachable):
+        original.again()
+    original.redis = agent
+    redis_server.start()
+
+    original.again()
+
+    assert "b2 of machine m2" in assistant.describe_instances().items[0].quarantined
+    original.again()
+    assert caplog.text.count("another agent uses the id of this instance") == 2, "once for each try"
 
 
 def test_a_machine_that_restarts_is_no_clone(agent: Redis, assistant: Assistant, redis: Redis, tmp_path: Path) -> None:
