@@ -10,6 +10,7 @@ from integration.agent.test_heartbeat import beats_of
 from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, link, reconciler
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.functions.instances import Beat
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.worker import lane as lane_module
@@ -218,9 +219,17 @@ def test_a_beat_that_is_overdue_does_not_wait_for_a_stop(running: RunningLane) -
     eventually(lambda: len(running.beats) >= 5, 3)
 
 
+def test_a_fleet_does_not_beat_in_step(running: RunningLane) -> None:
+    waits_seconds = [running.lane._beat() - monotonic_seconds() for _ in range(30)]
+    assert 47 < min(waits_seconds) < 58
+    assert 62 < max(waits_seconds) < 73
+
+
 def test_turns_are_taken_between_beats_that_are_far_apart(
     running: RunningLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running.redis.timeout_seconds = 1.0
+    running.redis.close()
     running.lane.start()
     eventually(lambda: len(running.beats) == 1)
     # Longer than a late reply is waited for: the time that the server was told to wait does not count.
