@@ -7,6 +7,7 @@ together a moment later, over a connection that is there anyway. The bytes are C
 """
 
 import base64
+import contextlib
 import os
 import threading
 import time
@@ -129,4 +130,7 @@ class EventOutbox:
 
 
 def _load_average() -> list[float]:
-    return [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else [0.0, 0.0, 0.0]
+    # Windows tells none, and older C libraries read it from a file of /proc.
+    with contextlib.suppress(OSError, AttributeError):
+        return [round(one, 2) for one in os.getloadavg()]
+    return [0.0, 0.0, 0.0]
