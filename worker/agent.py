@@ -87,7 +87,7 @@ class Agent:
         backoff = Backoff()
         while True:
             began_seconds = monotonic_seconds()
-            parts.queue.run(parts.outbox)
+            parts.queue.run()
             if monotonic_seconds() - began_seconds > _STEADY_SECONDS:
                 backoff.reset()
             # Celery gives up on errors that it cannot place, such as a right that was taken away for a moment.

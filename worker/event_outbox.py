@@ -32,11 +32,7 @@ _SOFTWARE = {"sw_ident": "cloud-assistant", "sw_sys": "agent"}
 
 
 class EventOutbox:
-    """What Celery's consumer takes for its event dispatcher."""
-
-    enabled = True
-    #: Celery looks here for a connection whose protocol needs heartbeats; there is none.
-    connection = None
+    """The box of one agent, and the thread that empties it."""
 
     def __init__(self, redis: Redis, hostname: str, *, version: str, tick: Callable[[], int]) -> None:
         """``tick`` advances the Celery app's logical clock."""
@@ -57,14 +53,14 @@ class EventOutbox:
         threading.Thread(target=self._serve, name="events", daemon=True).start()
 
     def send(self, type: str, **fields: Any) -> None:
-        """Put an event in the box; called by Celery's consumer and pool."""
+        """Put an event in the box; never waits."""
         self._events.append((type, now_ms(), fields))
         if not self._filled.is_set():
             self._filled.set()
         if type == "task-received":
             self._processed_count += 1
 
-    def flush(self, *_: Any) -> None:
+    def flush(self) -> None:
         """Publish what is in the box; what Redis does not take is dropped."""
         command = self.emptied()
         if command is None:

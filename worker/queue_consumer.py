@@ -14,7 +14,6 @@ from kombu.exceptions import OperationalError
 from ..broker_config.messages import RUN_COMMAND_TASK
 from ..broker_config.program_log import logger
 from .backoff import Backoff
-from .event_outbox import EventOutbox
 from .queue_line import QueueLine
 
 _MOST_CHARACTERS = 200
@@ -23,14 +22,12 @@ _log = logger("queue")
 
 
 class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
-    """Celery's consumer; a subclass is made for one worker and has its parts."""
+    """Celery's consumer; a subclass is made for one worker and has its line."""
 
-    outbox: EventOutbox | None = None
     line: QueueLine
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.event_dispatcher = self.outbox
         self._backoff = Backoff()
         #: What people know already, so that a trouble of days is one line.
         self._is_told_away = False

@@ -53,13 +53,14 @@ def reported(redis: Redis) -> list[str]:
     return [dict(zip(fields[::2], fields[1::2], strict=True))[b"code"].decode() for _, fields in entries]
 
 
+@pytest.mark.parametrize(("boot", "machine_id"), [("b2", "m2"), ("b2", "m1"), ("b1", "m2")])
 def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine(
-    assistant: Assistant, agent: Redis, redis: Redis, tmp_path: Path
+    assistant: Assistant, agent: Redis, redis: Redis, tmp_path: Path, boot: str, machine_id: str
 ) -> None:
     original = machine(agent, tmp_path / "home", boot="b1")
     original.first()
     # The copy has the same home: it takes the original for an earlier run of itself.
-    copy = machine(agent, tmp_path / "home", boot="b2", machine_id="m2")
+    copy = machine(agent, tmp_path / "home", boot=boot, machine_id=machine_id, epoch="of the copy")
     copy.first()
     assert assistant.describe_instances().items[0].quarantined == ""
 
@@ -68,7 +69,7 @@ def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine
 
     shown = assistant.describe_instances().items[0].quarantined
     assert "b1 of machine m1" in shown
-    assert "b2 of machine m2" in shown
+    assert f"{boot} of machine {machine_id}" in shown
     assert original.facts.quarantine
     assert copy.facts.quarantine
     assert reported(redis) == [CLONE]
@@ -138,3 +139,14 @@ def test_without_credentials_a_second_agent_is_nothing_to_report(agent: Redis, r
     with pytest.raises(Refused):
         machine(agent, tmp_path / "other", boot="b9", has_identity=False).first()
     assert reported(redis) == []
+
+
+def test_without_credentials_two_machines_with_one_id_are_a_mistake_and_no_clone(
+    agent: Redis, assistant: Assistant, redis: Redis, tmp_path: Path
+) -> None:
+    first = machine(agent, tmp_path / "home", boot="b1", has_identity=False)
+    first.first()
+    machine(agent, tmp_path / "home", boot="b2", machine_id="m2", has_identity=False).first()
+    first.again()
+    assert reported(redis) == []
+    assert assistant.describe_instances().items[0].quarantined == ""
