@@ -2,12 +2,11 @@
 
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
+from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from kombu.exceptions import OperationalError
 
@@ -59,9 +58,7 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Close what is left of a connection that broke; the messages it may have swallowed are found again."""
         self._note_loss(exc)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CPendingDeprecationWarning)
-            super().on_connection_error_after_connected(exc)
+        super().on_connection_error_after_connected(exc)
 
     def create_task_handler(self, *_: Any, **__: Any) -> Callable[[Any], None]:
         """Return what takes each message: ours goes to its strategy, all else is dropped with a line in the log.

@@ -1,10 +1,11 @@
 """An agent whose consumer of the queue has a defect; started by the tests in place of ``assist-agent``.
 
-``failing_agent.py MODE run``: the consumer ``fails`` at its first message, is ``deaf once`` until it connects anew, or
-is ``deaf`` for good.
+``failing_agent.py MODE run``: the consumer ``fails`` at its first message, is ``deaf once`` until it connects anew, is
+``deaf`` for good, or is ``slow``.
 """
 
 import sys
+import threading
 
 from cloud_assistant.worker import agent_parts, cli
 from cloud_assistant.worker.queue_line import QueueLine
@@ -12,6 +13,8 @@ from cloud_assistant.worker.queue_transport import QueueChannel
 
 #: Instead of half a minute.
 _PATIENCE_SECONDS = 1.0
+#: Some messages in that time, and never all that wait.
+_SLOW_SECONDS = 0.2
 
 _channels: list[QueueChannel] = []
 _hear = QueueLine.hear
@@ -24,6 +27,14 @@ def fail_once(line: QueueLine) -> tuple[str, bytes] | None:
         QueueLine.hear = _hear  # type: ignore[method-assign]
         raise ZeroDivisionError("a defect")
     return None
+
+
+def hear_slowly(line: QueueLine) -> tuple[str, bytes] | None:
+    """Take a message now and then."""
+    found = _hear(line)
+    if found is not None:
+        threading.Event().wait(_SLOW_SECONDS)
+    return found
 
 
 def be_deaf(channel: QueueChannel) -> list[str]:
@@ -42,6 +53,8 @@ if __name__ == "__main__":
     match sys.argv.pop(1):
         case "fails":
             QueueLine.hear = fail_once  # type: ignore[method-assign,assignment]
+        case "slow":
+            QueueLine.hear = hear_slowly  # type: ignore[method-assign,assignment]
         case "deaf once":
             QueueChannel.wanted = be_deaf_once  # type: ignore[method-assign,assignment]
         case "deaf":

@@ -33,6 +33,15 @@ def test_an_agent_whose_consumer_has_a_defect_goes_on(quick_system: System, scen
     scene.settle()
 
 
+def test_a_queue_that_moves_is_left_alone_however_slowly(quick_system: System, scene: Scene) -> None:
+    agent = start_failing_agent(quick_system, "slow")
+    names = [scene.ask(QUICK) for _ in range(20)]
+
+    assert {scene.wait(name).state for name in names} == {"Success"}
+    assert _RECONNECTING not in agent.log()
+    scene.settle()
+
+
 def test_an_agent_that_takes_nothing_even_when_it_connects_anew_ends_to_be_started_again(
     quick_system: System, scene: Scene
 ) -> None:
