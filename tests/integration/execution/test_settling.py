@@ -186,3 +186,11 @@ def test_a_supervisor_that_is_told_to_end_writes_what_nobody_has_taken(runner: R
     assert found is not None
     assert found.exit_code == 4
     assert not running.settle(clears=True)
+
+
+def test_who_opens_a_script_as_it_is_emptied_does_not_end_the_supervisor(runner: Runner) -> None:
+    """The kernel tells the one who holds the file by a signal that ends whoever does not expect it."""
+    supervisor = runner.only_supervisor()
+    os.kill(supervisor.pid, signal.SIGIO)
+    assert runner.run("echo done").stdout == b"done\n"
+    assert runner.only_supervisor().pid == supervisor.pid
