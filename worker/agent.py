@@ -66,6 +66,7 @@ class Agent:
         self._parts = AgentParts(settings, identity, launcher, notifier, calls)
         self._beat_count = 0
         self._is_ready = False
+        self._is_spool_told = False
 
     def run(self) -> None:
         """Run until the process is ended by ``end``.
@@ -86,7 +87,7 @@ class Agent:
         backoff = Backoff()
         while True:
             began_seconds = monotonic_seconds()
-            parts.queue.run(parts.outbox)
+            parts.queue.run()
             if monotonic_seconds() - began_seconds > _STEADY_SECONDS:
                 backoff.reset()
             # Celery gives up on errors that it cannot place, such as a right that was taken away for a moment.
@@ -178,8 +179,7 @@ class Agent:
         self._beat_count += 1
         parts.keys.take_up(beat.key_bundle)
         parts.upgrader.look_at(beat.upgrade_order)
-        parts.spool.trim()
-        parts.reconciler.settle_forgotten()
+        self._look_after_spool()
         self._watch_self()
         if parts.outbox is not None and self._beat_count % _EVENT_BEATS == 0:
             self._send_worker_event(parts.outbox, "worker-heartbeat")
@@ -195,6 +195,19 @@ class Agent:
             _log.error("the queue does not recover: ending with code %d to be started again", EXIT_RESTART)
             parts.launcher.leave()
             _leave(EXIT_RESTART)
+
+    def _look_after_spool(self) -> None:
+        """Keep the spool within its limit; where it cannot be read, that is told once and tried with each beat."""
+        parts = self._parts
+        try:
+            parts.spool.trim()
+            parts.reconciler.settle_forgotten()
+        except OSError as exc:
+            if not self._is_spool_told:
+                _log.error("the spool cannot be looked after; trying again until it can: %s", exc)
+            self._is_spool_told = True
+        else:
+            self._is_spool_told = False
 
     def _watch_self(self) -> None:
         """Keep within what an agent may use of the machine."""

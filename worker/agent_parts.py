@@ -203,12 +203,19 @@ class AgentParts:
             most_bytes=self.settings.agent.live_output_bytes,
         )
 
+    def _free_bytes(self) -> int:
+        """Free space for the spool; 0 on a disk that is not there: the agent tells so as it looks after the spool."""
+        try:
+            return self.spool.free_bytes()
+        except OSError:
+            return 0
+
     def _load(self) -> Mapping[str, Argument]:
         return {
             "running_count": self.in_hand.running_count,
             "waiting_count": self.slots.waiting_count,
             "unreported_count": self.reporter.waiting_count,
-            "disk_free_bytes": self.spool.free_bytes(),
+            "disk_free_bytes": self._free_bytes(),
             "key_ids": self.keys.key_ids,
             **self.upgrader.fields,
             **self._packages.fields(),

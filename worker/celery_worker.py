@@ -18,7 +18,6 @@ from kombu.entity import Exchange, Queue
 from ..broker_config import keys
 from ..broker_config.celery_app import create_app
 from ..broker_config.redis_url import parse_url
-from .event_outbox import EventOutbox
 from .queue_consumer import QueueConsumer
 from .queue_line import QueueLine
 from .queue_transport import QueueTransport
@@ -47,9 +46,9 @@ class QueueWorker:
         count: int = self.app.clock.forward()
         return count
 
-    def run(self, outbox: EventOutbox | None) -> None:
+    def run(self) -> None:
         """Consume; returns only when Celery gave up, with the reason in the log."""
-        self._make_controller(outbox).start()
+        self._make_controller().start()
 
     def leave(self) -> None:
         """Take nothing from the queue any more, for good. Any thread may call this."""
@@ -80,7 +79,7 @@ class QueueWorker:
             worker_redirect_stdouts=False,
         )
 
-    def _make_controller(self, outbox: EventOutbox | None) -> WorkController:
+    def _make_controller(self) -> WorkController:
         hostname = self._instance_id
 
         class Controller(WorkController):  # type: ignore[misc]  # Celery has no types
@@ -90,7 +89,7 @@ class QueueWorker:
                 trace.setup_worker_optimizations(self.app, hostname)
 
         Controller.app = self.app
-        consumer = type("InstanceConsumer", (QueueConsumer,), {"outbox": outbox, "line": self._line})
+        consumer = type("InstanceConsumer", (QueueConsumer,), {"line": self._line})
         return Controller(
             hostname=hostname,
             pool_cls=NoPool,

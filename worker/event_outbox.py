@@ -7,6 +7,7 @@ together a moment later, over a connection that is there anyway. The bytes are C
 """
 
 import base64
+import contextlib
 import os
 import threading
 import time
@@ -31,11 +32,7 @@ _SOFTWARE = {"sw_ident": "cloud-assistant", "sw_sys": "agent"}
 
 
 class EventOutbox:
-    """What Celery's consumer takes for its event dispatcher."""
-
-    enabled = True
-    #: Celery looks here for a connection whose protocol needs heartbeats; there is none.
-    connection = None
+    """The box of one agent, and the thread that empties it."""
 
     def __init__(self, redis: Redis, hostname: str, *, version: str, tick: Callable[[], int]) -> None:
         """``tick`` advances the Celery app's logical clock."""
@@ -56,14 +53,14 @@ class EventOutbox:
         threading.Thread(target=self._serve, name="events", daemon=True).start()
 
     def send(self, type: str, **fields: Any) -> None:
-        """Put an event in the box; called by Celery's consumer and pool."""
+        """Put an event in the box; never waits."""
         self._events.append((type, now_ms(), fields))
         if not self._filled.is_set():
             self._filled.set()
         if type == "task-received":
             self._processed_count += 1
 
-    def flush(self, *_: Any) -> None:
+    def flush(self) -> None:
         """Publish what is in the box; what Redis does not take is dropped."""
         command = self.emptied()
         if command is None:
@@ -129,4 +126,7 @@ class EventOutbox:
 
 
 def _load_average() -> list[float]:
-    return [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else [0.0, 0.0, 0.0]
+    # Windows tells none, and older C libraries read it from a file of /proc.
+    with contextlib.suppress(OSError, AttributeError):
+        return [round(one, 2) for one in os.getloadavg()]
+    return [0.0, 0.0, 0.0]

@@ -27,6 +27,7 @@ from .built_in_parameters import with_built_ins
 from .claimant import Claimant
 from .execution.launching import Launching
 from .execution.not_started import NotStarted, remedy_for
+from .execution.running_script import ScriptOutOfReach
 from .execution.this_system import prepare
 from .file_delivery import write_file
 from .in_hand import InHand
@@ -37,7 +38,7 @@ from .outcomes import checked, refused, stopped_before_start
 from .policy.policy_file import PolicyGuard
 from .refusal_report import REPORTED, report
 from .reporter import Reporter, Settle
-from .script_following import follow, settling
+from .script_following import follow, note_out_of_reach, settling
 from .script_orders import script_of
 from .spool import Spool
 from .verification import Verifier
@@ -109,7 +110,8 @@ class Executor:
         """Run one execution to its end.
 
         Returns its outcome, ``NotClaimed`` when the ledger did not give it to us, ``None`` when there was nothing to
-        do or Redis was not there to ask: the ledger then still says so, and the reconciler comes back to it.
+        do, Redis was not there to ask, or nobody can hear how the script ends: the ledger then still says so, and the
+        reconciler comes back to it.
         """
         begun = self._ahead.pop(execution_id, None)
         if begun is None:
@@ -122,6 +124,9 @@ class Executor:
             return self._run(execution_id, payload_token, begun)
         except REDIS_TROUBLE as exc:
             self.link.note_failure(exc)
+            return None
+        except ScriptOutOfReach as exc:
+            note_out_of_reach(execution_id, exc)
             return None
         finally:
             self.in_hand.leave(execution_id)
@@ -146,6 +151,8 @@ class Executor:
         """Run an execution that was claimed because the machine has started, to its end; the caller has it in hand."""
         try:
             self._end(execution_id, lambda: self._perform_boot(execution_id, claim, payload))
+        except ScriptOutOfReach as exc:
+            note_out_of_reach(execution_id, exc)
         finally:
             self.in_hand.leave(execution_id)
 

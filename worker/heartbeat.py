@@ -125,10 +125,11 @@ class Heartbeat:
         if beat.epoch in ("", self.identity.epoch):
             self._intruder = ""
         elif beat.epoch != self._intruder:
-            self._intruder = beat.epoch
             _log.error("another agent uses the id of this instance: %s", self._occupied())
             if self.has_identity and self._is_elsewhere(beat):
                 self._stop_for_clone(beat)
+            # Not before: where Redis went away meanwhile, the next beat does all of it again.
+            self._intruder = beat.epoch
 
     def _is_elsewhere(self, beat: Beat) -> bool:
         """Whether the other one runs on another machine, or in another start of this one."""

@@ -2,19 +2,17 @@
 
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
+from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from kombu.exceptions import OperationalError
 
 from ..broker_config.messages import RUN_COMMAND_TASK
 from ..broker_config.program_log import logger
 from .backoff import Backoff
-from .event_outbox import EventOutbox
 from .queue_line import QueueLine
 
 _MOST_CHARACTERS = 200
@@ -23,14 +21,12 @@ _log = logger("queue")
 
 
 class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
-    """Celery's consumer; a subclass is made for one worker and has its parts."""
+    """Celery's consumer; a subclass is made for one worker and has its line."""
 
-    outbox: EventOutbox | None = None
     line: QueueLine
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.event_dispatcher = self.outbox
         self._backoff = Backoff()
         #: What people know already, so that a trouble of days is one line.
         self._is_told_away = False
@@ -62,9 +58,7 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Close what is left of a connection that broke; the messages it may have swallowed are found again."""
         self._note_loss(exc)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CPendingDeprecationWarning)
-            super().on_connection_error_after_connected(exc)
+        super().on_connection_error_after_connected(exc)
 
     def create_task_handler(self, *_: Any, **__: Any) -> Callable[[Any], None]:
         """Return what takes each message: ours goes to its strategy, all else is dropped with a line in the log.

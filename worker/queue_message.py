@@ -19,7 +19,7 @@ class _Properties(msgspec.Struct):
 class _Stored(msgspec.Struct):
     headers: dict[str, Any]
     properties: _Properties
-    body: str = ""
+    body: str
     content_type: str | None = msgspec.field(default=None, name="content-type")
 
 

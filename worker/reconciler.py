@@ -34,13 +34,13 @@ from ..broker_config.states import ExecutionState as S
 from ..broker_config.task_message import fill, template
 from .claimant import Claimant
 from .execution.launching import Launching
-from .execution.running_script import RunningScript
+from .execution.running_script import RunningScript, ScriptOutOfReach
 from .in_hand import InHand
 from .journal import Journal
 from .live_output import LiveOutput
 from .outcomes import interrupted, stopped_before_start
 from .reporter import Reporter
-from .script_following import follow, settling
+from .script_following import follow, note_out_of_reach, settling
 from .slots import Slots
 from .spool import Spool
 
@@ -280,6 +280,8 @@ class Reconciler:
     def _follow_and_leave(self, execution_id: str, running: RunningScript) -> None:
         try:
             self._follow(execution_id, running)
+        except ScriptOutOfReach as exc:
+            note_out_of_reach(execution_id, exc)
         finally:
             self.in_hand.leave(execution_id)
 

@@ -7,6 +7,7 @@ there: the refusal stands in the result as well, and in the log.
 from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import ErrorCode
+from ..broker_config.errors import RedisRefused
 from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from .link_state import REDIS_TROUBLE
@@ -41,8 +42,12 @@ def report(redis: Redis, instance_id: str, code: str, info: str, *, execution_id
 
 
 def quarantine(redis: Redis, instance_id: str, reason: str) -> None:
-    """Ask for no more work; only the control side can take it back."""
+    """Ask for no more work; only the control side can take it back.
+
+    Raises:
+        RedisUnreachable: nobody was asked.
+    """
     try:
         redis.call("HSETNX", keys.quarantine(instance_id), "reason", reason)
-    except REDIS_TROUBLE as exc:
+    except RedisRefused as exc:
         _log.warning("the quarantine could not be entered: %s", exc)

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable
 
+from ..broker_config.program_log import logger
 from ..broker_config.results import Outcome
 from .execution.events import Ended
 from .execution.output_chunk import OutputChunk
-from .execution.running_script import RunningScript
+from .execution.running_script import RunningScript, ScriptOutOfReach
 from .live_output import LiveOutput
 from .outcomes import interrupted, outcome_of
 
+_log = logger("scripts")
+
 
 def follow(script: RunningScript, live: LiveOutput) -> Outcome:
-    """Publish live output until the script ends, and return how it did; let go of the script where that fails."""
+    """Publish live output until the script ends, and return how it did; let go of the script where that fails.
+
+    Raises:
+        ScriptOutOfReach: how it ends cannot be heard now; the look at the ledger takes it up again.
+    """
     try:
         for event in script.events():
             match event:
@@ -23,6 +30,11 @@ def follow(script: RunningScript, live: LiveOutput) -> Outcome:
         script.close()
         raise
     return interrupted("the script's events broke off; its supervisor is gone")
+
+
+def note_out_of_reach(execution_id: str, exc: ScriptOutOfReach) -> None:
+    """Tell in the log that a result comes later, and why."""
+    _log.error("a script is out of reach, and its result comes later execution=%s: %s", execution_id, exc)
 
 
 def settling(script: RunningScript) -> Callable[[bool], bool]:

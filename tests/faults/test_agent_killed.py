@@ -77,10 +77,13 @@ def test_an_agent_that_is_asked_to_end_between_claim_and_start_starts_it_first(
     name = scene.ask(QUICK)
     eventually(lambda: (row := scene.row(name)) and row.state == "Running", 10, "it is claimed")
     agent.sigterm()
+    agent.wait_for_line("agent ends", 5)
+    late_name = scene.ask(QUICK)
     assert agent.wait(within_seconds=5) == 0
     quick_system.start_agent()
 
     assert scene.wait(name).state == "Success"
+    assert scene.wait(late_name).state == "Success", "it was left to the next agent"
     scene.settle()
     assert scene.traces.of(name).start_count == 1
 

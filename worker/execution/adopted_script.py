@@ -38,8 +38,9 @@ class AdoptedScript(RunningScript):
 
     def stop(self) -> None:
         """Ask the supervisor to end the script, by a signal that can only hit this supervisor."""
-        if is_supervised(self._start):
-            supervisor = entry_of(self._start.supervisor_pid)
+        # For want of a descriptor it is not asked; its row says so still when it is looked at again.
+        with contextlib.suppress(OSError):
+            supervisor = entry_of(self._start.supervisor_pid) if is_supervised(self._start) else None
             if supervisor is not None and supervisor.start_ticks == self._start.supervisor_start_ticks:
                 send_signal(supervisor, signal.SIGUSR1)
 

@@ -5,6 +5,7 @@ That lets a supervisor offer live output and drop what nobody takes, without eve
 """
 
 import array
+import errno
 import os
 import select
 import socket
@@ -14,8 +15,8 @@ from typing import NamedTuple
 #: More than this travels in a memory file beside the message; the kernel takes about 200 KiB in one packet.
 _MOST_INLINE_BYTES = 48 * 1024
 #: As numbers: those of the socket module are put together by Python code, at every message.
-_NO_SIGNAL, _AT_ONCE, _CLOSED_ON_EXEC = (
-    int(getattr(socket, name, 0)) for name in ("MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_CMSG_CLOEXEC")
+_NO_SIGNAL, _AT_ONCE, _CLOSED_ON_EXEC, _CUT_SHORT = (
+    int(getattr(socket, name, 0)) for name in ("MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_CMSG_CLOEXEC", "MSG_CTRUNC")
 )
 #: Room for two descriptors: the one of a message, and its body.
 _RIGHTS_BYTES = socket.CMSG_LEN(2 * array.array("i").itemsize)
@@ -103,6 +104,7 @@ class Channel:
 
         Raises:
             BlockingIOError: not ``wait`` and there is nothing to read yet.
+            OSError: there was no descriptor left for one of the message's; what it said is lost.
         """
         flags = _CLOSED_ON_EXEC if wait else _CLOSED_ON_EXEC | _AT_ONCE
         try:
@@ -118,11 +120,15 @@ class Channel:
         return Message(_KINDS[data[0]], body, fds)
 
     def _receive_packet(self, flags: int) -> tuple[bytes, list[int]]:
-        data, ancillary, _, _ = self._socket.recvmsg(_MOST_INLINE_BYTES + 2, _RIGHTS_BYTES, flags)
+        data, ancillary, told, _ = self._socket.recvmsg(_MOST_INLINE_BYTES + 2, _RIGHTS_BYTES, flags)
         fds = array.array("i")
         for level, kind, rights in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+        if told & _CUT_SHORT:
+            for fd in fds:
+                os.close(fd)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return data, fds.tolist()
 
     def is_alone(self) -> bool:

@@ -67,6 +67,7 @@ class Launcher:
 
         Raises:
             NotStarted: it does not run and never will; no process, no folder or no interpreter for it.
+            ScriptOutOfReach: it may run, or have run: its supervisor cannot be heard.
         """
         try:
             for _ in range(_ATTEMPT_COUNT):
@@ -104,7 +105,11 @@ class Launcher:
         return AdoptedScript(folder, start) if start else None
 
     def find_unclaimed(self, execution_id: str, folder: Path) -> RunningScript | None:
-        """Find a script that lives although nothing on the disk says so: it was full as the script began."""
+        """Find a script that lives although nothing on the disk says so: it was full as the script began.
+
+        Raises:
+            OSError: there is no descriptor, or no memory, to look with.
+        """
         claim = claim_of_living(execution_id)
         return None if claim is None else AdoptedScript(folder.absolute(), claim)
 

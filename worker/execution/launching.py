@@ -22,13 +22,18 @@ class Launching(Protocol):
 
         Raises:
             NotStarted: it does not run and never will.
+            ScriptOutOfReach: it may run, or have run, and is to be adopted later.
         """
 
     def adopt(self, folder: Path) -> RunningScript | None:
         """Return the execution that an earlier agent started in this folder, finished or not; None where none was."""
 
     def find_unclaimed(self, execution_id: str, folder: Path) -> RunningScript | None:
-        """Find a script that lives although nothing in its folder says so; None for most."""
+        """Find a script that lives although nothing in its folder says so; None for most.
+
+        Raises:
+            OSError: nobody can say now.
+        """
 
     def is_supervised(self, folder: Path) -> bool:
         """Tell whether somebody outside this process watches over this folder's script."""

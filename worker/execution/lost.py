@@ -15,7 +15,8 @@ from .proc_table import (
     ProcessEntry,
     boot_id,
     carries_variable,
-    is_same_process,
+    entry_if_known,
+    is_for_want,
     living,
     send_signal,
     start_ticks_of,
@@ -64,6 +65,9 @@ def settle_lost(folder: Path, execution_id: str, claim: StartRecord | None = Non
 
     ``claim`` is what is known of its start where the folder does not tell. After return no process of the script lives,
     unless ``survivors`` says otherwise.
+
+    Raises:
+        OSError: nobody can say: there is no descriptor, or no memory, to look with.
     """
     start = load_start(str(folder)) or claim
     if start is None and not give_up(folder):
@@ -120,7 +124,7 @@ def end_remains(start: StartRecord) -> tuple[list[Step], int]:
 
 
 def _remains_of(start: StartRecord) -> list[ProcessEntry]:
-    table = living()
+    table = living(entry_if_known)
     marker = f"{EXECUTION_MARKER}={start.execution_id}".encode()
     roots = set(members_of(start.cgroup)) if start.cgroup else set()
     # A session outlives its leader, but a pid that was reused for another leader names another session.
@@ -139,11 +143,16 @@ def claim_of_living(execution_id: str) -> StartRecord | None:
     """Find out who runs an execution whose claim the disk did not take, by what lives of its script; None for nobody.
 
     Its first process carries its id and is the child of one of our supervisors.
+
+    Raises:
+        OSError: nobody can say: there is no descriptor, or no memory, to look with.
     """
     marker = f"{EXECUTION_MARKER}={execution_id}".encode()
     try:
-        table = living()
-    except OSError:
+        table = living(entry_if_known)
+    except OSError as exc:
+        if is_for_want(exc):
+            raise
         return None
     by_pid = {entry.pid: entry for entry in table}
     carriers = sorted((one for one in table if carries_variable(one.pid, marker)), key=lambda one: one.start_ticks)
@@ -180,8 +189,15 @@ def _age_ms(entry: ProcessEntry) -> int:
 
 
 def is_supervised(start: StartRecord) -> bool:
-    """Tell whether the supervisor of this execution still lives."""
-    return start.boot_id == boot_id() and is_same_process(start.supervisor_pid, start.supervisor_start_ticks)
+    """Tell whether the supervisor of this execution still lives.
+
+    Raises:
+        OSError: nobody can say: there is no descriptor, or no memory, to look with.
+    """
+    if start.boot_id != boot_id():
+        return False
+    supervisor = entry_if_known(start.supervisor_pid)
+    return supervisor is not None and supervisor.start_ticks == start.supervisor_start_ticks
 
 
 def _interrupted(folder: Path, start: StartRecord, what: str) -> ExitRecord:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .invocation_facts import EXECUTION_MARKER
 from .machine_clock import uptime_ms, wall_clock_ms
 from .plan import Plan
-from .proc_table import boot_id, carries_variable, living, start_ticks_of
+from .proc_table import boot_id, carries_variable, entry_if_known, living, start_ticks_of
 from .process_group import GroupedProcess, could_not_start
 from .record import StartRecord
 
@@ -180,7 +180,7 @@ def _leader_of(execution_id: str) -> int:
     """
     if _HAS_PROC:
         marker = f"{EXECUTION_MARKER}={execution_id}".encode()
-        found = [one for one in living() if carries_variable(one.pid, marker)]
+        found = [one for one in living(entry_if_known) if carries_variable(one.pid, marker)]
         return min(found, key=lambda one: one.start_ticks).session_id if found else 0
     part = f"/{execution_id}/script".encode()
     for line in _listed(_LIST_COMMANDS).splitlines():

@@ -2,10 +2,13 @@
 # Supervisors do without pathlib, see supervisor/__init__.py.
 # ruff: noqa: PTH123, PTH208
 
+import errno
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class ProcessEntry(NamedTuple):
@@ -30,19 +33,36 @@ def entry_of(pid: int) -> ProcessEntry | None:
     processes walks it again.
     """
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        return entry_if_known(pid)
     except OSError:
         return None
+
+
+def entry_if_known(pid: int) -> ProcessEntry | None:
+    """Return the same for whoever must not take a living process for one that is gone.
+
+    Raises:
+        OSError: there is no descriptor or no memory to look with.
+    """
     try:
-        stat = os.read(fd, 4096)
-    except OSError:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = os.read(fd, 4096)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        if is_for_want(exc):
+            raise
         return None
-    finally:
-        os.close(fd)
     # The program's name is in brackets and may hold brackets and blanks: count from the last one.
     fields = stat[stat.rindex(b")") + 2 :].split(None, 20)
     is_dead = fields[0] in b"ZX" and int(fields[17]) <= 1  # a dead first thread may leave others running
     return None if is_dead else ProcessEntry(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def is_for_want(problem: OSError) -> bool:
+    """Tell whether a look failed for want of a descriptor or of memory, so that it says nothing of any process."""
+    return problem.errno in _WANTS
 
 
 def start_ticks_of(pid: int) -> int:
@@ -56,9 +76,9 @@ def is_same_process(pid: int, start_ticks: int) -> bool:
     return start_ticks > 0 and start_ticks_of(pid) == start_ticks
 
 
-def living() -> list[ProcessEntry]:
-    """Return every living process."""
-    entries = (entry_of(int(name)) for name in os.listdir("/proc") if name.isdigit())
+def living(look: Callable[[int], ProcessEntry | None] = entry_of) -> list[ProcessEntry]:
+    """Return every living process; whoever must not miss one looks with ``entry_if_known``, which may raise OSError."""
+    entries = (look(int(name)) for name in os.listdir("/proc") if name.isdigit())
     return [entry for entry in entries if entry]
 
 
@@ -81,11 +101,17 @@ def with_descendants(roots: Iterable[int], table: list[ProcessEntry]) -> list[Pr
 
 
 def carries_variable(pid: int, variable: bytes) -> bool:
-    """Tell whether a process was started with this ``NAME=value`` in its environment."""
+    """Tell whether a process was started with this ``NAME=value`` in its environment.
+
+    Raises:
+        OSError: there is no descriptor or no memory to look with.
+    """
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
             return variable in file.read().split(b"\0")
-    except OSError:
+    except OSError as exc:
+        if is_for_want(exc):
+            raise
         return False
 
 

@@ -8,6 +8,10 @@ from typing import Self
 from .events import Ended, Event
 
 
+class ScriptOutOfReach(Exception):
+    """For want of descriptors, or of a disk that can be read, nobody can hear how a script ends; later somebody can."""
+
+
 class RunningScript(ABC):
     """One execution under its supervisor.
 
@@ -22,14 +26,25 @@ class RunningScript(ABC):
         """Yield what happens, `Ended` last.
 
         Ends early, to be called again, when nothing happened for ``timeout`` seconds; 0 yields only what is there.
+
+        Raises:
+            ScriptOutOfReach: this agent cannot hear it now; closed, and to be adopted later.
         """
         while not self._is_over:
-            event = self._next_event(timeout)
+            event = self._heard(timeout)
             if event is None:
                 return
             if isinstance(event, Ended):
                 self._is_over = True
             yield event
+
+    def _heard(self, timeout: float | None) -> Event | None:
+        """Return the next event; whoever holds the script takes us for gone when it could not be heard."""
+        try:
+            return self._next_event(timeout)
+        except OSError as exc:
+            self.close()
+            raise ScriptOutOfReach(exc.strerror or str(exc)) from exc
 
     def settle(self, *, clears: bool) -> bool:
         """Say that the result is safe elsewhere, after ``Ended``; tell whether the folder is cleared away for us.
@@ -54,7 +69,11 @@ class RunningScript(ABC):
 
     @abstractmethod
     def _next_event(self, timeout: float | None) -> Event | None:
-        """Return the next event, or None when none came in time."""
+        """Return the next event, or None when none came in time.
+
+        Raises:
+            OSError: there is one, which cannot be read now.
+        """
 
     def __enter__(self) -> Self:
         return self

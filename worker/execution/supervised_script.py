@@ -53,9 +53,10 @@ class SupervisedScript(RunningScript):
 
         Raises:
             SupervisorGone: nothing was started; closed.
+            ScriptOutOfReach: it may run, and may have ended; closed.
         """
         self._may_be_gone = True
-        event = self._next_event(timeout)
+        event = self._heard(timeout)
         self._may_be_gone = False
         if isinstance(event, Ended) and event.record.reason == "not_started":
             return event.record

@@ -77,7 +77,7 @@ def test_an_agents_own_page_shows_what_it_reported(flower: Flower) -> None:
 
 def test_a_good_script_is_a_success_and_a_failed_one_a_failure_with_its_reason(flower: Flower) -> None:
     good = flower.execution("echo fine", 0)
-    assert (good["state"], good["worker"]) == ("SUCCESS", "i-one")
+    assert (good["state"], good["worker"], good["name"]) == ("SUCCESS", "i-one", "cloud_assistant.run_command")
     failed = flower.execution("exit 3", 1)
     assert failed["state"] == "FAILURE"
     assert "ExitCodeNonzero" in failed["exception"]

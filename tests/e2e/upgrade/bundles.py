@@ -44,7 +44,7 @@ BEHAVIOURS = {
     "takes nothing": """
     from cloud_assistant.worker import celery_worker
     import threading
-    celery_worker.QueueWorker.run = lambda self, outbox: threading.Event().wait(600)
+    celery_worker.QueueWorker.run = lambda self: threading.Event().wait(600)
 """,
 }
 

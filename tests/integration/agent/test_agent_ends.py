@@ -60,6 +60,7 @@ def test_sigterm_ends_the_agent_at_once_and_leaves_scripts_running(
 
     agent.sigterm()
     assert agent.wait(within_seconds=3) == 0
+    assert "connection of the queue was lost" not in agent.log(), "it was we who broke it"
     assert operator.redis.call("EXISTS", keys.info("i-one")) == 0
     assert side_effects(tmp_path / "effects") == ["start"]
     quick_system.start_agent()

@@ -273,6 +273,19 @@ def test_what_redis_made_and_the_agent_could_not_take_over_is_found_again(machin
     assert machine.traced() == ["EveryReboot"]
 
 
+def test_an_order_that_cannot_be_read_is_refused_and_keeps_no_agent_from_its_work(machine: Machine) -> None:
+    redis, branch = machine.assistant.redis, keys.boot_bound(INSTANCE)
+    bound = [machine.bind(RepeatMode.EVERY_REBOOT) for _ in range(2)]
+    entry = msgspec.json.decode(redis.call("HGET", branch, bound[0]), type=BootEntry)
+    redis.call("HSET", branch, bound[0], msgspec.json.encode(msgspec.structs.replace(entry, envelope="junk")))
+    for one in bound:
+        redis.call("HSET", branch, f"{one}:boot", "the boot before")
+    machine.start_agent()
+    (refused,), (ran,) = (machine.wait_for_ends(one, 1) for one in bound)
+    assert (refused.outcome.error_code, ran.state) == ("SignatureInvalid", "Success")
+    assert machine.traced() == ["EveryReboot"]
+
+
 def test_what_waits_for_a_boot_is_signed_anew_when_the_keys_change(machine: Machine) -> None:
     redis = machine.assistant.redis
     every = machine.bind(RepeatMode.EVERY_REBOOT)

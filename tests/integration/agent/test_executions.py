@@ -214,6 +214,25 @@ def test_a_spool_that_somebody_has_removed_is_made_again(quick_system: System, o
     assert "lane failed" not in agent.log()
 
 
+def test_an_agent_whose_home_has_vanished_is_still_seen_and_says_why(quick_system: System, operator: Operator) -> None:
+    """A disk was unmounted under it."""
+    home = quick_system.folder / "home"
+    agent = quick_system.start_agent(environment={"CLOUD_ASSISTANT_HOME": str(home)})
+    assert operator.run("true").state == "Success"
+    aside = home.rename(home.with_name("aside"))
+    home.touch()
+    operator.redis.call("DEL", keys.info("i-one"))
+
+    eventually(lambda: operator.redis.call("EXISTS", keys.info("i-one")), 10, "a heartbeat")
+    row = operator.run("true")
+    assert (row.state, row.outcome.error_code) == ("Error", "ExecutionException")
+    eventually(lambda: "the spool cannot be looked after" in agent.log(), 10, "the agent says so")
+    assert "lane failed" not in agent.log()
+    home.unlink()
+    aside.rename(home)
+    assert operator.run("true").state == "Success"
+
+
 def test_a_kept_script_stays_until_there_is_no_room(quick_system: System, operator: Operator) -> None:
     agent = quick_system.start_agent(
         environment={"CLOUD_ASSISTANT_AGENT_KEEP_SCRIPTS": "true", "CLOUD_ASSISTANT_AGENT_SPOOL_LIMIT_BYTES": "3000"}

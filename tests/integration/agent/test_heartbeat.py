@@ -129,6 +129,13 @@ def test_the_name_that_its_owner_gave_an_instance_stays(redis: Redis, tmp_path: 
     assert redis.call("HGET", keys.profile(ID), "name") == b"web"
 
 
+def test_a_heartbeat_learns_name_and_account_of_its_instance(redis: Redis, tmp_path: Path) -> None:
+    register_instance(redis, ID, {"name": "web", "account_id": "1234"}, now_ms=1, must_be_new=True)
+    beats = beats_of(redis, tmp_path)
+    beats.first()
+    assert (beats.facts.name, beats.facts.account_id) == ("web", "1234")
+
+
 def test_an_instance_that_cannot_be_registered_is_told(redis: Redis, tmp_path: Path) -> None:
     redis.call("SET", keys.INSTANCES, "of another type")
     with pytest.raises(RedisRefused, match="WRONGTYPE"):

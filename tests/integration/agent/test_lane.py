@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from integration.agent.test_heartbeat import beats_of
 from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, link, reconciler
 
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.functions.instances import Beat
 from cloud_assistant.broker_config.redis_client import Redis
 from cloud_assistant.worker import lane as lane_module
 from cloud_assistant.worker import reconciler as reconciler_module
+from cloud_assistant.worker.backoff import Backoff
 from cloud_assistant.worker.lane import Lane
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.reconciler import Reconciler
@@ -150,6 +153,19 @@ def test_after_a_defect_stops_are_obeyed_before_the_next_beat(running: RunningLa
     assert len(running.beats) < beats + 10
 
 
+def test_it_rests_after_each_stop_that_fails(running: RunningLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(script: Script) -> None:
+        script.stop_count += 1
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Script, "stop", fail)
+    for _ in range(100):
+        running.ask_for_stop()
+    running.lane.start()
+    eventually(lambda: running.script.stop_count)
+    always(lambda: running.script.stop_count < 20, 0.5, "it rests after each failure")
+
+
 def test_when_redis_is_back_it_beats_and_looks_at_the_ledger_at_once(
     running: RunningLane, redis_server: RedisServer
 ) -> None:
@@ -168,15 +184,52 @@ def test_when_redis_is_back_it_beats_and_looks_at_the_ledger_at_once(
     assert len(running.beats) == 2
 
 
+def test_a_second_outage_is_tried_as_soon_as_the_first(
+    running: RunningLane, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits_seconds: list[float] = []
+
+    class Noted(Backoff):
+        def next_seconds(self) -> float:
+            waits_seconds.append(super().next_seconds())
+            return waits_seconds[-1]
+
+    def has_tried(count: int) -> bool:
+        return len(waits_seconds) >= count
+
+    def has_stopped(count: int) -> bool:
+        return running.script.stop_count == count
+
+    monkeypatch.setattr(lane_module, "Backoff", Noted)
+    running.lane.start()
+    eventually(lambda: running.beats)
+    for stops_count in (1, 2):
+        before_count = len(waits_seconds)
+        redis_server.stop()
+        eventually(partial(has_tried, before_count + 4), what="it tries again and again")
+        assert waits_seconds[before_count] <= 0.1
+        redis_server.start()
+        running.ask_for_stop()
+        eventually(partial(has_stopped, stops_count), what="a stop is obeyed")
+
+
 def test_a_beat_that_is_overdue_does_not_wait_for_a_stop(running: RunningLane) -> None:
     running.lane.interval_seconds = 0.0
     running.lane.start()
     eventually(lambda: len(running.beats) >= 5, 3)
 
 
+def test_a_fleet_does_not_beat_in_step(running: RunningLane) -> None:
+    waits_seconds = [running.lane._beat() - monotonic_seconds() for _ in range(30)]
+    assert 47 < min(waits_seconds) < 58
+    assert 62 < max(waits_seconds) < 73
+
+
 def test_turns_are_taken_between_beats_that_are_far_apart(
     running: RunningLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running.redis.timeout_seconds = 1.0
+    running.redis.close()
     running.lane.start()
     eventually(lambda: len(running.beats) == 1)
     # Longer than a late reply is waited for: the time that the server was told to wait does not count.

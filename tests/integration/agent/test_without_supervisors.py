@@ -38,7 +38,7 @@ def test_a_script_ends_with_its_agent_and_the_next_one_tells_so(
     quick_system: System, operator: Operator, tmp_path: Path, environment: dict[str, str], ends_by: str
 ) -> None:
     agent = quick_system.start_agent(environment=environment)
-    execution = started(operator, tmp_path, first="echo before")
+    execution = started(operator, tmp_path, first=f"echo before; echo $$ > {tmp_path}/pid")
     eventually(lambda: list((agent.home / "spool").glob("*/output.bin")), 5, "its output is saved")
 
     if ends_by == "kill":
@@ -46,6 +46,8 @@ def test_a_script_ends_with_its_agent_and_the_next_one_tells_so(
     else:
         agent.sigterm()
         assert agent.wait(within_seconds=5) == 0
+        pid = int((tmp_path / "pid").read_text(encoding="ascii"))
+        eventually(lambda: process(pid) is None, 2, "the script has ended, though no agent may come after this one")
     quick_system.start_agent(environment=environment)
     row = operator.wait(execution)
     (tmp_path / "go").touch()

@@ -173,12 +173,13 @@ def test_a_record_goes_to_disk_also_while_background_processes_never_stop_writin
     kill_all_of(script)
 
 
-def test_a_supervisor_that_is_told_to_end_writes_what_nobody_has_taken(runner: Runner) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_supervisor_that_is_told_to_end_writes_what_nobody_has_taken(runner: Runner, number: signal.Signals) -> None:
     supervisor = runner.only_supervisor()
     script = script_of("exit 4")
     running = runner.start(script)
     ended(running)
-    os.kill(supervisor.pid, signal.SIGTERM)
+    os.kill(supervisor.pid, number)
 
     eventually(lambda: not is_alive(supervisor.pid), what="the supervisor has ended")
 
@@ -186,3 +187,21 @@ def test_a_supervisor_that_is_told_to_end_writes_what_nobody_has_taken(runner: R
     assert found is not None
     assert found.exit_code == 4
     assert not running.settle(clears=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_supervisor_that_is_told_to_end_sees_its_script_to_its_end(runner: Runner, number: signal.Signals) -> None:
+    supervisor = runner.only_supervisor()
+    gate = runner.home / "gate"
+    running = runner.start(script_of(f"while [ ! -e {gate} ]; do sleep 0.02; done; echo done"))
+    os.kill(supervisor.pid, number)
+    gate.touch()
+    assert to_the_end(running).stdout == b"done\n"
+
+
+def test_who_opens_a_script_as_it_is_emptied_does_not_end_the_supervisor(runner: Runner) -> None:
+    """The kernel tells the one who holds the file by a signal that ends whoever does not expect it."""
+    supervisor = runner.only_supervisor()
+    os.kill(supervisor.pid, signal.SIGIO)
+    assert runner.run("echo done").stdout == b"done\n"
+    assert runner.only_supervisor().pid == supervisor.pid

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.errors import Refused
+from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis_connection import Argument
 from cloud_assistant.producer import Assistant
 from cloud_assistant.worker.executor import Facts
 from cloud_assistant.worker.heartbeat import Heartbeat
 from cloud_assistant.worker.identity import Identity
 from cloud_assistant.worker.refusal_report import CLONE, SECOND_AGENT
+from harness.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -50,13 +53,14 @@ def reported(redis: Redis) -> list[str]:
     return [dict(zip(fields[::2], fields[1::2], strict=True))[b"code"].decode() for _, fields in entries]
 
 
+@pytest.mark.parametrize(("boot", "machine_id"), [("b2", "m2"), ("b2", "m1"), ("b1", "m2")])
 def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine(
-    assistant: Assistant, agent: Redis, redis: Redis, tmp_path: Path
+    assistant: Assistant, agent: Redis, redis: Redis, tmp_path: Path, boot: str, machine_id: str
 ) -> None:
     original = machine(agent, tmp_path / "home", boot="b1")
     original.first()
     # The copy has the same home: it takes the original for an earlier run of itself.
-    copy = machine(agent, tmp_path / "home", boot="b2", machine_id="m2")
+    copy = machine(agent, tmp_path / "home", boot=boot, machine_id=machine_id, epoch="of the copy")
     copy.first()
     assert assistant.describe_instances().items[0].quarantined == ""
 
@@ -65,7 +69,7 @@ def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine
 
     shown = assistant.describe_instances().items[0].quarantined
     assert "b1 of machine m1" in shown
-    assert "b2 of machine m2" in shown
+    assert f"{boot} of machine {machine_id}" in shown
     assert original.facts.quarantine
     assert copy.facts.quarantine
     assert reported(redis) == [CLONE]
@@ -73,6 +77,33 @@ def test_a_copied_disk_that_starts_beside_the_original_puts_both_into_quarantine
     assistant.trust.release("i-one")
     copy.again()
     assert not copy.facts.quarantine
+
+
+def test_two_machines_are_put_into_quarantine_although_redis_goes_away_just_as_they_are_found(
+    assistant: Assistant, agent: Redis, redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Dying(Redis):
+        """Is killed when it is asked for the quarantine."""
+
+        def call(self, *command: Argument, timeout_seconds: float | None = None) -> Any:
+            if command[0] == "HSETNX":
+                redis_server.kill()
+            return super().call(*command, timeout_seconds=timeout_seconds)
+
+    original = machine(agent, tmp_path / "home", boot="b1")
+    original.first()
+    machine(agent, tmp_path / "home", boot="b2", machine_id="m2").first()
+    original.redis = Dying(agent.url)
+    with pytest.raises(RedisUnreachable):
+        original.again()
+    original.redis = agent
+    redis_server.start()
+
+    original.again()
+
+    assert "b2 of machine m2" in assistant.describe_instances().items[0].quarantined
+    original.again()
+    assert caplog.text.count("another agent uses the id of this instance") == 2, "once for each try"
 
 
 def test_a_machine_that_restarts_is_no_clone(agent: Redis, assistant: Assistant, redis: Redis, tmp_path: Path) -> None:
@@ -108,3 +139,14 @@ def test_without_credentials_a_second_agent_is_nothing_to_report(agent: Redis, r
     with pytest.raises(Refused):
         machine(agent, tmp_path / "other", boot="b9", has_identity=False).first()
     assert reported(redis) == []
+
+
+def test_without_credentials_two_machines_with_one_id_are_a_mistake_and_no_clone(
+    agent: Redis, assistant: Assistant, redis: Redis, tmp_path: Path
+) -> None:
+    first = machine(agent, tmp_path / "home", boot="b1", has_identity=False)
+    first.first()
+    machine(agent, tmp_path / "home", boot="b2", machine_id="m2", has_identity=False).first()
+    first.again()
+    assert reported(redis) == []
+    assert assistant.describe_instances().items[0].quarantined == ""

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 import threading
 from typing import Any
 
+import pytest
 from celery import Celery
 
 from cloud_assistant.broker_config.redis_client import Redis
@@ -78,3 +80,17 @@ def test_events_are_dropped_when_redis_is_away(redis_server: RedisServer) -> Non
     outbox.flush()
 
     assert redis_server.cli("INFO", "commandstats").get("cmdstat_publish") is None
+
+
+def test_a_load_that_the_system_does_not_tell_keeps_no_agent_from_its_work(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError("Load averages are unobtainable")
+
+    monkeypatch.setattr(os, "getloadavg", refuse)
+    outbox = EventOutbox(Redis(redis_server.url()), "i-one", version="1", tick=lambda: 1)
+    _, _, message = outbox.worker_event("worker-online", interval_seconds=40, active_count=0)
+    assert isinstance(message, bytes)
+    body = json.loads(base64.b64decode(json.loads(message)["body"]))
+    assert body["loadavg"] == [0.0, 0.0, 0.0]

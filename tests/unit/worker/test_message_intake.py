@@ -93,6 +93,16 @@ def test_a_copy_of_a_message_does_not_change_how_the_first_one_ended() -> None:
     assert [type for type, _ in box.events] == ["task-received", "task-started"]
 
 
+def test_a_copy_of_a_message_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    slots, is_over = Slots(1), threading.Event()
+    on_message = MessageIntake(slots, None).strategy(Task(ignore), None, Consumer())
+    on_message(Message(f'[["{ID}", "token"], {{}}, null]'), None, lambda *_: None, None, None)
+    slots.submit(is_over.set)
+
+    assert is_over.wait(5)
+    assert caplog.text == ""
+
+
 def test_a_message_is_known_until_its_execution_has_ended() -> None:
     gate = threading.Event()
 

@@ -91,6 +91,7 @@ def test_a_queue_that_is_away_for_long_is_told_once_and_so_is_its_return(
         assert consumer.ensure_connected(connection) is connection
         assert caplog.messages == told
         assert len(slept) == failures_count
+        assert not slept or slept[-1] >= 2.5, "less and less often"
 
 
 def test_a_consumer_that_leaves_connects_no_more(consumer: QueueConsumer, monkeypatch: pytest.MonkeyPatch) -> None:

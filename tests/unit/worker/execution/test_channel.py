@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
+from harness.descriptors import no_descriptor_left
 
 
 def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> None:
@@ -47,6 +48,24 @@ def test_no_descriptor_is_left_open(ends: tuple[Channel, Channel]) -> None:
         ours.send(Kind.ENDED, b"x" * 100_000)
         theirs.receive()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("room_count", [0, 1])
+def test_a_message_for_which_no_descriptor_is_left_is_an_error_and_leaves_none_open(
+    ends: tuple[Channel, Channel], room_count: int
+) -> None:
+    """Else one descriptor would be taken for the other, and what it holds for the body."""
+    ours, theirs = ends
+    reader, writer = os.pipe()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    ours.send(Kind.PLAN, b"x" * 100_000, (reader,))
+    with pytest.raises(OSError, match="Too many open files"), no_descriptor_left(room_count):
+        theirs.receive()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    os.close(reader)
+    os.close(writer)
+    ours.send(Kind.STOP)
+    assert theirs.receive() == (Kind.STOP, b"", [])
 
 
 def test_sending_to_somebody_who_does_not_read_fails_at_once_and_sends_nothing(ends: tuple[Channel, Channel]) -> None:

@@ -2,12 +2,18 @@
 
 import subprocess
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.worker.execution.watching import adopted_record, alive, script_of, start_record, wait_for_text
+from unit.worker.execution.watching import (
+    adopted_record,
+    alive,
+    new_execution_id,
+    script_of,
+    start_record,
+    wait_for_text,
+)
 
 from cloud_assistant.worker.execution import posix_process
 from cloud_assistant.worker.execution.posix_process import SessionSystem
@@ -44,8 +50,7 @@ def test_a_script_whose_agent_died_before_it_noted_the_first_process_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, is_linux: bool
 ) -> None:
     monkeypatch.setattr(posix_process, "_HAS_PROC", is_linux)
-    # Nobody else's on this machine, as in the ledger.
-    execution_id = f"x-{uuid.uuid4()}"
+    execution_id = new_execution_id()
     folder = tmp_path / execution_id
     plan = prepare(script_of(content.replace("CHILD", str(tmp_path / "child")), execution_id=execution_id), folder)
     folder.mkdir()

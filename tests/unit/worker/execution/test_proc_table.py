@@ -9,12 +9,14 @@ from cloud_assistant.worker.execution.proc_table import (
     ProcessEntry,
     boot_id,
     carries_variable,
+    entry_if_known,
     entry_of,
     is_same_process,
     living,
     send_signal,
     with_descendants,
 )
+from harness.descriptors import no_descriptor_left
 from harness.eventually import eventually
 
 
@@ -27,6 +29,14 @@ def test_this_process_is_among_the_living() -> None:
     assert is_same_process(own.pid, own.start_ticks)
     assert not is_same_process(own.pid, own.start_ticks - 1)
     assert not is_same_process(own.pid, 0)
+
+
+def test_for_want_of_a_descriptor_nobody_is_said_to_be_gone() -> None:
+    with no_descriptor_left():
+        assert entry_of(os.getpid()) is None
+        with pytest.raises(OSError, match="Too many open files"):
+            entry_if_known(os.getpid())
+    assert entry_if_known(2**22 + 1) is None
 
 
 def test_a_zombie_is_not_alive() -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.worker.execution.watching import adopted_record, alive, launch, run, script_of, wait_for_text
+from unit.worker.execution.watching import (
+    adopted_record,
+    alive,
+    launch,
+    new_execution_id,
+    run,
+    script_of,
+    wait_for_text,
+)
 
 from cloud_assistant.worker.execution import posix_process, watched_launcher, watched_script
 from cloud_assistant.worker.execution.events import Ended, Started
@@ -140,7 +148,7 @@ def test_a_script_of_an_agent_that_died_is_interrupted_with_its_output(tmp_path:
     assert ended.record.output.merged() == b"before\n"
     assert launcher.adopt(folder) is not None
     assert not launcher.is_supervised(folder)
-    assert launcher.find_unclaimed("x-1", folder) is None
+    assert launcher.find_unclaimed(running.execution_id, folder) is None
     assert not list(folder.glob("script*"))
     list(running.events(timeout=20))
 
@@ -266,13 +274,14 @@ def test_a_script_is_not_waited_for_for_ever_when_its_watching_breaks_off(
 @pytest.mark.parametrize("left", [b"", b'{"execution_id":', b"null"])
 def test_a_start_whose_record_was_damaged_may_have_run(tmp_path: Path, left: bytes) -> None:
     """As by a power cut; to say that it never ran would have somebody run it twice."""
-    (tmp_path / "x-1").mkdir()
-    (tmp_path / "x-1" / "started.json").write_bytes(left)
-    adopted = WatchedLauncher(SessionSystem()).adopt(tmp_path / "x-1")
+    execution_id = new_execution_id()
+    (tmp_path / execution_id).mkdir()
+    (tmp_path / execution_id / "started.json").write_bytes(left)
+    adopted = WatchedLauncher(SessionSystem()).adopt(tmp_path / execution_id)
     assert adopted is not None
     [ended] = list(adopted.events())
     assert isinstance(ended, Ended)
-    assert (ended.record.execution_id, ended.record.error_code) == ("x-1", "ExecutionInterrupted")
+    assert (ended.record.execution_id, ended.record.error_code) == (execution_id, "ExecutionInterrupted")
 
 
 def test_a_folder_without_a_start_never_ran(tmp_path: Path) -> None:

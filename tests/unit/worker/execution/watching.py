@@ -1,6 +1,7 @@
 """Run scripts in a test as an agent without supervisors does, and look at what is left of them."""
 
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from harness import proc
 from harness.eventually import eventually
 
 
+def new_execution_id() -> str:
+    """One that is nobody else's on this machine, as in the ledger: by it a script is found, and ended."""
+    return f"x-{uuid.uuid4()}"
+
+
 def script_of(content: str, **changes: Any) -> Script:
     values: dict[str, Any] = {
-        "execution_id": "x-1",
+        "execution_id": new_execution_id(),
         "instance_id": "i-1",
         "invoke_id": "t-1",
         "command_id": "c-1",
@@ -63,7 +69,7 @@ def adopted_record(folder: Path) -> ExitRecord:
 
 def start_record(**changes: Any) -> StartRecord:
     values: dict[str, Any] = {
-        "execution_id": "x-1",
+        "execution_id": new_execution_id(),
         "boot_id": "",
         "supervisor_pid": 0,
         "supervisor_start_ticks": 0,
