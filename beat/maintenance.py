@@ -67,7 +67,7 @@ class Maintenance:
     def _do(self, work: Work) -> None:
         try:
             turn_ms = max(1, int(work.every_seconds * 1000 * _TURN_SHARE))
-            turn = keys.beat_turn(work.name, keyless=work.keyless)
+            turn = keys.keyless_beat_turn(work.name) if work.keyless else keys.beat_turn(work.name)
             if self._redis.call("SET", turn, self._mark, "NX", "PX", turn_ms) is not None:
                 work.do()
                 self._troubles.pop(work.name, None)

@@ -65,6 +65,7 @@ ca:firing:<id>:<due>            hash    beat                                 his
 ca:firing:<id>:<due>:line       list    beat                                 31 days after the last target, or with it
 ca:firing:<id>:<due>:followers  hash    beat                                 31 days after the last change, or with it
 ca:beat:turn:<work>             string  beat                                 seconds: who sweeps now
+ca:beat:turn:<work>:keyless     string  beat without the master key          seconds: the same
 ca:timed:changed                channel producer and beat publish            –
 ca:never                        –       nobody                               never
 ==============================  ======  ===================================  =================================
@@ -298,9 +299,11 @@ def firing_followers(invoke_id: str, due_ms: int) -> str:
     return f"ca:firing:{invoke_id}:{due_ms}:followers"
 
 
-def beat_turn(work: str, *, keyless: bool = False) -> str:
-    """Which beat does a repeated piece of work at the moment: a saving, nothing relies on it.
+def beat_turn(work: str) -> str:
+    """Which beat does a repeated piece of work at the moment: a saving, nothing relies on it."""
+    return f"ca:beat:turn:{work}"
 
-    Work that signs or seals has a turn of its own for beats without the master key, who can do only a part of it.
-    """
-    return f"ca:beat:turn:{work}{':keyless' if keyless else ''}"
+
+def keyless_beat_turn(work: str) -> str:
+    """The same among beats without the master key, where the work signs or seals: they can do only a part of it."""
+    return f"ca:beat:turn:{work}:keyless"

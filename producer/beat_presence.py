@@ -13,12 +13,12 @@ _LOOK_SECONDS = 0.2
 
 def beat_marks() -> list[str]:
     """The keys of all marks that a beat may leave."""
-    return [keys.beat_turn(work, keyless=keyless) for work in BEAT_WORKS for keyless in (False, True)]
+    return [turn(work) for work in BEAT_WORKS for turn in (keys.beat_turn, keys.keyless_beat_turn)]
 
 
 def is_keyless_beat_at_work(redis: Redis) -> bool:
     """Tell whether an installation that signs has a beat that cannot; in a tenth of the time it is overlooked."""
-    marks = [keys.beat_turn(work, keyless=True) for work in BEAT_WORKS]
+    marks = [keys.keyless_beat_turn(work) for work in BEAT_WORKS]
     signs, found = redis.pipeline_or_raise([("EXISTS", keys.MASTER_KEYS), ("EXISTS", *marks)])
     return bool(signs and found)
 

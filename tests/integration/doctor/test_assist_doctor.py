@@ -157,7 +157,7 @@ WRONG = [
     pytest.param(lambda redis: redis.call("RPUSH", keys.queue("i-1"), *["x"] * 200), "queues", "warn", id="queue long"),
     pytest.param(lambda redis: redis.call("ZADD", keys.DEADLINES, 1, "t-1.0@i-1"), "beat", "fail", id="nobody sweeps"),
     pytest.param(
-        lambda redis: redis.call("SET", keys.beat_turn("settle", keyless=True), "x"), "beat", "fail", id="keyless beat"
+        lambda redis: redis.call("SET", keys.keyless_beat_turn("settle"), "x"), "beat", "fail", id="keyless beat"
     ),
 ]
 
@@ -225,7 +225,7 @@ def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assista
 
 
 def test_a_beat_needs_no_key_where_nothing_is_signed(assistant: Assistant, found: Found) -> None:
-    assistant.redis.call("SET", keys.beat_turn("settle", keyless=True), "x")
+    assistant.redis.call("SET", keys.keyless_beat_turn("settle"), "x")
     assistant.redis.call("DEL", keys.MASTER_KEYS)
     assert found()["beat"].verdict == "ok"
 
