@@ -5,10 +5,12 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cloud_assistant.broker_config.settings import load
+from cloud_assistant.producer import Assistant
 from harness import reaper
 from harness.ports import reserve_port
 from harness.processes import Program, clean_environment, installed_program
@@ -179,6 +181,16 @@ class System:
             stdout=outcome.stdout.decode("utf-8", "replace"),
             stderr=outcome.stderr.decode("utf-8", "replace"),
         )
+
+    @contextlib.contextmanager
+    def operator(self) -> Iterator[Assistant]:
+        """The operator's library, with the home of ``assist``: for what a test needs but is not about.
+
+        A call of it costs a hundredth of a call of the program.
+        """
+        home = load({"home": str(self._operator_home)}).settings
+        with Assistant(settings=replace(home, redis_url=self.redis_url)) as assistant:
+            yield assistant
 
     @contextlib.contextmanager
     def assist_running(self, *arguments: str | Path, name: str = "assist") -> Iterator[Program]:

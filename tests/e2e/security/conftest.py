@@ -13,10 +13,12 @@ from harness.system import Agent, System
 class SecureSystem(System):
     """Agents run with credentials that the operator made for them."""
 
-    def add_instance(self, instance_id: str, *options: str) -> Path:
-        """Register an instance as an operator does; answers the file of its credentials."""
+    def add_instance(self, instance_id: str) -> Path:
+        """Register an instance, as ``assist instance add`` does; answers the file of its credentials."""
         file = self.folder / f"{instance_id}.toml"
-        self.assist("instance", "add", instance_id, "--credentials", file, *options).must_succeed()
+        with self.operator() as operator:
+            operator.add_instance(instance_id)
+            operator.trust.issue_credentials(instance_id).credentials.write(file)
         return file
 
     def start_instance(self, instance_id: str = "i-one", **environment: str) -> Agent:

@@ -23,11 +23,13 @@ def denied(server: RedisServer) -> set[tuple[str, str]]:
 
 
 def test_a_file_of_credentials_is_all_that_an_agent_needs(secure: SecureSystem) -> None:
-    agent = secure.start_instance("i-one")
+    file = secure.folder / "i-one.toml"
+    secure.assist("instance", "add", "i-one", "--credentials", file).must_succeed()
+    agent = secure.start_agent("i-one", credentials=file)
     outcome = secure.assist("run", "echo 123", "--instance", "i-one", "--output", "json").must_succeed()
     assert outcome.json["InvocationResults"][0]["Output"] == "123\n"
     assert "INSECURE" not in agent.log()
-    secret = tomllib.loads((secure.folder / "i-one.toml").read_text())["security"]["instance_key"]
+    secret = tomllib.loads(file.read_text())["security"]["instance_key"]
     assert secret not in agent.log()
     assert secret not in outcome.stdout + outcome.stderr
 
