@@ -192,6 +192,12 @@ class System:
         with Assistant(settings=replace(home, redis_url=self.redis_url)) as assistant:
             yield assistant
 
+    def register(self, *instance_ids: str) -> None:
+        """Make instances known that have no agent."""
+        with self.operator() as operator:
+            for instance_id in instance_ids:
+                operator.add_instance(instance_id)
+
     @contextlib.contextmanager
     def assist_running(self, *arguments: str | Path, name: str = "assist") -> Iterator[Program]:
         """Run ``assist`` in the background for the block: for following, interrupting, ``assist up``."""
