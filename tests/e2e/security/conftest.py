@@ -15,11 +15,7 @@ class SecureSystem(System):
 
     def add_instance(self, instance_id: str) -> Path:
         """Register an instance, as ``assist instance add`` does; answers the file of its credentials."""
-        file = self.folder / f"{instance_id}.toml"
-        with self.operator() as operator:
-            operator.add_instance(instance_id)
-            operator.trust.issue_credentials(instance_id).credentials.write(file)
-        return file
+        return self.register_with_credentials(instance_id, self.folder / f"{instance_id}.toml")
 
     def start_instance(self, instance_id: str = "i-one", **environment: str) -> Agent:
         """Register an instance and start its agent."""

@@ -105,9 +105,7 @@ def machine(redis_server: RedisServer, tmp_path: Path) -> Iterator[Machine]:
     system = System(tmp_path / "system", redis_server.url())
     credentials = tmp_path / "i-one.toml"
     try:
-        with system.operator() as operator:
-            operator.add_instance("i-one")
-            operator.trust.issue_credentials("i-one").credentials.write(credentials)
+        system.register_with_credentials("i-one", credentials)
         agent = Program(
             [folder / "opt" / "current" / "bin" / "assist-agent", "run", "--config", credentials],
             env={},
