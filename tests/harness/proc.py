@@ -95,7 +95,10 @@ def processes_using(*folders: Path) -> list[ProcessInfo]:
     names = b"|".join(re.escape(os.fsencode(folder)) for folder in folders)
     wanted = re.compile(b"(?:" + names + rb")(?![\w.-])")
     own = set(_ancestors_of(os.getpid())) | {os.getpid()}
-    return [info for info in all_processes() if info.pid not in own and _uses(info.pid, wanted)]
+    pids = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    found = [info for pid in pids if pid not in own and _uses(pid, wanted) and (info := process(pid))]
+    # Looked at again: meanwhile it may have ended, and its number be another's.
+    return [info for info in found if not info.is_zombie and _uses(info.pid, wanted)]
 
 
 def _ancestors_of(pid: int) -> Iterator[int]:
@@ -105,24 +108,26 @@ def _ancestors_of(pid: int) -> Iterator[int]:
 
 
 def _uses(pid: int, wanted: re.Pattern[bytes]) -> bool:
-    base = Path(f"/proc/{pid}")
+    # Plain names instead of paths: this looks at every open file of the machine, after nearly every test.
     for name in ("cmdline", "environ"):
         try:
-            if wanted.search((base / name).read_bytes()):
-                return True
+            with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                if wanted.search(file.read()):
+                    return True
         except _GONE:
             continue
-    return any(wanted.search(os.fsencode(target)) for target in _links_of(base))
+    return any(wanted.search(target) for target in _links_of(pid))
 
 
-def _links_of(base: Path) -> Iterator[Path]:
+def _links_of(pid: int) -> Iterator[bytes]:
+    folder = f"/proc/{pid}/fd"
     try:
-        links = [base / "cwd", *(base / "fd").iterdir()]
+        links = [f"/proc/{pid}/cwd", *(entry.path for entry in os.scandir(folder))]
     except _GONE:
         return
     for link in links:
         try:
-            yield link.readlink()
+            yield os.fsencode(os.readlink(link))  # noqa: PTH115 - see above
         except _GONE:
             continue
 

@@ -5,11 +5,15 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cloud_assistant.broker_config.settings import load
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.describing import InvocationFilter
 from harness import reaper
+from harness.eventually import eventually
 from harness.ports import reserve_port
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
@@ -179,6 +183,39 @@ class System:
             stdout=outcome.stdout.decode("utf-8", "replace"),
             stderr=outcome.stderr.decode("utf-8", "replace"),
         )
+
+    @contextlib.contextmanager
+    def operator(self) -> Iterator[Assistant]:
+        """The operator's library, with the home of ``assist``: for what a test needs but is not about.
+
+        A call of it costs a hundredth of a call of the program.
+        """
+        home = load({"home": str(self._operator_home)}).settings
+        with Assistant(settings=replace(home, redis_url=self.redis_url)) as assistant:
+            yield assistant
+
+    def register(self, *instance_ids: str) -> None:
+        """Make instances known that have no agent."""
+        with self.operator() as operator:
+            for instance_id in instance_ids:
+                operator.add_instance(instance_id)
+
+    def register_with_credentials(self, instance_id: str, file: Path) -> Path:
+        """Register an instance and write the file for its agent, as ``assist instance add --credentials`` does."""
+        with self.operator() as operator:
+            operator.add_instance(instance_id)
+            operator.trust.issue_credentials(instance_id).credentials.write(file)
+        return file
+
+    def wait_for_state(self, invoke_id: str, state: str, within_seconds: float = 20) -> None:
+        """Wait until the latest execution of every target is in a state."""
+        with self.operator() as operator:
+
+            def states() -> set[str]:
+                (found,) = operator.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+                return {str(one.state) for one in found.rows}
+
+            eventually(lambda: states() == {state}, within_seconds, f"{invoke_id} is {state}")
 
     @contextlib.contextmanager
     def assist_running(self, *arguments: str | Path, name: str = "assist") -> Iterator[Program]:

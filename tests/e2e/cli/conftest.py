@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.producer import RunOptions, Targets
+from cloud_assistant.producer.describing import InvocationFilter
 from harness.processes import clean_environment
 from harness.redis_server import RedisServer
 from harness.system import Outcome, System
@@ -45,9 +48,18 @@ class Fleet:
         """A file that scripts wait for with ``waiting_for``; touching it lets them go on."""
         return self.folder / f"{name}.gate"
 
-    def start(self, script: str, *arguments: str) -> str:
-        """Dispatch a script without waiting, and answer the invocation's id."""
-        return self.assist("run", script, *arguments, "--no-wait").must_succeed().stdout.strip()
+    def start(self, script: str, *instance_ids: str, frequency: str = "") -> str:
+        """Have a script run, on all where none is named, and answer the invocation's id; not through ``assist``."""
+        targets = Targets(instance_ids=instance_ids, everything=not instance_ids)
+        schedule = Schedule(repeat_mode=RepeatMode.PERIOD, frequency=frequency) if frequency else Schedule()
+        with self.system.operator() as operator:
+            return operator.run_command(script, targets, RunOptions(schedule=schedule)).invoke_id
+
+    def state_of(self, invoke_id: str) -> str:
+        """The state of an invocation, for those who wait for one; not through ``assist``."""
+        with self.system.operator() as operator:
+            (found,) = operator.describe_invocations(InvocationFilter(invoke_id=invoke_id)).items
+        return found.status.state.value
 
 
 def waiting_for(gate: Path) -> str:
@@ -65,7 +77,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         try:
             for instance_id in ("i-web1", "i-web2"):
                 system.start_agent(instance_id)
-                system.assist("instance", "tag", instance_id, "env=test").must_succeed()
+                with system.operator() as operator:
+                    operator.modify_instance(instance_id, tags={"env": "test"})
             (folder / "operator").mkdir()
             yield Fleet(system, folder / "operator")
         finally:

@@ -1,18 +1,23 @@
 """``--at-once``, ``--stop-at`` and ``--failed-in`` as an operator uses them, with real agents and a real beat."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from e2e.cli.conftest import Fleet
 
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer.beat_presence import beat_marks
+from cloud_assistant.producer.beat_presence import beat_marks, is_beat_at_work
+from harness.eventually import eventually
 from harness.processes import Program
 
 
 @pytest.fixture
 def beat(fleet: Fleet) -> Iterator[Program]:
     program = fleet.system.start_beat("beat", environment={})
+    with closing(Redis(fleet.system.redis_url)) as redis:
+        # Ready is not yet at work: until its first turn it is told that there is none.
+        eventually(lambda: is_beat_at_work(redis, looks_count=1, lets_go=True), what="the beat has taken a turn")
     yield program
     program.stop()
 

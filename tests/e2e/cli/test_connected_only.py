@@ -20,8 +20,9 @@ def absent(fleet: Fleet) -> Iterator[None]:
         register_instance(redis, one, {}, now_ms=now_ms(), must_be_new=False)
     yield
     redis.close()
-    for one in ABSENT:
-        fleet.assist("instance", "remove", one).must_succeed()
+    with fleet.system.operator() as operator:
+        for one in ABSENT:
+            operator.remove_instance(one)
 
 
 def test_those_that_are_not_there_are_left_out_and_named(fleet: Fleet) -> None:

@@ -9,6 +9,7 @@ from e2e.cli.conftest import Fleet
 
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.program import root
+from cloud_assistant.producer.command_library import CommandFilter
 from harness.needs import skip_without
 
 #: Beginnings of examples that are left to the tests of their own, and why.
@@ -68,17 +69,19 @@ def filled_in(fleet: Fleet, example: str) -> str:
     """The example with ids of things that exist in place of its ``c-…``, ``t-…`` and ``i-…``."""
     line = example.replace("i-… i-…", "i-web1 i-web2").replace("i-…", "i-web1")
     if "c-…" in line:
-        created = fleet.assist("command", "create", "true", "--name", "example").must_succeed()
-        line = line.replace("c-…", created.stdout.strip())
+        with fleet.system.operator() as operator:
+            line = line.replace("c-…", operator.create_command(name="example", type="RunShellScript", content="true"))
     if " disk" in line:
         # Made anew each time: an example before may have made the master key that stored commands are sealed with.
-        fleet.assist("command", "delete", "disk")
-        fleet.assist("command", "create", "df -h /", "--name", "disk").must_succeed()
+        with fleet.system.operator() as operator:
+            for one in operator.describe_commands(CommandFilter(name="disk")).items:
+                operator.delete_command(one.command.command_id)
+            operator.create_command(name="disk", type="RunShellScript", content="df -h /")
     if "t-…" in line:
         timed = line.startswith(("assist timed", "assist invocation history"))
-        line = line.replace("t-…", fleet.start("true", "--all", *(("--frequency", "0 0 3 * * *") if timed else ())))
+        line = line.replace("t-…", fleet.start("true", frequency="0 0 3 * * *" if timed else ""))
     if " i-old" in line:
-        fleet.assist("instance", "add", "i-old").must_succeed()
+        fleet.system.register("i-old")
     return line
 
 
@@ -90,7 +93,8 @@ def test_an_example_works_as_it_stands(prepared: Fleet, example: str) -> None:
     assert "assist: " not in outcome.stderr
     if " i-db1" in example:
         # No agent is there: it would keep every later `--all` waiting.
-        prepared.assist("instance", "remove", "i-db1").must_succeed()
+        with prepared.system.operator() as operator:
+            operator.remove_instance("i-db1")
 
 
 def test_what_is_run_elsewhere_is_still_there() -> None:

@@ -9,17 +9,12 @@ from e2e.cli.conftest import Fleet, waiting_for
 from harness.eventually import eventually
 
 
-def state_of(fleet: Fleet, invoke_id: str) -> str:
-    shown = fleet.assist("invocation", "show", invoke_id, "--output", "json").must_succeed().json
-    return str(shown["InvocationStatus"])
-
-
 def wait_until_running(fleet: Fleet, invoke_id: str) -> None:
-    eventually(lambda: state_of(fleet, invoke_id) == "Running", 10, f"{invoke_id} runs", every_seconds=0.2)
+    eventually(lambda: fleet.state_of(invoke_id) == "Running", 10, f"{invoke_id} runs")
 
 
 def test_follow_shows_a_running_invocation_to_its_end(fleet: Fleet) -> None:
-    invoke_id = fleet.start("echo one; sleep 1; echo two; exit 2", "--instance", "i-web1")
+    invoke_id = fleet.start("echo one; sleep 1; echo two; exit 2", "i-web1")
     outcome = fleet.assist("invocation", "follow", invoke_id)
     assert outcome.exit_code == 1
     assert outcome.stdout == "one\ntwo\n"
@@ -27,21 +22,21 @@ def test_follow_shows_a_running_invocation_to_its_end(fleet: Fleet) -> None:
 
 
 def test_follow_of_a_finished_invocation_shows_it_again(fleet: Fleet) -> None:
-    invoke_id = fleet.start("echo one", "--all")
+    invoke_id = fleet.start("echo one")
     assert fleet.assist("invocation", "follow", invoke_id).must_succeed().stdout.startswith("2 instances: Success")
     again = fleet.assist("invocation", "follow", invoke_id, "--output", "json").must_succeed().json
     assert [one["Output"] for one in again["InvocationResults"]] == ["one\n", "one\n"]
 
 
 def test_follow_with_too_little_time_is_exit_code_6(fleet: Fleet) -> None:
-    invoke_id = fleet.start("sleep 50", "--instance", "i-web1")
+    invoke_id = fleet.start("sleep 50", "i-web1")
     assert fleet.assist("invocation", "follow", invoke_id, "--wait-timeout", "0.3").exit_code == 6
     fleet.assist("invocation", "stop", invoke_id, "--wait").must_succeed()
 
 
 def test_results_of_a_running_invocation_are_there_at_once_or_awaited(fleet: Fleet) -> None:
     gate = fleet.gate("results")
-    invoke_id = fleet.start(f"{waiting_for(gate)}; echo late; exit 5", "--all")
+    invoke_id = fleet.start(f"{waiting_for(gate)}; echo late; exit 5")
     now = fleet.assist("invocation", "results", invoke_id, "--output", "json").must_succeed().json
     assert now["InvocationStatus"] in ("Pending", "Running")
     assert fleet.assist("invocation", "results", invoke_id, "--wait", "0.2").exit_code == 6
@@ -66,7 +61,7 @@ def test_what_is_different_from_the_commonest_output_is_told(fleet: Fleet) -> No
 
 
 def test_results_can_be_narrowed_to_instances(fleet: Fleet) -> None:
-    invoke_id = fleet.start("echo here", "--all")
+    invoke_id = fleet.start("echo here")
     one = fleet.assist("invocation", "results", invoke_id, "--wait", "10", "--instance", "i-web2").must_succeed()
     assert one.stdout == "here\n"
     stranger = fleet.assist("invocation", "results", invoke_id, "--instance", "i-web9")
@@ -75,7 +70,7 @@ def test_results_can_be_narrowed_to_instances(fleet: Fleet) -> None:
 
 
 def test_history_of_an_invocation_is_one_line_per_execution(fleet: Fleet) -> None:
-    invoke_id = fleet.start("true", "--all")
+    invoke_id = fleet.start("true")
     fleet.assist("invocation", "results", invoke_id, "--wait").must_succeed()
     lines = fleet.assist("invocation", "results", invoke_id, "--history").must_succeed().stdout.splitlines()
     assert lines[0].split() == ["DUE", "INSTANCE", "STATE", "TOOK", "REASON"]
@@ -124,7 +119,7 @@ def test_a_list_can_be_filtered_and_paged(fleet: Fleet) -> None:
 
 
 def test_stop_ends_what_runs_and_says_so(fleet: Fleet) -> None:
-    invoke_id = fleet.start("sleep 60", "--all")
+    invoke_id = fleet.start("sleep 60")
     wait_until_running(fleet, invoke_id)
     only = fleet.assist("invocation", "stop", invoke_id, "--instance", "i-web1", "--wait").must_succeed()
     assert [line.split() for line in only.stdout.splitlines()] == [["INSTANCE", "STATE"], ["i-web1", "Terminated"]]
@@ -137,12 +132,12 @@ def test_stop_ends_what_runs_and_says_so(fleet: Fleet) -> None:
 
 
 def test_stop_without_waiting_answers_at_once(fleet: Fleet) -> None:
-    invoke_id = fleet.start("sleep 60", "--instance", "i-web1")
+    invoke_id = fleet.start("sleep 60", "i-web1")
     wait_until_running(fleet, invoke_id)
     answer = fleet.assist("invocation", "stop", invoke_id, "--output", "json").must_succeed().json
     assert "InvocationResults" not in answer
     assert answer["Stopped"] == [{"InstanceId": "i-web1", "InvocationStatus": "Stopping"}]
-    eventually(lambda: state_of(fleet, invoke_id) == "Stopped", 15, "the stop is confirmed", every_seconds=0.2)
+    eventually(lambda: fleet.state_of(invoke_id) == "Stopped", 15, "the stop is confirmed")
 
 
 def test_an_unknown_invocation_is_exit_code_5_for_every_verb(fleet: Fleet) -> None:
@@ -182,7 +177,7 @@ def running_ids(fleet: Fleet) -> list[str]:
 
 
 def test_what_is_shown_of_a_timed_invocation_is_so(fleet: Fleet) -> None:
-    once, timed = fleet.start("true", "--all"), fleet.start("true", "--all", "--frequency", "0 0 3 * * *")
+    once, timed = fleet.start("true"), fleet.start("true", frequency="0 0 3 * * *")
     assert "Deliver     within 60 s" in fleet.assist("invocation", "show", once).must_succeed().stdout
     shown = fleet.assist("invocation", "show", timed).must_succeed().stdout
     assert "Schedule    0 0 3 * * * UTC" in shown
@@ -206,7 +201,7 @@ def test_what_is_shown_of_a_timed_invocation_is_so(fleet: Fleet) -> None:
     ],
 )
 def test_what_is_not_there_is_told_with_what_shows_those_that_are(fleet: Fleet, line: str, remedy: str) -> None:
-    invoke_id = fleet.start("true", "--all") if "{}" in line else ""
+    invoke_id = fleet.start("true") if "{}" in line else ""
     outcome = fleet.shell(f"assist {line.replace('{}', invoke_id)}")
     assert outcome.exit_code == 5, outcome.stderr
     assert f"`{remedy.replace('{}', invoke_id)}`" in outcome.stderr

@@ -142,7 +142,8 @@ def test_a_dry_run_starts_nothing(fleet: Fleet) -> None:
 
 def test_no_grace_is_none_and_not_that_of_the_agent(fleet: Fleet) -> None:
     deaf = f"trap '' TERM; echo deaf; {waiting_for(fleet.gate('never'))}"
-    invoke_id = fleet.start(deaf, "--instance", "i-web1", "--grace", "0")
+    started = fleet.assist("run", deaf, "--instance", "i-web1", "--grace", "0", "--no-wait")
+    invoke_id = started.must_succeed().stdout.strip()
 
     def results(*options: str) -> Any:
         return fleet.assist("invocation", "results", invoke_id, *options, "--output", "json").json
@@ -197,7 +198,7 @@ def test_a_wait_that_is_too_short_tells_a_program_the_state_so_far(fleet: Fleet)
 
 
 def test_an_instance_that_is_away_is_reported_after_the_delivery_deadline(fleet: Fleet) -> None:
-    fleet.assist("instance", "add", "i-away").must_succeed()
+    fleet.system.register("i-away")
     try:
         start = time.monotonic()
         outcome = fleet.assist("run", "true", "--instance", "i-away", "--deliver-within", "1")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from harness.eventually import eventually
 from harness.processes import clean_environment, installed_program
 
+from .conftest import local_up
 from .local_up import LocalUp
 
 
@@ -18,7 +20,7 @@ class Flower:
     """Flower's HTTP API."""
 
     def __init__(self, local: LocalUp) -> None:
-        self._local = local
+        self.local = local
         self._url = f"http://127.0.0.1:{local.flower_port}"
 
     def get(self, path: str) -> Any:
@@ -39,7 +41,7 @@ class Flower:
         """Run a script on the local instance and return what Flower shows of it once it has ended there."""
         outcome = subprocess.run(
             [installed_program("assist"), "run", script, "--all", "--output", "json"],
-            env=clean_environment(self._local.folder, {"CLOUD_ASSISTANT_HOME": str(self._local.home)}),
+            env=clean_environment(self.local.folder, {"CLOUD_ASSISTANT_HOME": str(self.local.home)}),
             capture_output=True,
             text=True,
             timeout=30,
@@ -54,11 +56,13 @@ class Flower:
         return shown[0] if shown and shown[0]["state"] in ("SUCCESS", "FAILURE") else None
 
 
-@pytest.fixture
-def flower(local: LocalUp) -> Flower:
-    local.environment["FLOWER_UNAUTHENTICATED_API"] = "true"
-    local.start("--instance-id", "i-one")
-    return Flower(local)
+@pytest.fixture(scope="module")
+def flower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
+    """One for all tests: they look, run scripts, and are refused what would change anything."""
+    with local_up(tmp_path_factory.mktemp("flower")) as local:
+        local.environment["FLOWER_UNAUTHENTICATED_API"] = "true"
+        local.start("--instance-id", "i-one")
+        yield Flower(local)
 
 
 def test_the_agent_is_visible_as_soon_as_all_runs(flower: Flower) -> None:
@@ -89,7 +93,7 @@ def test_no_content_of_a_script_is_shown(flower: Flower) -> None:
     assert "geheim-4711" not in json.dumps(shown)
 
 
-def test_nothing_can_be_changed_through_it(flower: Flower, local: LocalUp) -> None:
+def test_nothing_can_be_changed_through_it(flower: Flower) -> None:
     for path in (
         "/api/worker/shutdown/i-one",
         "/api/worker/pool/restart/i-one",
@@ -98,5 +102,5 @@ def test_nothing_can_be_changed_through_it(flower: Flower, local: LocalUp) -> No
         "/api/task/revoke/x",
     ):
         assert flower.post(path) in (403, 405), path
-    with local.redis() as client:
+    with flower.local.redis() as client:
         assert client.llen("ca:i:{i-one}:queue") == 0

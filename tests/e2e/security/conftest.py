@@ -13,11 +13,9 @@ from harness.system import Agent, System
 class SecureSystem(System):
     """Agents run with credentials that the operator made for them."""
 
-    def add_instance(self, instance_id: str, *options: str) -> Path:
-        """Register an instance as an operator does; answers the file of its credentials."""
-        file = self.folder / f"{instance_id}.toml"
-        self.assist("instance", "add", instance_id, "--credentials", file, *options).must_succeed()
-        return file
+    def add_instance(self, instance_id: str) -> Path:
+        """Register an instance, as ``assist instance add`` does; answers the file of its credentials."""
+        return self.register_with_credentials(instance_id, self.folder / f"{instance_id}.toml")
 
     def start_instance(self, instance_id: str = "i-one", **environment: str) -> Agent:
         """Register an instance and start its agent."""

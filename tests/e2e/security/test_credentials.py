@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.eventually import eventually
 from harness.processes import Program, clean_environment, installed_program
 from harness.redis_server import RedisServer
 
@@ -23,11 +22,13 @@ def denied(server: RedisServer) -> set[tuple[str, str]]:
 
 
 def test_a_file_of_credentials_is_all_that_an_agent_needs(secure: SecureSystem) -> None:
-    agent = secure.start_instance("i-one")
+    file = secure.folder / "i-one.toml"
+    secure.assist("instance", "add", "i-one", "--credentials", file).must_succeed()
+    agent = secure.start_agent("i-one", credentials=file)
     outcome = secure.assist("run", "echo 123", "--instance", "i-one", "--output", "json").must_succeed()
     assert outcome.json["InvocationResults"][0]["Output"] == "123\n"
     assert "INSECURE" not in agent.log()
-    secret = tomllib.loads((secure.folder / "i-one.toml").read_text())["security"]["instance_key"]
+    secret = tomllib.loads(file.read_text())["security"]["instance_key"]
     assert secret not in agent.log()
     assert secret not in outcome.stdout + outcome.stderr
 
@@ -42,9 +43,9 @@ def test_an_agent_asks_for_nothing_that_its_rights_do_not_hold(secure: SecureSys
     options = [part for one in ["i-one", "i-two", *many] for part in ("--instance", one)]
     secure.assist("run", "-", *options, "--no-wait", input=big).must_succeed()
     waits = secure.assist("run", "sleep 60", "--instance", "i-one", "--no-wait").must_succeed().stdout.strip()
-    eventually(lambda: "Running" in secure.assist("invocation", "show", waits).stdout, 10, "it runs")
+    secure.wait_for_state(waits, "Running")
     secure.assist("invocation", "stop", waits).must_succeed()
-    eventually(lambda: "Stopped" in secure.assist("invocation", "show", waits).stdout, 15, "it is stopped")
+    secure.wait_for_state(waits, "Terminated")
     # kombu's client introduces itself with a command of Redis 7.2, and an agent tries to register itself.
     assert denied(redis_server) <= {("command", "client|setinfo"), ("key", "ca:instances")}
 
@@ -77,7 +78,7 @@ def test_rotation_cuts_the_agent_off_until_it_has_the_new_file_and_its_results_a
     go_on = tmp_path / "go-on"
     script = f"while [ ! -e {go_on} ]; do sleep 0.1; done; echo through"
     started = secure.assist("run", script, "--instance", "i-one", "--no-wait").must_succeed().stdout.strip()
-    eventually(lambda: "Running" in secure.assist("invocation", "show", started).stdout, 10, "it runs")
+    secure.wait_for_state(started, "Running")
 
     file = tmp_path / "new.toml"
     secure.assist("instance", "rotate", "i-one", "--credentials", file).must_succeed()
@@ -87,17 +88,9 @@ def test_rotation_cuts_the_agent_off_until_it_has_the_new_file_and_its_results_a
     old.stop()
     secure.start_agent("i-one", credentials=file)
 
-    done = secure.assist("invocation", "results", started, "--output", "json")
-    results = eventually(
-        lambda: (
-            (found := secure.assist("invocation", "results", started, "--output", "json").json["InvocationResults"])
-            and found[0]["InvocationStatus"] == "Success"
-            and found
-        ),
-        15,
-        f"the result arrives ({done})",
-    )
-    assert results[0]["Output"] == "through\n"
+    secure.wait_for_state(started, "Success")
+    done = secure.assist("invocation", "results", started, "--output", "json").must_succeed()
+    assert done.json["InvocationResults"][0]["Output"] == "through\n"
     assert secure.assist("run", "echo new", "--instance", "i-one").must_succeed().stdout == "new\n"
 
 

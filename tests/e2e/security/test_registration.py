@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 def gateway(secure: SecureSystem) -> Gateway:
     """A gateway with the operator's master key, which the operator makes first."""
     key = secure.folder / "operator" / "master-key.json"
-    secure.assist("key", "create").must_succeed()
+    with secure.operator() as operator:
+        operator.trust.create_master()
     return secure.start_gateway(environment={"CLOUD_ASSISTANT_SECURITY_MASTER_KEY_FILE": str(key)})
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.eventually import eventually
 from harness.old_rights import agent_rules_of_the_first_release
 from harness.redis_server import RedisServer
 
@@ -31,7 +30,7 @@ def test_an_agent_under_the_rights_of_an_earlier_release_gets_new_ones_while_its
     go_on = tmp_path / "go-on"
     script = f"while [ ! -e {go_on} ]; do sleep 0.1; done; echo through"
     started = secure.assist("run", script, "--instance", "i-one", "--no-wait").must_succeed().stdout.strip()
-    eventually(lambda: "Running" in secure.assist("invocation", "show", started).stdout, 10, "it runs")
+    secure.wait_for_state(started, "Running")
     before = connections_of(redis_server, "ca-agent-i-one")
 
     found = {one["Check"]: one for one in secure.assist("doctor", "--output", "json").json["Findings"]}

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
-from harness.eventually import eventually
 from harness.redis_server import RedisServer
 
 from .conftest import SecureSystem
@@ -143,7 +142,7 @@ def test_a_schedule_keeps_its_secrets_sealed_and_fires_with_them(
     soon = datetime.now(UTC) + timedelta(seconds=10)
     secure.assist("timed", "modify", invoke_id, "--frequency", f"at({soon:%Y-%m-%d %H:%M:%S})").must_succeed()
     assert VALUE not in everything_in(redis_server)
-    eventually(lambda: '"Success"' in results_of(secure, invoke_id), 40, "it fires")
+    secure.wait_for_state(invoke_id, "Success", within_seconds=40)
     shown = results_of(secure, invoke_id)
     assert (VALUE in shown, "******\\n" in shown) == (False, True)
     assert VALUE not in everything_in(redis_server)
@@ -172,7 +171,7 @@ def test_a_schedule_gets_another_value_for_one_of_its_secrets(
     secure.assist("timed", "modify", invoke_id, "--secret-parameter", f"TOKEN=@{token}").must_succeed()
     soon = datetime.now(UTC) + timedelta(seconds=10)
     secure.assist("timed", "modify", invoke_id, "--frequency", f"at({soon:%Y-%m-%d %H:%M:%S})").must_succeed()
-    eventually(lambda: '"Success"' in results_of(secure, invoke_id), 40, "it fires")
+    secure.wait_for_state(invoke_id, "Success", within_seconds=40)
     shown = results_of(secure, invoke_id)
     assert (new_value in shown, "******\\n" in shown) == (False, True)
     assert new_value not in everything_in(redis_server)
@@ -202,6 +201,7 @@ def test_values_that_were_taken_away_on_the_way_stop_the_script(
         client.hset(rows[0], "mac", f"{key_id}:{mac}")
         client.hset(rows[1], "mac", ":".join([*macs[1].split(":", 2)[:2], macs[0].split(":", 2)[2]]))
     secure.start_agent("i-one", credentials=file)
-    eventually(lambda: "SignatureInvalid" in results_of(secure, first), 20, "it is refused")
-    eventually(lambda: "SignatureInvalid" in results_of(secure, second), 20, "it is refused")
+    for one in (first, second):
+        secure.wait_for_state(one, "Invalid")
+        assert "SignatureInvalid" in results_of(secure, one)
     assert not (tmp_path / "ran").exists()

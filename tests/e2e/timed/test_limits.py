@@ -6,7 +6,7 @@ from e2e.timed.conftest import Operator
 
 @pytest.fixture
 def invoke_id(operator: Operator) -> str:
-    operator.system.assist("instance", "add", "i-one").must_succeed()
+    operator.system.register("i-one")
     limits = ("--end-time", "2090-01-01T00:00:00Z", "--max-count", "5")
     return operator.invoke("true", *limits, frequency="0 0 3 * * *")
 

@@ -9,8 +9,7 @@ DAILY = "0 0 3 * * *"
 @pytest.fixture
 def invoke_id(operator: Operator) -> str:
     """A timed invocation on two instances that are away."""
-    for name in ("i-one", "i-two"):
-        operator.run("instance", "add", name).must_succeed()
+    operator.system.register("i-one", "i-two")
     return operator.invoke("true", frequency=DAILY)
 
 

@@ -50,6 +50,9 @@ def test_each_due_time_runs_the_script_once_on_each_instance_as_the_preview_said
     assert len(trace.read_text().splitlines()) == succeeded >= 6
     results = operator.json("invocation", "results", invoke_id)
     assert {one["InstanceId"] for one in results["InvocationResults"]} == {"i-one", "i-two"}
+    assert operator.json("invocation", "history", invoke_id, "--limit", "500")["Firings"][::-1] == operator.history(
+        invoke_id
+    )
     assert operator.json("timed", "show", invoke_id)["Status"] == "stopped"
 
 
@@ -159,8 +162,9 @@ def test_an_end_time_without_an_offset_is_in_the_zone_of_the_schedule(operator: 
 
 
 def has_ended(operator: Operator, invoke_id: str, reason: str) -> bool:
-    shown = operator.json("timed", "show", invoke_id)
-    return (shown["Status"], shown["EndReason"]) == ("ended", reason)
+    with operator.system.operator() as asked:
+        timed = asked.timed.show(invoke_id).timed
+    return (timed.status, timed.end_reason) == ("ended", reason)
 
 
 @pytest.mark.timeout(120)
@@ -214,7 +218,7 @@ def in_order(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.timeout(60)
 def test_what_was_stopped_without_any_beat_still_explains_its_due_times(operator: Operator) -> None:
-    operator.run("instance", "add", "i-one").must_succeed()
+    operator.system.register("i-one")
     invoke_id = operator.invoke("true")
     due = operator.json("timed", "show", invoke_id)["NextDueTime"]
     eventually(lambda: datetime.now(UTC) > datetime.fromisoformat(due), 5)
@@ -226,7 +230,7 @@ def test_what_was_stopped_without_any_beat_still_explains_its_due_times(operator
 
 
 def test_a_timed_run_answers_at_once(operator: Operator) -> None:
-    operator.run("instance", "add", "i-one").must_succeed()
+    operator.system.register("i-one")
     made = operator.json("run", "true", "--all", "--frequency", "0 0 4 * * *")
     assert made["InvocationStatus"] == "Scheduled"
     listed = operator.json("timed", "list")

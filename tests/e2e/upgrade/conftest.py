@@ -75,8 +75,9 @@ class Machine:
 
     def reported(self) -> tuple[str, str]:
         """The version and the stage of the upgrade that the control side sees."""
-        (shown,) = self.system.assist("instance", "list", "--output", "json").must_succeed().json
-        return shown["AgentVersion"], shown["UpgradeStage"]
+        with self.system.operator() as operator:
+            (found,) = operator.describe_instances().items
+        return found.report.get("agent_version", ""), found.report.get("upgrade_stage", "")
 
     def settled(self, version: str, stage: str, current: str) -> bool:
         """Whether the last upgrade ended so, and the agent that should run takes work."""
@@ -104,8 +105,7 @@ def machine(redis_server: RedisServer, tmp_path: Path) -> Iterator[Machine]:
     system = System(tmp_path / "system", redis_server.url())
     credentials = tmp_path / "i-one.toml"
     try:
-        system.assist("key", "create").must_succeed()
-        system.assist("instance", "add", "i-one", "--credentials", credentials).must_succeed()
+        system.register_with_credentials("i-one", credentials)
         agent = Program(
             [folder / "opt" / "current" / "bin" / "assist-agent", "run", "--config", credentials],
             env={},

@@ -16,6 +16,9 @@ from harness.clock import SteppedClock
 from harness.eventually import eventually
 from harness.tcp_proxy import TcpProxy
 
+#: Each waits for several starts of agents, one after the other, and a busy machine takes seconds for one.
+pytestmark = pytest.mark.timeout(180)
+
 
 @pytest.fixture
 def served(machine: Machine, tmp_path: Path) -> Machine:
@@ -31,11 +34,11 @@ def served(machine: Machine, tmp_path: Path) -> Machine:
 def status_when(machine: Machine, state: str) -> Any:
     """The roll-out as an operator sees it, once it is in a state."""
 
-    def reached() -> Any:
-        shown = machine.system.assist("agent-version", "status", "--output", "json").must_succeed().json
-        return shown if shown["State"] == state else None
-
-    return eventually(reached, within_seconds=60)
+    with machine.system.operator() as operator:
+        eventually(lambda: operator.agent_versions.find().state == state, within_seconds=60, what=f"it is {state}")
+    shown = machine.system.assist("agent-version", "status", "--output", "json").must_succeed().json
+    assert shown["State"] == state
+    return shown
 
 
 def roll_out(machine: Machine, archive: Path, version: str, *words: str) -> None:
@@ -90,12 +93,9 @@ def test_a_roll_out_waits_for_its_window_and_can_be_called_back(served: Machine)
     roll_out(served, served.archive("2.0.0"), "2.0.0", "--window", f"{hour:02}:00-{hour:02}:30 UTC")
     eventually(lambda: served.state.stage == "Waiting", within_seconds=30)
     served.system.assist("agent-version", "rollout", "2.0.0", "--pause").must_succeed()
-    eventually(
-        lambda: (
-            served.system.assist("agent-version", "status", "--output", "json").must_succeed().json["Instances"] == []
-        ),
-        within_seconds=30,
-    )
+    with served.system.operator() as operator:
+        eventually(lambda: not operator.agent_versions.find().members, within_seconds=30, what="it is called back")
+    assert served.system.assist("agent-version", "status", "--output", "json").must_succeed().json["Instances"] == []
     assert served.current == "1.0.0"
 
 

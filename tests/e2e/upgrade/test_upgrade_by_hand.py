@@ -4,9 +4,13 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from e2e.upgrade.conftest import Machine
 
 from harness.eventually import eventually
+
+#: Each waits for several starts of agents, one after the other, and a busy machine takes seconds for one.
+pytestmark = pytest.mark.timeout(180)
 
 
 def start_long_script(machine: Machine, gate: Path) -> str:

@@ -65,7 +65,7 @@ class Patient:
         return self.system.folder / INSTANCE
 
     def register(self) -> None:
-        self.system.assist("instance", "add", INSTANCE, "--credentials", self.config).must_succeed()
+        self.system.register_with_credentials(INSTANCE, self.config)
 
     def change(self, before: str, after: str) -> None:
         text = self.config.read_text(encoding="utf-8")

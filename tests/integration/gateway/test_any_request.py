@@ -94,6 +94,8 @@ def test_every_action_refuses_by_name_what_it_misses(whole: WholeGateway) -> Non
     assert (status, answer["Code"]) == (400, "MissingSha256")
 
 
+# Five seconds of a processor, of which a busy machine gives it less than a tenth.
+@pytest.mark.timeout(240)
 @settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(action=st.sampled_from(ACTIONS), changed=PARAMETERS, keep=st.booleans(), form=st.sampled_from(["JSON", "XML"]))
 def test_any_parameters_of_any_action(
