@@ -17,6 +17,13 @@ def test_a_token_comes_back_as_it_was() -> None:
     assert sealed_token("", ALICE) == unsealed_token("", ALICE) == ""
 
 
+def test_a_token_tells_nothing_of_the_place_that_it_goes_on_from() -> None:
+    # The place counts what a limited key may not see.
+    token = sealed_token("1234 t-abc", ALICE)
+    assert b"t-abc" not in base64.urlsafe_b64decode(token)
+    assert sealed_token("1234 t-abc", ALICE) != token
+
+
 @pytest.mark.parametrize(
     "token",
     [
