@@ -96,6 +96,32 @@ def test_a_list_that_names_no_instance_does_not_mean_all(gateway: WholeGateway) 
     assert (answer["TotalCount"], answer["Instances"]["Instance"]) == (0, [])
 
 
+def test_instances_are_found_by_the_address_that_they_are_shown_with(gateway: WholeGateway) -> None:
+    for one, address in (("mi-1", "10.0.0.1"), ("mi-2", "10.0.0.2"), ("mi-3", "10.0.0.20")):
+        report = {"ip_address": address}
+        heartbeat(gateway.assistant.redis, one, "epoch", report, ttl_ms=60_000, take_over=True)
+
+    def found(addresses: str, **more: str) -> list[str]:
+        return sorted(listed(gateway, "DescribeInstances", {"PrivateIpAddresses": addresses, **more}))
+
+    assert found('["10.0.0.2"]') == ["mi-2"]
+    assert found('["10.0.0.2", "10.0.0.1"]') == ["mi-1", "mi-2"]
+    assert found('["10.0.0.2", "10.0.0.1"]', InstanceIds='["mi-1"]') == ["mi-1"]
+    # A script runs something on what comes back.
+    assert found("[]") == found('["10.9.9.9"]') == found("[null]") == []
+    status, answer = gateway.call("DescribeInstances", {"PrivateIpAddresses": "10.0.0.2"})
+    assert (status, answer["Code"]) == (400, "InvalidParameter.PrivateIpAddresses")
+
+
+@pytest.mark.parametrize("name", ["VpcId", "ZoneId", "InstanceType", "PublicIpAddresses", "Filter.1.Key"])
+def test_what_nobody_knows_of_a_machine_chooses_none(gateway: WholeGateway, name: str) -> None:
+    # Passed over in silence it would be every machine that comes back.
+    status, answer = gateway.call("DescribeInstances", {name: "x", "InstanceName": "*"})
+    assert (status, answer["Code"]) == (400, f"InvalidParameter.{name.partition('.')[0]}")
+    assert "InstanceName" in answer["Message"]
+    assert listed(gateway, "DescribeInstances", {name: "", "NeedSaleCycle": "true"}) != []
+
+
 def test_of_named_instances_those_of_the_wanted_system_are_counted(gateway: WholeGateway) -> None:
     for one, os_type in (("mi-1", "Linux"), ("mi-2", "Windows")):
         heartbeat(gateway.assistant.redis, one, "epoch", {"os_type": os_type}, ttl_ms=60_000, take_over=True)

@@ -313,6 +313,11 @@ def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> 
     call = scene.key(TEST)
     assert call("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 4 * * *")[0] == 200
     assert refused(call("ModifyInvocationAttribute", InvokeId=timed, InstanceId__1="mi-prod"), "env=test")
+    # What it is on too is changed with it, whatever is added.
+    on_both = {"CommandId": scene.other_command_id, "InstanceId__1": "mi-test", "InstanceId__2": "mi-prod"}
+    shared = scene.key(Scope())("InvokeCommand", **on_both, Frequency="0 0 3 * * *")[1]["InvokeId"]
+    daily = {"InvokeId": shared, "Frequency": "0 0 4 * * *"}
+    assert refused(call("ModifyInvocationAttribute", **daily, InstanceId__1="mi-test"), "env=test")
     limited = scene.key(Scope(command_ids=[scene.other_command_id]))
     assert refused(limited("ModifyInvocationAttribute", InvokeId=timed, CommandContent="evil"), "command=")
     braces = {"EnableParameter": "true", "Parameters": '{"x": "$(evil)"}'}
