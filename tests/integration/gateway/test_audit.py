@@ -1,5 +1,6 @@
 """The gateway and the audit: who asked for what from where, what was refused, and no flood of it."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cloud_assistant.producer.gateway.http_messages import HttpRequest
 from cloud_assistant.producer.gateway.refusal_audit import KEY_COUNT, STRANGERS_COUNT, RefusalAudit
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
+from cloud_assistant.producer.security.scopes import Scope
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()
@@ -162,6 +164,20 @@ def test_reading_is_not_entered_and_a_forbidden_action_is(gateway: WholeGateway)
         *(viewer[0], "viewer"),
         *("DeleteCommand", "Forbidden.RAM"),
     )
+
+
+def test_pieces_of_a_file_are_not_entered_and_their_refusals_are(gateway: WholeGateway) -> None:
+    piece = {"Sha256": hashlib.sha256(b"x").hexdigest(), "Content": "eA=="}
+    assert gateway.call("UploadFilePart", piece)[0] == 200
+    assert entered(gateway.assistant.redis) == []
+    limited = AccessKeys(gateway.assistant.redis, MASTER).create("a", "admin", Scope(user_names=["deploy"]))
+    assert call_as(gateway, limited, "UploadFilePart", **piece)[0] == 403
+    assert gateway.call("UploadFilePart", {**piece, "Content": "%"})[0] == 400
+    pieces = [one for one in entered(gateway.assistant.redis) if one.action == "UploadFilePart"]
+    assert [(one.who.name, one.outcome, one.code) for one in pieces] == [
+        (limited[0], "refused", "Forbidden.RAM"),
+        ("wholekey", "refused", "InvalidParameter.Content"),
+    ]
 
 
 def test_a_wrong_signature_is_entered_as_a_strangers(gateway: WholeGateway) -> None:

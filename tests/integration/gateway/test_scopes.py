@@ -147,6 +147,8 @@ def test_a_key_limited_to_a_tag_stops_only_what_runs_there(scene: Scene) -> None
     call = scene.key(TEST)
     assert refused(call("StopInvocation", InvokeId=scene.on_prod), "env=test")
     assert refused(call("StopInvocation", InvokeId=scene.on_both), "env=test")
+    for named in ({"InstanceId__1": "mi-prod"}, {"InstanceId__1": "mi-test", "InstanceId__2": "mi-prod"}):
+        assert refused(call("StopInvocation", InvokeId=scene.on_both, **named), "does not include instance mi-prod")
     assert call("StopInvocation", InvokeId=scene.on_both, InstanceId__1="mi-test")[0] == 200
     assert call("StopInvocation", InvokeId=scene.on_test)[0] == 200
 
@@ -205,6 +207,11 @@ def test_a_key_limited_to_a_tag_sees_no_other_instances(scene: Scene) -> None:
     assert refused(call("ListTagResources", ResourceType="instance", ResourceId__1="mi-prod"), "env=test")
     assert call("ListTagResources", ResourceType="instance", ResourceId__1="mi-test")[0] == 200
     assert refused(call("ListTagResources", ResourceType="instance", Tag__1__Key="env"), "env=test")
+    of_managed = {"ResourceType": "managedinstance", "ResourceId__1": "mi-test"}
+    assert call("ListTagResources", **of_managed)[0] == 200
+    assert refused(call("ListTagResources", **of_managed, ResourceId__2="mi-prod"), "env=test")
+    # The library it sees as a whole.
+    assert call("ListTagResources", ResourceType="command", Tag__1__Key="env")[0] == 200
 
 
 def test_a_key_limited_to_a_tag_cannot_move_instances_into_its_reach(scene: Scene) -> None:
