@@ -138,6 +138,10 @@ def test_what_a_request_names_in_lists_is_entered(gateway: WholeGateway) -> None
     stopped = facts_of(gateway, "StopInvocation", InvokeId=invoke_id, InstanceIds='["i-1", "i-3"]')
     assert stopped == (invoke_id, {"Instances": "i-1 i-3", "InstanceCount": "2"})
     assert facts_of(gateway, "StopInvocation", InvokeId=invoke_id) == (invoke_id, {})
+    timed = gateway.call("RunCommand", {**run, "Frequency": "0 0 3 * * *"})[1]["InvokeId"]
+    changed = facts_of(gateway, "ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 4 * * *")
+    # Not the command, which the answer names.
+    assert changed == (timed, {"Frequency": "0 0 4 * * *"})
     assert facts_of(gateway, "InstallCloudAssistant", InstanceId__1="i-2") == ("i-2", {})
     made = facts_of(gateway, "CreateActivation", InstanceCount="1", Tag__1__Key="env", Tag__1__Value="test")
     assert made[1] == {"InstanceCount": "1", "Tags": "env=test"}
