@@ -23,9 +23,10 @@ from ..broker_config.schedule import DueTime
 from ..broker_config.timed import Timed, next_due
 from .calendars import calendar_for
 from .dispatching import Dispatches
-from .preparing import Prepared, Preparer, Unreadable
+from .preparing import LeftAlone, Prepared, Preparer
 from .releasing import Releases
 from .server_clock import TIME, ServerClock
+from .unreadable_rows import remove_strangers
 from .wakeups import Wakeups
 
 #: What comes due within this time is read and prepared before it is due.
@@ -40,8 +41,8 @@ _SENT_AT_ONCE_COUNT = 50
 _PLANNED_AT_ONCE_COUNT = 20
 #: The longest sleep: Redis' clock is read again, in case somebody set it.
 _LONGEST_SLEEP_SECONDS = 1.0
-#: A timed invocation that cannot be decided about is left to other beats for this long.
-_UNREADABLE_SECONDS = 10.0
+#: A timed invocation of which Redis refuses every decision is left to other beats for this long.
+_REFUSED_SECONDS = 10.0
 #: One that was changed under our hands is left alone for this long: others are at work on it.
 _CHANGED_SECONDS = 0.05
 
@@ -123,15 +124,22 @@ class DueLoop:
         self._releases.next_ms = _score(waiting)
         self._dispatches.next_ms = _score(dispatching)
         self._forget_avoided()
-        due = {name.decode(): int(float(score)) for name, score in zip(soon[::2], soon[1::2], strict=True)}
+        due: dict[str, int] = {}
+        strangers: list[bytes] = []
+        for name, score in zip(soon[::2], soon[1::2], strict=True):
+            try:
+                due[name.decode()] = int(float(score))
+            except (UnicodeDecodeError, OverflowError):
+                strangers.append(name)
+        remove_strangers(self._redis, keys.TIMED_DUE, strangers)
         self._prepared = {one: ready for one, ready in self._prepared.items() if due.get(one) == ready.due_ms}
         return _View({one: at for one, at in due.items() if one not in self._avoided}, _score(later))
 
     def _prepare(self, view: _View) -> bool:
         missing = [one for one in view.soon if one not in self._prepared][:_PREPARED_AT_ONCE_COUNT]
         for ready in self._preparer.prepare(missing, self._clock.now_ms()) if missing else ():
-            if isinstance(ready, Unreadable):
-                self._avoid(ready.invoke_id, _UNREADABLE_SECONDS)
+            if isinstance(ready, LeftAlone):
+                self._avoid(ready.invoke_id, ready.seconds)
             else:
                 self._prepared[ready.timed.invoke_id] = ready
         return bool(missing)
@@ -168,7 +176,7 @@ class DueLoop:
                 raise
             if len(batch) == 1:
                 _log.error("Redis refuses a decision invocation=%s: %s", batch[0].timed.invoke_id, exc)
-                self._avoid(batch[0].timed.invoke_id, _UNREADABLE_SECONDS)
+                self._avoid(batch[0].timed.invoke_id, _REFUSED_SECONDS)
                 return
             # One of them must not hold up the others; those that took effect find their due time changed.
             for one in batch:

@@ -29,6 +29,8 @@ class Work:
     name: str
     every_seconds: float
     do: Callable[[], None]
+    #: It wants the master key, which is not here: what is left of it is no reason for others to leave it out.
+    keyless: bool = False
 
 
 class Maintenance:
@@ -65,7 +67,8 @@ class Maintenance:
     def _do(self, work: Work) -> None:
         try:
             turn_ms = max(1, int(work.every_seconds * 1000 * _TURN_SHARE))
-            if self._redis.call("SET", keys.beat_turn(work.name), self._mark, "NX", "PX", turn_ms) is not None:
+            turn = keys.beat_turn(work.name, keyless=work.keyless)
+            if self._redis.call("SET", turn, self._mark, "NX", "PX", turn_ms) is not None:
                 work.do()
                 self._troubles.pop(work.name, None)
         except (RedisUnreachable, RedisRefused) as exc:

@@ -17,6 +17,12 @@ from .calendars import calendar_for
 from .decisions import MISSED_AFTER_MS, Fire, Policies, Skip, decide, refuse
 from .firing_chunks import CHUNK_COUNT, ChunkBuilder
 
+#: What comes due and cannot be signed here is left to a beat with the master key for this long; then it is fired
+#: unsigned, and each agent that refuses that says so in its result.
+_LEFT_TO_OTHERS_MS = 2_000
+#: One that cannot be read is left to other beats for this long.
+_UNREADABLE_SECONDS = 10.0
+
 _log = logger("beat")
 
 
@@ -35,10 +41,11 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A timed invocation that cannot be decided about here."""
+class LeftAlone:
+    """A timed invocation that is left to other beats for a while."""
 
     invoke_id: str
+    seconds: float
 
 
 class Preparer:
@@ -49,14 +56,14 @@ class Preparer:
         self._builder = builder
         self._policies = policies
 
-    def prepare(self, invoke_ids: Sequence[str], now_ms: int) -> list[Prepared | Unreadable]:
+    def prepare(self, invoke_ids: Sequence[str], now_ms: int) -> list[Prepared | LeftAlone]:
         """Decide about the due times of some timed invocations as things stand now; what is over is left out.
 
         Raises:
             RedisUnreachable, RedisRefused: they cannot be read now.
         """
         replies = run_apart(self._redis, [read_timed_command(one, 0, CHUNK_COUNT) for one in invoke_ids])
-        found: list[Prepared | Unreadable] = []
+        found: list[Prepared | LeftAlone] = []
         gone: list[str] = []
         readings = [
             read_or_tell(f"the timed invocation {one}", "", timed_reading, reply)
@@ -73,18 +80,24 @@ class Preparer:
                 found.append(self._prepare(timed, reading, held_keys, now_ms))
             except (ValueError, KeyError, ZoneInfoNotFoundError) as exc:
                 _log.error("cannot decide about a due time invocation=%s: %s", invoke_id, exc)
-                found.append(Unreadable(invoke_id))
+                found.append(LeftAlone(invoke_id, _UNREADABLE_SECONDS))
         if gone:
             # Its hash went without this entry: somebody removed it by hand, or restored half of it.
             self._redis.call("ZREM", keys.TIMED_DUE, *gone)
         return found
 
-    def _prepare(self, timed: Timed, reading: TimedReading, held_keys: Mapping[str, str], now_ms: int) -> Prepared:
+    def _prepare(
+        self, timed: Timed, reading: TimedReading, held_keys: Mapping[str, str], now_ms: int
+    ) -> Prepared | LeftAlone:
         decision = decide(timed, lambda: calendar_for(timed), self._policies, now_ms)
         if isinstance(decision, Fire) and not self._builder.may_sign(timed.invoke_id, reading, 0):
             _log.error("nothing is signed for a timed invocation that is not sealed invocation=%s", timed.invoke_id)
             decision = refuse(decision)
         due_ms = timed.due.utc_ms if timed.due else 0
+        if isinstance(decision, Fire) and self._builder.lacks_key_for(reading.fields):
+            left_ms = due_ms + _LEFT_TO_OTHERS_MS - now_ms
+            if left_ms > 0:
+                return LeftAlone(timed.invoke_id, left_ms / 1000)
         following = decision.following
         end_ms = max(due_ms, now_ms) + MISSED_AFTER_MS
         until_ms = min(end_ms, following.utc_ms) if following and following.utc_ms > now_ms else end_ms

@@ -60,6 +60,11 @@ _STAGE_CHARACTERS = 32
 _REASON_CHARACTERS = 300
 _REPORT = ("agent_version", "os_type", "arch", "upgrade_serial", "upgrade_stage", "upgrade_reason")
 
+_WITHOUT_KEY = (
+    "that of version {} is sealed, and no master key is here; copy the master key file, or name it with "
+    "security.master_key_file"
+)
+
 _log = logger("beat")
 
 
@@ -124,8 +129,15 @@ class RolloutSteps:
             RedisUnreachable, RedisRefused: the next step comes later.
         """
         rollouts = load_rollouts(self._redis, self._master)
-        self._tell({str(one.why) for one in rollouts.unusable})
+        reasons = {str(one.why) for one in rollouts.unusable}
+        mine: list[Progress] = []
         for progress in rollouts.usable:
+            if progress.has_seal and self._master is None:
+                reasons.add(_WITHOUT_KEY.format(progress.rollout.version))
+            else:
+                mine.append(progress)
+        self._tell(reasons)
+        for progress in mine:
             if progress.is_open or any(member.stage not in FINAL for member in progress.members.values()):
                 self._step(progress)
 

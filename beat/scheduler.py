@@ -148,13 +148,15 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]  # Celery has no types
 
 def _works(redis: Redis, settings: Settings, builder: ChunkBuilder) -> list[Work]:
     sweep_seconds = settings.beat.sweep_seconds
+    keyless = builder.master is None
+    unfinished = Unfinished(redis, builder.master, settings.limits.queue_count)
     chain = AuditChain(redis, lambda: builder.master)
     return [
         Work("sweep", sweep_seconds, Sweeper(redis).work),
         Work("notice boots", sweep_seconds, BootNotes(redis).work),
-        Work("settle", sweep_seconds, Unfinished(redis, builder.master, settings.limits.queue_count).work),
-        Work("roll out", sweep_seconds, RolloutSteps(redis, builder.master).work),
-        Work("keep the audit", _AUDIT_SECONDS, AuditKeeper(redis, chain, settings).work),
+        Work("settle", sweep_seconds, unfinished.work, keyless=keyless),
+        Work("roll out", sweep_seconds, RolloutSteps(redis, builder.master).work, keyless=keyless),
+        Work("keep the audit", _AUDIT_SECONDS, AuditKeeper(redis, chain, settings).work, keyless=keyless),
         Work("retire", settings.beat.retention_seconds, Retention(redis, settings.limits).work),
     ]
 

@@ -298,6 +298,9 @@ def firing_followers(invoke_id: str, due_ms: int) -> str:
     return f"ca:firing:{invoke_id}:{due_ms}:followers"
 
 
-def beat_turn(work: str) -> str:
-    """Which beat does a repeated piece of work at the moment: a saving, nothing relies on it."""
-    return f"ca:beat:turn:{work}"
+def beat_turn(work: str, *, keyless: bool = False) -> str:
+    """Which beat does a repeated piece of work at the moment: a saving, nothing relies on it.
+
+    Work that signs or seals has a turn of its own for beats without the master key, who can do only a part of it.
+    """
+    return f"ca:beat:turn:{work}{':keyless' if keyless else ''}"

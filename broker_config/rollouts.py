@@ -101,6 +101,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout
     #: That, as it stands in Redis.
     entry: bytes
+    #: Whether its producer signs; only a holder of the master key can tell whether the seal is right.
+    has_seal: bool = False
     #: Why it stopped by itself; ``""`` when it did not.
     halted: str = ""
     finished_ms: int = 0
@@ -225,6 +227,7 @@ def _progress(asked: _Asked, head: Any, pairs: Any) -> Progress:
     return Progress(
         rollout=asked.rollout,
         entry=asked.entry,
+        has_seal=bool(asked.stored.seal),
         halted=(halted or b"").decode(),
         finished_ms=int(finished_ms or 0),
         members=members,

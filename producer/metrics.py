@@ -49,7 +49,7 @@ from ..broker_config.program_log import logger
 from ..broker_config.redis_client import Redis
 from ..broker_config.reported_values import text, whole_number
 from ..broker_config.states import UNFINISHED, ExecutionState, is_final
-from .beat_presence import BEAT_WORKS
+from .beat_presence import beat_marks
 
 #: Most unfinished or just finished executions looked at in one scrape.
 OPEN_COUNT = 20_000
@@ -130,20 +130,20 @@ class Metrics:
         started = monotonic_seconds()
         self._redis.call("PING")
         self._round_trip.set(monotonic_seconds() - started)
-        memory, registered, clock, boot, open_count, beat_marks = self._redis.pipeline_or_raise(
+        memory, registered, clock, boot, open_count, marks_count = self._redis.pipeline_or_raise(
             [
                 ("INFO", "memory"),
                 ("ZCARD", keys.INSTANCES),
                 ("ZCARD", keys.TIMED_DUE),
                 ("ZCARD", keys.TIMED_BOOT),
                 ("ZCARD", keys.DEADLINES),
-                ("EXISTS", *(keys.beat_turn(work) for work in BEAT_WORKS)),
+                ("EXISTS", *beat_marks()),
             ]
         )
         self._memory.set(_used_memory_bytes(memory))
         self._registered.set(registered)
         self._timed.set(clock + boot)
-        self._beat.set(min(1, beat_marks))
+        self._beat.set(min(1, marks_count))
         self._online.set(self._online_count())
         self._unobserved.set(max(0, open_count - OPEN_COUNT))
         self._look_at_executions()

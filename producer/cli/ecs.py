@@ -21,6 +21,7 @@ from ..gateway.request_parameters import with_todays_names
 from ..gateway_client import GatewayClient, error_of
 from .assist_command import assist_command
 from .call import Call
+from .ecs_parameters import check_names
 from .ecs_words import EcsCall, read_words
 
 #: What a gateway's client learns of a trouble behind the gateway. A person who stands right there is told which it is.
@@ -41,8 +42,12 @@ def ecs(call: Call, *, words: tuple[str, ...]) -> None:
     """Call an action of the API and print its answer as JSON.
 
     Goes straight to Redis, or through the gateway when gateway.url and an access key are set.
+
+    A parameter that the action does not have is refused; --force sends it all the same.
     """
     asked = read_words(words)
+    if not asked.forced:
+        check_names(asked.action, asked.parameters)
     gateway = call.loaded.settings.gateway
     asked.parameters.setdefault("RegionId", gateway.region_id)
     if gateway.url and gateway.access_key_id and gateway.access_key_secret:

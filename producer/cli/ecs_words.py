@@ -9,6 +9,8 @@ from ...broker_config.errors import RequestInvalid
 
 _NAME = re.compile(r"--([A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*)(?:=(.*))?", re.DOTALL)
 _ACTION = re.compile(r"[A-Za-z]+")
+#: A word of ours among the API's parameters, which all begin with a capital letter.
+FORCE = "--force"
 #: Lists whose plural the older clients use, with the name that the API has.
 _PLURALS = {"InstanceIds": "InstanceId", "ResourceIds": "ResourceId", "SettingTypes": "SettingType"}
 #: The one action where the plural is the API's own name, of a JSON list.
@@ -21,12 +23,15 @@ class EcsCall:
 
     action: str
     parameters: dict[str, str] = field(default_factory=dict)
+    #: Send parameters that the action is not known to have.
+    forced: bool = False
 
 
 def read_words(words: Sequence[str]) -> EcsCall:
     """Turn words into the parameters that go over the wire.
 
     A parameter without a value is a truth value; several values are a list, ``InstanceId.1``, ``InstanceId.2`` ….
+    ``--force`` may stand anywhere and takes no value.
 
     Raises:
         RequestInvalid: there is no action, a value has no parameter before it, or a word is no UTF-8.
@@ -43,6 +48,9 @@ def read_words(words: Sequence[str]) -> EcsCall:
     call = EcsCall(words[0])
     name, values = "", list[str]()
     for word in words[1:]:
+        if word == FORCE:
+            call.forced = True
+            continue
         found = _NAME.fullmatch(word)
         if found is None:
             if not name:

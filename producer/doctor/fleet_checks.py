@@ -11,7 +11,7 @@ from ...broker_config.redis_client import Redis
 from ...broker_config.redis_url import place
 from ...broker_config.settings_table import Settings
 from ...broker_config.tls import TlsClient
-from ..beat_presence import is_beat_at_work
+from ..beat_presence import is_beat_at_work, is_keyless_beat_at_work
 from ..gateway_client import connection_to
 from ..some_of import some_of
 
@@ -47,9 +47,15 @@ class FleetChecks:
         if overdue:
             late = counted(overdue, "execution is past its deadline", "executions are past their deadline")
             return fail("beat", f"{late} and nobody has settled that", mend)
-        if is_beat_at_work(self._redis, looks_count=_BEAT_LOOKS_COUNT):
-            return ok("beat", "at work")
-        return fail("beat", "no beat is at work", mend)
+        if not is_beat_at_work(self._redis, looks_count=_BEAT_LOOKS_COUNT):
+            return fail("beat", "no beat is at work", mend)
+        if is_keyless_beat_at_work(self._redis):
+            return fail(
+                "beat",
+                "one at work has no master key, and this installation signs: agents refuse what it fires",
+                "copy the master key file to its home, or name it there with security.master_key_file; then restart it",
+            )
+        return ok("beat", "at work")
 
     def _gateway(self) -> Finding:
         gateway = self._settings.gateway

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pytest
 from e2e.cli.conftest import Fleet
 
-from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer.beat_presence import BEAT_WORKS
+from cloud_assistant.producer.beat_presence import beat_marks
 from harness.processes import Program
 
 
@@ -67,7 +66,7 @@ def test_only_those_that_failed_are_chosen(fleet: Fleet) -> None:
 def test_it_is_told_when_nobody_lets_the_next_ones_go(fleet: Fleet) -> None:
     # The last marks of the other tests' beats outlive these for a while.
     redis = Redis(fleet.system.redis_url)
-    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.call("DEL", *beat_marks())
     redis.close()
     outcome = fleet.assist("run", "true", "--all", "--at-once", "1", "--wait-timeout", "1")
     assert outcome.exit_code == 6
@@ -78,17 +77,17 @@ def test_it_is_told_when_nobody_lets_the_next_ones_go(fleet: Fleet) -> None:
 def test_a_beat_of_an_earlier_release_is_told_from_one_that_lets_the_next_ones_go(fleet: Fleet) -> None:
     redis = Redis(fleet.system.redis_url)
     # As earlier ones left their marks.
-    redis.pipeline_or_raise([("SET", keys.beat_turn(work), "beat-0123456789ab", "PX", 20_000) for work in BEAT_WORKS])
+    redis.pipeline_or_raise([("SET", mark, "beat-0123456789ab", "PX", 20_000) for mark in beat_marks()])
     outcome = fleet.assist("run", "true", "--all", "--at-once", "1", "--wait-timeout", "1")
     assert "only a beat of an earlier release is at work: nothing runs beyond the first ones" in outcome.stderr
     fleet.assist("invocation", "stop", outcome.stderr.split()[-2]).must_succeed()
-    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.call("DEL", *beat_marks())
     redis.close()
 
 
 def test_what_covers_all_needs_no_beat_and_it_is_told_that_no_failure_ends_it(fleet: Fleet) -> None:
     redis = Redis(fleet.system.redis_url)
-    redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+    redis.call("DEL", *beat_marks())
     redis.close()
     outcome = fleet.assist("run", "true", "--all", "--at-once", "2", "--stop-at", "1").must_succeed()
     assert "--stop-at ends nothing here: --at-once 2 covers all that are chosen (2)" in outcome.stderr

@@ -71,6 +71,22 @@ def test_refusals_have_the_exit_codes_of_every_command(real: RealGateway, way: d
         assert f"({code})" in outcome.stderr
 
 
+def test_a_misspelt_parameter_stops_nothing(real: RealGateway, way: dict[str, str]) -> None:
+    line = "RunCommand --InstanceIds i-one i-two --Type RunShellScript --CommandContent id --RepeatMode EveryReboot"
+    invoke_id = ecs(real, way, line).must_succeed().json["InvokeId"]
+    outcome = ecs(real, way, f"StopInvocation --InvokeId {invoke_id} --InstancesId i-one")
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "did you mean InstanceId?" in outcome.stderr
+
+    def is_timed() -> bool:
+        [found] = ecs(real, way, f"DescribeInvocations --InvokeId {invoke_id}").json["Invocations"]["Invocation"]
+        return found["Timed"] is True
+
+    assert is_timed()
+    ecs(real, way, f"StopInvocation --InvokeId {invoke_id} --InstancesId i-one --force").must_succeed()
+    assert not is_timed()
+
+
 def test_a_gateway_that_is_not_there(real: RealGateway) -> None:
     way = {
         "CLOUD_ASSISTANT_GATEWAY_URL": "http://127.0.0.1:1",

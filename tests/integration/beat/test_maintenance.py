@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_a_turn_is_that_of_one_beat_and_over_before_the_next(redis: Redis, redis
     assert done["sweep"] == 1
     # A beat alone would miss its next turn if this one were still taken.
     assert 10_000 < redis.call("PTTL", keys.beat_turn("sweep")) <= 18_000
+
+
+def test_one_that_lacks_the_master_key_takes_no_turn_from_one_that_has_it(
+    redis: Redis, redis_server: RedisServer
+) -> None:
+    done = Done()
+    keyless = replace(done.work("settle", 20), keyless=True)
+    with closing(Redis(redis_server.url())) as other, at_work(redis, keyless):
+        eventually(lambda: done["settle"])
+        with at_work(other, done.work("settle", 20), token="other"):
+            eventually(lambda: done["settle"] == 2)
 
 
 def test_a_defect_in_one_piece_ends_no_other(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,3 +20,12 @@ def test_a_stranger_in_an_index_is_removed_and_told(timing: Timing, index: str, 
     said = f"removed from {index} what does not belong there: {stranger!r}"
     eventually(lambda: said in beat.log(), what="it is told")
     assert beat.log().count("what does not belong there") == 1
+
+
+@pytest.mark.parametrize(("stranger", "score"), [(b"\xff\xfe", "1"), (b"junk", "-inf")])
+def test_a_stranger_among_the_due_times_ends_no_beat(timing: Timing, stranger: bytes, score: str) -> None:
+    timing.redis.call("ZADD", keys.TIMED_DUE, score, stranger)
+    beat = timing.start_beat()
+    timing.wait_for_firings(timing.invoke("i-1"), 1)
+    assert timing.redis.call("ZSCORE", keys.TIMED_DUE, stranger) is None
+    assert beat.log().count("what does not belong there") == 1

@@ -156,6 +156,9 @@ WRONG = [
     pytest.param(_fill_queue, "queues", "fail", id="queue full"),
     pytest.param(lambda redis: redis.call("RPUSH", keys.queue("i-1"), *["x"] * 200), "queues", "warn", id="queue long"),
     pytest.param(lambda redis: redis.call("ZADD", keys.DEADLINES, 1, "t-1.0@i-1"), "beat", "fail", id="nobody sweeps"),
+    pytest.param(
+        lambda redis: redis.call("SET", keys.beat_turn("settle", keyless=True), "x"), "beat", "fail", id="keyless beat"
+    ),
 ]
 
 
@@ -219,6 +222,12 @@ def test_the_doctor_leaves_no_user_behind_and_changes_nothing(assistant: Assista
     before = assistant.redis.call("ACL", "LIST")
     found()
     assert assistant.redis.call("ACL", "LIST") == before
+
+
+def test_a_beat_needs_no_key_where_nothing_is_signed(assistant: Assistant, found: Found) -> None:
+    assistant.redis.call("SET", keys.beat_turn("settle", keyless=True), "x")
+    assistant.redis.call("DEL", keys.MASTER_KEYS)
+    assert found()["beat"].verdict == "ok"
 
 
 def test_no_beat_at_work_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

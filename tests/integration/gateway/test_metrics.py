@@ -14,7 +14,7 @@ from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, metrics
-from cloud_assistant.producer.beat_presence import BEAT_WORKS
+from cloud_assistant.producer.beat_presence import beat_marks
 from cloud_assistant.producer.targets import Targets
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
@@ -138,10 +138,10 @@ def test_it_is_seen_whether_a_beat_is_at_work(system: System) -> None:
     with Assistant(system.redis_url) as assistant:
         found = metrics.Metrics(assistant.redis)
         assert figure(found.rendered()[0].decode(), "beat_up") == 0
-        for work in BEAT_WORKS:
-            assistant.redis.call("SET", keys.beat_turn(work), "beat", "PX", 60_000)
+        for mark in beat_marks():
+            assistant.redis.call("SET", mark, "beat", "PX", 60_000)
         assert figure(found.rendered()[0].decode(), "beat_up") == 1
-        assistant.redis.call("DEL", *(keys.beat_turn(work) for work in BEAT_WORKS))
+        assistant.redis.call("DEL", *beat_marks())
         beat = system.start_beat()
         eventually(lambda: figure(found.rendered()[0].decode(), "beat_up") == 1, what="the beat is seen")
         beat.sigkill()

@@ -140,3 +140,16 @@ def test_the_command_line_tells_and_removes_it(assistant: Assistant, capsys: pyt
     assert main([*arguments, "agent-version", "rollout", "t-bad", "--cancel"]) == 0
     assert json.loads(capsys.readouterr().out) == {"RolloutId": "t-bad", "State": "Removed"}
     assert load_rollouts(assistant.redis, None).unusable == []
+
+
+def test_a_beat_without_the_master_key_orders_nothing_that_its_producer_signs(
+    assistant: Assistant, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(assistant.redis, MASTER)
+    keyless = RolloutSteps(assistant.redis, None)
+    for _ in range(2):
+        keyless.work()
+    assert orders(assistant) == {}
+    assert sum("version 3.0 is sealed, and no master key is here" in line for line in caplog.messages) == 1
+    RolloutSteps(assistant.redis, MASTER).work()
+    assert orders(assistant)

@@ -36,6 +36,13 @@ def test_words(line: str, parameters: dict[str, str] | None) -> None:
     assert (call.action, call.parameters) == (words[0], parameters)
 
 
+@pytest.mark.parametrize("words", ["--force --InstanceIds a b", "--InstanceIds a --force b"])
+def test_force_may_stand_anywhere(words: str) -> None:
+    call = read_words(["StopInvocation", *shlex.split(words)])
+    assert (call.forced, call.parameters) == (True, {"InstanceId.1": "a", "InstanceId.2": "b"})
+    assert not read_words(["StopInvocation"]).forced
+
+
 @pytest.mark.parametrize("line", ["", "--Name x", "CreateCommand x", "desc1be", "InvokeCommand --InstanceIds '[x'"])
 def test_words_that_make_no_call(line: str) -> None:
     with pytest.raises(RequestInvalid):
