@@ -39,7 +39,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
         *_PAGE,
         *("CommandId", "ContentEncoding", "Description", "Latest", "Name", "Provider", "Type"),
     ),
-    "DescribeInstances": (*_GROUP, *_PAGE, "InstanceIds", "InstanceName", "Status"),
+    "DescribeInstances": (*_GROUP, *_PAGE, "InstanceIds", "InstanceName", "PrivateIpAddresses", "Status"),
     "DescribeInvocationResults": (
         *_GROUP,
         *_PAGE,
