@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
@@ -88,6 +89,23 @@ def test_beside_an_instance_neither_the_name_of_a_command_nor_a_mode_counts(gate
         assert listed(gateway, "DescribeInvocations", {"InstanceId": "mi-1", **asked}) == [invoke_id]
     asked = {"InstanceId": "mi-1", "CommandType": "RunBatScript"}
     assert listed(gateway, "DescribeInvocations", asked) == []
+
+
+@pytest.mark.parametrize("action", ["DescribeInvocations", "DescribeSendFileResults", "DescribeInvocationResults"])
+def test_a_list_where_one_instance_is_asked_for_is_not_passed_over(gateway: WholeGateway, action: str) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "Name": "f", "TargetDir": "/tmp", "Content": "x"}
+    for one in ("mi-1", "mi-2"):
+        gateway.call("SendFile" if "File" in action else "RunCommand", {**run, "InstanceId.1": one})
+
+    def answered(**asked: str) -> tuple[int, dict[str, Any]]:
+        return gateway.call(action, {name.replace("__", "."): value for name, value in asked.items()})
+
+    for asked in ({"InstanceId": "mi-1"}, {"InstanceId__1": "mi-1"}, {"InstanceIds": '["mi-1"]'}):
+        status, answer = answered(**asked)
+        assert (status, answer.get("Invocation", answer)["TotalCount"]) == (200, 1), asked
+    status, answer = answered(InstanceId__1="mi-1", InstanceId__2="mi-2")
+    assert (status, answer["Code"]) == (400, "InvalidParameter.InstanceId")
+    assert answered(InstanceId="")[0] == 200
 
 
 def test_a_list_that_names_no_instance_does_not_mean_all(gateway: WholeGateway) -> None:
