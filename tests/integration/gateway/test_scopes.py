@@ -250,6 +250,14 @@ def test_a_key_limited_to_commands_invokes_these_and_runs_nothing_else(scene: Sc
     assert [one["CommandId"] for one in commands["Commands"]["Command"]] == [scene.command_id]
     results = call("DescribeInvocationResults")[1]["Invocation"]["InvocationResults"]["InvocationResult"]
     assert {one["CommandId"] for one in results} == {scene.command_id}
+    listed = call("DescribeInvocations")[1]["Invocations"]["Invocation"]
+    assert {one["CommandId"] for one in listed} == {scene.command_id}
+    for asked in ({"InvokeId": scene.on_prod}, {"CommandId": scene.other_command_id}):
+        assert call("DescribeInvocations", **asked)[1]["Invocations"]["Invocation"] == []
+        assert call("DescribeInvocationResults", **asked)[1]["Invocation"]["TotalCount"] == 0
+    # Of a file nothing is stored either.
+    assert scene.key(Scope())("SendFile", **file, InstanceId__1="mi-prod")[0] == 200
+    assert call("DescribeSendFileResults")[1]["Invocations"]["Invocation"] == []
     assert call("ModifyCommand", CommandId=scene.command_id, Name="renamed")[0] == 200
 
 
