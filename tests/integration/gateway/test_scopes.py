@@ -437,8 +437,12 @@ def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
     sent = scene.key(Scope())
     file = {"Name": "a", "TargetDir": "/tmp", "Content": "x"}
     assert sent("SendFile", **file, InstanceId__1="mi-prod")[0] == 200
-    shown = scene.key(TEST, "viewer")("DescribeSendFileResults")[1]["Invocations"]["Invocation"]
-    assert shown == []
+    call = scene.key(TEST, "viewer")
+    assert call("DescribeSendFileResults")[1]["Invocations"]["Invocation"] == []
+    assert sent("SendFile", **file, InstanceId__1="mi-prod", InstanceId__2="mi-test")[0] == 200
+    (shown,) = call("DescribeSendFileResults")[1]["Invocations"]["Invocation"]
+    rows = shown["InvokeInstances"]["InvokeInstance"]
+    assert ([one["InstanceId"] for one in rows], shown["VmCount"]) == (["mi-test"], 1)
 
 
 @pytest.mark.parametrize(
