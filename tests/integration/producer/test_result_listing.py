@@ -198,6 +198,8 @@ def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: Ag
     for wanted in (ResultFilter(invoke_id=invoke_id), ResultFilter()):
         found = assistant.describe_invocation_results(wanted)
         assert [one.row.instance_id for one in found.items] == ["i-2"]
+    (whole,) = assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+    assert ([row.instance_id for row in whole.rows], whole.status.state) == (["i-2"], "Success")
     for status, count in (("Finished", 1), ("Failed", 0)):
         found = assistant.describe_invocation_results(ResultFilter(instance_id="i-2", record_status=status))
         assert len(found.items) == found.total_count == count
