@@ -36,6 +36,7 @@ def test_a_token_tells_nothing_of_the_place_that_it_goes_on_from() -> None:
         "ü",
         "A" * 5000,
     ],
+    ids=["another key", "another secret", "another name", "cut", "made up", "no base 64", "no ASCII", "long"],
 )
 def test_any_other_token_is_refused(token: str) -> None:
     with pytest.raises(ApiError) as caught:
