@@ -113,7 +113,9 @@ def finds(gateway: WholeGateway, action: str, filters: Sequence[tuple[Mapping[st
 def test_commands(gateway: WholeGateway) -> None:
     command_id = ask(gateway, "CreateCommand", {**COMMAND, **TAG, **GROUP})["CommandId"]
     other = {"Name": "other", "Type": "RunBatScript", "CommandContent": "eA==", "Description": "else"}
-    ask(gateway, "CreateCommand", other)
+    other_id = ask(gateway, "CreateCommand", other)["CommandId"]
+    (entry,) = listed(gateway, "DescribeCommands", {"CommandId": other_id})
+    assert (entry["Timeout"], entry["EnableParameter"]) == (60, False)
     (entry,) = listed(gateway, "DescribeCommands", {"CommandId": command_id})
     assert shown(entry, {**COMMAND, **GROUP}) == {**COMMAND, **GROUP}
     assert (entry["Tags"], entry["ParameterNames"]) == ({"Tag": TAGS}, {"ParameterName": ["where"]})
@@ -129,6 +131,14 @@ def test_commands(gateway: WholeGateway) -> None:
     ask(gateway, "ModifyCommand", {"CommandId": command_id, **changes})
     (entry,) = listed(gateway, "DescribeCommands", {"CommandId": command_id})
     assert shown(entry, changes) == changes
+
+
+def test_nobody_provides_public_commands(gateway: WholeGateway) -> None:
+    for _ in range(2):
+        ask(gateway, "CreateCommand", COMMAND)
+    for page in ({"PageSize": "1"}, {"MaxResults": "1"}):
+        answer = ask(gateway, "DescribeCommands", {"Provider": "AlibabaCloud", **page})
+        assert (answer["Commands"]["Command"], answer["TotalCount"], answer["NextToken"]) == ([], 0, "")
 
 
 def test_names_and_descriptions_of_full_length_are_found_with_a_star_at_either_end(gateway: WholeGateway) -> None:
@@ -168,6 +178,8 @@ def test_invocations_and_results(gateway: WholeGateway) -> None:
     finds(gateway, "DescribeInvocations", [({"InvocationStatus": "Scheduled"}, {"InvocationStatus": "Success"})])
     finds(gateway, "DescribeInvocations", [*common, timed])
     assert len(listed(gateway, "DescribeInvocations", {"Timed": "false"})) == 1
+    status, answer = gateway.call("DescribeInvocations", {"InstanceId": "mi-1", "InvokeStatus": "PartialFailed"})
+    assert (status, answer["Code"]) == (400, "InvalidParameter.InvokeStatus")
     # What is timed is listed by an instance, before it has run there, where it is asked for.
     finds(gateway, "DescribeInvocations", [({"Timed": "true", **on[0]}, {"Timed": "true", **on[1]})])
     for name in ("InvokeRecordStatus", "InvocationStatus"):

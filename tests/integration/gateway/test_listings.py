@@ -219,7 +219,12 @@ def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeyp
         return replies
 
     monkeypatch.setattr(Redis, "pipeline", noted)
-    for asked, is_read in (({"IncludeOutput": "false"}, False), ({}, False), ({"IncludeOutput": "true"}, True)):
+    # Without an id it is not had for the asking either.
+    of_all = {"InvokeId": "", "IncludeOutput": "true"}
+    for asked, is_read in (
+        *(({"IncludeOutput": "false"}, False), ({}, False)),
+        *((of_all, False), ({"IncludeOutput": "true"}, True)),
+    ):
         read.clear()
         _, answer = gateway.call(
             "DescribeInvocations", {"InvokeId": invoke_id, "ContentEncoding": "PlainText", **asked}
@@ -278,7 +283,17 @@ def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGatew
             assert [one["InvocationStatus"] for one in found] == [shown] * (word == shown), (states, word)
 
 
-@pytest.mark.parametrize("by", [{}, {"InstanceId": "mi-1"}, {"IncludeHistory": "true"}, {"MaxResults": "5"}])
+@pytest.mark.parametrize(
+    "by",
+    [
+        {},
+        {"InstanceId": "mi-1"},
+        {"IncludeHistory": "true"},
+        {"MaxResults": "5"},
+        {"InvokeId": "", "InstanceId": "mi-1"},
+        {"InvokeId": "", "InstanceId": "mi-1", "MaxResults": "5"},
+    ],
+)
 def test_the_delivery_of_a_file_is_no_result_of_a_command(gateway: WholeGateway, by: dict[str, str]) -> None:
     status, answer = gateway.call("DescribeInvocationResults", {"InvokeId": send(gateway, "f"), **by})
     assert (status, answer["Invocation"]["InvocationResults"]["InvocationResult"]) == (200, [])

@@ -364,6 +364,8 @@ def test_the_older_word_for_a_timed_invocation_is_running_until_it_is_over(assis
     assert words(record_status="Success") == []
     # Each firing by itself is over.
     assert words(include_history=True) == ["Finished", "Failed"]
+    wanted = ResultFilter(instance_id="i-1", include_history=True)
+    assert [one.legacy_status for one in assistant.describe_invocation_results(wanted).items] == ["Finished"]
     assistant.stop_invocation(invoke_id)
     assert words() == words_in_listing() == ["Finished", "Failed"]
     assert words(record_status="Finished") == ["Finished"]
