@@ -261,6 +261,19 @@ def test_a_key_limited_to_commands_invokes_these_and_runs_nothing_else(scene: Sc
     assert call("ModifyCommand", CommandId=scene.command_id, Name="renamed")[0] == 200
 
 
+def test_a_key_limited_to_commands_sees_no_results_of_others_that_outlive_their_invocation(scene: Scene) -> None:
+    # Redis was restarted empty, and agents have delivered their results since.
+    for one in (scene.on_prod, scene.on_both):
+        scene.assistant.redis.call("DEL", keys.invocation(one), keys.invocation_targets(one))
+
+    def shown(scope: Scope) -> set[str]:
+        answer = scene.key(scope, "viewer")("DescribeInvocationResults", InstanceId="mi-prod")[1]["Invocation"]
+        return {one["InvokeId"] for one in answer["InvocationResults"]["InvocationResult"]}
+
+    assert shown(Scope()) == {scene.on_prod, scene.on_both}
+    assert shown(Scope(command_ids=[scene.command_id])) == {scene.on_both}
+
+
 def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
     call = scene.key(Scope(user_names=["deploy"]))
     rule = "user-name=deploy"

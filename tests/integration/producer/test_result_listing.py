@@ -203,6 +203,7 @@ def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: Ag
     for status, count in (("Finished", 1), ("Failed", 0)):
         found = assistant.describe_invocation_results(ResultFilter(instance_id="i-2", record_status=status))
         assert len(found.items) == found.total_count == count
+    assistant.run_command("true", Targets(instance_ids=["i-2"]))
     # Redis was restarted empty, and the agent has delivered its result since.
     assistant.redis.call("DEL", keys.invocation(invoke_id), keys.invocation_targets(invoke_id))
     for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
