@@ -1,5 +1,6 @@
 """What is given with a request is shown by its listing, and every filter of a listing finds it and nothing else."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ def test_commands(gateway: WholeGateway) -> None:
     other_id = ask(gateway, "CreateCommand", other)["CommandId"]
     (entry,) = listed(gateway, "DescribeCommands", {"CommandId": other_id})
     assert (entry["Timeout"], entry["EnableParameter"]) == (60, False)
+    # To the minute, as the service has it for commands alone.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", entry["CreationTime"])
     (entry,) = listed(gateway, "DescribeCommands", {"CommandId": command_id})
     assert shown(entry, {**COMMAND, **GROUP}) == {**COMMAND, **GROUP}
     assert (entry["Tags"], entry["ParameterNames"]) == ({"Tag": TAGS}, {"ParameterName": ["where"]})
@@ -188,6 +191,13 @@ def test_invocations_and_results(gateway: WholeGateway) -> None:
     (entry,) = listed(gateway, "DescribeInvocationResults", {"InvokeId": made["InvokeId"]})
     given = {name: RUN[name] for name in ("Username", "Launcher", "TerminationMode")}
     assert (shown(entry, given), entry["Tags"]) == (given, {"Tag": TAGS})
+    # The older word for the whole is that of one invocation.
+    for asked, word in (({}, ""), ({"InvokeId": made["InvokeId"]}, "Running")):
+        assert ask(gateway, "DescribeInvocationResults", asked)["Invocation"]["Status"] == word
+    ask(gateway, "StopInvocation", {"InvokeId": made["InvokeId"]})
+    (entry,) = listed(gateway, "DescribeInvocations", {"InvokeId": made["InvokeId"]})
+    (instance,) = entry["InvokeInstances"]["InvokeInstance"]
+    assert (entry["Timed"], instance["Timed"], instance["InvocationStatus"]) == (False, False, "Cancelled")
 
 
 def test_files(gateway: WholeGateway) -> None:
