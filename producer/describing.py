@@ -84,7 +84,7 @@ class InvocationListing:
         """Yield each invocation with its executions; large ones are read one after the other, as they are asked for.
 
         Raises:
-            RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
+            RequestInvalid: what is listed and may be seen has more output than ``most_output_bytes``.
         """
         # Only for what is shown: a filter may pass over thousands to find a page.
         most_bytes = most_output_bytes if with_output else None
@@ -110,7 +110,7 @@ def describe_invocations(
     """List invocations, newest first, and all their executions at once.
 
     Raises:
-        RequestInvalid: what may be seen of one invocation has more output than ``most_output_bytes``.
+        RequestInvalid: what is listed and may be seen has more output than ``most_output_bytes``.
     """
     must_be(InvocationFilter, wanted, "wanted", "InvocationFilter(…)")
     listing = InvocationListing(redis, wanted, page)
@@ -212,6 +212,7 @@ def _with_rows(
     most_output_bytes: int | None,
 ) -> Iterator[DescribedInvocation]:
     remaining = iter(items)
+    output_bytes = 0
     for batch in batches([one.stored for one in items]):
         here = [
             _as_seen(redis, one, targets, wanted.visible)
@@ -222,7 +223,8 @@ def _with_rows(
         executions = latest_executions_of_each(redis, asked)
         wanted_rows = list(chain.from_iterable(executions))
         if most_output_bytes is not None:
-            _refuse_too_much_output(redis, wanted_rows, most_output_bytes)
+            output_bytes += _output_bytes(redis, wanted_rows)
+            _refuse_too_much_output(output_bytes, most_output_bytes)
         loaded = iter(load_rows(redis, wanted_rows, with_output=with_output))
         stopped = stopped_of_each(redis, asked)
         for (one, targets), latest, stops in zip(here, executions, stopped, strict=True):
@@ -234,14 +236,17 @@ def _with_rows(
             yield _with_loaded(whole, rows, is_whole=len(latest) == len(targets))
 
 
-def _refuse_too_much_output(redis: Redis, executions: Sequence[tuple[str, str]], most_bytes: int) -> None:
-    """Read nothing that would take a multiple of it in memory, and that nobody takes in one answer."""
+def _output_bytes(redis: Redis, executions: Sequence[tuple[str, str]]) -> int:
     commands: list[Command] = [("HSTRLEN", keys.execution(*one), "output") for one in executions if one[1]]
-    size_bytes = sum(redis.pipeline_or_raise(commands)) if commands else 0
+    return sum(redis.pipeline_or_raise(commands)) if commands else 0
+
+
+def _refuse_too_much_output(size_bytes: int, most_bytes: int) -> None:
+    """Read nothing that would take a multiple of it in memory, and that nobody takes in one answer."""
     if size_bytes > most_bytes:
         raise RequestInvalid(
             f"the output of all instances has {size_bytes} bytes, and one answer at most {most_bytes}: name an "
-            "InstanceId, or page through DescribeInvocationResults",
+            "InstanceId, ask for fewer on a page, or page through DescribeInvocationResults",
             code="InvalidParameter.IncludeOutput",
         )
 

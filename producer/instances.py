@@ -35,6 +35,8 @@ class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool | None = None
     resource_group_id: str = ""
     tags: Mapping[str, str | None] = {}
+    #: One of these is the address that its agent has told; ``None`` for any.
+    addresses: Sequence[str] | None = None
     visible: Visible = EVERYTHING
 
 
@@ -236,6 +238,7 @@ def _matches(stored: StoredInstance, wanted: InstanceFilter) -> bool:
         and (wanted.connected is None or stored.connected == wanted.connected)
         and wanted.resource_group_id in ("", stored.resource_group_id)
         and has_tags(stored.tags, wanted.tags)
+        and (wanted.addresses is None or stored.report.get("ip_address") in wanted.addresses)
     )
 
 

@@ -39,18 +39,18 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
         *_PAGE,
         *("CommandId", "ContentEncoding", "Description", "Latest", "Name", "Provider", "Type"),
     ),
-    "DescribeInstances": (*_GROUP, *_PAGE, "InstanceIds", "InstanceName", "Status"),
+    "DescribeInstances": (*_GROUP, *_PAGE, "InstanceIds", "InstanceName", "PrivateIpAddresses", "Status"),
     "DescribeInvocationResults": (
         *_GROUP,
         *_PAGE,
-        *("CommandId", "ContentEncoding", "IncludeHistory", "InstanceId", "InvocationStatus", "InvokeId"),
-        *("InvokeRecordStatus", "WaitSeconds"),
+        *("CommandId", "ContentEncoding", "IncludeHistory", "InstanceId", "InstanceIds", "InvocationStatus"),
+        *("InvokeId", "InvokeRecordStatus", "WaitSeconds"),
     ),
     "DescribeInvocations": (
         *_GROUP,
         *_PAGE,
         *("CommandId", "CommandName", "CommandType", "ContentEncoding", "IncludeOutput", "InstanceId"),
-        *("InvocationStatus", "InvokeId", "InvokeStatus", "RepeatMode", "Timed"),
+        *("InstanceIds", "InvocationStatus", "InvokeId", "InvokeStatus", "RepeatMode", "Timed"),
     ),
     "DescribeManagedInstances": (
         *_GROUP,
@@ -60,7 +60,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     ),
     # The service's own, by which it tells apart regions that it sells in other ways: there is one here.
     "DescribeRegions": ("AcceptLanguage", "InstanceChargeType", "ResourceType"),
-    "DescribeSendFileResults": (*_GROUP, *_PAGE, "InstanceId", "InvocationStatus", "InvokeId", "Name"),
+    "DescribeSendFileResults": (*_GROUP, *_PAGE, "InstanceId", "InstanceIds", "InvocationStatus", "InvokeId", "Name"),
     "DisableActivation": ("ActivationId",),
     "InstallCloudAssistant": ("InstanceId", "InstanceIds"),
     "InvokeCommand": (*_RUN, "CommandId", "Launcher", "Timeout", "Username", "WorkingDir"),

@@ -10,6 +10,7 @@ from ..targets import Targets
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
+from .instance_ids import one_instance_id_of
 from .large_answers import LargeAnswers
 from .request_values import (
     content_of,
@@ -86,7 +87,7 @@ class FileActions:
         page_request = page_request_of(call)
         wanted = InvocationFilter(
             invoke_id=given.text("InvokeId"),
-            instance_id=given.text("InstanceId"),
+            instance_id=one_instance_id_of(given),
             command_name=given.text("Name"),
             status=given.text("InvocationStatus"),
             resource_group_id=given.text("ResourceGroupId"),

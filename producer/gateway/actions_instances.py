@@ -12,12 +12,21 @@ from ..shapes import Shape, tags_shape
 from ..visibility import EVERYTHING, Visible
 from .actions import Action, Call, Fields
 from .api_errors import api_error
+from .parameters import Parameters
 from .request_values import counted_instance_ids_of, page_fields, page_request_of, tag_filter_of
 from .scope_guard import visible_to
 
 #: Instances in one request that names them, and on one page of DescribeInstances.
 STATUS_COUNT = 50
 DESCRIBE_COUNT = 100
+#: By what else the service chooses instances: of machines that are anywhere nobody knows it.
+_UNKNOWN_HERE = frozenset(
+    (
+        *("Filter", "ZoneId", "VpcId", "VSwitchId", "SecurityGroupId", "ImageId", "InstanceType", "InstanceTypeFamily"),
+        *("KeyPairName", "HpcClusterId", "InstanceChargeType", "InternetChargeType", "IoOptimized", "LockReason"),
+        *("InnerIpAddresses", "PublicIpAddresses", "EipAddresses", "RdmaIpAddresses", "Ipv6Address"),
+    )
+)
 
 
 class InstanceActions:
@@ -38,6 +47,8 @@ class InstanceActions:
         """List instances; unknown ids are simply missing from the list."""
         given = call.parameters
         listed = given.json_list("InstanceIds")
+        addresses = given.json_list("PrivateIpAddresses")
+        _refuse_unknown(given)
         ids = [str(one) for one in listed or []]
         if len(ids) > DESCRIBE_COUNT:
             raise api_error("InvalidParameter.InstanceIds", f"{len(ids)} ids were given; at most {DESCRIBE_COUNT}.")
@@ -49,6 +60,7 @@ class InstanceActions:
             connected=None if not status else status == "Running",
             resource_group_id=given.text("ResourceGroupId"),
             tags=tag_filter_of(given),
+            addresses=None if addresses is None else [str(one) for one in addresses],
             visible=visible_to(call, self._assistant.redis),
         )
         if status in ("", "Running", "Stopped") and listed != []:
@@ -92,6 +104,22 @@ class InstanceActions:
         if missing:
             raise api_error("InvalidInstance.NotFound", f"{', '.join(missing[:5])[:200]} is not registered.")
         return [one for one in found if one is not None]
+
+
+def _refuse_unknown(given: Parameters) -> None:
+    """Refuse what instances cannot be chosen by here: passed over in silence it would have every one come back.
+
+    Raises:
+        ApiError: ``InvalidParameter.<Name>``.
+    """
+    for parameter, value in given.business_values.items():
+        name = parameter.partition(".")[0]
+        if value and name in _UNKNOWN_HERE:
+            raise api_error(
+                f"InvalidParameter.{name}",
+                f"Instances cannot be chosen by {name} here: leave it out, and choose by InstanceIds, InstanceName, "
+                "PrivateIpAddresses, Status, ResourceGroupId or Tag.N.",
+            )
 
 
 def _of_type(found: Sequence[StoredInstance], os_type: str) -> list[StoredInstance]:

@@ -12,7 +12,7 @@ from ..targets import Targets
 from .actions import Action, Call, Fields
 from .api_errors import api_error
 from .idempotency import once_per_token
-from .instance_ids import require_named_where_given
+from .instance_ids import one_instance_id_of, require_named_where_given
 from .large_answers import LargeAnswers
 from .operating_systems import refuse_if_none_fits
 from .request_values import (
@@ -102,7 +102,7 @@ class InvocationActions:
         """List invocations, newest first, each with the latest execution of its instances."""
         given = call.parameters
         page_request = page_request_of(call)
-        instance_id = given.text("InstanceId")
+        instance_id = one_instance_id_of(given)
         status = given.text("InvokeStatus") or given.text("InvocationStatus")
         if instance_id and status == "PartialFailed":
             raise api_error(

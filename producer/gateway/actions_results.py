@@ -13,6 +13,7 @@ from ..shapes import Encoding, Shape, result_shape
 from ..visibility import EVERYTHING
 from .actions import Action, Call, Fields, NotYet
 from .change_bell import ChangeBell
+from .instance_ids import one_instance_id_of
 from .request_values import encoding_of, page_fields, page_request_of, tag_filter_of
 from .scope_guard import visible_to
 
@@ -47,7 +48,7 @@ class ResultActions:
         page_request = page_request_of(call)
         wanted = ResultFilter(
             invoke_id=given.text("InvokeId"),
-            instance_id=given.text("InstanceId"),
+            instance_id=one_instance_id_of(given),
             command_id=given.text("CommandId"),
             record_status=given.text("InvokeRecordStatus") or given.text("InvocationStatus"),
             include_history=given.boolean("IncludeHistory", False),

@@ -21,7 +21,7 @@ from .scope_guard import ScopeGuard
 READING = ("Describe", "List")
 #: Their success is entered by the verb, in one step with the change.
 _ENTERED_BY_THE_VERB = frozenset({"RunCommand", "InvokeCommand", "SendFile"})
-#: What is in a piece counts only once the whole is published, and that is entered.
+#: What is in a piece counts only once the whole is published, and that is entered; its refusal is.
 _PIECES = frozenset({"UploadFilePart"})
 #: Where an entry's ``what`` is found: the first of these that the request has.
 _IDS = ("InvokeId", "CommandId", "InstanceId", "ActivationId", "ResourceId.1", "InstanceId.1", "SettingType")
@@ -52,11 +52,11 @@ def audited(action: Action, redis: Redis, auditing: Auditing, guard: ScopeGuard)
     allowed = with_api_errors(within_limits)
 
     def wrapped(call: Call) -> Fields | NotYet:
-        if is_reading(call.action) or call.action in _PIECES:
+        if is_reading(call.action):
             return allowed(call)
         with acting_for(Request(who_of(call.caller, call.source), call.request_id)) as request:
-            change = _change_of(call)
-            if call.action not in _ENTERED_BY_THE_VERB:
+            if call.action not in _ENTERED_BY_THE_VERB | _PIECES:
+                change = _change_of(call)
                 with suppress(ApiError, CloudAssistantError):
                     # What is refused here is refused below once more, and entered.
                     given = answer_given(redis, call)
@@ -74,7 +74,7 @@ def audited(action: Action, redis: Redis, auditing: Auditing, guard: ScopeGuard)
             except ApiError as error:
                 # The verb has entered its own refusals.
                 if error.http_status < 500 and not request.is_refused:
-                    auditing.refused(change, error.code)
+                    auditing.refused(_change_of(call), error.code)
                 raise
 
     return wrapped

@@ -27,6 +27,21 @@ def instance_ids_of(parameters: Parameters) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
+def one_instance_id_of(parameters: Parameters) -> str:
+    """Give the id of ``InstanceId`` where an action takes one; a list of one is the same, and ``""`` is no filter.
+
+    Raises:
+        ApiError: ``InvalidParameter.InstanceId`` when there are several: without them all would be listed.
+    """
+    one = parameters.text("InstanceId", "")
+    if one:
+        return one
+    ids = instance_ids_of(parameters)
+    if len(ids) > 1:
+        raise api_error("InvalidParameter.InstanceId", f"{len(ids)} instances were given; here it is one or none.")
+    return "".join(ids)
+
+
 def require_named_where_given(parameters: Parameters, ids: Sequence[str]) -> None:
     """Refuse a list of instances that is there and names none, where no list at all means every instance.
 

@@ -11,7 +11,7 @@ from ...broker_config.redis_client import Redis
 from .. import command_library
 from ..api import Assistant
 from ..security.scopes import DEFAULT_USER, Scope
-from ..targets import Targets, resolve, tagged
+from ..targets import tagged
 from ..visibility import EVERYTHING, Visible
 from .actions import Call
 from .api_errors import ApiError, api_error
@@ -35,7 +35,6 @@ class ScopeGuard:
     """Checks requests against the limits of the key that signed them."""
 
     def __init__(self, assistant: Assistant) -> None:
-        self._assistant = assistant
         self._redis = assistant.redis
         self._checks: Mapping[str, Callable[[Call], None]] = {
             **dict.fromkeys(_FILTERED_OR_HARMLESS, _nothing),
@@ -170,8 +169,7 @@ class ScopeGuard:
             return
         asked = targets_of(call)
         if not asked.tags:
-            targets = Targets(instance_ids=asked.instance_ids)
-            self._require_instances(call, resolve(self._redis, targets, self._assistant.settings.limits))
+            self._require_instances(call, asked.instance_ids)
         elif not scope.instance_tags.items() <= asked.tags.items():
             # Neither which others carry these tags is told, nor whether any instance does.
             found = tagged(self._redis, "instance", asked.tags)

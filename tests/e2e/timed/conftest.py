@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloud_assistant.producer.paging import PageRequest
-from cloud_assistant.producer.timed_shapes import firing_shape
+from cloud_assistant.producer.timed.shapes import firing_shape
 from harness.eventually import eventually
 from harness.system import Outcome, System
 

@@ -1,5 +1,6 @@
 """The gateway and the audit: who asked for what from where, what was refused, and no flood of it."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cloud_assistant.producer.gateway.refusal_audit import KEY_COUNT, STRANGERS_
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
 from cloud_assistant.producer.security.caller import AccessKey
+from cloud_assistant.producer.security.scopes import Scope
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()
@@ -136,6 +138,10 @@ def test_what_a_request_names_in_lists_is_entered(gateway: WholeGateway) -> None
     stopped = facts_of(gateway, "StopInvocation", InvokeId=invoke_id, InstanceIds='["i-1", "i-3"]')
     assert stopped == (invoke_id, {"Instances": "i-1 i-3", "InstanceCount": "2"})
     assert facts_of(gateway, "StopInvocation", InvokeId=invoke_id) == (invoke_id, {})
+    timed = gateway.call("RunCommand", {**run, "Frequency": "0 0 3 * * *"})[1]["InvokeId"]
+    changed = facts_of(gateway, "ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 4 * * *")
+    # Not the command, which the answer names.
+    assert changed == (timed, {"Frequency": "0 0 4 * * *"})
     assert facts_of(gateway, "InstallCloudAssistant", InstanceId__1="i-2") == ("i-2", {})
     made = facts_of(gateway, "CreateActivation", InstanceCount="1", Tag__1__Key="env", Tag__1__Value="test")
     assert made[1] == {"InstanceCount": "1", "Tags": "env=test"}
@@ -162,6 +168,20 @@ def test_reading_is_not_entered_and_a_forbidden_action_is(gateway: WholeGateway)
         *(viewer[0], "viewer"),
         *("DeleteCommand", "Forbidden.RAM"),
     )
+
+
+def test_pieces_of_a_file_are_not_entered_and_their_refusals_are(gateway: WholeGateway) -> None:
+    piece = {"Sha256": hashlib.sha256(b"x").hexdigest(), "Content": "eA=="}
+    assert gateway.call("UploadFilePart", piece)[0] == 200
+    assert entered(gateway.assistant.redis) == []
+    limited = AccessKeys(gateway.assistant.redis, MASTER).create("a", "admin", Scope(user_names=["deploy"]))
+    assert call_as(gateway, limited, "UploadFilePart", **piece)[0] == 403
+    assert gateway.call("UploadFilePart", {**piece, "Content": "%"})[0] == 400
+    pieces = [one for one in entered(gateway.assistant.redis) if one.action == "UploadFilePart"]
+    assert [(one.who.name, one.outcome, one.code) for one in pieces] == [
+        (limited[0], "refused", "Forbidden.RAM"),
+        ("wholekey", "refused", "InvalidParameter.Content"),
+    ]
 
 
 def test_a_wrong_signature_is_entered_as_a_strangers(gateway: WholeGateway) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
@@ -90,10 +91,53 @@ def test_beside_an_instance_neither_the_name_of_a_command_nor_a_mode_counts(gate
     assert listed(gateway, "DescribeInvocations", asked) == []
 
 
+@pytest.mark.parametrize("action", ["DescribeInvocations", "DescribeSendFileResults", "DescribeInvocationResults"])
+def test_a_list_where_one_instance_is_asked_for_is_not_passed_over(gateway: WholeGateway, action: str) -> None:
+    run = {"Type": "RunShellScript", "CommandContent": "true", "Name": "f", "TargetDir": "/tmp", "Content": "x"}
+    for one in ("mi-1", "mi-2"):
+        gateway.call("SendFile" if "File" in action else "RunCommand", {**run, "InstanceId.1": one})
+
+    def answered(**asked: str) -> tuple[int, dict[str, Any]]:
+        return gateway.call(action, {name.replace("__", "."): value for name, value in asked.items()})
+
+    for asked in ({"InstanceId": "mi-1"}, {"InstanceId__1": "mi-1"}, {"InstanceIds": '["mi-1"]'}):
+        status, answer = answered(**asked)
+        assert (status, answer.get("Invocation", answer)["TotalCount"]) == (200, 1), asked
+    status, answer = answered(InstanceId__1="mi-1", InstanceId__2="mi-2")
+    assert (status, answer["Code"]) == (400, "InvalidParameter.InstanceId")
+    assert answered(InstanceId="")[0] == 200
+
+
 def test_a_list_that_names_no_instance_does_not_mean_all(gateway: WholeGateway) -> None:
     # A script runs something on what comes back.
     _, answer = gateway.call("DescribeInstances", {"InstanceIds": "[]"})
     assert (answer["TotalCount"], answer["Instances"]["Instance"]) == (0, [])
+
+
+def test_instances_are_found_by_the_address_that_they_are_shown_with(gateway: WholeGateway) -> None:
+    for one, address in (("mi-1", "10.0.0.1"), ("mi-2", "10.0.0.2"), ("mi-3", "10.0.0.20")):
+        report = {"ip_address": address}
+        heartbeat(gateway.assistant.redis, one, "epoch", report, ttl_ms=60_000, take_over=True)
+
+    def found(addresses: str, **more: str) -> list[str]:
+        return sorted(listed(gateway, "DescribeInstances", {"PrivateIpAddresses": addresses, **more}))
+
+    assert found('["10.0.0.2"]') == ["mi-2"]
+    assert found('["10.0.0.2", "10.0.0.1"]') == ["mi-1", "mi-2"]
+    assert found('["10.0.0.2", "10.0.0.1"]', InstanceIds='["mi-1"]') == ["mi-1"]
+    # A script runs something on what comes back.
+    assert found("[]") == found('["10.9.9.9"]') == found("[null]") == []
+    status, answer = gateway.call("DescribeInstances", {"PrivateIpAddresses": "10.0.0.2"})
+    assert (status, answer["Code"]) == (400, "InvalidParameter.PrivateIpAddresses")
+
+
+@pytest.mark.parametrize("name", ["VpcId", "ZoneId", "InstanceType", "PublicIpAddresses", "Filter.1.Key"])
+def test_what_nobody_knows_of_a_machine_chooses_none(gateway: WholeGateway, name: str) -> None:
+    # Passed over in silence it would be every machine that comes back.
+    status, answer = gateway.call("DescribeInstances", {name: "x", "InstanceName": "*"})
+    assert (status, answer["Code"]) == (400, f"InvalidParameter.{name.partition('.')[0]}")
+    assert "InstanceName" in answer["Message"]
+    assert listed(gateway, "DescribeInstances", {name: "", "NeedSaleCycle": "true"}) != []
 
 
 def test_of_named_instances_those_of_the_wanted_system_are_counted(gateway: WholeGateway) -> None:
@@ -175,7 +219,12 @@ def test_output_that_is_not_asked_for_is_not_read(gateway: WholeGateway, monkeyp
         return replies
 
     monkeypatch.setattr(Redis, "pipeline", noted)
-    for asked, is_read in (({"IncludeOutput": "false"}, False), ({}, False), ({"IncludeOutput": "true"}, True)):
+    # Without an id it is not had for the asking either.
+    of_all = {"InvokeId": "", "IncludeOutput": "true"}
+    for asked, is_read in (
+        *(({"IncludeOutput": "false"}, False), ({}, False)),
+        *((of_all, False), ({"IncludeOutput": "true"}, True)),
+    ):
         read.clear()
         _, answer = gateway.call(
             "DescribeInvocations", {"InvokeId": invoke_id, "ContentEncoding": "PlainText", **asked}
@@ -234,7 +283,17 @@ def test_files_are_found_by_the_state_that_they_are_shown_in(gateway: WholeGatew
             assert [one["InvocationStatus"] for one in found] == [shown] * (word == shown), (states, word)
 
 
-@pytest.mark.parametrize("by", [{}, {"InstanceId": "mi-1"}, {"IncludeHistory": "true"}, {"MaxResults": "5"}])
+@pytest.mark.parametrize(
+    "by",
+    [
+        {},
+        {"InstanceId": "mi-1"},
+        {"IncludeHistory": "true"},
+        {"MaxResults": "5"},
+        {"InvokeId": "", "InstanceId": "mi-1"},
+        {"InvokeId": "", "InstanceId": "mi-1", "MaxResults": "5"},
+    ],
+)
 def test_the_delivery_of_a_file_is_no_result_of_a_command(gateway: WholeGateway, by: dict[str, str]) -> None:
     status, answer = gateway.call("DescribeInvocationResults", {"InvokeId": send(gateway, "f"), **by})
     assert (status, answer["Invocation"]["InvocationResults"]["InvocationResult"]) == (200, [])

@@ -147,6 +147,8 @@ def test_a_key_limited_to_a_tag_stops_only_what_runs_there(scene: Scene) -> None
     call = scene.key(TEST)
     assert refused(call("StopInvocation", InvokeId=scene.on_prod), "env=test")
     assert refused(call("StopInvocation", InvokeId=scene.on_both), "env=test")
+    for named in ({"InstanceId__1": "mi-prod"}, {"InstanceId__1": "mi-test", "InstanceId__2": "mi-prod"}):
+        assert refused(call("StopInvocation", InvokeId=scene.on_both, **named), "does not include instance mi-prod")
     assert call("StopInvocation", InvokeId=scene.on_both, InstanceId__1="mi-test")[0] == 200
     assert call("StopInvocation", InvokeId=scene.on_test)[0] == 200
 
@@ -205,6 +207,11 @@ def test_a_key_limited_to_a_tag_sees_no_other_instances(scene: Scene) -> None:
     assert refused(call("ListTagResources", ResourceType="instance", ResourceId__1="mi-prod"), "env=test")
     assert call("ListTagResources", ResourceType="instance", ResourceId__1="mi-test")[0] == 200
     assert refused(call("ListTagResources", ResourceType="instance", Tag__1__Key="env"), "env=test")
+    of_managed = {"ResourceType": "managedinstance", "ResourceId__1": "mi-test"}
+    assert call("ListTagResources", **of_managed)[0] == 200
+    assert refused(call("ListTagResources", **of_managed, ResourceId__2="mi-prod"), "env=test")
+    # The library it sees as a whole.
+    assert call("ListTagResources", ResourceType="command", Tag__1__Key="env")[0] == 200
 
 
 def test_a_key_limited_to_a_tag_cannot_move_instances_into_its_reach(scene: Scene) -> None:
@@ -243,7 +250,28 @@ def test_a_key_limited_to_commands_invokes_these_and_runs_nothing_else(scene: Sc
     assert [one["CommandId"] for one in commands["Commands"]["Command"]] == [scene.command_id]
     results = call("DescribeInvocationResults")[1]["Invocation"]["InvocationResults"]["InvocationResult"]
     assert {one["CommandId"] for one in results} == {scene.command_id}
+    listed = call("DescribeInvocations")[1]["Invocations"]["Invocation"]
+    assert {one["CommandId"] for one in listed} == {scene.command_id}
+    for asked in ({"InvokeId": scene.on_prod}, {"CommandId": scene.other_command_id}):
+        assert call("DescribeInvocations", **asked)[1]["Invocations"]["Invocation"] == []
+        assert call("DescribeInvocationResults", **asked)[1]["Invocation"]["TotalCount"] == 0
+    # Of a file nothing is stored either.
+    assert scene.key(Scope())("SendFile", **file, InstanceId__1="mi-prod")[0] == 200
+    assert call("DescribeSendFileResults")[1]["Invocations"]["Invocation"] == []
     assert call("ModifyCommand", CommandId=scene.command_id, Name="renamed")[0] == 200
+
+
+def test_a_key_limited_to_commands_sees_no_results_of_others_that_outlive_their_invocation(scene: Scene) -> None:
+    # Redis was restarted empty, and agents have delivered their results since.
+    for one in (scene.on_prod, scene.on_both):
+        scene.assistant.redis.call("DEL", keys.invocation(one), keys.invocation_targets(one))
+
+    def shown(scope: Scope) -> set[str]:
+        answer = scene.key(scope, "viewer")("DescribeInvocationResults", InstanceId="mi-prod")[1]["Invocation"]
+        return {one["InvokeId"] for one in answer["InvocationResults"]["InvocationResult"]}
+
+    assert shown(Scope()) == {scene.on_prod, scene.on_both}
+    assert shown(Scope(command_ids=[scene.command_id])) == {scene.on_both}
 
 
 def test_a_key_limited_to_an_account_runs_as_no_other(scene: Scene) -> None:
@@ -313,6 +341,11 @@ def test_a_timed_invocation_is_modified_only_within_the_limits(scene: Scene) -> 
     call = scene.key(TEST)
     assert call("ModifyInvocationAttribute", InvokeId=timed, Frequency="0 0 4 * * *")[0] == 200
     assert refused(call("ModifyInvocationAttribute", InvokeId=timed, InstanceId__1="mi-prod"), "env=test")
+    # What it is on too is changed with it, whatever is added.
+    on_both = {"CommandId": scene.other_command_id, "InstanceId__1": "mi-test", "InstanceId__2": "mi-prod"}
+    shared = scene.key(Scope())("InvokeCommand", **on_both, Frequency="0 0 3 * * *")[1]["InvokeId"]
+    daily = {"InvokeId": shared, "Frequency": "0 0 4 * * *"}
+    assert refused(call("ModifyInvocationAttribute", **daily, InstanceId__1="mi-test"), "env=test")
     limited = scene.key(Scope(command_ids=[scene.other_command_id]))
     assert refused(limited("ModifyInvocationAttribute", InvokeId=timed, CommandContent="evil"), "command=")
     braces = {"EnableParameter": "true", "Parameters": '{"x": "$(evil)"}'}
@@ -417,8 +450,12 @@ def test_files_sent_elsewhere_are_not_seen(scene: Scene) -> None:
     sent = scene.key(Scope())
     file = {"Name": "a", "TargetDir": "/tmp", "Content": "x"}
     assert sent("SendFile", **file, InstanceId__1="mi-prod")[0] == 200
-    shown = scene.key(TEST, "viewer")("DescribeSendFileResults")[1]["Invocations"]["Invocation"]
-    assert shown == []
+    call = scene.key(TEST, "viewer")
+    assert call("DescribeSendFileResults")[1]["Invocations"]["Invocation"] == []
+    assert sent("SendFile", **file, InstanceId__1="mi-prod", InstanceId__2="mi-test")[0] == 200
+    (shown,) = call("DescribeSendFileResults")[1]["Invocations"]["Invocation"]
+    rows = shown["InvokeInstances"]["InvokeInstance"]
+    assert ([one["InstanceId"] for one in rows], shown["VmCount"]) == (["mi-test"], 1)
 
 
 @pytest.mark.parametrize(

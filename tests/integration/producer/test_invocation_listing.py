@@ -127,6 +127,25 @@ def test_a_limit_of_output_counts_only_what_may_be_seen(assistant: Assistant) ->
     assert described(Visible("none", instance_ids=[])) == 0
 
 
+def test_a_limit_of_output_counts_all_of_an_answer_however_it_is_read(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        row = keys.execution("i-1", execution_id(assistant.run_command("true", ON_ALL).invoke_id, 0, "i-1"))
+        assistant.redis.call("HSET", row, "state", "Success", "output", "x" * 40)
+
+    def described_count(page: PageRequest) -> int:
+        wanted = InvocationFilter(instance_id="i-1")
+        found = describe_invocations(assistant.redis, wanted, page, with_rows=True, most_output_bytes=100)
+        return len(found.items)
+
+    for most_rows_at_once in (1, 1_000):
+        monkeypatch.setattr(invocation_batches, "_TOGETHER_COUNT", most_rows_at_once)
+        with pytest.raises(RequestInvalid, match="has 120 bytes"):
+            described_count(PageRequest())
+        assert described_count(PageRequest(size=2)) == 2
+
+
 def test_a_limited_key_finds_invocations_by_the_state_that_it_is_shown(
     assistant: Assistant, agent: AgentStandIn
 ) -> None:

@@ -198,9 +198,12 @@ def test_what_is_half_removed_is_no_longer_there(assistant: Assistant, agent: Ag
     for wanted in (ResultFilter(invoke_id=invoke_id), ResultFilter()):
         found = assistant.describe_invocation_results(wanted)
         assert [one.row.instance_id for one in found.items] == ["i-2"]
+    (whole,) = assistant.describe_invocations(InvocationFilter(invoke_id=invoke_id), with_rows=True).items
+    assert ([row.instance_id for row in whole.rows], whole.status.state) == (["i-2"], "Success")
     for status, count in (("Finished", 1), ("Failed", 0)):
         found = assistant.describe_invocation_results(ResultFilter(instance_id="i-2", record_status=status))
         assert len(found.items) == found.total_count == count
+    assistant.run_command("true", Targets(instance_ids=["i-2"]))
     # Redis was restarted empty, and the agent has delivered its result since.
     assistant.redis.call("DEL", keys.invocation(invoke_id), keys.invocation_targets(invoke_id))
     for instance_id, count in (("i-2", 1), ("i-1", 0), ("", 0)):
@@ -362,6 +365,8 @@ def test_the_older_word_for_a_timed_invocation_is_running_until_it_is_over(assis
     assert words(record_status="Success") == []
     # Each firing by itself is over.
     assert words(include_history=True) == ["Finished", "Failed"]
+    wanted = ResultFilter(instance_id="i-1", include_history=True)
+    assert [one.legacy_status for one in assistant.describe_invocation_results(wanted).items] == ["Finished"]
     assistant.stop_invocation(invoke_id)
     assert words() == words_in_listing() == ["Finished", "Failed"]
     assert words(record_status="Finished") == ["Finished"]

@@ -125,6 +125,9 @@ def test_what_is_no_execution_of_its_own_in_its_history_is_passed_over(assistant
         for page in (PageRequest(), PageRequest(max_results=10)):
             (found,) = assistant.describe_invocation_results(wanted, page).items
             assert found.row.execution_id == execution_id(invoke_id, 0, "i-a")
+    for page in (PageRequest(), PageRequest(max_results=10)):
+        (listed,) = assistant.describe_invocations(InvocationFilter(instance_id="i-a"), page).items
+        assert listed.stored.record.invoke_id == invoke_id
     described(assistant, "DescribeInvocations", InstanceId="i-a")
 
 

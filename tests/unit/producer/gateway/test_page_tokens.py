@@ -17,6 +17,13 @@ def test_a_token_comes_back_as_it_was() -> None:
     assert sealed_token("", ALICE) == unsealed_token("", ALICE) == ""
 
 
+def test_a_token_tells_nothing_of_the_place_that_it_goes_on_from() -> None:
+    # The place counts what a limited key may not see.
+    token = sealed_token("1234 t-abc", ALICE)
+    assert b"t-abc" not in base64.urlsafe_b64decode(token)
+    assert sealed_token("1234 t-abc", ALICE) != token
+
+
 @pytest.mark.parametrize(
     "token",
     [
@@ -29,6 +36,7 @@ def test_a_token_comes_back_as_it_was() -> None:
         "ü",
         "A" * 5000,
     ],
+    ids=["another key", "another secret", "another name", "cut", "made up", "no base 64", "no ASCII", "long"],
 )
 def test_any_other_token_is_refused(token: str) -> None:
     with pytest.raises(ApiError) as caught:
