@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import reaper
+from harness.eventually import eventually
 from harness.needs import skip_without
 
 
@@ -34,7 +35,8 @@ def small_disk(folder: Path, size_bytes: int, *, file_count: int = 0) -> Iterato
         yield folder
     finally:
         reaper.kill_users_of(folder)
-        subprocess.run(["umount", str(folder)], check=True)
+        # The kernel closes the files of a killed process a moment after the process is no longer seen with them.
+        eventually(lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, 10, f"{folder} is free")
 
 
 def fill(folder: Path, leave_bytes: int = 0) -> Path:
