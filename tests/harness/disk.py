@@ -36,7 +36,9 @@ def small_disk(folder: Path, size_bytes: int, *, file_count: int = 0) -> Iterato
     finally:
         reaper.kill_users_of(folder)
         # The kernel closes the files of a killed process a moment after the process is no longer seen with them.
-        eventually(lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, 10, f"{folder} is free")
+        eventually(
+            lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, 10, f"{folder} is free"
+        )
 
 
 def fill(folder: Path, leave_bytes: int = 0) -> Path:
