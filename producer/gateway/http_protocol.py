@@ -25,6 +25,8 @@ UNREAD_BODY_SECONDS = 30.0
 #: How long the remaining bytes of a client that was refused, or too slow, are read and dropped. Closing at once while
 #: it still sends would reset the connection, and the client would never see the reply.
 LINGER_SECONDS = 2.0
+#: Over TLS it is looked this often whether all of a last answer is on its way.
+_FLUSH_LOOK_SECONDS = 0.1
 #: How long a reply may still take to begin once its client has said that it sends no more. Some clients end their side
 #: that way and read on; of one that has gone nothing else is seen.
 HALF_CLOSED_SECONDS = 5.0
@@ -275,10 +277,15 @@ class GatewayProtocol(H11Protocol):
             self.transport.close()
 
     def _close_beneath(self) -> None:
-        # Over TLS asyncio would wait half a minute for the client's farewell, and one that is idle says none. What is
-        # still to be sent goes first, here as there.
-        if self.beneath_tls is not None and self.transport.is_closing():
-            self.beneath_tls.close()
+        # Over TLS asyncio would wait half a minute for the client's farewell, and one that is idle says none.
+        beneath = self.beneath_tls
+        if beneath is None or beneath.is_closing() or not self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size():
+            # What is not encrypted yet would be lost: since Python 3.12 a transport that was closed takes nothing more.
+            self.loop.call_later(_FLUSH_LOOK_SECONDS, self._close_beneath)
+        else:
+            beneath.close()
 
     @property
     def _taken_bytes(self) -> int:
