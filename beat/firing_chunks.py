@@ -51,9 +51,9 @@ class ChunkBuilder:
             and targets_digest(reading.targets) == digests[number]
         )
 
-    def lacks_key_for(self, fields: Mapping[str, str]) -> bool:
+    def lacks_key_for(self, timed: Timed) -> bool:
         """Tell whether a producer signs this timed invocation and nobody here can: agents would refuse its firings."""
-        return self.master is None and bool(fields.get("seal"))
+        return self.master is None and bool(timed.seal)
 
     def key_ids(self, redis: Redis, readings: Sequence[TimedReading]) -> dict[str, str]:
         """Which key each target of some readings holds; ``""`` for the first of the current master key."""

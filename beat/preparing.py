@@ -94,7 +94,7 @@ class Preparer:
             _log.error("nothing is signed for a timed invocation that is not sealed invocation=%s", timed.invoke_id)
             decision = refuse(decision)
         due_ms = timed.due.utc_ms if timed.due else 0
-        if isinstance(decision, Fire) and self._builder.lacks_key_for(reading.fields):
+        if isinstance(decision, Fire) and self._builder.lacks_key_for(timed):
             left_ms = due_ms + _LEFT_TO_OTHERS_MS - now_ms
             if left_ms > 0:
                 return LeftAlone(timed.invoke_id, left_ms / 1000)

@@ -43,7 +43,7 @@ def resign(redis: Redis, instance_id: str, master: MasterKeys, key_id: str, *, h
             # Whoever has the instance's key can sign what they cannot have encrypted.
             continue
         commands.append(replace_entry_command(keys.boot_bound(instance_id), name, stored, msgspec.json.encode(fresh)))
-    return sum(run_all(redis, commands)) if commands else 0
+    return sum(run_all(redis, commands))
 
 
 def _read(stored: bytes) -> BootEntry | None:

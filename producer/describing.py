@@ -238,7 +238,7 @@ def _with_rows(
 
 def _output_bytes(redis: Redis, executions: Sequence[tuple[str, str]]) -> int:
     commands: list[Command] = [("HSTRLEN", keys.execution(*one), "output") for one in executions if one[1]]
-    return sum(redis.pipeline_or_raise(commands)) if commands else 0
+    return sum(redis.pipeline_or_raise(commands))
 
 
 def _refuse_too_much_output(size_bytes: int, most_bytes: int) -> None:

@@ -54,7 +54,7 @@ class _ResultsCommand(AssistCommand):
 @click.argument("invoke_id", metavar="ID")
 @instance_option("Only the result of this instance; may be repeated.")
 @click.option("--history", is_flag=True, help="The results of every firing of a timed invocation, newest first.")
-@click.option("--diff", "diff", is_flag=True, help="Show what differs from the output that most of them have.")
+@click.option("--diff", is_flag=True, help="Show what differs from the output that most of them have.")
 @click.option("--wait", "wait", type=Duration(), metavar="[SECONDS]", help="Wait for the end first, at most this long.")
 def results(
     call: Call, *, invoke_id: str, instance_ids: tuple[str, ...], history: bool, diff: bool, wait: float | None
