@@ -4,8 +4,8 @@
 """
 
 from ..broker_config.celery_app import create_app
-from ..broker_config.redis_transport import broker_options
-from ..broker_config.redis_url import parse_url
+from ..broker_config.redis.kombu_transport import broker_options
+from ..broker_config.redis.url import parse_url
 from ..broker_config.settings import load
 from .scheduler import Scheduler
 

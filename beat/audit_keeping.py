@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.audit_anchor import Anchor, anchor_path, read_anchor, write_anchor
-from ..broker_config.audit_chain import AuditChain
-from ..broker_config.audit_entry import AuditEntry, Outcome, Who
+from ..broker_config.audit.anchor import Anchor, anchor_path, read_anchor, write_anchor
+from ..broker_config.audit.chain import AuditChain
+from ..broker_config.audit.entry import AuditEntry, Outcome, Who
+from ..broker_config.audit.refusals_of_agents import take_over
 from ..broker_config.clock import monotonic_seconds, now_ms
 from ..broker_config.errors import Refused
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.refusals_of_agents import take_over
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.settings_table import Settings
 
 #: The limit may be passed by this much, so that entries are removed in pieces and not one by one.

@@ -11,9 +11,9 @@ from ..broker_config.functions.timed import move_timed_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.ledger import load_targets
 from ..broker_config.records import RepeatMode
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
-from ..broker_config.timed import Timed, TimedStatus, load_timed_all, server_ms
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
+from ..broker_config.timed.timed_invocation import Timed, TimedStatus, load_timed_all, server_ms
 
 #: Invocations and targets looked at in one turn.
 _INVOCATIONS_PER_TURN = 50

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from ..broker_config.records import Schedule
 from ..broker_config.schedule import Schedule as Calendar
-from ..broker_config.timed import Timed, calendar_of
+from ..broker_config.timed.timed_invocation import Timed, calendar_of
 
 #: A few kilobytes each: what a beat keeps does not grow with the number of schedules in Redis.
 _KEPT_COUNT = 1000

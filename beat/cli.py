@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..broker_config.command_line import Program, config_option, filled, version_option
+from ..broker_config.programs.command_line import Program, config_option, filled, version_option
 
 _EXAMPLES = """\b
 Examples:

@@ -6,16 +6,16 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.dispatch import Dispatcher
-from ..broker_config.dispatch_seal import is_dispatch_sealed
 from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.messages import Order, WorkOrder, decode_envelope, decode_order
 from ..broker_config.pacing import life_ms
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 from ..broker_config.records import Invocation
-from ..broker_config.redis_client import Redis
-from ..broker_config.signing import MasterKeys, digest
+from ..broker_config.redis.client import Redis
+from ..broker_config.security.dispatch_seal import is_dispatch_sealed
+from ..broker_config.security.signing import MasterKeys, digest
 
 #: Rows searched for the work order when it has no key of its own.
 _SEARCHED_COUNT = 400

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from ..broker_config.due_stretch import last_due
 from ..broker_config.functions.timed import SkippedDue
-from ..broker_config.left_out import INFO, end_reason, left_out_rows
 from ..broker_config.schedule import DueTime
 from ..broker_config.schedule import Schedule as Calendar
-from ..broker_config.timed import Timed, TimedStatus, next_due
+from ..broker_config.timed.due_stretch import last_due
+from ..broker_config.timed.left_out import INFO, end_reason, left_out_rows
+from ..broker_config.timed.timed_invocation import Timed, TimedStatus, next_due
 
 #: A due time that is decided about later than this counts as missed: beats take over from one another faster.
 MISSED_AFTER_MS = 5_000

@@ -21,10 +21,10 @@ from ..broker_config.functions.firings import (
 )
 from ..broker_config.functions.function_library import run, run_apart
 from ..broker_config.functions.timed import TimedReading, read_timed_command, timed_reading
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.schedule import DueTime
-from ..broker_config.timed import Timed, read_timed
+from ..broker_config.timed.timed_invocation import Timed, read_timed
 from .decisions import Fire
 from .firing_chunks import CHUNK_COUNT, LEASE_MS, ChunkBuilder
 from .unreadable_rows import remove_strangers

@@ -17,11 +17,11 @@ from ..broker_config.errors import RedisRefused
 from ..broker_config.functions.firings import firing_step
 from ..broker_config.functions.function_library import OF_ONE_COMMAND, run_all
 from ..broker_config.functions.timed import plan_ahead_command
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
 from ..broker_config.schedule import DueTime
-from ..broker_config.timed import Timed, next_due
+from ..broker_config.timed.timed_invocation import Timed, next_due
 from .calendars import calendar_for
 from .dispatching import Dispatches
 from .preparing import LeftAlone, Prepared, Preparer

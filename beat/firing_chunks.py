@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from ..broker_config.envelope_signing import key_ids, seal_secrets
 from ..broker_config.errors import Refused
 from ..broker_config.functions.firings import FiringChunk, FiringPacing, FiringTarget
 from ..broker_config.functions.timed import TimedReading
 from ..broker_config.ids import execution_id
 from ..broker_config.messages import EXPIRY_MARGIN_MS, Envelope, encode
 from ..broker_config.pacing import life_of_lines_ms
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.signing import MasterKeys
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.security.envelope_signing import key_ids, seal_secrets
+from ..broker_config.security.signing import MasterKeys
 from ..broker_config.task_message import template
-from ..broker_config.timed import TARGETS_PER_DIGEST_COUNT, Timed, is_sealed, targets_digest
-from ..broker_config.timed_secrets import FIELD, open_timed_secrets
+from ..broker_config.timed.secret_values import FIELD, open_timed_secrets
+from ..broker_config.timed.timed_invocation import TARGETS_PER_DIGEST_COUNT, Timed, is_sealed, targets_digest
 from .decisions import Fire
 
 #: Targets written by one call: bounds how long Redis is busy with it.

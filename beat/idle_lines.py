@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused
-from ..broker_config.firing_rows import FiringStatus
 from ..broker_config.functions.followers import follow_another_command, followers_key
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
@@ -19,8 +18,9 @@ from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_invocations, load_targets
 from ..broker_config.pacing import Neighbours, lines
 from ..broker_config.records import Pacing
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 from ..broker_config.states import ExecutionState, is_final
+from ..broker_config.timed.firing_rows import FiringStatus
 
 #: An invocation is looked at this often, and less often when it has many lines.
 _EVERY_SECONDS = 0.25

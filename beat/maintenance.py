@@ -12,9 +12,9 @@ from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.pacing import LETS_GO
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_remedies import with_remedy
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.remedies import with_remedy
 
 #: A turn is over a little before the next is due, so that one beat alone never misses its own.
 _TURN_SHARE = 0.9

@@ -8,10 +8,10 @@ from ..broker_config import keys
 from ..broker_config.functions.firings import FiringChunk, open_firing_command
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.timed import TimedReading, read_timed_command, skip_due_command, timed_reading
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
-from ..broker_config.timed import Timed, read_timed
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
+from ..broker_config.timed.timed_invocation import Timed, read_timed
 from ..broker_config.unreadable import raised, read_or_tell
 from .calendars import calendar_for
 from .decisions import MISSED_AFTER_MS, Fire, Policies, Skip, decide, refuse

@@ -10,9 +10,9 @@ from celery.beat import Service
 
 from ..broker_config.celery_app import create_app
 from ..broker_config.errors import SettingsInvalid
-from ..broker_config.program_log import logger, set_up
-from ..broker_config.redis_transport import broker_options
-from ..broker_config.redis_url import parse_url
+from ..broker_config.programs.program_log import logger, set_up
+from ..broker_config.redis.kombu_transport import broker_options
+from ..broker_config.redis.url import parse_url
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Value
 from .scheduler import Scheduler

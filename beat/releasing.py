@@ -14,8 +14,8 @@ from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import decode_envelope
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
 from ..broker_config.task_message import fill, template
 from .idle_lines import IdleLines
 from .unreadable_rows import executions_named, put_off

@@ -7,15 +7,15 @@ Two at once do no harm: everything is named, and removed whether it is there or 
 from collections.abc import Sequence
 
 from ..broker_config import keys
-from ..broker_config.boot_bound import unbind
 from ..broker_config.chunks import chunks
 from ..broker_config.errors import RedisRefused
-from ..broker_config.firing_rows import FiringStatus, load_firings
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.ids import execution_id
 from ..broker_config.ledger import StoredInvocation, load_targets
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
+from ..broker_config.timed.boot_bound import unbind
+from ..broker_config.timed.firing_rows import FiringStatus, load_firings
 from .sweeper import trim_queues
 
 #: Executions removed in one round trip.

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RecordUnreadable
-from ..broker_config.firing_rows import load_firings
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.reported import read_members_command
 from ..broker_config.ledger import load_invocations, load_targets
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
 from ..broker_config.settings_table import LimitSettings
-from ..broker_config.timed import server_ms
+from ..broker_config.timed.firing_rows import load_firings
+from ..broker_config.timed.timed_invocation import server_ms
 from .removal import remove_firings, remove_invocation
 
 _DAY_MS = 86_400_000

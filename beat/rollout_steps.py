@@ -16,16 +16,14 @@ import msgspec
 
 from ..broker_config import keys
 from ..broker_config.chunks import chunks
-from ..broker_config.envelope_signing import key_ids
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
-from ..broker_config.program_log import logger
-from ..broker_config.publisher_signing import system_of
-from ..broker_config.redis_client import Redis, raise_refused
-from ..broker_config.redis_connection import Command
-from ..broker_config.reported_values import whole_number
-from ..broker_config.rollouts import (
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis, raise_refused
+from ..broker_config.redis.connection import Command
+from ..broker_config.releases.publisher_signing import system_of
+from ..broker_config.releases.rollouts import (
     CUT_OFF,
     DOWNLOADING,
     FAILURES,
@@ -44,9 +42,11 @@ from ..broker_config.rollouts import (
     load_rollouts,
     replace_rollout,
 )
-from ..broker_config.signing import MasterKeys, parse_signature
-from ..broker_config.timed import server_ms
-from ..broker_config.upgrade_order import PROFILE_FIELD, UpgradeOrder, read_order, read_signed, signed_order
+from ..broker_config.releases.upgrade_order import PROFILE_FIELD, UpgradeOrder, read_order, read_signed, signed_order
+from ..broker_config.reported_values import whole_number
+from ..broker_config.security.envelope_signing import key_ids
+from ..broker_config.security.signing import MasterKeys, parse_signature
+from ..broker_config.timed.timed_invocation import server_ms
 
 _DAY_MS = 86_400_000
 #: An order may wait this long for its window.

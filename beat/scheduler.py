@@ -11,13 +11,13 @@ from typing import Any
 from celery.beat import Scheduler as CeleryScheduler
 
 from ..broker_config import keys
-from ..broker_config.audit_chain import AuditChain
+from ..broker_config.audit.chain import AuditChain
 from ..broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ..broker_config.functions.function_library import load_library
-from ..broker_config.master_key import find_master_keys
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_remedies import with_remedy
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.remedies import with_remedy
+from ..broker_config.security.master_key import find_master_keys
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
 from .audit_keeping import AuditKeeper

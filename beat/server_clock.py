@@ -6,7 +6,7 @@ stepped.
 """
 
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.redis_connection import Command
+from ..broker_config.redis.connection import Command
 
 #: How fast two clocks may drift apart: what is known of the offset gets so much less certain with time.
 _DRIFT = 0.0002

@@ -14,10 +14,10 @@ from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ledger import connected
 from ..broker_config.overdue import lost_reason
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.states import UNFINISHED
-from ..broker_config.timed import server_ms
+from ..broker_config.timed.timed_invocation import server_ms
 from .unreadable_rows import executions_named, put_off
 
 #: Executions looked at in one go, and how often in one turn: a burst is spread over several turns.

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import msgspec
 
 from ..broker_config import keys
-from ..broker_config.boot_bound import unbind
 from ..broker_config.errors import RecordUnreadable
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.functions.timed import begin_timed_command, move_timed_command
 from ..broker_config.ledger import StoredInvocation, execution_states, fold, load_invocations, load_targets
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Argument
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Argument
+from ..broker_config.security.signing import MasterKeys
 from ..broker_config.settling import settle
-from ..broker_config.signing import MasterKeys
-from ..broker_config.timed import load_timed_all, server_ms, timed_fields
+from ..broker_config.timed.boot_bound import unbind
+from ..broker_config.timed.timed_invocation import load_timed_all, server_ms, timed_fields
 from .cut_off import Completer
 
 #: Invocations looked at in one turn, and targets.

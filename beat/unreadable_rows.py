@@ -6,9 +6,9 @@ So they do beside what stands in an index and names no execution.
 from collections.abc import Sequence
 
 from ..broker_config.ids import split_execution_id
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.timed import server_ms
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.timed.timed_invocation import server_ms
 
 #: What cannot be worked on as its row stands is left alone for this long.
 _UNREADABLE_MS = 600_000

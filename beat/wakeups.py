@@ -1,7 +1,7 @@
 """Sleep until a moment, or until somebody says that a schedule is new or has changed."""
 
 from ..broker_config import keys
-from ..broker_config.redis_client import Redis, Subscription
+from ..broker_config.redis.client import Redis, Subscription
 
 
 class Wakeups:

@@ -13,9 +13,7 @@ from typing import Any
 import msgspec
 
 from . import keys
-from .audit_chain import Send
-from .dispatch_seal import with_dispatch_seal
-from .envelope_signing import EnvelopeSigner
+from .audit.chain import Send
 from .errors import NotFound, Refused
 from .functions.function_library import run_ahead, run_all
 from .functions.invocations import create_executions_command, create_invocation_command, created
@@ -24,9 +22,11 @@ from .messages import EXPIRY_MARGIN_MS, Envelope, Order, encode
 from .pacing import life_ms, lines
 from .records import Invocation, RepeatMode
 from .records import encode as encode_record
-from .redis_client import Redis
-from .redis_connection import Argument, Command
-from .signing import MasterKeys, digest
+from .redis.client import Redis
+from .redis.connection import Argument, Command
+from .security.dispatch_seal import with_dispatch_seal
+from .security.envelope_signing import EnvelopeSigner
+from .security.signing import MasterKeys, digest
 from .task_message import PLACEHOLDER, template
 
 #: Targets written by one call of the function, for which other clients wait (2.5 ms). Redis holds all that a call has

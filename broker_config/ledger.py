@@ -16,11 +16,11 @@ from .functions.reported import read_fields_command
 from .ids import execution_id
 from .overdue import lost_reason
 from .records import Invocation, RepeatMode, decode_invocation
-from .redis_client import Redis
-from .redis_connection import Command
+from .redis.client import Redis
+from .redis.connection import Command
 from .results import FIELDS_WITHOUT_OUTPUT, ExecutionRow, Outcome, read_row
 from .states import ExecutionState, InvocationState, is_final, roll_up
-from .timed_latest import latest_execution_ids
+from .timed.latest import latest_execution_ids
 from .unreadable import raised, read_or_tell, whole
 
 #: Rows whose states are read by one call of the function.

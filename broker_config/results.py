@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from .ids import split_execution_id
-from .redis_connection import Argument
+from .redis.connection import Argument
 from .reported_values import json_list, maybe_number, text, whole_number
 from .states import ExecutionState, known_state
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import SettingsInvalid
-from .named_file import read_small_file
-from .redis_url import parse_url
+from .files.named_file import read_small_file
+from .files.system_folders import SETTINGS_FILE, STATE_FOLDER
+from .redis.url import parse_url
 from .settings_table import SECTIONS, Most, Settings, Value
-from .system_folders import SETTINGS_FILE, STATE_FOLDER
 
 _ENV_PREFIX = "CLOUD_ASSISTANT_"
 #: Written by `assist up` into its home, so that commands in another terminal find the local system.

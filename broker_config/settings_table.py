@@ -7,7 +7,7 @@ Each is also an environment variable, ``CLOUD_ASSISTANT_<SECTION>_<NAME>``, but 
 from dataclasses import dataclass, field
 from typing import Any
 
-from .system_folders import INSTALL_FOLDER, POLICY_FILE, PUBLISHERS_FOLDER
+from .files.system_folders import INSTALL_FOLDER, POLICY_FILE, PUBLISHERS_FOLDER
 
 Value = str | int | float | bool
 

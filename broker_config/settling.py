@@ -8,8 +8,8 @@ from .clock import now_ms, server_time_ms
 from .functions.function_library import run
 from .functions.invocations import settle_invocation_command
 from .ledger import InvocationStatus, StoredInvocation, fold, is_final_invocation, load_invocation, status_of
-from .redis_client import Redis
-from .redis_connection import Command
+from .redis.client import Redis
+from .redis.connection import Command
 from .states import OUTCOMES
 
 #: An end that says that no agent took the execution is taken for the last word after this long.

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     )
     from ..broker_config.records import RepeatMode, Schedule
     from .api import Assistant
-    from .command_library import CommandFilter
-    from .describing import InvocationFilter
-    from .describing_results import ResultFilter
+    from .commands.command_library import CommandFilter
     from .file_delivery import FileRequest
-    from .instances import InstanceFilter
-    from .invoking import RunOptions
+    from .fleet.instances import InstanceFilter
+    from .fleet.targets import Targets
+    from .following.waiting import Ended, Output, Progress
+    from .invocations.describing import InvocationFilter
+    from .invocations.describing_results import ResultFilter
+    from .invocations.invoking import RunOptions
     from .paging import PageRequest
-    from .targets import Targets
     from .timed.modifying import TimedModification
-    from .waiting import Ended, Output, Progress
 
 __all__ = [
     "Assistant",
@@ -63,19 +63,19 @@ __all__ = [
 
 _HOMES = {
     "Assistant": ".api",
-    "CommandFilter": ".command_library",
-    "Ended": ".waiting",
+    "CommandFilter": ".commands.command_library",
+    "Ended": ".following.waiting",
     "FileRequest": ".file_delivery",
-    "InstanceFilter": ".instances",
-    "InvocationFilter": ".describing",
-    "Output": ".waiting",
+    "InstanceFilter": ".fleet.instances",
+    "InvocationFilter": ".invocations.describing",
+    "Output": ".following.waiting",
     "PageRequest": ".paging",
-    "Progress": ".waiting",
+    "Progress": ".following.waiting",
     "RepeatMode": "..broker_config.records",
-    "ResultFilter": ".describing_results",
-    "RunOptions": ".invoking",
+    "ResultFilter": ".invocations.describing_results",
+    "RunOptions": ".invocations.invoking",
     "Schedule": "..broker_config.records",
-    "Targets": ".targets",
+    "Targets": ".fleet.targets",
     "TimedModification": ".timed.modifying",
 }
 

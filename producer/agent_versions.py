@@ -8,9 +8,9 @@ from ..broker_config import keys
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import NotFound, Refused, RequestInvalid
 from ..broker_config.ids import new_id
-from ..broker_config.publisher_signing import AGENT_NAME
-from ..broker_config.redis_client import Redis
-from ..broker_config.rollouts import (
+from ..broker_config.redis.client import Redis
+from ..broker_config.releases.publisher_signing import AGENT_NAME
+from ..broker_config.releases.rollouts import (
     FAILURES,
     KEPT_COUNT,
     Progress,
@@ -25,13 +25,13 @@ from ..broker_config.rollouts import (
     save_rollout,
     take_back_orders,
 )
+from ..broker_config.releases.upgrade_window import parse_window
+from ..broker_config.security.signing import MasterKeys
 from ..broker_config.settings_table import Settings
-from ..broker_config.signing import MasterKeys
-from ..broker_config.upgrade_window import parse_window
 from .auditing import Auditing, shown
 from .file_store.catalogue import Catalogue
-from .instances import not_registered
-from .targets import Targets, refuse_two_ways
+from .fleet.instances import not_registered
+from .fleet.targets import Targets, refuse_two_ways
 
 #: As for an upgrade by hand; a beat gives up a trial that has not ended after a day.
 _MOST_PROBATION_SECONDS = 86_400

@@ -12,34 +12,34 @@ from typing import TYPE_CHECKING
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import NotFound, RedisRefused, RedisUnreachable, Refused
 from ..broker_config.ledger import InvocationStatus, StoredInvocation, fold, load_targets
-from ..broker_config.master_key import find_master_keys
 from ..broker_config.records import Command
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 from ..broker_config.results import ExecutionRow
+from ..broker_config.security.master_key import find_master_keys
+from ..broker_config.security.signing import digest
 from ..broker_config.settings import load
 from ..broker_config.settings_table import Settings
 from ..broker_config.settling import settle, settle_if_over
-from ..broker_config.signing import digest
-from ..broker_config.timed_secrets import require_master
-from . import client_tokens, command_library, file_delivery, instances, stopping
-from .announced_rows import AnnouncedRows
-from .announcements import Announcements
+from ..broker_config.timed.secret_values import require_master
+from . import client_tokens, file_delivery
 from .argument_kinds import INVOKE_ID, must_be, script_bytes
-from .asking_ahead import ask_ahead
 from .auditing import Auditing, Change, named_targets, shown
-from .command_library import CommandFilter, StoredCommand
-from .command_seal import check_seal
-from .describing import DescribedInvocation, InvocationFilter, describe_invocations
-from .describing_results import DescribedResult, ResultFilter, describe_results
-from .file_delivery import FileRequest
-from .instances import InstanceFilter, StoredInstance
-from .invoked import Finished, Invoked, in_order
-from .invoking import RunOptions, prepare, with_secrets
+from .commands import command_library
+from .commands.command_seal import check_seal
+from .fleet import instances
+from .fleet.targets import Targets, resolve
+from .following.announced_rows import AnnouncedRows
+from .following.announcements import Announcements
+from .following.recent_invocations import RecentInvocations
+from .following.waiting import Ended, Event, Follower
+from .invocations import stopping
+from .invocations.asking_ahead import ask_ahead
+from .invocations.describing import DescribedInvocation, InvocationFilter, describe_invocations
+from .invocations.describing_results import DescribedResult, ResultFilter, describe_results
+from .invocations.invoked import Finished, Invoked, in_order
+from .invocations.invoking import RunOptions, prepare, with_secrets
 from .paging import Page, PageRequest
-from .recent_invocations import RecentInvocations
-from .targets import Targets, resolve
 from .timed.modes import is_timed
-from .waiting import Ended, Event, Follower
 
 if TYPE_CHECKING:
     from .agent_versions import AgentVersions
@@ -139,10 +139,10 @@ class Assistant:
             command_library.delete(self.redis, command_id, partial(settle_if_over, self.redis))
 
     def describe_commands(
-        self, wanted: CommandFilter | None = None, page: PageRequest | None = None
-    ) -> Page[StoredCommand]:
+        self, wanted: command_library.CommandFilter | None = None, page: PageRequest | None = None
+    ) -> Page[command_library.StoredCommand]:
         """List commands, newest first."""
-        return command_library.describe(self.redis, wanted or CommandFilter(), page or PageRequest())
+        return command_library.describe(self.redis, wanted or command_library.CommandFilter(), page or PageRequest())
 
     # Invocations
 
@@ -203,7 +203,7 @@ class Assistant:
             )
             return self._invoke(command, targets, chosen, change, client_token, stored=keep_command)
 
-    def send_file(self, request: FileRequest, targets: Targets) -> Invoked:
+    def send_file(self, request: file_delivery.FileRequest, targets: Targets) -> Invoked:
         """Send a small file to instances; answers as soon as it is dispatched (``f-…``)."""
         named = {"FileName": request.name, "TargetDir": request.target_directory, "FileOwner": request.owner}
         with self.auditing.refusals("SendFile", digest=digest(request.content), **named) as change:
@@ -291,10 +291,10 @@ class Assistant:
     # Instances
 
     def describe_instances(
-        self, wanted: InstanceFilter | None = None, page: PageRequest | None = None
-    ) -> Page[StoredInstance]:
+        self, wanted: instances.InstanceFilter | None = None, page: PageRequest | None = None
+    ) -> Page[instances.StoredInstance]:
         """List instances with what their agents last reported."""
-        return instances.describe(self.redis, wanted or InstanceFilter(), page or PageRequest())
+        return instances.describe(self.redis, wanted or instances.InstanceFilter(), page or PageRequest())
 
     def add_instance(self, instance_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> None:
         """Register an instance under an id its owner chose."""
@@ -303,12 +303,12 @@ class Assistant:
 
     def modify_instance(
         self, instance_id: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
-    ) -> StoredInstance:
+    ) -> instances.StoredInstance:
         """Change an instance's name or replace its tags."""
         with self.auditing.change("ModifyInstance", what=instance_id, InstanceName=name or "", Tags=shown(tags)):
             return instances.modify(self.redis, instance_id, name=name, tags=tags)
 
-    def remove_instance(self, instance_id: str) -> StoredInstance:
+    def remove_instance(self, instance_id: str) -> instances.StoredInstance:
         """Let an instance go: connections end at once, open executions get their reason, its history stays."""
         return self.trust.deregister(instance_id)
 

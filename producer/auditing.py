@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ..broker_config.audit_chain import AuditChain, Send
-from ..broker_config.audit_entry import AuditEntry, Outcome, Who
+from ..broker_config.audit.chain import AuditChain, Send
+from ..broker_config.audit.entry import AuditEntry, Outcome, Who
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import (
     NotFound,
@@ -24,8 +24,8 @@ from ..broker_config.errors import (
     RequestInvalid,
 )
 from ..broker_config.machine_name import machine_name, sendable
-from ..broker_config.redis_client import Redis
-from ..broker_config.signing import MasterKeys
+from ..broker_config.redis.client import Redis
+from ..broker_config.security.signing import MasterKeys
 
 #: Targets named in an entry; their count stands there in any case.
 NAMED_COUNT = 10
@@ -143,7 +143,7 @@ class Auditing:
         try:
             self.chain.append([entry])
         except (RedisUnreachable, RedisRefused, Refused) as exc:
-            from ..broker_config.program_log import logger  # lazy: 10 ms that the command line does without
+            from ..broker_config.programs.program_log import logger  # lazy: 10 ms that the command line does without
 
             logger("audit").warning(
                 "not in the audit: action=%s what=%s outcome=%s: %s", entry.action, entry.what, entry.outcome, exc

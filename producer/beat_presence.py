@@ -4,7 +4,7 @@ from time import sleep
 
 from ..broker_config import keys
 from ..broker_config.pacing import LETS_GO
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 
 #: Each leaves a mark for nine tenths of the time until its next turn, and none for long when no beat runs.
 BEAT_WORKS = ("sweep", "settle", "keep the audit")

@@ -8,7 +8,7 @@ import msgspec
 from ..broker_config import keys
 from ..broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable, Refused
 from ..broker_config.records import Command
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 from . import validation
 
 #: How long a token is remembered.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..broker_config.audit_chain import Send
+from ..broker_config.audit.chain import Send
 from ..broker_config.clock import now_ms
 from ..broker_config.dispatch import Dispatcher
 from ..broker_config.errors import Refused, RequestInvalid
@@ -13,7 +13,8 @@ from ..broker_config.ids import new_id, new_token
 from ..broker_config.messages import FileOrder
 from ..broker_config.records import Command, FileOptions, Invocation, Schedule, ScriptType
 from ..broker_config.settings_table import LimitSettings
-from . import pacing, validation
+from . import validation
+from .invocations import pacing
 
 NAME_CHARACTERS = 255
 TARGET_DIRECTORY_CHARACTERS = 255

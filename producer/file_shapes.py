@@ -3,8 +3,8 @@
 from ..broker_config.clock import iso_seconds
 from ..broker_config.records import Invocation
 from ..broker_config.results import ExecutionRow
-from .describing import DescribedInvocation
 from .file_status import file_status
+from .invocations.describing import DescribedInvocation
 from .shapes import Encoding, Shape, as_base64, as_text, pacing_shape, tags_shape
 
 

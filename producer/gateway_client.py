@@ -15,10 +15,10 @@ import msgspec
 
 from ..broker_config.clock import iso_seconds, now_ms
 from ..broker_config.errors import CloudAssistantError, NotFound, Refused, RequestInvalid, SettingsInvalid
-from ..broker_config.server_names import may_be_server_name
-from ..broker_config.tls import TlsClient, TlsFilesUnusable
+from ..broker_config.redis.server_names import may_be_server_name
+from ..broker_config.redis.tls import TlsClient, TlsFilesUnusable
 from ..broker_config.untrusted_input import UntrustedDecoder
-from .gateway.percent_encoding import canonical_query, encoded
+from .gateway.access.percent_encoding import canonical_query, encoded
 
 _VERSION = "2014-05-26"
 #: Longer than the longest wait that the API offers.

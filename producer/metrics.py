@@ -22,7 +22,7 @@ cloud_assistant_executions_unobserved                gauge      executions not l
 cloud_assistant_timed_invocations_active             gauge      timed invocations that will come due again
 cloud_assistant_beat_up                              gauge      1 when a beat was at work, a few seconds ago at most
 cloud_assistant_gateway_given_up_total{what}         counter    connections ended and unfinished requests given up by
-                                                                this gateway for want of room (``gateway/crowd.py``)
+                                                                this gateway for want of room (``crowd.py``)
 ===================================================  =========  ====================================================
 
 The cost of a scrape does not depend on the history: at most ``OPEN_COUNT`` executions and ``INSTANCES_COUNT``
@@ -46,8 +46,8 @@ from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.functions.function_library import run_apart
 from ..broker_config.functions.reported import read_fields_command
 from ..broker_config.ids import split_execution_id
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.reported_values import text, whole_number
 from ..broker_config.states import UNFINISHED, ExecutionState, is_final
 from .beat_presence import beat_marks

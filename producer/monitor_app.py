@@ -6,8 +6,8 @@ It defines no task and reaches no agent: executions come to Flower as events, fa
 from functools import partial
 
 from ..broker_config.celery_app import create_app
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_transport import broker_options
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.kombu_transport import broker_options
 from ..broker_config.settings import load
 from .monitor_control import ReportedControl
 

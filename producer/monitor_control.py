@@ -15,9 +15,9 @@ from ..broker_config import keys
 from ..broker_config.chunks import chunks
 from ..broker_config.errors import RedisUnreachable
 from ..broker_config.messages import RUN_COMMAND_TASK
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 from ..broker_config.reported_values import whole_number
-from .instances import StoredInstance, load_all
+from .fleet.instances import StoredInstance, load_all
 
 _CHUNK_COUNT = 500
 #: Reported facts that have a place of their own on the page, or say nothing to a person.

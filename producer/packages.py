@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ..broker_config.errors import RequestInvalid
-from ..broker_config.package_order import (
+from ..broker_config.releases.package_order import (
     HOME_VARIABLE,
     PROGRAM_VARIABLE,
     PackageAction,
     PackageOrder,
     encode_package_order,
 )
-from ..broker_config.package_report import REPORT_FIELD, InstalledPackage, PackageStatus, decode_report
-from ..broker_config.publisher_signing import AGENT_NAME, system_of
-from . import instances
+from ..broker_config.releases.package_report import REPORT_FIELD, InstalledPackage, PackageStatus, decode_report
+from ..broker_config.releases.publisher_signing import AGENT_NAME, system_of
 from .api import Assistant
 from .file_store.catalogue import LATEST, Catalogue
-from .instances import StoredInstance
-from .invoked import Invoked
-from .invoking import RunOptions
-from .targets import Targets, resolve
+from .fleet import instances
+from .fleet.instances import StoredInstance
+from .fleet.targets import Targets, resolve
+from .invocations.invoked import Invoked
+from .invocations.invoking import RunOptions
 
 #: Installing takes longer than most scripts.
 TIMEOUT_SECONDS = 600

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ..broker_config.errors import RecordUnreadable, RequestInvalid
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 
 Item = TypeVar("Item")
 

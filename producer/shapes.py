@@ -15,10 +15,10 @@ from ..broker_config.records import Command, Invocation, Pacing
 from ..broker_config.reported_values import decimal_number, whole_number
 from ..broker_config.results import STDERR, STDOUT, ExecutionRow
 from ..broker_config.states import ExecutionState, legacy_record_status, shown_state
-from .command_library import StoredCommand
-from .describing import DescribedInvocation
-from .describing_results import DescribedResult
-from .instances import StoredInstance
+from .commands.command_library import StoredCommand
+from .fleet.instances import StoredInstance
+from .invocations.describing import DescribedInvocation
+from .invocations.describing_results import DescribedResult
 
 Shape = dict[str, Any]
 Encoding = Callable[[bytes], str]

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from cloud_assistant.broker_config.functions.function_library import load_library
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness import logs
 from harness.redis_server import RedisServer
 from harness.system import System

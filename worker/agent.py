@@ -13,16 +13,16 @@ from pathlib import Path
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.functions.instances import Beat
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 from ..broker_config.settings_table import Settings
 from .agent_parts import AgentCalls, AgentParts
 from .backoff import Backoff
-from .event_outbox import EventOutbox
 from .execution.launching import Launching
 from .execution.this_system import scripts_outlive_agent
 from .exit_codes import EXIT_RESTART
 from .identity import Identity
-from .queue_watch import Advice
+from .queue.event_outbox import EventOutbox
+from .queue.watch import Advice
 from .self_watch import Advice as OwnUse
 from .self_watch import step_back
 from .service.notifier import ServiceNotifier

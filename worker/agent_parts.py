@@ -6,14 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from ..broker_config.functions.instances import Beat
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Argument
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Argument
 from ..broker_config.settings import own_environment
 from ..broker_config.settings_table import Settings
-from .boot_start import BootStart
-from .celery_worker import QueueWorker
+from .boot.boot_start import BootStart
 from .claimant import Claimant
-from .event_outbox import EventOutbox
 from .execution.launching import Launching
 from .execution.this_system import own_user_name
 from .executor import Executor, Facts
@@ -22,15 +20,17 @@ from .identity import Identity, earlier_epochs
 from .in_hand import InHand
 from .inventory import Inventory
 from .journal import Journal
-from .key_ring import KeyRing
 from .lane import Lane
 from .link_state import LinkState
 from .live_output import LiveOutput
-from .message_intake import MessageIntake
 from .packages.agent_notes import leave_notes, script_variables
 from .packages.package_index import PackageReport
 from .policy.policy_file import PolicyFile, PolicyGuard
-from .queue_watch import QueueWatch
+from .queue.celery_worker import QueueWorker
+from .queue.event_outbox import EventOutbox
+from .queue.message_intake import MessageIntake
+from .queue.tasks import register
+from .queue.watch import QueueWatch
 from .reconciler import Reconciler
 from .reporter import Reporter
 from .self_watch import SelfWatch
@@ -38,9 +38,9 @@ from .service.notifier import ServiceNotifier
 from .slots import Slots
 from .spool import Spool
 from .start_report import report_security
-from .tasks import register
+from .trust.key_ring import KeyRing
+from .trust.verification import Verifier
 from .upgrade.upgrader import Upgrader
-from .verification import Verifier
 
 #: Longer than a connection to nowhere takes to be given up by itself.
 _LEAST_PATIENCE_SECONDS = 30.0

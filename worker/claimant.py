@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from ..broker_config.functions.executions import Claimed, claim_command
 from ..broker_config.keys import execution
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Command
 from ..broker_config.reported_values import text, whole_number
 
 

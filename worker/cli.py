@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import click
 
-from ..broker_config.command_line import Program, version_option
+from ..broker_config.programs.command_line import Program, version_option
 
 
 class Row(NamedTuple):

@@ -1,6 +1,6 @@
 """Where ``assist-agent`` begins: Ctrl-C is told in one line before anything is imported."""
 
-from ..broker_config.first_instruction import end_on_interrupt, raise_on_interrupt
+from ..broker_config.programs.first_instruction import end_on_interrupt, raise_on_interrupt
 
 
 def main() -> None:

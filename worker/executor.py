@@ -16,13 +16,13 @@ from ..broker_config.functions.executions import Claimed, NotClaimed, claim_repl
 from ..broker_config.functions.function_library import run_all
 from ..broker_config.ids import split_execution_id
 from ..broker_config.messages import Envelope, FileOrder, WorkOrder
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Begun, Redis
-from ..broker_config.redis_connection import Command
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Begun, Redis
+from ..broker_config.redis.connection import Command
 from ..broker_config.results import Outcome
 from ..broker_config.settings_table import AgentSettings
 from ..broker_config.states import ExecutionState
-from .boot_memory import BOOT_REMEMBERED_MS, boot_name
+from .boot.boot_memory import BOOT_REMEMBERED_MS, boot_name
 from .built_in_parameters import with_built_ins
 from .claimant import Claimant
 from .execution.launching import Launching
@@ -36,12 +36,12 @@ from .link_state import REDIS_TROUBLE, LinkState
 from .live_output import LiveOutput
 from .outcomes import checked, refused, stopped_before_start
 from .policy.policy_file import PolicyGuard
-from .refusal_report import REPORTED, report
 from .reporter import Reporter, Settle
 from .script_following import follow, note_out_of_reach, settling
 from .script_orders import script_of
 from .spool import Spool
-from .verification import Verifier
+from .trust.refusal_report import REPORTED, report
+from .trust.verification import Verifier
 
 _log = logger("executor")
 

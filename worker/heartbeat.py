@@ -9,14 +9,14 @@ from ..broker_config.clock import now_ms
 from ..broker_config.errors import RedisRefused, Refused
 from ..broker_config.functions.instances import Beat, heartbeat, register_instance
 from ..broker_config.machine_name import machine_name
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
-from ..broker_config.redis_connection import Argument
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
+from ..broker_config.redis.connection import Argument
 from ..broker_config.reported_values import text
 from .executor import Facts
 from .identity import Identity, earlier_epochs, refuse_second_agent, remember_epoch
 from .inventory import Inventory
-from .refusal_report import CLONE, SECOND_AGENT, quarantine, report
+from .trust.refusal_report import CLONE, SECOND_AGENT, quarantine, report
 
 _log = logger("heartbeat")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.errors import Refused, SettingsInvalid
-from ..broker_config.private_file import make_private_folder
+from ..broker_config.files.private_file import make_private_folder
 from ..broker_config.untrusted_input import UntrustedDecoder
 from .file_lock import open_to_lock, take_lock
 

@@ -15,16 +15,16 @@ import msgspec
 
 from ..broker_config.clock import now_ms
 from ..broker_config.errors import Refused, SettingsInvalid
+from ..broker_config.files.private_file import write_private_file
 from ..broker_config.ids import is_instance_id
 from ..broker_config.machine_name import machine_name, sendable
 from ..broker_config.messages import WIRE_VERSION
-from ..broker_config.private_file import write_private_file
-from ..broker_config.redis_connection import Argument
+from ..broker_config.redis.connection import Argument
 from ..broker_config.untrusted_input import UntrustedDecoder
+from .boot.machine_start import remembered_boot
 from .execution.machine_clock import uptime_ms
 from .execution.proc_table import boot_id as linux_boot_id
 from .execution.this_system import own_user_name, scripts_outlive_agent
-from .machine_start import remembered_boot
 from .state_file import write_state_file
 
 _EPOCHS_FILE = "epochs.json"

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import SettingsInvalid
 from ..broker_config.machine_name import machine_name
-from ..broker_config.redis_connection import Argument
-from ..broker_config.redis_url import parse_url
+from ..broker_config.redis.connection import Argument
+from ..broker_config.redis.url import parse_url
 from .identity import os_name
 
 #: One look costs well under a millisecond; a new address shows within this time.

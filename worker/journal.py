@@ -15,9 +15,9 @@ import zlib
 from pathlib import Path
 
 from ..broker_config.clock import now_ms
-from ..broker_config.private_file import put_in_place, sync_folder
-from ..broker_config.program_log import logger
-from .boot_memory import invocation_of, is_boot_name
+from ..broker_config.files.private_file import put_in_place, sync_folder
+from ..broker_config.programs.program_log import logger
+from .boot.boot_memory import invocation_of, is_boot_name
 from .execution.disk_full import is_disk_full
 from .execution.whole_write import write_whole
 

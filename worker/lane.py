@@ -13,8 +13,8 @@ from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.functions.instances import Beat
 from ..broker_config.messages import decode_stop
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from .backoff import Backoff, spread
 from .heartbeat import Heartbeat
 from .in_hand import InHand

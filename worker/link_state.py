@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ..broker_config.clock import monotonic_seconds
 from ..broker_config.errors import RedisRefused, RedisUnreachable
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 
 _log = logger("redis")
 

@@ -2,9 +2,9 @@
 
 from ..broker_config.errors import RedisRefused, RedisUnreachable
 from ..broker_config.functions.executions import LivePiece, append_output
-from ..broker_config.redis_client import Redis
+from ..broker_config.redis.client import Redis
 from ..broker_config.results import format_runs
-from .execution.output_chunk import OutputChunk
+from .execution.output.output_chunk import OutputChunk
 
 #: Pieces kept for somebody who begins to follow late: about ten seconds of a script that never pauses.
 _KEEP_COUNT = 100

@@ -6,7 +6,7 @@ from ..broker_config.clock import now_ms
 from ..broker_config.error_codes import STATE_OF, ErrorCode
 from ..broker_config.results import KeptStreams, Outcome
 from ..broker_config.states import ExecutionState as S
-from .execution.output import KeptOutput
+from .execution.output.kept_output import KeptOutput
 from .execution.record import ExitRecord
 from .execution.verdict import signal_name
 

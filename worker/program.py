@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from ..broker_config import program_log, settings
+from ..broker_config import settings
 from ..broker_config.errors import CloudAssistantError, SettingsInvalid
+from ..broker_config.files.system_folders import LOG_FOLDER, STATE_FOLDER
+from ..broker_config.programs import program_log
 from ..broker_config.settings_table import Settings, Value
-from ..broker_config.system_folders import LOG_FOLDER, STATE_FOLDER
 from .execution.launching import Launching
 from .execution.this_system import new_launcher
 from .exit_codes import EXIT_REFUSED, EXIT_RESTART, EXIT_USAGE

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 
 from ..broker_config import keys
 from ..broker_config.clock import monotonic_seconds
+from ..broker_config.files.presence import is_folder
 from ..broker_config.ids import is_execution_of
-from ..broker_config.presence import is_folder
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.reported_values import text, whole_number
 from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState as S

@@ -19,15 +19,15 @@ from ..broker_config.functions.executions import (
     finish,
 )
 from ..broker_config.functions.function_library import run
-from ..broker_config.program_log import logger
-from ..broker_config.redis_client import Redis
+from ..broker_config.programs.program_log import logger
+from ..broker_config.redis.client import Redis
 from ..broker_config.results import Outcome
 from ..broker_config.states import ExecutionState, is_final
 from .backoff import Backoff
 from .claimant import Claimant
-from .key_ring import KeyRing
 from .link_state import REDIS_TROUBLE, LinkState, concerns_all
 from .spool import Spool
+from .trust.key_ring import KeyRing
 
 #: How long a follower may still read the live output of an ended execution.
 _LIVE_OUTPUT_TTL_MS = 300_000

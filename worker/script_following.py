@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 from ..broker_config.results import Outcome
 from .execution.events import Ended
-from .execution.output_chunk import OutputChunk
+from .execution.output.output_chunk import OutputChunk
 from .execution.running_script import RunningScript, ScriptOutOfReach
 from .live_output import LiveOutput
 from .outcomes import interrupted, outcome_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..broker_config.clock import monotonic_seconds
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 
 #: Beats in a row that must be over a limit: a burst is no leak.
 _MEMORY_BEATS = 3

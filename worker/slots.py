@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 
 _log = logger("slots")
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..broker_config.files.presence import is_there
+from ..broker_config.files.private_file import put_in_place, sync_folder
 from ..broker_config.ids import split_execution_id
-from ..broker_config.presence import is_there
-from ..broker_config.private_file import put_in_place, sync_folder
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 from ..broker_config.results import Outcome
 from ..broker_config.untrusted_input import UntrustedDecoder
 from .execution.folder_removal import remove_folder

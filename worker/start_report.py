@@ -1,7 +1,7 @@
 """Say at the start, loudly where it matters, what this agent will and will not do."""
 
 from ..broker_config.errors import SettingsInvalid
-from ..broker_config.program_log import logger
+from ..broker_config.programs.program_log import logger
 from ..broker_config.settings_table import Settings
 from .identity import features_off
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..broker_config.private_file import write_private_file
+from ..broker_config.files.private_file import write_private_file
 from .execution.disk_full import is_disk_full
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ..broker_config.clock import iso_seconds
-from ..broker_config.presence import is_folder
+from ..broker_config.files.presence import is_folder
 from .home_lock import Holder, holder, is_held
 from .spool import Spool
 from .upgrade.upgrade_state import UpgradeState, read_state

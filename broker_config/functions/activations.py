@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from .. import keys
-from ..redis_client import Redis
-from ..redis_connection import Argument
+from ..redis.client import Redis
+from ..redis.connection import Argument
 from ..reported_values import text
 from .function_library import fcall, run
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .. import keys
-from ..redis_connection import Argument, Command
+from ..redis.connection import Argument, Command
 from .function_library import fcall
 
 

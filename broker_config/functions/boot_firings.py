@@ -6,8 +6,8 @@ from typing import Any
 from .. import keys
 from ..clock import server_time_ms
 from ..ids import execution_id, is_invocation_id
-from ..redis_client import Redis
-from ..redis_connection import Argument, Command
+from ..redis.client import Redis
+from ..redis.connection import Argument, Command
 from ..reported_values import text
 from .executions import Claimed, NotClaimed, claim_reply
 from .function_library import fcall, run_all

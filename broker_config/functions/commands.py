@@ -1,8 +1,8 @@
 """Typed calls for the command library."""
 
 from .. import keys
-from ..redis_client import Redis
-from ..redis_connection import Argument
+from ..redis.client import Redis
+from ..redis.connection import Argument
 from .function_library import fcall, run
 
 

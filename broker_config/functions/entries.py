@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from .. import keys
-from ..redis_client import Redis
-from ..redis_connection import Argument, Command
+from ..redis.client import Redis
+from ..redis.connection import Argument, Command
 from .function_library import fcall, run
 
 

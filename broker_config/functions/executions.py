@@ -8,8 +8,8 @@ import msgspec
 
 from .. import keys
 from ..messages import StopMessage, encode
-from ..redis_client import Redis
-from ..redis_connection import Argument, Command
+from ..redis.client import Redis
+from ..redis.connection import Argument, Command
 from ..reported_values import text
 from ..states import ExecutionState, allowed_from, known_state
 from ..untrusted_input import UntrustedDecoder

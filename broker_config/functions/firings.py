@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import keys
 from ..ids import split_execution_id
-from ..redis_connection import Argument, Command
+from ..redis.connection import Argument, Command
 from ..task_message import PLACEHOLDER
 from .function_library import fcall
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from .. import keys
 from ..ids import execution_id
 from ..pacing import Neighbours
-from ..redis_connection import Command
+from ..redis.connection import Command
 from .function_library import fcall
 
 

@@ -14,8 +14,8 @@ import hiredis
 
 from ..errors import RedisRefused
 from ..keys import INSTANCES
-from ..redis_client import Begun, Redis, raise_refused
-from ..redis_connection import Argument, Command
+from ..redis.client import Begun, Redis, raise_refused
+from ..redis.connection import Argument, Command
 
 LIBRARY_NAME = "cloud_assistant_1"
 #: Raised with every change of the text that its callers must have: another argument, key, field or answer.

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from .. import keys
-from ..redis_client import Redis
-from ..redis_connection import Argument, Command
+from ..redis.client import Redis
+from ..redis.connection import Argument, Command
 from ..reported_values import text
 from .function_library import fcall, run
 

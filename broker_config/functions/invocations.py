@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import keys
 from ..pacing import Neighbours
-from ..redis_connection import Argument, Command
+from ..redis.connection import Argument, Command
 from .function_library import fcall
 
 #: Callers of earlier versions say nothing, and may not complete what does not run everywhere at once.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import keys
-from ..redis_client import Redis
-from ..redis_connection import Command
+from ..redis.client import Redis
+from ..redis.connection import Command
 from ..settings_table import LIVE_OUTPUT_MOST
 from .function_library import fcall, fcall_reading, run
 

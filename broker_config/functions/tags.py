@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..redis_client import Redis
-from ..redis_connection import Argument
+from ..redis.client import Redis
+from ..redis.connection import Argument
 from .function_library import fcall, run
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import keys
-from ..redis_connection import Argument, Command
+from ..redis.connection import Argument, Command
 from ..unreadable import whole
 from .function_library import fcall
 

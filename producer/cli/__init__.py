@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Sequence
 
-from ...broker_config.standard_streams import prepare_streams
+from ...broker_config.programs.standard_streams import prepare_streams
 
 #: As ``exit_codes`` has it, which imports what the help does without.
 INTERRUPTED = 130

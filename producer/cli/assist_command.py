@@ -10,10 +10,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .argument_types import EMPTY
 from .call import Call
 from .command_table import SHARED_OPTIONS
 from .exit_codes import WRONG_USAGE
+from .options.argument_types import EMPTY
 
 #: Of a first sentence, in characters.
 _ANY_LENGTH = 1_000

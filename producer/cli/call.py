@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...broker_config.printable import clean_json
+from ...broker_config.programs.printable import clean_json
 
 if TYPE_CHECKING:
     from ...broker_config.settings import Loaded
@@ -68,7 +68,7 @@ class Call:
         """Where Redis is, without the password; empty when the settings were never read."""
         if "loaded" not in self.__dict__:
             return ""
-        from ...broker_config.redis_url import parse_url  # lazy: the help needs it not
+        from ...broker_config.redis.url import parse_url  # lazy: the help needs it not
 
         return parse_url(self.loaded.settings.redis_url).shown()
 
@@ -128,7 +128,7 @@ class Call:
         except BrokenPipeError:
             raise
         except OSError:
-            from ...broker_config.output_end import forget  # lazy: hardly ever needed
+            from ...broker_config.programs.output_end import forget  # lazy: hardly ever needed
 
             forget(sys.stderr)
 

@@ -1,16 +1,16 @@
 """What follows a request that was dispatched: wait for its end, or say how to."""
 
 from ...broker_config.states import InvocationState
-from .. import pacing
 from ..beat_presence import is_beat_at_work
-from ..invoked import Invoked
-from ..invoking import RunOptions
-from ..targets import Targets
+from ..fleet.targets import Targets
+from ..invocations import pacing
+from ..invocations.invoked import Invoked
+from ..invocations.invoking import RunOptions
 from ..timed.modes import is_timed
-from .answers import invocation_object
 from .call import Call
 from .exit_codes import DONE
-from .request_options import Waiting
+from .options.request_options import Waiting
+from .printing.answers import invocation_object
 from .watching import streams, watch
 
 

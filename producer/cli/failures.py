@@ -7,9 +7,9 @@ import traceback
 import click
 
 from ...broker_config.errors import CloudAssistantError, RedisNotTrusted, RedisRefused, RedisUnreachable
-from ...broker_config.output_end import TAKES_NO_MORE, forget, why_not_written
-from ...broker_config.redis_remedies import with_remedy
-from ...broker_config.usage_line import one_line, usage_line
+from ...broker_config.programs.output_end import TAKES_NO_MORE, forget, why_not_written
+from ...broker_config.programs.usage_line import one_line, usage_line
+from ...broker_config.redis.remedies import with_remedy
 from . import exit_codes
 from .call import Call
 

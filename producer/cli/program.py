@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from ...broker_config.output_end import forget_outputs
+from ...broker_config.programs.output_end import forget_outputs
 from . import exit_codes
 from .assist_command import PipeClosed
 from .call import Call
 from .command_table import ROWS, VERSION_HELP
 from .lazy_group import LazyGroup
-from .terminal import help_columns
+from .printing.terminal import help_columns
 
 
 def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from .version import installed_version  # lazy: importlib.metadata takes 10 ms
+        from .verbs.version import installed_version  # lazy: importlib.metadata takes 10 ms
 
         click.echo(f"assist {installed_version()}")
         ctx.exit()

@@ -11,13 +11,13 @@ def show_help() -> int:
         sys.stdout.write(help_text() + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        from ...broker_config.output_end import forget_outputs  # lazy: hardly ever needed
+        from ...broker_config.programs.output_end import forget_outputs  # lazy: hardly ever needed
         from .exit_codes import PIPE_CLOSED  # lazy: hardly ever needed
 
         forget_outputs()
         return PIPE_CLOSED
     except OSError as error:
-        from ...broker_config.output_end import forget_outputs  # lazy: hardly ever needed
+        from ...broker_config.programs.output_end import forget_outputs  # lazy: hardly ever needed
         from .call import Call  # lazy: hardly ever needed
         from .failures import report  # lazy: hardly ever needed
 

@@ -4,22 +4,22 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 
-from ...broker_config.counted import counted
 from ...broker_config.errors import CloudAssistantError, WaitTimedOut
+from ...broker_config.programs.counted import counted
 from ...broker_config.results import ExecutionRow
 from ...broker_config.states import ExecutionState
-from ..invoked import Finished
+from ..following.waiting import Ended, Event, Output
+from ..invocations.invoked import Finished
 from ..shapes import Shape
-from ..waiting import Ended, Event, Output
-from .answers import invocation_object
 from .call import Call
 from .exit_codes import DONE, SCRIPT_FAILED
 from .failures import Detached
-from .invocation_state import one_invocation
-from .output_printer import OutputPrinter
-from .progress_line import ProgressLine, bar
-from .result_text import grouped, one_line
-from .text_cells import by_state
+from .printing.answers import invocation_object
+from .printing.output_printer import OutputPrinter
+from .printing.progress_line import ProgressLine, bar
+from .printing.result_text import grouped, one_line
+from .printing.text_cells import by_state
+from .verbs.invocation_state import one_invocation
 
 
 def watch(call: Call, invoke_id: str, target_count: int, timeout_seconds: float | None) -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable
-from ...broker_config.findings import Finding, fail, ok
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_remedies import remedy_of
+from ...broker_config.programs.findings import Finding, fail, ok
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.remedies import remedy_of
 from ...broker_config.settings_table import Settings
 from .fleet_checks import FleetChecks
 from .local_checks import installation_key, local_checks

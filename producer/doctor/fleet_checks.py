@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from ...broker_config import keys
 from ...broker_config.chunks import chunks
-from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
-from ...broker_config.findings import Finding, fail, ok, warn
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_url import place
+from ...broker_config.programs.counted import counted
+from ...broker_config.programs.findings import Finding, fail, ok, warn
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.tls import TlsClient
+from ...broker_config.redis.url import place
 from ...broker_config.settings_table import Settings
-from ...broker_config.timed import server_ms
-from ...broker_config.tls import TlsClient
+from ...broker_config.timed.timed_invocation import server_ms
 from ..beat_presence import is_beat_at_work, is_keyless_beat_at_work
 from ..gateway_client import connection_to
 from ..some_of import some_of

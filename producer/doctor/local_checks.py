@@ -8,10 +8,10 @@ from shlex import quote
 
 from ...broker_config import keys
 from ...broker_config.errors import Refused, SettingsInvalid
-from ...broker_config.findings import Finding, fail, ok, warn
-from ...broker_config.master_key import find_master_keys, master_key_path
-from ...broker_config.presence import is_folder, is_there
-from ...broker_config.redis_client import Redis
+from ...broker_config.files.presence import is_folder, is_there
+from ...broker_config.programs.findings import Finding, fail, ok, warn
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.master_key import find_master_keys, master_key_path
 from ...broker_config.settings_table import Settings
 
 _DISK_FAIL_BYTES, _DISK_WARN_BYTES = 100 * 1024 * 1024, 1024 * 1024 * 1024

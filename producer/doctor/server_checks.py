@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused
-from ...broker_config.findings import Finding, fail, ok, warn
 from ...broker_config.functions.function_library import LIBRARY_NAME, TEXT_VERSION, library_source, text_version
-from ...broker_config.redis_client import Redis
-from ...broker_config.timed import server_ms
+from ...broker_config.programs.findings import Finding, fail, ok, warn
+from ...broker_config.redis.client import Redis
+from ...broker_config.timed.timed_invocation import server_ms
 
 #: Functions came with this release of Redis; every Valkey has them.
 _REDIS_WITH_FUNCTIONS = 7

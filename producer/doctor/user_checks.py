@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ...broker_config.errors import RecordUnreadable, RedisRefused
-from ...broker_config.findings import Finding, fail, ok, warn
-from ...broker_config.redis_client import Redis
+from ...broker_config.programs.findings import Finding, fail, ok, warn
+from ...broker_config.redis.client import Redis
 from ..security.agent_rights import agent_rules, agent_user
 from ..security.identities import load_credentials
 from ..security.program_rights import ControlProgram, program_rules, program_user

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from ...broker_config import keys
 from ...broker_config.errors import NotFound, RecordUnreadable
-from ...broker_config.printable import clean
-from ...broker_config.publisher_signing import AGENT_NAME, ANY, Signed, parse
-from ...broker_config.redis_client import Redis
+from ...broker_config.programs.printable import clean
+from ...broker_config.redis.client import Redis
+from ...broker_config.releases.publisher_signing import AGENT_NAME, ANY, Signed, parse
+from ...broker_config.releases.version_order import version_order
 from ...broker_config.unreadable import read_or_tell
-from ...broker_config.version_order import version_order
 from ..some_of import some_of
 
 LATEST = "latest"

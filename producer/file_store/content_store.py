@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
-from ...broker_config.private_file import force_folder_to_disk
+from ...broker_config.files.private_file import force_folder_to_disk
 from ...broker_config.settings_table import Settings
 
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ...broker_config.errors import NotFound, Refused
-from ...broker_config.publisher_keys import read_publishers
-from ...broker_config.publisher_signing import AGENT_NAME, Signed, parse, verify
-from ...broker_config.redis_client import Redis
-from ...broker_config.rollouts import may_be_ordered
+from ...broker_config.redis.client import Redis
+from ...broker_config.releases.publisher_keys import read_publishers
+from ...broker_config.releases.publisher_signing import AGENT_NAME, Signed, parse, verify
+from ...broker_config.releases.rollouts import may_be_ordered
 from ...broker_config.settings_table import Settings
 from .catalogue import Catalogue, CatalogueEntry
 from .content_store import ContentStore

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from ...broker_config.errors import Refused
-from ...broker_config.publisher_signing import Signed
+from ...broker_config.releases.publisher_signing import Signed
 from ..gateway_client import GatewayClient
 
 #: Base64 and the form's escaping make a third more of it, which stays below the gateway's 1 MiB.

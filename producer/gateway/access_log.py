@@ -4,7 +4,7 @@ import logging
 from time import perf_counter
 
 from .exchange import Exchange, safe_in_log, safe_path_in_log
-from .http_messages import HttpRequest
+from .serving.http_messages import HttpRequest
 
 logger = logging.getLogger(__name__)
 

@@ -11,22 +11,22 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ...broker_config.settings_table import GatewaySettings
+from .access.authentication import AccessKeyLookup, Authenticator, NonceStore
 from .access_log import log_exchange
-from .actions import ActionRegistry
+from .actions.action import ActionRegistry
 from .api_errors import ApiError, api_error
-from .authentication import AccessKeyLookup, Authenticator, NonceStore
-from .client_address import ClientAddresses
-from .crowd import Crowd
+from .downloads.file_serving import FileServing
 from .exchange import Exchange
-from .file_serving import FileServing
-from .http_messages import HttpReply, HttpRequest, path_of_target
-from .interruption import Interruption
 from .openapi_endpoint import METHODS, Authorization, OpenApiEndpoint, Postponed, Refusals
 from .other_paths import OtherPaths
-from .request_body import ClientLeft, RequestBody
-from .request_memory import RequestMemory
 from .routes import Routes
-from .sending import send_reply
+from .serving.client_address import ClientAddresses
+from .serving.crowd import Crowd
+from .serving.http_messages import HttpReply, HttpRequest, path_of_target
+from .serving.interruption import Interruption
+from .serving.request_body import ClientLeft, RequestBody
+from .serving.request_memory import RequestMemory
+from .serving.sending import send_reply
 
 logger = logging.getLogger(__name__)
 

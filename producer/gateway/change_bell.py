@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...broker_config.errors import RedisRefused, RedisUnreachable
-from ...broker_config.program_log import logger
-from ...broker_config.redis_client import Redis, Subscription
+from ...broker_config.programs.program_log import logger
+from ...broker_config.redis.client import Redis, Subscription
 
 _TURN_SECONDS = 0.5
 _RETRY_SECONDS = 1.0

@@ -12,9 +12,9 @@ from ...broker_config.errors import (
     Refused,
     RequestInvalid,
 )
-from ...broker_config.program_log import logger
-from ...broker_config.redis_remedies import with_remedy
-from .actions import Action, Call, Fields, NotYet
+from ...broker_config.programs.program_log import logger
+from ...broker_config.redis.remedies import with_remedy
+from .actions.action import Action, Call, Fields, NotYet
 from .api_errors import ApiError, api_error
 from .error_catalogue import is_documented
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from ..security.caller import AccessKey
 from .api_errors import ApiError
-from .http_messages import HttpReply, HttpRequest
 from .request_parameters import assembled
 from .responses import AnswerFormat, error_reply, format_of, success_reply, written_entry
+from .serving.http_messages import HttpReply, HttpRequest
 
 _SAFE_IN_LOG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE_PATH_IN_LOG = re.compile(r"[A-Za-z0-9._/-]{1,200}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .api_errors import api_error
-from .freed_memory import give_back_memory
+from .serving.freed_memory import give_back_memory
 
 #: An answer with fewer rows is made whatever else is going on: a fraction of a second.
 LARGE_ROWS_COUNT = 5_000

@@ -6,18 +6,18 @@ from typing import Protocol
 
 from ...broker_config.errors import CloudAssistantError
 from ..security.caller import AccessKey
-from .actions import ActionRegistry, Call, Fields, NotYet
+from .access.audited_actions import is_reading
+from .access.authentication import Authenticator
+from .access.signature_v1 import read_v1
+from .access.signature_v3 import is_v3, read_v3
+from .access.signed_request import SignedRequest
+from .actions.action import ActionRegistry, Call, Fields, NotYet
+from .actions.parameters import Parameters
 from .api_errors import ApiError, api_error
-from .audited_actions import is_reading
-from .authentication import Authenticator
 from .domain_errors import api_error_of
 from .exchange import Exchange
-from .http_messages import HttpReply
-from .parameters import Parameters
 from .request_parameters import RequestParameters, assembled, with_todays_names
-from .signature_v1 import read_v1
-from .signature_v3 import is_v3, read_v3
-from .signed_request import SignedRequest
+from .serving.http_messages import HttpReply
 
 VERSION = "2014-05-26"
 METHODS = ("GET", "POST")

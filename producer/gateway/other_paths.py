@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from .access_log import log_page
 from .api_errors import ApiError, api_error
-from .client_address import ClientAddresses
 from .exchange import Exchange
-from .http_messages import HttpReply, HttpRequest, text_reply
-from .request_body import ClientLeft, RequestBody
-from .request_memory import RequestMemory
 from .routes import Route, RouteRequest, Routes
-from .sending import send_reply
+from .serving.client_address import ClientAddresses
+from .serving.http_messages import HttpReply, HttpRequest, text_reply
+from .serving.request_body import ClientLeft, RequestBody
+from .serving.request_memory import RequestMemory
+from .serving.sending import send_reply
 from .shared_look import SharedLook
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import base64
 import hmac
 
 from ...broker_config.errors import Refused
-from ...broker_config.sealing import seal, unseal
+from ...broker_config.security.sealing import seal, unseal
 from ..security.caller import AccessKey
 from .api_errors import api_error
 

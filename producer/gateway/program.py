@@ -3,14 +3,15 @@
 import ssl
 from collections.abc import Mapping
 
-from ...broker_config import program_log, settings
+from ...broker_config import settings
 from ...broker_config.errors import RedisRefused, RedisUnreachable, SettingsInvalid
 from ...broker_config.functions.function_library import load_library
+from ...broker_config.programs import program_log
+from ...broker_config.redis.tls import TlsFilesUnusable, check_file, load_own_certificate
 from ...broker_config.settings_table import GatewaySettings, Value
-from ...broker_config.tls import TlsFilesUnusable, check_file, load_own_certificate
 from ..api import Assistant
-from .freed_memory import share_memory
-from .server import GatewayServer
+from .serving.freed_memory import share_memory
+from .serving.server import GatewayServer
 from .wiring import gateway_application
 
 EXIT_USAGE = 2

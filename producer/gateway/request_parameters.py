@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .access.percent_encoding import decoded_pairs
 from .api_errors import ApiError, api_error
-from .http_messages import HttpRequest
-from .percent_encoding import decoded_pairs
+from .serving.http_messages import HttpRequest
 
 #: Older spellings that hand-written clients still send, with the spelling that counts today.
 OLDER_SPELLINGS: Mapping[str, str] = {"TimeOut": "Timeout"}

@@ -8,9 +8,9 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from .access.signature_v3 import is_v3
 from .api_errors import ApiError, api_error
-from .http_messages import HttpReply, HttpRequest
-from .signature_v3 import is_v3
+from .serving.http_messages import HttpReply, HttpRequest
 
 
 class AnswerFormat(StrEnum):

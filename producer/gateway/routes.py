@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .http_messages import HttpReply, HttpRequest
+from .serving.http_messages import HttpReply, HttpRequest
 
 
 @dataclass(frozen=True, slots=True)

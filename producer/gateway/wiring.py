@@ -5,9 +5,9 @@ import logging
 from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
-from ...broker_config.master_key import find_master_keys, master_key_path
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_remedies import with_remedy
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.remedies import with_remedy
+from ...broker_config.security.master_key import find_master_keys, master_key_path
 from ...broker_config.settings_table import Settings
 from ..api import Assistant
 from ..file_store.catalogue import Catalogue
@@ -15,17 +15,17 @@ from ..file_store.content_store import ContentStore
 from ..metrics import Metrics
 from ..security.access_keys import AccessKeys
 from ..security.caller import AccessKey
-from . import registration_page
-from .action_table import action_registry
+from .access.authorization import RoleAuthorization
+from .access.refusal_audit import RefusalAudit
+from .access.used_nonces import UsedNonces
+from .actions.table import action_registry
 from .app import AppLimits, Dependencies, GatewayApplication
-from .authorization import RoleAuthorization
-from .client_address import ClientAddresses
-from .crowd import Crowd
-from .file_serving import FileServing
-from .install_pages import InstallPages
-from .refusal_audit import RefusalAudit
-from .registration_page import RegistrationPage
-from .used_nonces import UsedNonces
+from .downloads.file_serving import FileServing
+from .joining import registration_page
+from .joining.install_pages import InstallPages
+from .joining.registration_page import RegistrationPage
+from .serving.client_address import ClientAddresses
+from .serving.crowd import Crowd
 
 logger = logging.getLogger(__name__)
 

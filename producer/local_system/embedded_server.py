@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...broker_config.errors import SettingsInvalid
-from ...broker_config.redis_url import RedisAddress, format_url
+from ...broker_config.redis.url import RedisAddress, format_url
 from ..security.program_rights import ControlProgram, program_rules, program_user
 from ..security.redis_users import new_password, password_digest
 from .ports import LOOPBACK, is_free, next_free_port

@@ -1,7 +1,7 @@
 """The first access key of a local system: made when there is none, and shown this once."""
 
-from ...broker_config.redis_client import Redis
-from ...broker_config.signing import MasterKeys
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.signing import MasterKeys
 from ..security.access_keys import AccessKeys
 from ..security.roles import Role
 

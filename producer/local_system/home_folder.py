@@ -9,8 +9,8 @@ from shlex import quote
 
 from ...broker_config.errors import Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
+from ...broker_config.security.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 from ...broker_config.settings import LOCAL_FILE
-from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 from ...broker_config.toml_string import toml_string
 from .private_files import read_or_empty, write_private
 

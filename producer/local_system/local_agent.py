@@ -11,7 +11,7 @@ from ...broker_config.clock import now_ms
 from ...broker_config.errors import RedisRefused, RedisUnreachable
 from ...broker_config.functions.instances import register_instance
 from ...broker_config.machine_name import machine_name
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
 from ...broker_config.settings import Loaded
 from ..security.credentials import Credentials
 from ..security.identities import has_credentials, restore_users

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...broker_config.errors import RedisUnreachable, SettingsInvalid
-from ...broker_config.redis_url import parse_url
+from ...broker_config.redis.url import parse_url
 from ...broker_config.settings import Loaded
 from ..security.program_rights import ControlProgram
 from .embedded_server import choose_port, prepare_server

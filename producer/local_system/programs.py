@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...broker_config.errors import RedisRefused, RedisUnreachable, Refused
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
 from ...broker_config.settings import Loaded, child_environment, environment_name
 from .embedded_server import EmbeddedServer
 from .ports import LOOPBACK, accepts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...broker_config.errors import Refused, WaitTimedOut
-from ...broker_config.redis_url import parse_url
+from ...broker_config.redis.url import parse_url
 from ...broker_config.settings import Loaded, child_environment
 from .child_log import ChildLog
 from .children import Change, Child, ChildState

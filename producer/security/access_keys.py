@@ -20,8 +20,8 @@ from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import NotFound, Refused, RequestInvalid
 from ...broker_config.functions.entries import replace_entry
-from ...broker_config.redis_client import Redis
-from ...broker_config.signing import MasterKeys
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.signing import MasterKeys
 from ...broker_config.untrusted_input import UntrustedDecoder
 from ..auditing import Auditing
 from .caller import AccessKey

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from ...broker_config import keys
-from ...broker_config.audit_entry import AuditEntry, decode_entry
-from ...broker_config.redis_client import Redis
+from ...broker_config.audit.entry import AuditEntry, decode_entry
+from ...broker_config.redis.client import Redis
 
 _CHUNK_COUNT = 1_000
 

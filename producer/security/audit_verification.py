@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import msgspec
 
 from ...broker_config import keys
-from ...broker_config.audit_entry import has_mac, is_sealed
-from ...broker_config.redis_client import Redis
-from ...broker_config.signing import MasterKeys
+from ...broker_config.audit.entry import has_mac, is_sealed
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.signing import MasterKeys
 from ...broker_config.untrusted_input import UntrustedDecoder
 from .audit_reading import StoredEntry, oldest_first
 

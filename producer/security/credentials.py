@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...broker_config.errors import Refused
-from ...broker_config.private_file import write_private_file
-from ...broker_config.redis_url import parse_url
-from ...broker_config.server_names import LOOPBACK
+from ...broker_config.files.private_file import write_private_file
+from ...broker_config.redis.server_names import LOOPBACK
+from ...broker_config.redis.url import parse_url
 from ...broker_config.toml_string import toml_string
 
 #: More than a file of credentials has.

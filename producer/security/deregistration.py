@@ -6,9 +6,9 @@ from ...broker_config.functions.executions import close_released_command
 from ...broker_config.functions.function_library import run, run_all
 from ...broker_config.functions.reported import read_members_command
 from ...broker_config.ids import is_execution_of
-from ...broker_config.redis_client import Redis
-from .. import instances
-from ..instances import StoredInstance
+from ...broker_config.redis.client import Redis
+from ..fleet import instances
+from ..fleet.instances import StoredInstance
 from .identities import revoke
 
 _CHUNK_COUNT = 500

@@ -10,10 +10,10 @@ from ...broker_config import keys
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import RecordUnreadable
 from ...broker_config.functions.function_library import load_library
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import Command
-from ...broker_config.redis_url import parse_url
-from ...broker_config.signing import KeyId, MasterKeys
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import Command
+from ...broker_config.redis.url import parse_url
+from ...broker_config.security.signing import KeyId, MasterKeys
 from ...broker_config.unreadable import raised, read_or_tell
 from .agent_rights import agent_rules, agent_user
 from .credentials import Credentials

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...broker_config import keys
-from ...broker_config.boot_resigning import resign
 from ...broker_config.chunks import chunks
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import Refused
 from ...broker_config.functions.entries import replace_credentials, replace_credentials_command
 from ...broker_config.functions.function_library import run_all
 from ...broker_config.functions.reported import read_fields_command
-from ...broker_config.key_bundle import KeyBundle, unwrap, wrap
-from ...broker_config.master_key import load_master_keys
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import Command
-from ...broker_config.signing import KeyId, MasterKeys
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import Command
+from ...broker_config.security.key_bundle import KeyBundle, unwrap, wrap
+from ...broker_config.security.master_key import load_master_keys
+from ...broker_config.security.signing import KeyId, MasterKeys
+from ...broker_config.timed.boot_resigning import resign
 from .identities import (
     GENERATIONS_COUNT,
     decode_credentials,

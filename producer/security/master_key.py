@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ...broker_config import keys
 from ...broker_config.errors import Refused
-from ...broker_config.master_key import master_key_path
-from ...broker_config.presence import is_there
-from ...broker_config.redis_client import Redis
+from ...broker_config.files.presence import is_there
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.master_key import master_key_path
+from ...broker_config.security.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 from ...broker_config.settings_table import Settings
-from ...broker_config.signing import MasterKeys, new_master_keys, read_master_keys, write_master_keys
 
 
 def make_master_keys(redis: Redis, settings: Settings) -> MasterKeys | None:

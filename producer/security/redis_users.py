@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...broker_config.errors import RedisRefused
-from ...broker_config.redis_client import Redis, raise_refused
-from ...broker_config.redis_connection import Command
+from ...broker_config.redis.client import Redis, raise_refused
+from ...broker_config.redis.connection import Command
 
 #: 256 bits: nothing to guess, and safe to keep as a plain digest.
 _PASSWORD_BYTES = 32

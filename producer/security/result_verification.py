@@ -7,9 +7,9 @@ from ...broker_config import keys
 from ...broker_config.chunks import chunks
 from ...broker_config.error_codes import ErrorCode
 from ...broker_config.ledger import StoredInvocation, latest_executions, load_targets
-from ...broker_config.redis_client import Redis
-from ...broker_config.result_signing import is_signed_result, signature_of, signing_key_id
-from ...broker_config.signing import MasterKeys
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.result_signing import is_signed_result, signature_of, signing_key_id
+from ...broker_config.security.signing import MasterKeys
 from ...broker_config.states import ExecutionState as S
 from ...broker_config.states import is_final
 

@@ -14,8 +14,8 @@ import hiredis
 
 from ...broker_config.chunks import chunks
 from ...broker_config.errors import RedisRefused
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import Command
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import Command
 from .agent_rights import agent_rules, agent_user
 from .identities import StoredCredentials
 from .program_rights import ControlProgram, program_rules, program_user

@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Sequence
 
-from ...broker_config import keys, refusals_of_agents
+from ...broker_config import keys
+from ...broker_config.audit import refusals_of_agents
 from ...broker_config.errors import NotFound, RequestInvalid
 from ...broker_config.ledger import load_invocation
-from ...broker_config.master_key import find_master_keys, load_master_keys, master_key_path
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.master_key import find_master_keys, load_master_keys, master_key_path
+from ...broker_config.security.signing import MasterKeys
 from ...broker_config.settings_table import Settings
-from ...broker_config.signing import MasterKeys
-from .. import activations, instances
 from ..auditing import Auditing, Change, named_targets
-from ..registration_turn import await_registration
+from ..fleet import activations, instances
+from ..fleet.registration_turn import await_registration
 from . import deregistration, identities
 from .identities import Issued
 from .key_rotation import Rotation, RotationStatus

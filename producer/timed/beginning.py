@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...broker_config.boot_bound import bind
 from ...broker_config.errors import RequestInvalid
 from ...broker_config.functions.function_library import run
 from ...broker_config.functions.timed import begin_timed_command
 from ...broker_config.messages import Order, encode
 from ...broker_config.records import Invocation, RepeatMode
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import Argument
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import Argument
 from ...broker_config.schedule import DueTime
-from ...broker_config.signing import MasterKeys, digest
-from ...broker_config.timed import calendar_of, next_due, server_ms, timed_fields
-from ...broker_config.timed_secrets import FIELD, require_master, seal_timed_secrets
+from ...broker_config.security.signing import MasterKeys, digest
+from ...broker_config.timed.boot_bound import bind
+from ...broker_config.timed.secret_values import FIELD, require_master, seal_timed_secrets
+from ...broker_config.timed.timed_invocation import calendar_of, next_due, server_ms, timed_fields
 
 
 def begin(

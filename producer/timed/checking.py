@@ -14,7 +14,7 @@ from ...broker_config.records import Invocation, RepeatMode, Schedule
 from ...broker_config.schedule import Schedule as Calendar
 from ...broker_config.schedule.checks import check_future, check_interval
 from ...broker_config.settings_table import BeatSettings
-from ...broker_config.timed import calendar_of, next_due
+from ...broker_config.timed.timed_invocation import calendar_of, next_due
 from ..validation import TIMEOUT_SECONDS_MIN
 from .frequency import readable_frequency
 from .modes import (

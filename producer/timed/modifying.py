@@ -12,20 +12,21 @@ from time import sleep
 import msgspec
 
 from ...broker_config import keys
-from ...broker_config.counted import counted
 from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.ids import new_token
 from ...broker_config.ledger import StoredInvocation, load_invocation, load_targets
+from ...broker_config.programs.counted import counted
 from ...broker_config.records import Command, Pacing, Schedule
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.signing import MasterKeys
 from ...broker_config.settings_table import Settings
-from ...broker_config.signing import MasterKeys
-from ...broker_config.timed import Timed, calendar_of, load_timed, server_ms
-from .. import command_library, pacing
-from ..invoking import RunOptions, prepare
-from ..secret_parameters import SecretValues, check_known, refuse_in_clear
-from ..standing import stopped_of_each
-from ..targets import Targets, resolve
+from ...broker_config.timed.timed_invocation import Timed, calendar_of, load_timed, server_ms
+from ..commands import command_library
+from ..commands.secret_parameters import SecretValues, check_known, refuse_in_clear
+from ..fleet.targets import Targets, resolve
+from ..invocations import pacing
+from ..invocations.invoking import RunOptions, prepare
+from ..invocations.standing import stopped_of_each
 from .checking import check_schedule
 from .frequency import readable_frequency
 from .showing import moment_ms

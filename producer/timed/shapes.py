@@ -5,7 +5,7 @@ from contextlib import suppress
 from ...broker_config.clock import iso_seconds
 from ...broker_config.errors import RecordUnreadable
 from ...broker_config.schedule import DueTime
-from ...broker_config.timed import stored_calendar
+from ...broker_config.timed.timed_invocation import stored_calendar
 from ..shapes import Shape, pacing_shape
 from .showing import FiringView, Preview, TimedView
 

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from ...broker_config import keys
 from ...broker_config.errors import RecordUnreadable, RequestInvalid
-from ...broker_config.firing_rows import Firing, FiringStatus, latest_firings
 from ...broker_config.ids import execution_id
 from ...broker_config.ledger import StoredInvocation, load_invocation, load_invocations, load_targets, states_of
 from ...broker_config.records import RepeatMode, Schedule
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
 from ...broker_config.schedule import DueTime
 from ...broker_config.schedule import Schedule as Calendar
 from ...broker_config.schedule.due_times import utc_ms_of
 from ...broker_config.schedule.zones import zone_named
-from ...broker_config.timed import (
+from ...broker_config.timed.firing_rows import Firing, FiringStatus, latest_firings
+from ...broker_config.timed.timed_invocation import (
     Timed,
     TimedStatus,
     calendar_of,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ...broker_config import keys
-from ...broker_config.boot_bound import unbind
 from ...broker_config.chunks import chunks
 from ...broker_config.errors import Refused
 from ...broker_config.functions.function_library import run, run_all
@@ -11,11 +10,12 @@ from ...broker_config.functions.reported import read_members_command
 from ...broker_config.functions.timed import move_timed_command
 from ...broker_config.ids import is_execution_of
 from ...broker_config.ledger import StoredInvocation
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
 from ...broker_config.settings_table import LimitSettings
-from ...broker_config.timed import GOING_ON, Timed, TimedStatus, load_timed
-from ..stop_requests import stop_executions
-from ..targets import chosen_targets
+from ...broker_config.timed.boot_bound import unbind
+from ...broker_config.timed.timed_invocation import GOING_ON, Timed, TimedStatus, load_timed
+from ..fleet.targets import chosen_targets
+from ..invocations.stop_requests import stop_executions
 from .undecided import TRIES_COUNT, leave_out_undecided, too_busy
 
 _CHUNK_COUNT = 200

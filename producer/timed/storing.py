@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...broker_config import keys
-from ...broker_config.boot_bound import bind
 from ...broker_config.errors import Refused, RequestInvalid
 from ...broker_config.functions.function_library import run
 from ...broker_config.functions.timed import TimedChange, modify_timed_command
@@ -12,12 +11,13 @@ from ...broker_config.ledger import StoredInvocation
 from ...broker_config.messages import WorkOrder, encode
 from ...broker_config.records import Invocation
 from ...broker_config.records import encode as encode_record
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
 from ...broker_config.schedule import DueTime
-from ...broker_config.signing import MasterKeys, digest
-from ...broker_config.timed import Timed, calendar_of, next_due, server_ms, timed_fields
-from ...broker_config.timed_secrets import FIELD, open_timed_secrets, require_master, seal_timed_secrets
-from ..secret_parameters import SecretValues
+from ...broker_config.security.signing import MasterKeys, digest
+from ...broker_config.timed.boot_bound import bind
+from ...broker_config.timed.secret_values import FIELD, open_timed_secrets, require_master, seal_timed_secrets
+from ...broker_config.timed.timed_invocation import Timed, calendar_of, next_due, server_ms, timed_fields
+from ..commands.secret_parameters import SecretValues
 
 #: A replaced work order outlives the executions that were made with it.
 _OLD_PAYLOAD_MARGIN_MS = 24 * 3600 * 1000

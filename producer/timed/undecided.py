@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfoNotFoundError
 from ...broker_config.errors import Refused
 from ...broker_config.functions.function_library import run
 from ...broker_config.functions.timed import skip_due_command
-from ...broker_config.left_out import end_reason, left_out_rows
-from ...broker_config.redis_client import Redis
-from ...broker_config.timed import Timed, TimedStatus, calendar_of, load_timed, next_due, server_ms
+from ...broker_config.redis.client import Redis
+from ...broker_config.timed.left_out import end_reason, left_out_rows
+from ...broker_config.timed.timed_invocation import Timed, TimedStatus, calendar_of, load_timed, next_due, server_ms
 
 #: How often it is tried again when beats, or others who change the same invocation, are faster.
 TRIES_COUNT = 20

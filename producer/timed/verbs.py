@@ -7,10 +7,10 @@ import msgspec
 from ...broker_config.clock import now_ms
 from ...broker_config.messages import WorkOrder
 from ...broker_config.records import Invocation, Schedule
-from ...broker_config.redis_client import Redis
+from ...broker_config.redis.client import Redis
+from ...broker_config.security.signing import MasterKeys, digest
 from ...broker_config.settings_table import Settings
-from ...broker_config.signing import MasterKeys, digest
-from ...broker_config.timed import server_ms
+from ...broker_config.timed.timed_invocation import server_ms
 from ..auditing import Auditing, named_targets
 from ..paging import Page, PageRequest
 from . import showing, stopping

@@ -20,8 +20,8 @@ from benchmarks.rig import NO_REWRITE  # noqa: E402
 from integration.beat.bulk import store  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
-from cloud_assistant.broker_config.redis_client import Redis  # noqa: E402
-from cloud_assistant.broker_config.timed import server_ms  # noqa: E402
+from cloud_assistant.broker_config.redis.client import Redis  # noqa: E402
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms  # noqa: E402
 from harness.eventually import eventually  # noqa: E402
 from harness.processes import Program  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402

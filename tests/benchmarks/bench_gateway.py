@@ -28,7 +28,7 @@ from cloud_assistant.broker_config import keys  # noqa: E402
 from cloud_assistant.broker_config.clock import now_ms  # noqa: E402
 from cloud_assistant.broker_config.settings_table import Settings  # noqa: E402
 from cloud_assistant.producer.api import Assistant  # noqa: E402
-from cloud_assistant.producer.targets import Targets  # noqa: E402
+from cloud_assistant.producer.fleet.targets import Targets  # noqa: E402
 from harness.eventually import eventually  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402
 from harness.system import Gateway, System  # noqa: E402

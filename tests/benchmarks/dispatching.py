@@ -21,10 +21,10 @@ from benchmarks.rig import Rig  # noqa: E402
 
 from cloud_assistant.broker_config import keys  # noqa: E402
 from cloud_assistant.broker_config.clock import now_ms  # noqa: E402
-from cloud_assistant.broker_config.redis_client import Redis  # noqa: E402
+from cloud_assistant.broker_config.redis.client import Redis  # noqa: E402
 from cloud_assistant.broker_config.settings_table import SecuritySettings, Settings  # noqa: E402
 from cloud_assistant.producer.api import Assistant  # noqa: E402
-from cloud_assistant.producer.targets import Targets  # noqa: E402
+from cloud_assistant.producer.fleet.targets import Targets  # noqa: E402
 
 CHUNK_COUNT = 400
 

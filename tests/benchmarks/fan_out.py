@@ -7,7 +7,7 @@ from benchmarks import floor
 from benchmarks.figures import Figure, Scale, at_most, of_runs
 from benchmarks.rig import Rig
 
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 
 SCRIPT = "echo 123"
 

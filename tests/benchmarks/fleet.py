@@ -28,12 +28,12 @@ from benchmarks.simulation import Orders, Report  # noqa: E402
 from cloud_assistant.broker_config import keys  # noqa: E402
 from cloud_assistant.broker_config.clock import now_ms  # noqa: E402
 from cloud_assistant.broker_config.functions.function_library import fcall, run_all  # noqa: E402
+from cloud_assistant.broker_config.security.signing import new_master_keys, read_master_keys, write_master_keys  # noqa: E402
 from cloud_assistant.broker_config.settings_table import SecuritySettings, Settings  # noqa: E402
-from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys  # noqa: E402
 from cloud_assistant.producer.api import Assistant  # noqa: E402
-from cloud_assistant.producer.describing import InvocationFilter  # noqa: E402
+from cloud_assistant.producer.fleet.targets import Targets  # noqa: E402
+from cloud_assistant.producer.invocations.describing import InvocationFilter  # noqa: E402
 from cloud_assistant.producer.security.agent_rights import agent_rules, agent_user  # noqa: E402
-from cloud_assistant.producer.targets import Targets  # noqa: E402
 from harness.eventually import always, eventually  # noqa: E402
 from harness.processes import clean_environment  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402

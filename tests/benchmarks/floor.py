@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 
 
 def serve(url: str, name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, Scale, at_most, of_runs
 from benchmarks.rig import Rig
 
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 from harness import proc
 from harness.eventually import always, eventually
 from harness.system import Agent

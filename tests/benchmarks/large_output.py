@@ -9,8 +9,8 @@ from benchmarks.figures import Figure, Scale, at_most, of_runs, times_floor
 from benchmarks.memory import most_resident_bytes
 from benchmarks.rig import Rig
 
-from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Output
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.following.waiting import Output
 
 INSTANCE = "i-bench"
 

@@ -9,9 +9,9 @@ from benchmarks import floor
 from benchmarks.figures import Figure, Scale, at_least, at_most, interleaved, of_runs, quantile, times_floor
 from benchmarks.rig import Rig
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 
 INSTANCE = "i-bench"
 SCRIPT = "echo 123"

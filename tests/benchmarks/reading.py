@@ -18,13 +18,13 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import execution_id, new_id
 from cloud_assistant.broker_config.records import encode
-from cloud_assistant.broker_config.redis_connection import Argument, Command
+from cloud_assistant.broker_config.redis.connection import Argument, Command
 from cloud_assistant.broker_config.states import ExecutionState
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.following.waiting import Ended
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 from cloud_assistant.producer.paging import PageRequest
-from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended
 
 INSTANCE = "i-bench"
 PAGE_COUNT = 50

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings_table import SecuritySettings, Settings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer.api import Assistant
 from harness import reaper
 from harness.processes import Program, clean_environment

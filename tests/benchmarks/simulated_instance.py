@@ -26,17 +26,17 @@ from cloud_assistant.broker_config.functions.executions import (
 )
 from cloud_assistant.broker_config.functions.instances import beat_reply, heartbeat_command
 from cloud_assistant.broker_config.messages import WorkOrder
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument, Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument, Command
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.settings_table import AgentSettings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.claimant import Claimant
-from cloud_assistant.worker.event_outbox import EventOutbox
 from cloud_assistant.worker.identity import Identity
-from cloud_assistant.worker.key_ring import KeyRing
-from cloud_assistant.worker.queue_line import WAIT_SECONDS
-from cloud_assistant.worker.verification import Verifier
+from cloud_assistant.worker.queue.event_outbox import EventOutbox
+from cloud_assistant.worker.queue.line import WAIT_SECONDS
+from cloud_assistant.worker.trust.key_ring import KeyRing
+from cloud_assistant.worker.trust.verification import Verifier
 
 #: Commands to send in one go, for which it is sent the replies.
 Life = Generator[Sequence[Command], list[Any], None]

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.simulated_instance import Counters, Life, SimulatedInstance, identities
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 
 _READ_BYTES = 65536
 #: Pauses of the ramp, so that the server's queue of new connections never overflows.

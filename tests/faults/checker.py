@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cloud_assistant.broker_config.error_codes import ErrorCode
-from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.results import ExecutionRow, Outcome
 from cloud_assistant.broker_config.states import ExecutionState as S
 from cloud_assistant.broker_config.states import is_final
+from cloud_assistant.broker_config.timed.firing_rows import Firing
 
 #: Of what is ended by force the moment is noted first, and is that of another process' clock.
 _MAY_END_MS = 2_000

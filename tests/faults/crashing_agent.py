@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cloud_assistant.worker import boot_start, cli, executor, journal, reporter
-from cloud_assistant.worker.execution import launcher, posix_process, watched_launcher, watched_script
+from cloud_assistant.worker import cli, executor, journal, reporter
+from cloud_assistant.worker.boot import boot_start
+from cloud_assistant.worker.execution import launcher
+from cloud_assistant.worker.execution.watched import posix_process, watched_launcher, watched_script
 
 #: name → (class, method, before or after the call), whoever runs the scripts.
 _OF_ALL: dict[str, tuple[type, str, str]] = {

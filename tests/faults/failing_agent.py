@@ -8,8 +8,8 @@ import sys
 import threading
 
 from cloud_assistant.worker import agent_parts, cli
-from cloud_assistant.worker.queue_line import QueueLine
-from cloud_assistant.worker.queue_transport import QueueChannel
+from cloud_assistant.worker.queue.line import QueueLine
+from cloud_assistant.worker.queue.transport import QueueChannel
 
 #: Instead of half a minute.
 _PATIENCE_SECONDS = 1.0

@@ -8,10 +8,10 @@ from typing import Any
 
 from cloud_assistant.broker_config import dispatch
 from cloud_assistant.broker_config.functions.function_library import run_ahead, run_all
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.invocations.invoking import RunOptions
 
 if __name__ == "__main__":
     redis_url, script, calls_before_death = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness import proc
 
 _MARKER = b"CA_EXECUTION_ID="

@@ -10,7 +10,7 @@ import redis
 from faults.agents import QUICK, in_boot, kill_machine, make_boot, start, start_crashing_agent
 from faults.scene import Scene
 
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer.security.identities import issue
 from cloud_assistant.worker.execution.record import STARTED_FILE, load_exit
 from harness.eventually import eventually

@@ -12,18 +12,18 @@ from cloud_assistant.broker_config import ids, keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
-from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus, latest_firings
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.result_signing import is_signed_result, signature_of, signing_key_id
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
+from cloud_assistant.broker_config.security.result_signing import is_signed_result, signature_of, signing_key_id
+from cloud_assistant.broker_config.security.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.states import OUTCOMES, is_final
 from cloud_assistant.broker_config.task_message import fill, template
+from cloud_assistant.broker_config.timed.firing_rows import Firing, FiringStatus, latest_firings
 from harness.eventually import eventually
 
 #: Violations named when a test fails.

@@ -5,8 +5,8 @@ from faults import timed_load
 from faults.agents import start_crashing_beat
 from faults.scene import Scene
 
-from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus, latest_firings
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.firing_rows import Firing, FiringStatus, latest_firings
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 from harness.eventually import eventually
 from harness.system import System
 

@@ -8,9 +8,9 @@ from faults.checker import Evidence, Line, Planned, Request, Traces, Turns, Viol
 from faults.scene import TimedAsked
 from faults.scripts import QUICK
 
-from cloud_assistant.broker_config.firing_rows import Firing, FiringStatus
 from cloud_assistant.broker_config.results import ExecutionRow, KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState as S
+from cloud_assistant.broker_config.timed.firing_rows import Firing, FiringStatus
 
 ID = "t-1.0@i-one"
 RAN = Traces(start_count=1, end_count=1, written=b"out\n")

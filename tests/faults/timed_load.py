@@ -9,7 +9,7 @@ from faults.scripts import QUICK, SLOW
 
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.settings_table import BeatSettings, SecuritySettings, Settings
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 
 

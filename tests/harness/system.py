@@ -11,7 +11,7 @@ from typing import Any
 
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing import InvocationFilter
 from harness import reaper
 from harness.eventually import eventually
 from harness.ports import reserve_port

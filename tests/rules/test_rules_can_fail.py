@@ -21,7 +21,7 @@ BAD = [
     ("layers", "producer/api.py", "import cloud_assistant.beat.due\n", 1),
     ("no_absolute_namespace_import", "worker/cli.py", "from cloud_assistant.broker_config import keys\n", 1),
     ("no_absolute_namespace_import", "worker/cli.py", "import cloud_assistant.broker_config.keys\n", 1),
-    ("no_upward_string", "broker_config/celery_app.py", "INCLUDE = ['cloud_assistant.worker.tasks']\n", 1),
+    ("no_upward_string", "broker_config/celery_app.py", "INCLUDE = ['cloud_assistant.worker.queue.tasks']\n", 1),
     ("standalone_execution", "worker/execution/run.py", "import os\nimport msgspec\n", 2),
     ("standalone_execution", "worker/execution/run.py", "from ...broker_config import keys\n", 1),
     ("standalone_execution", "worker/execution/run.py", "from ..cli import main\n", 1),
@@ -90,7 +90,7 @@ GOOD = [
     ("no_broad_except", "worker/cli.py", "try:\n    pass\nexcept (OSError, ValueError):\n    log()\n"),
     ("nothing_unfinished", "deploy/quickstart", "mktemp -d /tmp/assist.XX" + "XXXX\n"),
     ("names", "worker/claim.py", "import platform\nname = platform.node()\nhostname = name\njobbing = 1\n"),
-    ("names", "broker_config/redis_url.py", "def connect(host, port): ...\n"),
+    ("names", "broker_config/redis/url.py", "def connect(host, port): ...\n"),
     ("workplace", "worker/cli.py", "path = '/opt/workers/state'\nfrom .function_library import call\n"),
     ("launched_by_name", "deploy/README.md", "assist-agent run\n"),
 ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from cloud_assistant.broker_config.records import Command, Invocation, Schedule, ScriptType
-from cloud_assistant.broker_config.timed import Timed, read_timed, timed_fields
+from cloud_assistant.broker_config.timed.timed_invocation import Timed, read_timed, timed_fields
 
 
 def some_invocation(schedule: Schedule, **fields: Any) -> Invocation:

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.timeout(300)]
 def test_a_log_that_somebody_reads_loses_no_line(on_windows: Callable[[str], list[str]]) -> None:
     told = on_windows(r"""
 import logging
-from cloud_assistant.broker_config.program_log import BoundedLogFile
+from cloud_assistant.broker_config.programs.program_log import BoundedLogFile
 log, path = logging.getLogger("x"), root / "a.log"
 log.propagate = False
 log.addHandler(BoundedLogFile(path, limit_bytes=1000, count=5, days=10))
@@ -31,10 +31,10 @@ def test_a_file_that_is_looked_at_for_a_moment_is_replaced_all_the_same(
     """As a virus scanner does with whatever was just written."""
     told = on_windows(r"""
 import threading
-from cloud_assistant.broker_config.private_file import write_private_file
+from cloud_assistant.broker_config.files.private_file import write_private_file
 from cloud_assistant.worker.execution.record import replace_file
 from cloud_assistant.worker.journal import Journal
-from cloud_assistant.worker.machine_start import remembered_boot
+from cloud_assistant.worker.boot.machine_start import remembered_boot
 
 def looked_at(path):
     file = path.open("rb")

@@ -15,7 +15,7 @@ def is_open_to_others(path: Path) -> bool:
 
 def test_keys_and_the_home_are_not_for_everybody(on_windows: Callable[[str], list[str]], tmp_path: Path) -> None:
     told = on_windows(r"""
-from cloud_assistant.broker_config.private_file import make_private_folder, write_private_file
+from cloud_assistant.broker_config.files.private_file import make_private_folder, write_private_file
 from cloud_assistant.worker.home_lock import HomeLock
 (root / "key").write_text("old, and open to others")
 write_private_file(root / "key", "first\nsecond")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ...broker_config.findings import Finding
+from ...broker_config.programs.findings import Finding
 from ...broker_config.settings_table import Settings
 from .machine_checks import machine_findings
 from .network_checks import network_findings

@@ -9,17 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shlex import quote
 
-from ...broker_config.counted import counted
 from ...broker_config.errors import SettingsInvalid
-from ...broker_config.findings import Finding, fail, ok, skip, warn
+from ...broker_config.files.presence import is_folder, is_there
 from ...broker_config.ids import is_instance_id
-from ...broker_config.presence import is_folder, is_there
+from ...broker_config.programs.counted import counted
+from ...broker_config.programs.findings import Finding, fail, ok, skip, warn
 from ...broker_config.settings_table import Settings
 from ..execution.this_system import scripts_outlive_agent
 from ..home_lock import holder, is_held
-from ..instance_key import read_instance_keys
 from ..service.catalogue import detect
 from ..service.plan import ServicePlan
+from ..trust.instance_key import read_instance_keys
 
 #: Less free space than this, and results may be lost if Redis stays away.
 _LEAST_FREE_BYTES = 64 * 1024 * 1024

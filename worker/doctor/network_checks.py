@@ -8,12 +8,12 @@ from pathlib import Path
 from ...broker_config import keys
 from ...broker_config.clock import now_ms, server_time_ms
 from ...broker_config.errors import RedisNotTrusted, RedisRefused, RedisUnreachable, SettingsInvalid
-from ...broker_config.findings import Finding, Verdict, fail, ok, skip, warn
 from ...broker_config.functions.function_library import OLDEST_VERSION, TEXT_VERSION, text_version
 from ...broker_config.ids import is_instance_id
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import master_of, tls_client
-from ...broker_config.redis_url import RedisAddress, parse_url
+from ...broker_config.programs.findings import Finding, Verdict, fail, ok, skip, warn
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import master_of, tls_client
+from ...broker_config.redis.url import RedisAddress, parse_url
 from ...broker_config.settings_table import Settings
 from ..home_lock import holder
 from ..identity import earlier_epochs

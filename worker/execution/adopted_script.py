@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .events import Ended, Event, Started
 from .lost import is_supervised, settle_lost
-from .output_chunk import OutputChunk
+from .output.output_chunk import OutputChunk
 from .proc_table import entry_of, send_signal
 from .record import OUTPUT_FILE, StartRecord, load_exit, load_output
 from .running_script import RunningScript

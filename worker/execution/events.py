@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .output_chunk import OutputChunk
+from .output.output_chunk import OutputChunk
 from .record import ExitRecord
 
 

@@ -7,7 +7,7 @@ import stat
 from functools import partial
 from pathlib import Path
 
-from .opened_elsewhere import patiently
+from .windows.opened_elsewhere import patiently
 
 _PATIENCE_SECONDS = 0.5
 

@@ -10,7 +10,7 @@ from .cgroup import kill_group, members_of
 from .invocation_facts import EXECUTION_MARKER
 from .machine_clock import wall_clock_ms
 from .not_started import EXECUTION_EXCEPTION, EXECUTION_INTERRUPTED
-from .output import KeptOutput
+from .output.kept_output import KeptOutput
 from .proc_table import (
     ProcessEntry,
     boot_id,

@@ -10,8 +10,8 @@ from .account import Account, account_of
 from .environment import clean_environment
 from .interpreter import find_program, interpreter_arguments, launcher_arguments, launcher_extension
 from .machine_clock import wall_clock_ms
-from .masking import patterns_of
 from .not_started import COMMAND_NOT_APPLICABLE, DIRECTORY_NOT_EXISTS, NotStarted
+from .output.masking import patterns_of
 from .plan import Credentials, Plan
 from .script import Script
 from .shell_content import UTF8_MARK, clean_shell_content

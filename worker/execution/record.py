@@ -15,9 +15,9 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from .machine_clock import wall_clock_ms
-from .opened_elsewhere import patiently
-from .output import KeptOutput
+from .output.kept_output import KeptOutput
 from .whole_write import write_whole
+from .windows.opened_elsewhere import patiently
 
 STARTED_FILE = "started.json"
 #: The other name of that file, by which it outlives an execution.

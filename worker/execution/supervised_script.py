@@ -13,7 +13,7 @@ from .channel import Channel, Kind, Message
 from .events import Ended, Event, Started
 from .lost import settle_lost
 from .not_started import EXECUTION_EXCEPTION
-from .output_chunk import OutputChunk
+from .output.output_chunk import OutputChunk
 from .proc_table import start_ticks_of
 from .record import STARTED_FILE, ExitRecord, StartRecord, load_exit, not_started_record
 from .running_script import RunningScript

@@ -10,18 +10,18 @@ from pathlib import Path
 from .launching import Launching
 from .plan import Plan
 from .script import Script
-from .watched_launcher import WatchedLauncher
+from .watched.watched_launcher import WatchedLauncher
 
 if os.name == "nt":
-    from .windows_prepare import prepare_on_windows
-    from .windows_process import WindowsSystem
-    from .windows_user import user_name
+    from .windows.prepare import prepare_on_windows
+    from .windows.process import WindowsSystem
+    from .windows.user import user_name
 else:
     from .account import account_of
     from .fork_server import is_supported
     from .launcher import Launcher
-    from .posix_process import SessionSystem
     from .prepare import prepare as prepare_on_posix
+    from .watched.posix_process import SessionSystem
 
 
 def new_launcher() -> Launching:

@@ -3,7 +3,7 @@
 import signal
 from typing import Literal, Protocol
 
-from .output import KeptOutput
+from .output.kept_output import KeptOutput
 from .plan import Plan
 from .record import ExitRecord, Step
 

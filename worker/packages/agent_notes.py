@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
+from ...broker_config.releases.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
 from ...broker_config.settings_table import Settings
 from ...broker_config.untrusted_input import UntrustedDecoder
 from ..service.plan import started_file

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.errors import CloudAssistantError, Refused
-from ...broker_config.publisher_signing import Statement
-from ...broker_config.version_order import Condition
+from ...broker_config.releases.publisher_signing import Statement
+from ...broker_config.releases.version_order import Condition
 
 FILE_NAME = "package.toml"
 _SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "darwin"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from ...broker_config.package_report import REPORT_FIELD, InstalledPackage, decode_report, encode_report
-from ...broker_config.private_file import write_private_file
-from ...broker_config.redis_connection import Argument
+from ...broker_config.files.private_file import write_private_file
+from ...broker_config.redis.connection import Argument
+from ...broker_config.releases.package_report import REPORT_FIELD, InstalledPackage, decode_report, encode_report
 from ..file_lock import open_to_lock, wait_for_lock
 
 _INDEX = "packages.json"

@@ -16,12 +16,12 @@ import msgspec
 
 from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.errors import Refused
-from ...broker_config.package_order import PackageAction, PackageOrder
-from ...broker_config.package_report import InstalledPackage, PackageStatus
-from ...broker_config.publisher_keys import read_publishers
-from ...broker_config.publisher_signing import ANY, Statement, verify
+from ...broker_config.releases.package_order import PackageAction, PackageOrder
+from ...broker_config.releases.package_report import InstalledPackage, PackageStatus
+from ...broker_config.releases.publisher_keys import read_publishers
+from ...broker_config.releases.publisher_signing import ANY, Statement, verify
+from ...broker_config.releases.version_order import Condition
 from ...broker_config.settings import child_environment
-from ...broker_config.version_order import Condition
 from ..upgrade.bundle import this_system
 from ..upgrade.download import PART_SUFFIX, fetch_archive
 from ..upgrade.unpacking import remove, unpack

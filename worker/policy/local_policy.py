@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ...broker_config.content_signing import is_signed_by, parse_public
-from ...broker_config.counted import counted
+from ...broker_config.programs.counted import counted
+from ...broker_config.security.content_signing import is_signed_by, parse_public
 from .allowed_hours import Hours, parse_hours
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

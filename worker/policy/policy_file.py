@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from ...broker_config.clock import now_ms
 from ...broker_config.error_codes import ErrorCode
+from ...broker_config.files.system_folders import POLICY_FILE
 from ...broker_config.messages import FileOrder, WorkOrder
-from ...broker_config.program_log import logger
-from ...broker_config.system_folders import POLICY_FILE
+from ...broker_config.programs.program_log import logger
 from ..execution.not_started import NotStarted
 from .local_policy import Policy, Wish, parse_policy
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ...broker_config.clock import monotonic_seconds
 from ...broker_config.errors import Refused, SettingsInvalid
-from ...broker_config.presence import is_there
-from ...broker_config.private_file import make_private_folder, write_private_file
+from ...broker_config.files.presence import is_there
+from ...broker_config.files.private_file import make_private_folder, write_private_file
 from ..file_lock import open_to_lock, take_lock
 from ..identity import machine_id, written_machine_id
 from .registration_request import Granted, RegistrationClient

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...broker_config.errors import CloudAssistantError, Refused, SettingsInvalid
 from ...broker_config.ids import is_instance_id
-from ...broker_config.server_names import LOOPBACK, http_address
+from ...broker_config.redis.server_names import LOOPBACK, http_address
 from ..backoff import Backoff
 
 #: What a gateway has to set on this machine; anything else in its answer is not taken over.

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ...broker_config.errors import Refused, SettingsInvalid
-from ...broker_config.private_file import write_private_file
+from ...broker_config.files.private_file import write_private_file
 from ...broker_config.toml_string import toml_string
 
 

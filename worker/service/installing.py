@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...broker_config.errors import Refused
-from ...broker_config.private_file import make_private_folder
+from ...broker_config.files.private_file import make_private_folder
 from .catalogue import ServiceSystem
 from .commands import Order, Say, run
 from .plan import ServicePlan

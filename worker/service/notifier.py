@@ -5,7 +5,7 @@ The protocol is one datagram of text to a Unix socket whose name is in the envir
 
 import socket
 
-from ...broker_config.program_log import logger
+from ...broker_config.programs.program_log import logger
 
 _log = logger("service")
 

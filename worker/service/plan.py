@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
+from ...broker_config.files.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
 
 SERVICE_NAME = "cloud-assistant-agent"
 DESCRIPTION = "Cloud Assistant agent"

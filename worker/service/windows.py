@@ -7,7 +7,7 @@ not. The task scheduler runs ordinary programs as the system, before anybody sig
 import ntpath
 import os
 
-from ...broker_config.system_folders import STATE_FOLDER
+from ...broker_config.files.system_folders import STATE_FOLDER
 from .plan import DESCRIPTION, SERVICE_NAME, ServicePlan
 
 _SCRIPT_NAME = f"{SERVICE_NAME}-install.ps1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.errors import Refused
-from ...broker_config.publisher_signing import AGENT_NAME, Statement, system_of
+from ...broker_config.releases.publisher_signing import AGENT_NAME, Statement, system_of
 from ...broker_config.untrusted_input import UntrustedDecoder
 from .installation import PROGRAM, Installation
 from .unpacking import remove, unpack

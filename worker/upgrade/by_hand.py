@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import Refused
-from ...broker_config.publisher_keys import read_publishers
-from ...broker_config.publisher_signing import AGENT_NAME, SUFFIX, Statement, check_file, verify
+from ...broker_config.releases.publisher_keys import read_publishers
+from ...broker_config.releases.publisher_signing import AGENT_NAME, SUFFIX, Statement, check_file, verify
 from ...broker_config.settings_table import Settings
 from ..home_lock import is_held
 from .bundle import check_fits, install_bundle, this_system

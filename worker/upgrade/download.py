@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...broker_config.clock import monotonic_seconds, now_ms
 from ...broker_config.errors import CloudAssistantError, Refused
-from ...broker_config.publisher_signing import LIMIT_BYTES, Statement, check_file
-from ...broker_config.server_names import http_address
-from ...broker_config.tls import TlsClient, TlsFilesUnusable
+from ...broker_config.redis.server_names import http_address
+from ...broker_config.redis.tls import TlsClient, TlsFilesUnusable
+from ...broker_config.releases.publisher_signing import LIMIT_BYTES, Statement, check_file
 from ..backoff import Backoff
 
 _TIMEOUT_SECONDS = 30.0

@@ -18,13 +18,13 @@ from types import FrameType
 from typing import NoReturn
 
 from ...broker_config.clock import monotonic_seconds
-from ...broker_config.program_log import logger
-from ...broker_config.redis_client import Redis
+from ...broker_config.programs.program_log import logger
+from ...broker_config.redis.client import Redis
 from ...broker_config.settings import service_manager
 from ...broker_config.settings_table import Settings
 from ..identity import earlier_epochs
-from ..instance_key import read_instance_keys
 from ..service.notifier import ServiceNotifier
+from ..trust.instance_key import read_instance_keys
 from .installation import Installation
 from .trial import Trial, Verdict
 from .upgrade_state import Stage, read_state, write_state

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from ...broker_config.errors import Refused
-from ...broker_config.private_file import sync_folder
+from ...broker_config.files.private_file import sync_folder
 
 PROGRAM = Path("bin") / "assist-agent"
 _CURRENT = "current"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...broker_config.program_log import logger
+from ...broker_config.programs.program_log import logger
 from ...broker_config.untrusted_input import UntrustedDecoder
 
 _FILE = "upgrade-request.json"

@@ -11,12 +11,12 @@ from ...broker_config.clock import now_ms, server_time_ms
 from ...broker_config.error_codes import ErrorCode
 from ...broker_config.ids import execution_id, new_id
 from ...broker_config.messages import Envelope, WorkOrder, encode
-from ...broker_config.redis_client import Redis
-from ...broker_config.redis_connection import Argument
-from ...broker_config.signing import Signature, digest, mac
+from ...broker_config.redis.client import Redis
+from ...broker_config.redis.connection import Argument
+from ...broker_config.security.signing import Signature, digest, mac
 from ...broker_config.states import ExecutionState
 from ...broker_config.task_message import fill, template
-from ..instance_key import InstanceKeys
+from ..trust.instance_key import InstanceKeys
 
 #: What ``verdict`` says of a self-test that Redis does not know any more.
 LOST = "its self-test was lost"

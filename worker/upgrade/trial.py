@@ -10,8 +10,8 @@ from enum import Enum
 from ...broker_config import keys
 from ...broker_config.clock import monotonic_seconds
 from ...broker_config.errors import RedisRefused, RedisUnreachable
-from ...broker_config.redis_client import Redis
-from ..instance_key import InstanceKeys
+from ...broker_config.redis.client import Redis
+from ..trust.instance_key import InstanceKeys
 from .self_test import LOST, SelfTest
 
 #: Redis, or slots that are all taken by scripts, may hold up a verdict for this long.

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ...broker_config.clock import now_ms
-from ...broker_config.redis_connection import Argument
+from ...broker_config.redis.connection import Argument
 from ...broker_config.untrusted_input import UntrustedDecoder
 from ..state_file import write_state_file
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ...broker_config.clock import now_ms
 from ...broker_config.errors import CloudAssistantError, Refused
-from ...broker_config.program_log import logger
-from ...broker_config.publisher_keys import read_publishers
-from ...broker_config.publisher_signing import Statement, verify
-from ...broker_config.redis_connection import Argument
+from ...broker_config.programs.program_log import logger
+from ...broker_config.redis.connection import Argument
+from ...broker_config.releases.publisher_keys import read_publishers
+from ...broker_config.releases.publisher_signing import Statement, verify
+from ...broker_config.releases.upgrade_order import UpgradeOrder, read_order, read_signed
+from ...broker_config.releases.upgrade_window import parse_window
 from ...broker_config.settings_table import Settings
-from ...broker_config.upgrade_order import UpgradeOrder, read_order, read_signed
-from ...broker_config.upgrade_window import parse_window
-from ..key_ring import KeyRing
+from ..trust.key_ring import KeyRing
 from .installation import Installation
 from .local_request import take_request
 from .upgrade_state import Stage, UpgradeState, read_state, write_state

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ...broker_config.command_line import filled
+from ...broker_config.programs.command_line import filled
 from .settings_options import home_option, settings_of
 
 
@@ -18,7 +18,7 @@ def verb(config: str, home: str | None, output: str) -> None:
     It changes nothing, here or in Redis. Run it as the user of the agent. Exit codes: 0 nothing fails; 2 a setting is
     wrong; 3 Redis cannot be reached; 4 something else fails.
     """
-    from ...broker_config.findings import as_json, as_text, exit_code  # lazy: help does without it
+    from ...broker_config.programs.findings import as_json, as_text, exit_code  # lazy: help does without it
     from ..doctor.examination import WAY_TO_REDIS, examine  # lazy: help does without it
 
     findings = []

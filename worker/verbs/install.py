@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from ...broker_config.command_line import filled
-from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
+from ...broker_config.files.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
+from ...broker_config.programs.command_line import filled
 from ..service.installing import control, install
 from .service_options import chosen, plan_of, root_option, say, system_option, telling
 

@@ -14,7 +14,7 @@ from ..exit_codes import EXIT_REFUSED
 def verb(home: Path, text: str) -> None:
     """Do what an order about a package says. Exit code 1: a script of the package failed; 4: refused."""
     from ...broker_config.errors import CloudAssistantError  # lazy: help does without it
-    from ...broker_config.package_order import decode_package_order  # lazy: help does without it
+    from ...broker_config.releases.package_order import decode_package_order  # lazy: help does without it
     from ..packages.agent_notes import read_notes  # lazy: help does without it
     from ..packages.package_work import PackageWork  # lazy: help does without it
 

@@ -5,7 +5,7 @@ import sys
 import click
 import msgspec
 
-from ...broker_config.command_line import config_option, filled
+from ...broker_config.programs.command_line import config_option, filled
 from ..exit_codes import EXIT_USAGE
 from ..policy.local_policy import explain
 from ..policy.policy_file import PolicyInForce, read_policy

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ...broker_config.command_line import filled
+from ...broker_config.programs.command_line import filled
 from ..exit_codes import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from .settings_options import home_option
 
@@ -129,8 +129,8 @@ def _quoted(text: str) -> str:
 
 def _places(config: str | None, home: str | None, root: Path) -> tuple[Path, Path]:
     """The settings file to write, and the state folder: where `assist-agent run` looks for them."""
+    from ...broker_config.files.system_folders import SETTINGS_FILE, STATE_FOLDER  # lazy: help does without it
     from ...broker_config.settings import chosen_file, chosen_home  # lazy: help does without it
-    from ...broker_config.system_folders import SETTINGS_FILE, STATE_FOLDER  # lazy: help does without it
 
     if root == Path("/"):
         return Path(config) if config else chosen_file(), Path(home or chosen_home())

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ...broker_config.command_line import config_option, filled
+from ...broker_config.programs.command_line import config_option, filled
 from .settings_options import home_option
 
 

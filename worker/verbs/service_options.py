@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 import click
 
 from ...broker_config.errors import Refused
-from ...broker_config.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
+from ...broker_config.files.system_folders import LOG_FOLDER, SETTINGS_FILE, STATE_FOLDER
 from ..exit_codes import EXIT_REFUSED
 from ..service.catalogue import SYSTEMS, ServiceSystem, detect
 from ..service.plan import ServicePlan, own_program

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...broker_config.command_line import filled
+from ...broker_config.programs.command_line import filled
 from ..exit_codes import EXIT_USAGE
 
 if TYPE_CHECKING:

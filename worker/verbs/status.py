@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ...broker_config.command_line import config_option
+from ...broker_config.programs.command_line import config_option
 from ..exit_codes import EXIT_NOT_RUNNING, EXIT_REFUSED
 from .settings_options import home_option, settings_of
 

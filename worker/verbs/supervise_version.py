@@ -18,7 +18,8 @@ def verb(
     """Try a version as a child, and become the agent of the version that is right."""
     import msgspec  # lazy: help does without it
 
-    from ...broker_config import program_log, settings  # lazy: help does without it
+    from ...broker_config import settings  # lazy: help does without it
+    from ...broker_config.programs import program_log  # lazy: help does without it
     from ..upgrade.guard import Guard  # lazy: help does without it
 
     program_log.set_up()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ...broker_config.command_line import config_option
+from ...broker_config.programs.command_line import config_option
 from ..exit_codes import EXIT_REFUSED
 from .settings_options import home_option
 
@@ -43,8 +43,9 @@ def verb(version: str, file: Path | None, probation: float, config: str, home: s
     next heartbeat; if the new version does not heartbeat, take work and report a result in time, the old one runs again
     by itself. If no agent is running, the next start is of the new version, without a trial.
     """
-    from ...broker_config import program_log, settings  # lazy: help does without it
+    from ...broker_config import settings  # lazy: help does without it
     from ...broker_config.errors import CloudAssistantError  # lazy: help does without it
+    from ...broker_config.programs import program_log  # lazy: help does without it
     from ..upgrade.by_hand import upgrade_by_hand  # lazy: help does without it
 
     if bool(version) == (file is not None):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from e2e.bundle.installed import InstalledBundle
 
-from cloud_assistant.broker_config.publisher_keys import create_private_key
+from cloud_assistant.broker_config.releases.publisher_keys import create_private_key
 from harness.machine_copy import MachineCopy
 from harness.redis_server import RedisServer
 

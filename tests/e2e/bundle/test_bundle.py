@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from e2e.bundle.installed import INSTANCE, InstalledBundle
 
-from cloud_assistant.broker_config.publisher_keys import read_private_key
-from cloud_assistant.broker_config.publisher_signing import key_id_of, verify
+from cloud_assistant.broker_config.releases.publisher_keys import read_private_key
+from cloud_assistant.broker_config.releases.publisher_signing import key_id_of, verify
 from harness.eventually import eventually
 from harness.system import System
 

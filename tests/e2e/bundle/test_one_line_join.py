@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.publisher_keys import public_text, read_private_key
+from cloud_assistant.broker_config.releases.publisher_keys import public_text, read_private_key
 from harness.eventually import eventually
 from harness.machine_copy import MachineCopy
 from harness.redis_server import RedisServer

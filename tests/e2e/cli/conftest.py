@@ -8,7 +8,7 @@ import pytest
 
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.producer import RunOptions, Targets
-from cloud_assistant.producer.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing import InvocationFilter
 from harness.processes import clean_environment
 from harness.redis_server import RedisServer
 from harness.system import Outcome, System

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from e2e.cli.conftest import Fleet
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.beat_presence import beat_marks, is_beat_at_work
 from harness.eventually import eventually
 from harness.processes import Program

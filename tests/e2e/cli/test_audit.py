@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness.system import System
 
 

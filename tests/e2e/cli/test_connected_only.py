@@ -7,7 +7,7 @@ from e2e.cli.conftest import Fleet
 
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 
 ABSENT = [f"i-absent{number}" for number in range(7)]
 

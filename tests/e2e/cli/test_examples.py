@@ -9,7 +9,7 @@ from e2e.cli.conftest import Fleet
 
 from cloud_assistant.producer.cli.assist_command import AssistCommand
 from cloud_assistant.producer.cli.program import root
-from cloud_assistant.producer.command_library import CommandFilter
+from cloud_assistant.producer.commands.command_library import CommandFilter
 from harness.needs import skip_without
 
 #: Beginnings of examples that are left to the tests of their own, and why.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from e2e.cli.conftest import Fleet
 
-from cloud_assistant.broker_config.publisher_keys import read_private_key
-from cloud_assistant.broker_config.publisher_signing import key_id_of, verify
+from cloud_assistant.broker_config.releases.publisher_keys import read_private_key
+from cloud_assistant.broker_config.releases.publisher_signing import key_id_of, verify
 
 
 def test_a_key_is_made_once_and_signs_archives(fleet: Fleet) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.producer.gateway.server import NOTICE_SECONDS, STOP_SECONDS
+from cloud_assistant.producer.gateway.serving.server import NOTICE_SECONDS, STOP_SECONDS
 from harness.needs import skip_without
 
 PRODUCTION = Path(__file__).resolve().parents[3] / "deploy" / "production"

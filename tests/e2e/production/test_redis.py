@@ -12,7 +12,7 @@ import pytest
 from e2e.production.redis_site import REDIS_FILES, RedisSite
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.security.agent_rights import agent_user
 from harness.eventually import eventually
 from harness.needs import skip_without

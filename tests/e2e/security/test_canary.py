@@ -15,7 +15,7 @@ import redis
 from e2e.local_system.local_up import LocalUp
 from e2e.security.canary_search import CanarySearch, Ear, Found, forms_of, keys_of, processes
 
-from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.broker_config.redis.url import parse_url
 from cloud_assistant.producer.gateway_client import GatewayClient
 from harness import reaper
 from harness.eventually import eventually

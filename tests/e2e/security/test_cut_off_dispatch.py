@@ -13,8 +13,8 @@ from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.messages import WorkOrder, decode_envelope, encode
 from cloud_assistant.broker_config.records import decode_invocation
 from cloud_assistant.broker_config.records import encode as encode_record
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import Signature, digest, mac
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import Signature, digest, mac
 from harness.eventually import eventually
 
 from .conftest import SecureSystem

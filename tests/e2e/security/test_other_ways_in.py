@@ -68,7 +68,7 @@ def queue_attacks(ran: Path) -> dict[str, str]:
         "msgpack": message(b"\x93\x90\x80\xc0", content_type="application/x-msgpack"),
         "no type at all": message(arguments(ID, ""), content_type=""),
         "unknown task": message(arguments(f"touch {ran}"), task="os.system"),
-        "a module as a task": message(arguments(f"touch {ran}"), task="cloud_assistant.worker.tasks.os.system"),
+        "a module as a task": message(arguments(f"touch {ran}"), task="cloud_assistant.worker.queue.tasks.os.system"),
         "a script as an argument": message(arguments(ID, "", f"touch {ran}")),
         "a script as a named argument": message(arguments(ID, "", content=f"touch {ran}")),
         "another instance's execution": message(arguments("t-x.0@i-two", "")),

@@ -7,7 +7,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

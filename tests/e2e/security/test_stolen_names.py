@@ -11,7 +11,7 @@ from faults.agents import QUICK
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.messages import StopMessage, encode
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness.eventually import eventually
 
 from .conftest import SecureSystem

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, SUFFIX, sign, statement_of
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, SUFFIX, sign, statement_of
 
 _START = f"""#!{sys.executable}
 import os, sys

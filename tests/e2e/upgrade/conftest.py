@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import archive_of, install
 
-from cloud_assistant.broker_config.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
 from cloud_assistant.worker.upgrade.upgrade_state import UpgradeState, read_state
 from harness.eventually import eventually
 from harness.processes import Program, clean_environment

@@ -14,9 +14,9 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
-from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.security.signing import MasterKeys
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
 from harness.eventually import eventually

@@ -10,18 +10,18 @@ from faults.agents import QUICK, READY, in_boot, kill_machine, make_boot, start,
 from integration.agent.operator_side import side_effects
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.boot_bound import BootEntry
-from cloud_assistant.broker_config.boot_resigning import resign
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
-from cloud_assistant.broker_config.sealing import seal
+from cloud_assistant.broker_config.security.sealing import seal
+from cloud_assistant.broker_config.security.signing import MasterKeys, new_master_keys, subkey, write_master_keys
 from cloud_assistant.broker_config.settings import load
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys, subkey, write_master_keys
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.broker_config.task_message import fill, template
+from cloud_assistant.broker_config.timed.boot_bound import BootEntry
+from cloud_assistant.broker_config.timed.boot_resigning import resign
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from harness.eventually import eventually
 from harness.processes import Program, installed_program

@@ -8,8 +8,8 @@ from integration.agent.operator_side import Operator
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import Claimed, claim_reply
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import MasterKeys
 from cloud_assistant.worker.claimant import Claimant
 
 ID = "i-one"

@@ -9,27 +9,27 @@ import pytest
 from integration.agent.operator_side import Operator
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.messages import Envelope, FileOrder, WorkOrder, encode
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import AgentSettings
+from cloud_assistant.broker_config.timed.boot_bound import BOOT_FIRING_MS
 from cloud_assistant.worker.claimant import Claimant
 from cloud_assistant.worker.execution.launcher import Launcher
 from cloud_assistant.worker.execution.not_started import NotStarted
 from cloud_assistant.worker.executor import Executor, Facts
 from cloud_assistant.worker.in_hand import InHand
 from cloud_assistant.worker.journal import Journal
-from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
 from cloud_assistant.worker.policy.policy_file import PolicyFile, PolicyGuard
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.spool import Spool
-from cloud_assistant.worker.verification import Verifier
+from cloud_assistant.worker.trust.key_ring import KeyRing
+from cloud_assistant.worker.trust.verification import Verifier
 
 ID = "i-one"
 

@@ -8,8 +8,8 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.worker import heartbeat as heartbeat_module
 from cloud_assistant.worker import inventory
 from cloud_assistant.worker.executor import Facts

@@ -12,7 +12,7 @@ from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, l
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.functions.instances import Beat
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.worker import lane as lane_module
 from cloud_assistant.worker import reconciler as reconciler_module
 from cloud_assistant.worker.backoff import Backoff

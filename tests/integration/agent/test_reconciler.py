@@ -14,8 +14,8 @@ import pytest
 from integration.execution.running import script_of
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker import reconciler as reconciler_module
@@ -25,7 +25,6 @@ from cloud_assistant.worker.execution.prepare import prepare
 from cloud_assistant.worker.execution.proc_table import boot_id, start_ticks_of
 from cloud_assistant.worker.in_hand import InHand
 from cloud_assistant.worker.journal import Journal
-from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.live_output import LiveOutput
 from cloud_assistant.worker.reconciler import FORGOTTEN_AFTER_SECONDS, MISSED_AFTER_SECONDS, Reconciler
@@ -33,6 +32,7 @@ from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.script_following import follow, settling
 from cloud_assistant.worker.slots import Slots
 from cloud_assistant.worker.spool import Spool
+from cloud_assistant.worker.trust.key_ring import KeyRing
 from harness import proc
 from harness.eventually import eventually
 

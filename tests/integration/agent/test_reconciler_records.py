@@ -8,7 +8,7 @@ from integration.agent.test_reconciler import EXECUTION, ID, hints, leave_row, l
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisUnreachable
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.link_state import LinkState

@@ -9,14 +9,14 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import monotonic_seconds, now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.worker.claimant import Claimant
-from cloud_assistant.worker.key_ring import KeyRing
 from cloud_assistant.worker.link_state import LinkState
 from cloud_assistant.worker.reporter import Reporter
 from cloud_assistant.worker.spool import Spool
+from cloud_assistant.worker.trust.key_ring import KeyRing
 from harness.eventually import eventually
 
 ID = "i-one"

@@ -10,7 +10,7 @@ from integration.agent.operator_side import Execution, Operator, agent_program, 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import ScriptType
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys, write_master_keys
+from cloud_assistant.broker_config.security.signing import MasterKeys, new_master_keys, write_master_keys
 from harness.clock import SteppedClock
 from harness.redis_server import RedisServer
 from harness.system import System

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Settings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant
 from harness.redis_server import RedisServer
 

@@ -10,9 +10,9 @@ import pytest
 from integration.audit.conftest import Entry
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry
+from cloud_assistant.broker_config.audit.entry import AuditEntry, decode_entry
 from cloud_assistant.broker_config.errors import NotFound
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.auditing import local_user
 from cloud_assistant.producer.cli.program import run

@@ -13,32 +13,32 @@ from integration.audit.conftest import Entry
 from cloud_assistant.beat import audit_keeping
 from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_anchor import anchor_path, read_anchor
-from cloud_assistant.broker_config.audit_chain import AuditChain
-from cloud_assistant.broker_config.audit_entry import AuditEntry, Outcome, Who, decode_entry
+from cloud_assistant.broker_config.audit.anchor import anchor_path, read_anchor
+from cloud_assistant.broker_config.audit.chain import AuditChain
+from cloud_assistant.broker_config.audit.entry import AuditEntry, Outcome, Who, decode_entry
+from cloud_assistant.broker_config.audit.refusals_of_agents import take_over
 from cloud_assistant.broker_config.errors import CloudAssistantError
 from cloud_assistant.broker_config.functions.audit import append_audit_command
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.master_key import find_master_keys
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.refusals_of_agents import take_over
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.security.master_key import find_master_keys
+from cloud_assistant.broker_config.security.signing import digest
 from cloud_assistant.broker_config.settings_table import Settings
-from cloud_assistant.broker_config.signing import digest
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
-from cloud_assistant.worker.refusal_report import report
+from cloud_assistant.worker.trust.refusal_report import report
 
 Entered = Callable[[], list[AuditEntry]]
 
 WRITER = """
 import sys
-from cloud_assistant.broker_config.audit_chain import AuditChain
-from cloud_assistant.broker_config.audit_entry import AuditEntry, Outcome, Who
-from cloud_assistant.broker_config.master_key import load_master_keys
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.audit.chain import AuditChain
+from cloud_assistant.broker_config.audit.entry import AuditEntry, Outcome, Who
+from cloud_assistant.broker_config.security.master_key import load_master_keys
+from cloud_assistant.broker_config.redis.client import Redis
 from pathlib import Path
 redis = Redis(sys.argv[1])
 master = load_master_keys(Path(sys.argv[2]))

@@ -8,11 +8,11 @@ from integration.audit.conftest import Entry
 
 from cloud_assistant.beat.audit_keeping import AuditKeeper
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_chain import AuditChain
-from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry
-from cloud_assistant.broker_config.master_key import find_master_keys
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.refusals_of_agents import take_over
+from cloud_assistant.broker_config.audit.chain import AuditChain
+from cloud_assistant.broker_config.audit.entry import AuditEntry, decode_entry
+from cloud_assistant.broker_config.audit.refusals_of_agents import take_over
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.master_key import find_master_keys
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
 

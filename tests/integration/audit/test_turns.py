@@ -5,9 +5,9 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.audit import append_audit_command
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 
 def offer(redis: Redis, writer: str, number: int, mac: str, *, wants_turn: bool = False) -> list[bytes]:

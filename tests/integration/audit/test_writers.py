@@ -3,14 +3,14 @@
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_chain import END, AuditChain
-from cloud_assistant.broker_config.audit_entry import AuditEntry, Outcome, Who
+from cloud_assistant.broker_config.audit.chain import END, AuditChain
+from cloud_assistant.broker_config.audit.entry import AuditEntry, Outcome, Who
 from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.functions.audit import append_audit_command
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 ENTRY = AuditEntry(at_ms=1, who=Who(kind="local", name="a"), action="Test", outcome=Outcome.DONE)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from integration.beat.conftest import Timing
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.due_stretch import first_due
 from cloud_assistant.broker_config.errors import RedisUnreachable
-from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.states import is_final
-from cloud_assistant.broker_config.timed import calendar_of
+from cloud_assistant.broker_config.timed.due_stretch import first_due
+from cloud_assistant.broker_config.timed.firing_rows import Firing
+from cloud_assistant.broker_config.timed.timed_invocation import calendar_of
 from harness.eventually import always, eventually
 from harness.processes import Program
 from harness.redis_server import RedisServer

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import new_id, new_token
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType, encode
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.redis_connection import Command as RedisCommand
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.redis.connection import Command as RedisCommand
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.timed import calendar_of, next_due, timed_fields
+from cloud_assistant.broker_config.timed.timed_invocation import calendar_of, next_due, timed_fields
 
 _ROUND_TRIP_COUNT = 2_000
 

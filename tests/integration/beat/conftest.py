@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.firing_rows import Firing, latest_firings
 from cloud_assistant.broker_config.functions.executions import Claimed, NotClaimed, claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, KeptStreams, Outcome, read_row
 from cloud_assistant.broker_config.settings_table import BeatSettings, Settings
 from cloud_assistant.broker_config.states import ExecutionState
-from cloud_assistant.broker_config.timed import Timed, load_timed, server_ms
+from cloud_assistant.broker_config.timed.firing_rows import Firing, latest_firings
+from cloud_assistant.broker_config.timed.timed_invocation import Timed, load_timed, server_ms
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from harness.eventually import eventually
 from harness.processes import Program

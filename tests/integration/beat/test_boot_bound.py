@@ -8,16 +8,17 @@ from integration.beat.conftest import Timing
 
 from cloud_assistant.beat import boot_notes
 from cloud_assistant.beat.boot_notes import BootNotes, note_boots
-from cloud_assistant.broker_config import keys, messages, signing
-from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS, bind
+from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
 from cloud_assistant.broker_config.functions.boot_firings import BootExecution, fire_boot
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import split_execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
-from cloud_assistant.broker_config.signing import MasterKeys, digest
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.broker_config.security import signing
+from cloud_assistant.broker_config.security.signing import MasterKeys, digest
+from cloud_assistant.broker_config.timed.boot_bound import BOOT_FIRING_MS, bind
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 from cloud_assistant.producer.shapes import as_text, result_shape
 from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import always, eventually

@@ -9,8 +9,8 @@ from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInval
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.timed import move_timed_command
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.timed import Timed, target_digests
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.timed.timed_invocation import Timed, target_digests
 from cloud_assistant.producer import Targets
 from cloud_assistant.producer.timed import modifying
 from cloud_assistant.producer.timed.modifying import TimedModification

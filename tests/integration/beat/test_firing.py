@@ -11,13 +11,13 @@ from cloud_assistant.beat.decisions import Policies
 from cloud_assistant.beat.firing_chunks import ChunkBuilder
 from cloud_assistant.beat.preparing import Prepared, Preparer
 from cloud_assistant.broker_config import keys, messages
-from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.signing import digest, parse_signature
-from cloud_assistant.broker_config.timed import timed_fields
+from cloud_assistant.broker_config.security.signing import digest, parse_signature
+from cloud_assistant.broker_config.timed.firing_rows import Firing
+from cloud_assistant.broker_config.timed.timed_invocation import timed_fields
 from harness.eventually import always, eventually
 
 

@@ -19,8 +19,8 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.pacing import lines
 from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.broker_config.states import is_final
 from cloud_assistant.producer import RunOptions, Targets
 from harness.eventually import always, eventually

@@ -20,9 +20,9 @@ from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.messages import decode_envelope
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.timed import timed_fields
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.timed.timed_invocation import timed_fields
 from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import eventually
 

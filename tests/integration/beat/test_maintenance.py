@@ -12,8 +12,8 @@ import pytest
 from cloud_assistant.beat.maintenance import Maintenance, Work
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
-from cloud_assistant.broker_config.program_log import LOGGER_NAME
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.programs.program_log import LOGGER_NAME
+from cloud_assistant.broker_config.redis.client import Redis
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 

@@ -8,7 +8,7 @@ import pytest
 from integration.beat.conftest import Timing
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.firing_rows import Firing
+from cloud_assistant.broker_config.timed.firing_rows import Firing
 from harness.eventually import eventually
 
 #: Due every ten seconds, so that no due time of now comes between.

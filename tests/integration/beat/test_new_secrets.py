@@ -9,12 +9,17 @@ from integration.beat.conftest import Timing
 from integration.beat.test_boot_bound import start_machine
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.envelope_signing import open_secrets
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
+from cloud_assistant.broker_config.security.envelope_signing import open_secrets
+from cloud_assistant.broker_config.security.signing import (
+    new_master_keys,
+    parse_signature,
+    read_master_keys,
+    write_master_keys,
+)
 from cloud_assistant.broker_config.settings_table import SecuritySettings, Settings
-from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, read_master_keys, write_master_keys
-from cloud_assistant.broker_config.timed_secrets import FIELD, open_timed_secrets
+from cloud_assistant.broker_config.timed.secret_values import FIELD, open_timed_secrets
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.timed.modifying import TimedModification
 

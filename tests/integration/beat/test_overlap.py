@@ -5,13 +5,13 @@ from integration.beat.conftest import Timing
 
 from cloud_assistant.beat.releasing import Releases
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.executions import request_stop_command
 from cloud_assistant.broker_config.functions.function_library import load_library, run
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.broker_config.timed.firing_rows import Firing
+from cloud_assistant.producer.following.waiting import Ended, Progress
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 from cloud_assistant.producer.shapes import as_text, result_shape
-from cloud_assistant.producer.waiting import Ended, Progress
 from harness.eventually import always, eventually
 
 

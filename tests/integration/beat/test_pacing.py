@@ -13,7 +13,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import Pacing
-from cloud_assistant.broker_config.signing import new_master_keys
+from cloud_assistant.broker_config.security.signing import new_master_keys
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from harness.eventually import always, eventually
 

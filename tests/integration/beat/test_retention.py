@@ -16,9 +16,9 @@ from cloud_assistant.broker_config.ledger import StoredInvocation, load_invocati
 from cloud_assistant.broker_config.records import RepeatMode
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, RunOptions, Targets
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
 from cloud_assistant.producer.file_delivery import FileRequest
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 from cloud_assistant.producer.timed.modifying import TimedModification
 from harness.eventually import eventually
 

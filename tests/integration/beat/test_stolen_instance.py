@@ -11,14 +11,14 @@ from cloud_assistant.beat.rollout_steps import Report
 from cloud_assistant.beat.sweeper import Sweeper
 from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.firing_rows import Firing
 from cloud_assistant.broker_config.functions.boot_firings import NOTES_KEPT_BYTES
 from cloud_assistant.broker_config.functions.function_library import load_library
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode
+from cloud_assistant.broker_config.security.signing import MasterKeys
 from cloud_assistant.broker_config.settings_table import LimitSettings
-from cloud_assistant.broker_config.signing import MasterKeys
+from cloud_assistant.broker_config.timed.firing_rows import Firing
 from cloud_assistant.producer.metrics import Metrics
 from harness.eventually import eventually
 

@@ -9,7 +9,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import Claimed, NotClaimed
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import Invocation, Pacing
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 
 NAMES = ("i-1", "i-2", "i-3")
 

@@ -14,18 +14,18 @@ from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
-from cloud_assistant.broker_config.dispatch_seal import with_dispatch_seal
 from cloud_assistant.broker_config.functions.executions import Claimed, request_stop_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, decode_envelope, decode_order, encode
-from cloud_assistant.broker_config.program_log import LOGGER_NAME
+from cloud_assistant.broker_config.programs.program_log import LOGGER_NAME
 from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
 from cloud_assistant.broker_config.records import encode as encode_record
 from cloud_assistant.broker_config.results import ExecutionRow
-from cloud_assistant.broker_config.signing import MasterKeys, digest
+from cloud_assistant.broker_config.security.dispatch_seal import with_dispatch_seal
+from cloud_assistant.broker_config.security.signing import MasterKeys, digest
 from cloud_assistant.producer import RunOptions, Targets
 from cloud_assistant.worker.upgrade.self_test import SelfTest
 from harness.eventually import eventually

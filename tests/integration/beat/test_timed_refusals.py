@@ -11,8 +11,8 @@ from integration.beat.conftest import EVERY_SECOND, Timing
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
 from cloud_assistant.broker_config.records import RepeatMode
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.producer import RunOptions, Schedule, Targets
 from cloud_assistant.producer.timed import modifying
 from cloud_assistant.producer.timed.modifying import TimedModification, modify

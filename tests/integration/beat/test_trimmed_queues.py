@@ -5,7 +5,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import trim_queue_command
 from cloud_assistant.broker_config.functions.function_library import run
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 
 QUEUE = keys.queue("i-1")
 

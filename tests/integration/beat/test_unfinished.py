@@ -18,10 +18,10 @@ from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.invocations import create_invocation_command
 from cloud_assistant.broker_config.ids import new_id, new_token
-from cloud_assistant.broker_config.program_log import LOGGER_NAME
+from cloud_assistant.broker_config.programs.program_log import LOGGER_NAME
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType, encode
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command as RedisCommand
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command as RedisCommand
 from cloud_assistant.producer import Targets
 
 

@@ -14,10 +14,10 @@ from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder
 from cloud_assistant.broker_config.records import Command, Invocation, ScriptType
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
-from cloud_assistant.broker_config.signing import MasterKeys
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.security.signing import MasterKeys
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 from harness.redis_server import RedisServer
 
 from .firing_schedule import Schedule

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass, field
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.firing_rows import Firing, load_firings
 from cloud_assistant.broker_config.functions.firings import (
     FiringChunk,
     FiringStep,
@@ -18,10 +17,11 @@ from cloud_assistant.broker_config.functions.firings import (
 )
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id, new_id
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.broker_config.results import ExecutionRow, read_row
 from cloud_assistant.broker_config.task_message import template
+from cloud_assistant.broker_config.timed.firing_rows import Firing, load_firings
 
 LEASE_MS = 30_000
 QUEUE_COUNT = 2

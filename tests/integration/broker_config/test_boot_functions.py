@@ -6,8 +6,6 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.boot_bound import BootEntry
-from cloud_assistant.broker_config.firing_rows import load_firings
 from cloud_assistant.broker_config.functions.boot_firings import (
     NOTES_KEPT_BYTES,
     BootExecution,
@@ -16,9 +14,11 @@ from cloud_assistant.broker_config.functions.boot_firings import (
 )
 from cloud_assistant.broker_config.functions.function_library import fcall, run
 from cloud_assistant.broker_config.ids import execution_id, new_id, split_execution_id
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.timed.boot_bound import BootEntry
+from cloud_assistant.broker_config.timed.firing_rows import load_firings
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 from harness.eventually import eventually
 
 from .conftest import Ledger

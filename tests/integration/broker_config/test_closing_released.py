@@ -6,7 +6,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.executions import close_released_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.records import Invocation
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .conftest import Ledger
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from cloud_assistant.broker_config import keys, messages, signing
+from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
 from cloud_assistant.broker_config.errors import NotFound, Refused
 from cloud_assistant.broker_config.functions.executions import Claimed
@@ -16,7 +16,8 @@ from cloud_assistant.broker_config.ledger import load_targets
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
 from cloud_assistant.broker_config.records import Invocation, Pacing, RepeatMode
 from cloud_assistant.broker_config.records import Schedule as RecordSchedule
-from cloud_assistant.broker_config.redis_connection import Argument, Command
+from cloud_assistant.broker_config.redis.connection import Argument, Command
+from cloud_assistant.broker_config.security import signing
 
 from .conftest import MASTER, Ledger
 

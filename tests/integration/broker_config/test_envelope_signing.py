@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from cloud_assistant.broker_config import keys, signing
-from cloud_assistant.broker_config.audit_chain import AuditChain, Send
-from cloud_assistant.broker_config.audit_entry import AuditEntry, Outcome, Who
+from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit.chain import AuditChain, Send
+from cloud_assistant.broker_config.audit.entry import AuditEntry, Outcome, Who
 from cloud_assistant.broker_config.dispatch import CHUNK_COUNT, Dispatched, Dispatcher
-from cloud_assistant.broker_config.envelope_signing import open_secrets
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.functions.executions import Claimed
+from cloud_assistant.broker_config.security import signing
+from cloud_assistant.broker_config.security.envelope_signing import open_secrets
 
 from .conftest import MASTER, Ledger
 

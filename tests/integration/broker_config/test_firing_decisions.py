@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .firing_schedule import Schedule, assert_ended, ids
 

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import FiringChunk, FiringPacing, TakenOver
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .firing_schedule import LEASE_MS, Schedule, assert_ended, ids
 

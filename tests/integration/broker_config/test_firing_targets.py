@@ -8,8 +8,8 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.firings import FiringChunk, FiringTarget
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_connection import Argument
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.redis.connection import Argument
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .firing_schedule import QUEUE_COUNT, Schedule, ids
 

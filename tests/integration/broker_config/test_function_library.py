@@ -15,7 +15,7 @@ from cloud_assistant.broker_config.functions.function_library import (
     run,
 )
 from cloud_assistant.broker_config.functions.instances import register_instance
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness.redis_server import RedisServer
 
 

@@ -7,7 +7,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.timed import ROWS_OF_ONE_REASON_COUNT, SkippedDue, skip_due_command
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .firing_schedule import Schedule, assert_ended
 

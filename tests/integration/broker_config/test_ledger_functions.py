@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from cloud_assistant.broker_config import keys, messages, signing
+from cloud_assistant.broker_config import keys, messages
 from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import (
     Claimed,
@@ -29,8 +29,9 @@ from cloud_assistant.broker_config.functions.function_library import run, run_al
 from cloud_assistant.broker_config.functions.instances import beat_reply, heartbeat_command
 from cloud_assistant.broker_config.records import Invocation
 from cloud_assistant.broker_config.results import KeptStreams, Outcome, read_fields
+from cloud_assistant.broker_config.security import signing
 from cloud_assistant.broker_config.states import ExecutionState as S
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .conftest import MASTER, Ledger
 

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, fcall, run_all
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from harness.certificates import Authority
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

@@ -10,9 +10,9 @@ from cloud_assistant.broker_config.functions.executions import Claimed
 from cloud_assistant.broker_config.functions.firings import release_command, wants_previous_stopped
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.records import Invocation
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.broker_config.task_message import fill, template
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .conftest import Ledger
 

@@ -13,7 +13,7 @@ from cloud_assistant.broker_config.records import Invocation, RepeatMode, Schedu
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settling import settle, settle_as_announced
 from cloud_assistant.broker_config.states import ExecutionState
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .conftest import Ledger
 

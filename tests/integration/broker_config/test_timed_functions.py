@@ -17,8 +17,8 @@ from cloud_assistant.broker_config.functions.timed import (
     read_timed_command,
     timed_reading,
 )
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 
 from .firing_schedule import Schedule
 

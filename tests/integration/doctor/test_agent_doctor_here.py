@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.programs.findings import Finding
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.worker.doctor import machine_checks, network_checks
 from cloud_assistant.worker.doctor.network_checks import network_findings

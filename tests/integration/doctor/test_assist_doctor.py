@@ -13,12 +13,12 @@ from cloud_assistant.beat.maintenance import Maintenance, Work
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisRefused
-from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import LIBRARY_NAME, load_library
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.programs.findings import Finding
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Settings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant, beat_presence
 from cloud_assistant.producer.cli import main
 from cloud_assistant.producer.doctor import local_checks, server_checks

@@ -11,12 +11,12 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.findings import Finding
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.broker_config.programs.findings import Finding
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.url import parse_url
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings_table import GatewaySettings, SecuritySettings, Settings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import beat_presence
 from cloud_assistant.producer.doctor import local_checks, server_checks
 from cloud_assistant.producer.doctor.fleet_checks import FleetChecks

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloud_assistant.worker.execution.events import Ended, Event, Started
-from cloud_assistant.worker.execution.frame_log import STDERR, STDOUT
 from cloud_assistant.worker.execution.launcher import Launcher
-from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.output.frame_log import STDERR, STDOUT
+from cloud_assistant.worker.execution.output.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.prepare import prepare
 from cloud_assistant.worker.execution.record import ExitRecord
 from cloud_assistant.worker.execution.running_script import RunningScript

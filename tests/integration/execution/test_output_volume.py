@@ -6,8 +6,8 @@ from pathlib import Path
 from integration.execution.running import Runner, script_of, to_the_end
 
 from cloud_assistant.worker.execution.events import Started
-from cloud_assistant.worker.execution.frame_log import STDERR, STDOUT
-from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.output.frame_log import STDERR, STDOUT
+from cloud_assistant.worker.execution.output.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.record import load_output
 from harness.eventually import eventually
 

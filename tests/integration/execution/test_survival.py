@@ -14,7 +14,7 @@ import pytest
 from integration.execution.running import Runner, is_alive, kill_all_of, processes_of, script_of, to_the_end
 
 from cloud_assistant.worker.execution.events import Started
-from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.output.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.prepare import prepare
 from cloud_assistant.worker.execution.record import load_exit, load_output, load_start
 from cloud_assistant.worker.execution.script import Script

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from integration.gateway.running_gateway import arrived, running_gateway
 
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 from harness.no_proxy import no_proxy as no_proxy
 
 

@@ -8,13 +8,13 @@ from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersO
 from unit.producer.gateway.signing import now_text
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
-from cloud_assistant.producer.gateway.actions import Action, ActionRegistry, Call, Fields, NotYet
+from cloud_assistant.producer.gateway.access.authentication import time_of
+from cloud_assistant.producer.gateway.actions.action import Action, ActionRegistry, Call, Fields, NotYet
+from cloud_assistant.producer.gateway.actions.instance_ids import instance_ids_of
 from cloud_assistant.producer.gateway.api_errors import api_error
 from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication
-from cloud_assistant.producer.gateway.authentication import time_of
-from cloud_assistant.producer.gateway.instance_ids import instance_ids_of
 from cloud_assistant.producer.gateway.routes import Routes
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 
 #: The content that the last RunCommand brought, for tests that look at what arrived.
 arrived: dict[str, str] = {}

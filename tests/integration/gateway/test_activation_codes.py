@@ -9,11 +9,11 @@ from integration.gateway.whole_gateway import whole_gateway
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.sealing import unseal
-from cloud_assistant.producer.gateway.actions import Call
-from cloud_assistant.producer.gateway.idempotency import once_per_token
-from cloud_assistant.producer.gateway.parameters import Parameters
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.sealing import unseal
+from cloud_assistant.producer.gateway.actions.action import Call
+from cloud_assistant.producer.gateway.actions.idempotency import once_per_token
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.caller import AccessKey
 from harness.redis_server import RedisServer

@@ -13,11 +13,12 @@ from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RedisRefused, Refused, RequestInvalid
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import MasterKeys
-from cloud_assistant.broker_config.timed import server_ms
-from cloud_assistant.producer import Assistant, activations, registration_turn
-from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import MasterKeys
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.fleet import activations, registration_turn
+from cloud_assistant.producer.fleet.registration import Registered, RegistrationRequest, register
 from cloud_assistant.producer.security.identities import Issued
 from cloud_assistant.producer.security.trust import Trust
 from harness.at_once import at_once

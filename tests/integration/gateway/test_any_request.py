@@ -15,8 +15,8 @@ from integration.gateway.error_cases import CASES, GOOD
 from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_parameters
 
-from cloud_assistant.producer.gateway import refusal_audit
-from cloud_assistant.producer.gateway.action_table import action_registry
+from cloud_assistant.producer.gateway.access import refusal_audit
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from harness.redis_server import RedisServer
 
 ACTIONS = sorted(GOOD)

@@ -10,14 +10,14 @@ from integration.gateway.whole_gateway import SECRET, WholeGateway, whole_gatewa
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_entry import AuditEntry, decode_entry, encode_entry
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import digest, new_master_keys, write_master_keys
-from cloud_assistant.producer.gateway import refusal_audit
+from cloud_assistant.broker_config.audit.entry import AuditEntry, decode_entry, encode_entry
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import digest, new_master_keys, write_master_keys
+from cloud_assistant.producer.gateway.access import refusal_audit
+from cloud_assistant.producer.gateway.access.refusal_audit import KEY_COUNT, STRANGERS_COUNT, RefusalAudit
 from cloud_assistant.producer.gateway.api_errors import api_error
 from cloud_assistant.producer.gateway.exchange import Exchange
-from cloud_assistant.producer.gateway.http_messages import HttpRequest
-from cloud_assistant.producer.gateway.refusal_audit import KEY_COUNT, STRANGERS_COUNT, RefusalAudit
+from cloud_assistant.producer.gateway.serving.http_messages import HttpRequest
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.audit_verification import verify_audit
 from cloud_assistant.producer.security.caller import AccessKey

@@ -14,7 +14,7 @@ import pytest
 from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_query, v3_headers
 
-from cloud_assistant.producer import activations
+from cloud_assistant.producer.fleet import activations
 from harness.redis_server import RedisServer
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from cloud_assistant.broker_config.redis_client import Redis, Subscription
+from cloud_assistant.broker_config.redis.client import Redis, Subscription
 from cloud_assistant.producer.gateway.change_bell import ChangeBell, Ear
 from harness.eventually import always, eventually
 from harness.redis_server import RedisServer

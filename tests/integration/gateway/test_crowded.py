@@ -11,9 +11,9 @@ from integration.gateway.running_gateway import running_gateway
 from integration.gateway.whole_gateway import whole_gateway
 from unit.producer.gateway.signing import v1_query
 
-from cloud_assistant.producer.gateway import server
 from cloud_assistant.producer.gateway.app import AppLimits
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving import server
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 

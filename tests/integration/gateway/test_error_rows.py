@@ -11,11 +11,11 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.instances import heartbeat, register_instance
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant, client_tokens
-from cloud_assistant.producer.gateway.action_table import action_registry
-from cloud_assistant.producer.gateway.actions import ActionRegistry, Call
+from cloud_assistant.producer.gateway.actions.action import ActionRegistry, Call
+from cloud_assistant.producer.gateway.actions.idempotency import scope_of
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from cloud_assistant.producer.gateway.api_errors import ApiError, http_status_of
-from cloud_assistant.producer.gateway.idempotency import scope_of
-from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.caller import AccessKey
 from harness.documented_errors import ERRORS_OF_ACTIONS
 from harness.redis_server import RedisServer

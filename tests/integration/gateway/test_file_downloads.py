@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_signing import parse, sign, statement_of
+from cloud_assistant.broker_config.releases.publisher_signing import parse, sign, statement_of
 from cloud_assistant.producer.file_store.uploading import PART_BYTES, upload
 from cloud_assistant.producer.gateway_client import GatewayClient
 from harness.disk import fill, small_disk

@@ -11,9 +11,10 @@ from integration.gateway.whole_gateway import whole_gateway
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused, RequestInvalid
 from cloud_assistant.broker_config.functions.function_library import fcall, run
-from cloud_assistant.producer import Assistant, activations
-from cloud_assistant.producer.activations import Activation
-from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.fleet import activations
+from cloud_assistant.producer.fleet.activations import Activation
+from cloud_assistant.producer.fleet.registration import Registered, RegistrationRequest, register
 from harness.redis_server import RedisServer
 
 

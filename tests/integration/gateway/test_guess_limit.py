@@ -11,8 +11,8 @@ from pathlib import Path
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer.gateway.guess_limit import WINDOW_SECONDS
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.producer.gateway.access.guess_limit import WINDOW_SECONDS
 from harness.redis_server import RedisServer
 
 _COUNTING = b"$4\r\nINCR\r\n"

@@ -21,10 +21,10 @@ from integration.gateway.machine_tools import any_downloader, link_tools, make_f
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, key_id_of, sign, statement_of
-from cloud_assistant.producer import activations
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, key_id_of, sign, statement_of
 from cloud_assistant.producer.file_store.publishing import Publishing
+from cloud_assistant.producer.fleet import activations
 from harness.certificates import Authority
 from harness.processes import clean_environment, installed_program
 from harness.redis_server import RedisServer

@@ -11,14 +11,14 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.producer.gateway.actions import Call
-from cloud_assistant.producer.gateway.actions_files import FileActions
-from cloud_assistant.producer.gateway.actions_invocations import MOST_OUTPUT_BYTES, InvocationActions
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.producer.gateway.actions.action import Call
+from cloud_assistant.producer.gateway.actions.files import FileActions
+from cloud_assistant.producer.gateway.actions.invocations import MOST_OUTPUT_BYTES, InvocationActions
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
 from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.large_answers import LargeAnswers
-from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.caller import AccessKey
 from cloud_assistant.worker import inventory
 from harness.redis_server import RedisServer

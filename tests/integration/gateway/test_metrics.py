@@ -9,13 +9,13 @@ from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.functions.executions import claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_connection import Command as RedisCommand
+from cloud_assistant.broker_config.redis.connection import Command as RedisCommand
 from cloud_assistant.broker_config.results import Outcome
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, metrics
 from cloud_assistant.producer.beat_presence import beat_marks
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.system import System

@@ -11,8 +11,8 @@ from e2e.upgrade.bundles import archive_of
 from integration.gateway.whole_gateway import KEY_ID, SECRET, WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_entry import decode_entry
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, SUFFIX, sign, statement_of
+from cloud_assistant.broker_config.audit.entry import decode_entry
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, SUFFIX, sign, statement_of
 from cloud_assistant.producer.cli import main
 from cloud_assistant.producer.cli.exit_codes import UNREACHABLE
 from cloud_assistant.producer.file_store.catalogue import Catalogue

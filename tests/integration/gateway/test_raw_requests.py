@@ -10,8 +10,8 @@ from integration.gateway.running_gateway import arrived
 from unit.producer.gateway.captures import V1_CAPTURES, V3_CAPTURES
 from unit.producer.gateway.signing import now_text, v1_parameters, v1_query, v3_headers
 
-from cloud_assistant.producer.gateway import http_protocol
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving import http_protocol
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 from harness.eventually import eventually
 
 INVOKE = {"CommandId": "c-test", "InstanceId.1": "i-1", "InstanceId.2": "i-2", "RegionId": "cn-hangzhou"}

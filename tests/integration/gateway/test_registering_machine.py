@@ -9,7 +9,7 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config.errors import Refused, SettingsInvalid
-from cloud_assistant.producer import activations
+from cloud_assistant.producer.fleet import activations
 from cloud_assistant.worker.registration import registering
 from cloud_assistant.worker.registration.registering import Wanted, alone, register_machine
 from cloud_assistant.worker.registration.registration_request import Granted, RegistrationClient

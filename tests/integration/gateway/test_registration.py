@@ -14,8 +14,8 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, SettingsInvalid
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import activations, instances, targets
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.producer.fleet import activations, instances, targets
 from cloud_assistant.worker.registration.registering import Wanted, register_machine
 from cloud_assistant.worker.registration.registration_request import GatewayUnreachable, RegistrationClient
 from harness.certificates import Authority

@@ -7,8 +7,8 @@ from typing import Any
 
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import activations
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.producer.fleet import activations
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
 from harness.redis_server import RedisServer
 

@@ -7,9 +7,10 @@ import pytest
 from integration.gateway.whole_gateway import whole_gateway
 
 from cloud_assistant.broker_config.errors import RedisRefused, Refused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import Assistant, activations
-from cloud_assistant.producer.registration import Registered, RegistrationRequest, register
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.producer import Assistant
+from cloud_assistant.producer.fleet import activations
+from cloud_assistant.producer.fleet.registration import Registered, RegistrationRequest, register
 from cloud_assistant.producer.security.identities import Issued
 from cloud_assistant.producer.security.trust import Trust
 from harness.redis_server import RedisServer

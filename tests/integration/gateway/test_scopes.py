@@ -11,13 +11,13 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.audit_entry import decode_entry
+from cloud_assistant.broker_config.audit.entry import decode_entry
 from cloud_assistant.broker_config.errors import RequestInvalid
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.gateway.action_table import action_registry
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.gateway.actions.table import action_registry
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.known_actions import KNOWN_ACTIONS
 from cloud_assistant.producer.security.scopes import Scope, checked

@@ -9,8 +9,8 @@ from integration.gateway.whole_gateway import KEY_ID, WholeGateway, whole_gatewa
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys
-from cloud_assistant.broker_config.timed_secrets import FIELD, open_timed_secrets
+from cloud_assistant.broker_config.security.signing import new_master_keys, read_master_keys, write_master_keys
+from cloud_assistant.broker_config.timed.secret_values import FIELD, open_timed_secrets
 from harness.files import contents_below
 from harness.redis_server import RedisServer
 

@@ -19,11 +19,11 @@ from integration.gateway.running_gateway import running_gateway
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
-from cloud_assistant.producer.gateway import http_protocol
 from cloud_assistant.producer.gateway.app import AppLimits
-from cloud_assistant.producer.gateway.http_messages import HttpReply
 from cloud_assistant.producer.gateway.routes import Route, RouteRequest, Routes
-from cloud_assistant.producer.gateway.server import listening_socket
+from cloud_assistant.producer.gateway.serving import http_protocol
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply
+from cloud_assistant.producer.gateway.serving.server import listening_socket
 from harness.eventually import eventually
 
 

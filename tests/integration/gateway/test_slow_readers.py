@@ -16,10 +16,10 @@ from integration.gateway.running_gateway import running_gateway
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.producer.file_store.content_store import ContentStore
-from cloud_assistant.producer.gateway import client_patience, http_protocol
-from cloud_assistant.producer.gateway.file_serving import DOWNLOADS_COUNT
-from cloud_assistant.producer.gateway.http_messages import HttpReply
+from cloud_assistant.producer.gateway.downloads.file_serving import DOWNLOADS_COUNT
 from cloud_assistant.producer.gateway.routes import Route, Routes
+from cloud_assistant.producer.gateway.serving import client_patience, http_protocol
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 from harness.tcp_proxy import TcpProxy
@@ -184,7 +184,7 @@ def test_a_gateway_that_stops_ends_in_good_order_what_takes_too_long(
     whole: WholeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("cloud_assistant.producer.gateway.server.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("cloud_assistant.producer.gateway.serving.server.STOP_SECONDS", 0.5)
     connection, status = begun(whole.port, ONE)
     with connection:
         assert status == 200

@@ -9,10 +9,10 @@ from integration.gateway.raw_http import connection_to, exchange, read_reply
 from integration.gateway.running_gateway import running_gateway
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
-from cloud_assistant.producer.gateway import http_protocol, server
 from cloud_assistant.producer.gateway.app import AppLimits
-from cloud_assistant.producer.gateway.http_messages import HttpReply
 from cloud_assistant.producer.gateway.routes import Route, Routes
+from cloud_assistant.producer.gateway.serving import http_protocol, server
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply
 from harness.redis_server import RedisServer
 
 #: Requests that are answered without a look at their body.

@@ -8,10 +8,10 @@ import pytest
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.gateway.action_table import action_registry
-from cloud_assistant.producer.gateway.actions import Call
+from cloud_assistant.producer.gateway.actions.action import Call
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.caller import AccessKey
 from harness.redis_server import RedisServer
 

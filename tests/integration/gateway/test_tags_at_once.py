@@ -11,9 +11,10 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RedisUnreachable, Refused
 from cloud_assistant.broker_config.functions.instances import register_instance
 from cloud_assistant.broker_config.functions.tags import replace_tags
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.timed import Timed
-from cloud_assistant.producer import instances, tagging, targets, validation
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.timed.timed_invocation import Timed
+from cloud_assistant.producer import validation
+from cloud_assistant.producer.fleet import instances, tagging, targets
 from cloud_assistant.producer.timed import modifying
 from harness.redis_server import RedisServer
 

@@ -15,10 +15,10 @@ from integration.gateway.running_gateway import running_gateway
 from unit.producer.gateway.signing import v1_query
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
-from cloud_assistant.producer.gateway import server, tls_door
-from cloud_assistant.producer.gateway.http_messages import HttpReply
 from cloud_assistant.producer.gateway.routes import Route, Routes
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving import server, tls_door
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 from harness.certificates import Authority
 from harness.eventually import eventually
 

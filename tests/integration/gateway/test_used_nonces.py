@@ -1,7 +1,7 @@
 """The memory of used nonces that all gateways share."""
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer.gateway.used_nonces import UsedNonces
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.producer.gateway.access.used_nonces import UsedNonces
 from harness.redis_server import RedisServer
 
 

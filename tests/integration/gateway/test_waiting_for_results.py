@@ -8,9 +8,9 @@ from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.producer.gateway.action_table import action_registry
-from cloud_assistant.producer.gateway.actions import Call, Fields, NotYet
-from cloud_assistant.producer.gateway.parameters import Parameters
+from cloud_assistant.producer.gateway.actions.action import Call, Fields, NotYet
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from cloud_assistant.producer.security.caller import AccessKey
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

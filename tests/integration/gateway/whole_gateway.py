@@ -11,11 +11,11 @@ from typing import Any
 
 from unit.producer.gateway.signing import v1_query
 
-from cloud_assistant.broker_config.master_key import FILE_NAME
+from cloud_assistant.broker_config.security.master_key import FILE_NAME
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, SecuritySettings, Settings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.gateway.server import GatewayServer
+from cloud_assistant.producer.gateway.serving.server import GatewayServer
 from cloud_assistant.producer.gateway.wiring import gateway_application
 from harness.certificates import Certificate
 

@@ -18,7 +18,7 @@ from cloud_assistant.broker_config.functions.executions import (
 )
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.producer import activations
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.cli.program import run
+from cloud_assistant.producer.fleet import activations
 from harness.redis_server import RedisServer
 
 HOUR_NS = 3_600_000_000_000

@@ -10,16 +10,16 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import CloudAssistantError, WaitTimedOut
 from cloud_assistant.broker_config.ids import execution_id
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.command_library import CommandFilter
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
+from cloud_assistant.producer.commands.command_library import CommandFilter
 from cloud_assistant.producer.file_delivery import FileRequest
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
-from cloud_assistant.producer.targets import Targets
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 

@@ -6,11 +6,11 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.producer import command_library
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.invoking import RunOptions
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.commands import command_library
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.timed import modifying, storing
 from cloud_assistant.producer.timed.modifying import TimedModification
 

@@ -8,7 +8,7 @@ import pytest
 from cloud_assistant.broker_config.dispatch import Dispatched, Dispatcher
 from cloud_assistant.broker_config.errors import CloudAssistantError, RedisRefused, RedisUnreachable
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 
 ON_1 = Targets(instance_ids=["i-1"])
 

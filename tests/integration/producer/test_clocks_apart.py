@@ -11,10 +11,10 @@ from cloud_assistant.broker_config.functions.executions import settle_lost_comma
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ledger import load_invocation
-from cloud_assistant.broker_config.timed import server_ms
+from cloud_assistant.broker_config.timed.timed_invocation import server_ms
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.describing_results import ResultFilter
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 
 from .conftest import AgentStandIn
 

@@ -11,13 +11,13 @@ from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command, RedisConnection
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command, RedisConnection
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings_table import SecuritySettings
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer import Assistant, RunOptions
-from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Event, Progress
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.following.waiting import Ended, Event, Progress
 from harness.redis_server import RedisServer
 
 from .conftest import AgentStandIn

@@ -7,7 +7,7 @@ import pytest
 from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.ledger import load_invocation, load_rows
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 from harness.redis_server import RedisServer
 
 from .conftest import AgentStandIn

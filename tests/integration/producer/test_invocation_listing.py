@@ -9,15 +9,15 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RequestInvalid
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.producer import invocation_batches
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.cli import main
-from cloud_assistant.producer.describing import DescribedInvocation, InvocationFilter, describe_invocations
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations import invocation_batches
+from cloud_assistant.producer.invocations.describing import DescribedInvocation, InvocationFilter, describe_invocations
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
-from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.visibility import EVERYTHING, Visible
 from harness.redis_server import RedisServer
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config import redis_client
 from cloud_assistant.broker_config.clock import monotonic_seconds
 from cloud_assistant.broker_config.dispatch import Dispatched
 from cloud_assistant.broker_config.errors import RedisNotTrusted, RedisUnreachable, Refused
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output
 from cloud_assistant.broker_config.ledger import load_invocation
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis import client as redis_client
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.announcements import Announcement, Announcements, Box
-from cloud_assistant.producer.recent_invocations import RecentInvocations
-from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Output
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.following.announcements import Announcement, Announcements, Box
+from cloud_assistant.producer.following.recent_invocations import RecentInvocations
+from cloud_assistant.producer.following.waiting import Ended, Output
 from harness.certificates import Authority
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.publisher_signing import Statement, parse, sign
+from cloud_assistant.broker_config.releases.publisher_signing import Statement, parse, sign
 from cloud_assistant.producer import Assistant, InvocationFilter
 from cloud_assistant.producer.cli.program import run
 from cloud_assistant.producer.file_store.catalogue import Catalogue

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.paging import FILTERED_COUNT_MAX, PageRequest, read_page
 from harness.redis_server import RedisServer
 

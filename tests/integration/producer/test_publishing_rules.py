@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import Statement, parse, sign, statement_of
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_signing import Statement, parse, sign, statement_of
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.producer.file_store.content_store import PART_LIFE_MS
 from cloud_assistant.producer.file_store.publishing import Publishing

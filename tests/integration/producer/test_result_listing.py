@@ -7,15 +7,15 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.producer import describing_results
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import DescribedResult, ResultFilter
-from cloud_assistant.producer.instances import InstanceFilter
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.fleet.instances import InstanceFilter
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations import describing_results
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import DescribedResult, ResultFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.paging import Page, PageRequest
 from cloud_assistant.producer.shapes import as_base64, invocation_shape
-from cloud_assistant.producer.targets import Targets
 from cloud_assistant.producer.timed.modifying import TimedModification
 from cloud_assistant.producer.visibility import Visible
 

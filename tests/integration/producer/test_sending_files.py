@@ -6,7 +6,7 @@ from cloud_assistant.broker_config.errors import CloudAssistantError
 from cloud_assistant.broker_config.ledger import load_invocation
 from cloud_assistant.producer.api import Assistant
 from cloud_assistant.producer.file_delivery import FileRequest
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 
 ON_1 = Targets(instance_ids=["i-1"])
 

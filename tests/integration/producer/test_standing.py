@@ -8,13 +8,13 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.cli.answers import invocation_summary_object
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.cli.printing.answers import invocation_summary_object
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.shapes import as_text, invocation_shape, result_shape
-from cloud_assistant.producer.targets import Targets
 
 from .test_result_listing import ON_2, YEARLY, fire
 

@@ -7,9 +7,9 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound
-from cloud_assistant.broker_config.publisher_keys import create_private_key
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, sign, statement_of
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.releases.publisher_keys import create_private_key
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, sign, statement_of
 from cloud_assistant.broker_config.settings_table import AgentSettings, GatewaySettings, Settings
 from cloud_assistant.producer.cli import main
 from cloud_assistant.producer.file_store.publishing import Publishing

@@ -14,15 +14,16 @@ from cloud_assistant.beat.unfinished import Unfinished
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.settings_table import LimitSettings
-from cloud_assistant.producer import Assistant, RunOptions, Targets, activations, tagged_resources
-from cloud_assistant.producer.activations import ActivationFilter
+from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.cli import main
-from cloud_assistant.producer.command_library import CommandFilter
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
-from cloud_assistant.producer.instances import InstanceFilter
+from cloud_assistant.producer.commands.command_library import CommandFilter
+from cloud_assistant.producer.fleet import activations, tagged_resources
+from cloud_assistant.producer.fleet.activations import ActivationFilter
+from cloud_assistant.producer.fleet.instances import InstanceFilter
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
 from cloud_assistant.producer.paging import Page, PageRequest
 
 Spoil = Callable[[Redis, str], object]

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RequestInvalid
 from cloud_assistant.producer import Assistant, RunOptions
-from cloud_assistant.producer.targets import Targets
+from cloud_assistant.producer.fleet.targets import Targets
 
 ON_1 = Targets(instance_ids=["i-1"])
 

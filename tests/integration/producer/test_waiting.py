@@ -12,12 +12,13 @@ from cloud_assistant.broker_config.functions.executions import LivePiece, append
 from cloud_assistant.broker_config.functions.function_library import TEXT_VERSION
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation
-from cloud_assistant.broker_config.redis_connection import Command
+from cloud_assistant.broker_config.redis.connection import Command
 from cloud_assistant.broker_config.settings_table import LimitSettings, Settings
-from cloud_assistant.producer import Assistant, RunOptions, waiting
-from cloud_assistant.producer.announcements import MISSED, Announcements
-from cloud_assistant.producer.targets import Targets
-from cloud_assistant.producer.waiting import Ended, Event, Output, Progress
+from cloud_assistant.producer import Assistant, RunOptions
+from cloud_assistant.producer.fleet.targets import Targets
+from cloud_assistant.producer.following import waiting
+from cloud_assistant.producer.following.announcements import MISSED, Announcements
+from cloud_assistant.producer.following.waiting import Ended, Event, Output, Progress
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_url import parse_url
-from cloud_assistant.worker.queue_line import QueueLine
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.url import parse_url
+from cloud_assistant.worker.queue.line import QueueLine
 from harness.redis_server import RedisServer
 
 QUEUE = "ca:i:{i-one}:queue"

@@ -8,8 +8,8 @@ import pytest
 from integration.queue.conftest import QUEUE, MakeLine, waiting_clients
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.worker.queue_line import LATE_SECONDS, WAIT_SECONDS, QueueLine
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.worker.queue.line import LATE_SECONDS, WAIT_SECONDS, QueueLine
 from harness.certificates import Authority
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

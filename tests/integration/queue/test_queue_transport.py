@@ -16,11 +16,11 @@ from kombu.messaging import Consumer
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.messages import RUN_COMMAND_TASK
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.task_message import fill, template
-from cloud_assistant.worker import queue_transport
-from cloud_assistant.worker.queue_line import LATE_SECONDS, WAIT_SECONDS, QueueLine
-from cloud_assistant.worker.queue_transport import QueueTransport
+from cloud_assistant.worker.queue import transport as queue_transport
+from cloud_assistant.worker.queue.line import LATE_SECONDS, WAIT_SECONDS, QueueLine
+from cloud_assistant.worker.queue.transport import QueueTransport
 from harness.eventually import eventually
 from harness.redis_server import RedisServer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.producer import Assistant
 from harness.acl_server import redis_server as redis_server

@@ -9,12 +9,12 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import CloudAssistantError, Refused, RequestInvalid
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import new_master_keys
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import new_master_keys
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.gateway.action_table import action_registry
+from cloud_assistant.producer.gateway.access.authorization import RoleAuthorization
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.gateway.authorization import RoleAuthorization
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from cloud_assistant.producer.security.caller import AccessKey
 from cloud_assistant.producer.security.roles import OPERATORS_ACTIONS, permits

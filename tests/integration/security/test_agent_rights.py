@@ -12,7 +12,6 @@ from kombu.exceptions import OperationalError
 from kombu.messaging import Consumer
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.boot_bound import bind
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.dispatch import Dispatcher
 from cloud_assistant.broker_config.errors import RedisRefused
@@ -31,14 +30,15 @@ from cloud_assistant.broker_config.functions.instances import heartbeat
 from cloud_assistant.broker_config.ids import execution_id, new_id, new_token
 from cloud_assistant.broker_config.messages import WorkOrder, encode
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_url import parse_url
-from cloud_assistant.broker_config.signing import digest, new_master_keys
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.url import parse_url
+from cloud_assistant.broker_config.security.signing import digest, new_master_keys
 from cloud_assistant.broker_config.states import ExecutionState
+from cloud_assistant.broker_config.timed.boot_bound import bind
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.security.agent_rights import agent_rules, agent_user
-from cloud_assistant.worker.queue_line import QueueLine
-from cloud_assistant.worker.queue_transport import QueueTransport
+from cloud_assistant.worker.queue.line import QueueLine
+from cloud_assistant.worker.queue.transport import QueueTransport
 from harness.redis_server import RedisServer
 
 MASTER = new_master_keys()

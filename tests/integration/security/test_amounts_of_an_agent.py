@@ -11,17 +11,17 @@ import pytest
 
 from cloud_assistant.beat.retention import Retention
 from cloud_assistant.broker_config import keys
+from cloud_assistant.broker_config.audit.refusals_of_agents import take_over
 from cloud_assistant.broker_config.functions.firings import trim_queue_command
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.functions.reported import FIELD_BYTES, REFUSALS_BYTES
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.refusals_of_agents import take_over
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.settings_table import LimitSettings
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.monitor_control import ReportedInspect
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user

@@ -11,15 +11,15 @@ from cloud_assistant.broker_config.errors import WaitTimedOut
 from cloud_assistant.broker_config.functions.executions import LivePiece, append_output, claim_command, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ledger import load_invocation, load_rows
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument, Command
-from cloud_assistant.broker_config.result_signing import FIELD
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument, Command
 from cloud_assistant.broker_config.results import ExecutionRow, KeptStreams, Outcome
+from cloud_assistant.broker_config.security.result_signing import FIELD
 from cloud_assistant.broker_config.settling import settle_as_announced
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.waiting import Ended, Output
-from cloud_assistant.worker.key_ring import KeyRing
+from cloud_assistant.producer.following.waiting import Ended, Output
+from cloud_assistant.worker.trust.key_ring import KeyRing
 
 BOTH = Targets(instance_ids=["i-a", "i-b"])
 ONLY_A = Targets(instance_ids=["i-a"])

@@ -8,13 +8,13 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.producer import Assistant
 from cloud_assistant.worker.executor import Facts
 from cloud_assistant.worker.heartbeat import Heartbeat
 from cloud_assistant.worker.identity import Identity
-from cloud_assistant.worker.refusal_report import CLONE, SECOND_AGENT
+from cloud_assistant.worker.trust.refusal_report import CLONE, SECOND_AGENT
 from harness.redis_server import RedisServer
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.cli.program import run
 from harness.disk import fill, small_disk

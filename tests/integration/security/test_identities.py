@@ -12,10 +12,10 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable, Refused
 from cloud_assistant.broker_config.functions.executions import finish
 from cloud_assistant.broker_config.ids import execution_id, new_id
-from cloud_assistant.broker_config.master_key import master_key_path
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
-from cloud_assistant.broker_config.signing import new_master_keys, parse_signature, write_master_keys
+from cloud_assistant.broker_config.security.master_key import master_key_path
+from cloud_assistant.broker_config.security.signing import new_master_keys, parse_signature, write_master_keys
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.security.agent_rights import agent_user

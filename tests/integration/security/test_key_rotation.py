@@ -13,17 +13,17 @@ import msgspec
 import pytest
 
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.boot_bound import BootEntry, bind
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.functions.instances import heartbeat
-from cloud_assistant.broker_config.key_bundle import KeyBundle, unwrap, wrap
-from cloud_assistant.broker_config.master_key import master_key_path
 from cloud_assistant.broker_config.records import Command as StoredCommand
 from cloud_assistant.broker_config.records import Invocation, RepeatMode, Schedule, ScriptType
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.redis_url import parse_url
-from cloud_assistant.broker_config.signing import read_master_keys, verify
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.redis.url import parse_url
+from cloud_assistant.broker_config.security.key_bundle import KeyBundle, unwrap, wrap
+from cloud_assistant.broker_config.security.master_key import master_key_path
+from cloud_assistant.broker_config.security.signing import read_master_keys, verify
+from cloud_assistant.broker_config.timed.boot_bound import BootEntry, bind
 from cloud_assistant.producer import Assistant, RunOptions, Targets
 from cloud_assistant.producer.security.credentials import Credentials
 from cloud_assistant.producer.security.identities import (

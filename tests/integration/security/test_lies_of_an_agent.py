@@ -11,22 +11,22 @@ from cloud_assistant.broker_config.functions.reported import OUTPUT_BYTES
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.ledger import load_invocation, status_of
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.timed import load_timed
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.timed.timed_invocation import load_timed
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.describing import InvocationFilter
-from cloud_assistant.producer.describing_results import ResultFilter
-from cloud_assistant.producer.gateway.action_table import action_registry
-from cloud_assistant.producer.gateway.actions import Call
-from cloud_assistant.producer.gateway.parameters import Parameters
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.following.waiting import Ended, Output
+from cloud_assistant.producer.gateway.actions.action import Call
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
+from cloud_assistant.producer.gateway.actions.table import action_registry
+from cloud_assistant.producer.invocations.describing import InvocationFilter
+from cloud_assistant.producer.invocations.describing_results import ResultFilter
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.metrics import Metrics
 from cloud_assistant.producer.monitor_control import ReportedInspect
 from cloud_assistant.producer.packages import Packages
 from cloud_assistant.producer.paging import PageRequest
 from cloud_assistant.producer.security.caller import AccessKey
 from cloud_assistant.producer.shapes import as_text, instance_shape, result_shape
-from cloud_assistant.producer.waiting import Ended, Output
 
 #: What is said, by where: of the instance itself, or in its row of an invocation.
 OF_ITSELF: dict[str, tuple[Any, ...]] = {

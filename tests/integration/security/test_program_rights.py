@@ -6,7 +6,7 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused
 from cloud_assistant.broker_config.functions.function_library import load_library
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.producer.metrics import Metrics
 from cloud_assistant.producer.security.program_rights import ControlProgram, program_rules, program_user
 from cloud_assistant.producer.security.redis_users import password_digest, put_user

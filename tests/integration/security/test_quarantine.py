@@ -5,7 +5,7 @@ import pytest
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.instances import load
+from cloud_assistant.producer.fleet.instances import load
 
 
 @pytest.mark.parametrize("reason", ["", "  "])

@@ -9,10 +9,10 @@ import pytest
 
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable, RedisRefused, Refused
-from cloud_assistant.broker_config.master_key import master_key_path
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.master_key import master_key_path
 from cloud_assistant.producer import Assistant
-from cloud_assistant.producer.instances import load
+from cloud_assistant.producer.fleet.instances import load
 from cloud_assistant.producer.security.agent_rights import agent_user
 from cloud_assistant.producer.security.audit_reading import newest_first
 from cloud_assistant.producer.security.credentials import Credentials

@@ -13,13 +13,13 @@ from cloud_assistant.broker_config.functions.executions import claim_command, fi
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.ids import execution_id
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.invoking import RunOptions
+from cloud_assistant.producer.invocations.invoking import RunOptions
 from cloud_assistant.producer.security.result_verification import BAD, Verdict
-from cloud_assistant.worker.key_ring import KeyRing
+from cloud_assistant.worker.trust.key_ring import KeyRing
 
 OUTPUT = KeptStreams(data=b"one\ntwo\n", runs=((1, 4), (2, 4)), dropped_bytes=7, gap_at=4)
 OUTCOMES = (

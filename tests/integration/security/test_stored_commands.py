@@ -9,7 +9,7 @@ from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.records import decode_command, encode
 from cloud_assistant.producer import Assistant, Targets
-from cloud_assistant.producer.command_library import load
+from cloud_assistant.producer.commands.command_library import load
 
 TARGETS = Targets(instance_ids=["i-one"])
 

@@ -8,8 +8,8 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from cloud_assistant.broker_config.celery_app import create_app
-from cloud_assistant.broker_config.redis_transport import broker_options
-from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.broker_config.redis.kombu_transport import broker_options
+from cloud_assistant.broker_config.redis.url import parse_url
 from harness.certificates import Authority
 from harness.redis_server import RedisServer
 from harness.tls_terminator import TlsTerminator

@@ -8,10 +8,10 @@ import pytest
 from integration.gateway.whole_gateway import WholeGateway, whole_gateway
 from unit.producer.gateway.signing import v1_query
 
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.signing import new_master_keys, write_master_keys
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import new_master_keys, write_master_keys
 from cloud_assistant.producer.api import Assistant
-from cloud_assistant.producer.gateway.action_table import action_registry
+from cloud_assistant.producer.gateway.actions.table import action_registry
 from cloud_assistant.producer.security.access_keys import AccessKeys
 from harness.redis_server import RedisServer
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from e2e.upgrade.bundles import archive_of
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_signing import Statement, parse
+from cloud_assistant.broker_config.releases.publisher_signing import Statement, parse
 from cloud_assistant.worker.upgrade.bundle import install_bundle
 from cloud_assistant.worker.upgrade.download import PATIENCE_SECONDS, DownloadFailed, fetch_archive, fetch_signature
 from cloud_assistant.worker.upgrade.installation import Installation

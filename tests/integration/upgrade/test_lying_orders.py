@@ -15,9 +15,9 @@ from integration.upgrade.test_rollout_steps import (
 
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
-from cloud_assistant.broker_config.rollouts import Rollout, Wish, load_rollouts, save_rollout
-from cloud_assistant.broker_config.signing import MasterKeys
-from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.broker_config.releases.rollouts import Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.releases.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.broker_config.security.signing import MasterKeys
 from cloud_assistant.producer import Assistant
 
 __all__ = ["assistant"]

@@ -10,10 +10,10 @@ from integration.upgrade.test_rollout_steps import MASTER, answer, assistant, or
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, Refused, RequestInvalid
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, Statement, parse, sign
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.rollouts import KEPT_COUNT, Wish, load_rollouts
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, Statement, parse, sign
+from cloud_assistant.broker_config.releases.rollouts import KEPT_COUNT, Wish, load_rollouts
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.agent_versions import AgentVersions, RolloutOptions
 from cloud_assistant.producer.file_store.catalogue import Catalogue

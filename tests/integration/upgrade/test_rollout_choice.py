@@ -8,10 +8,10 @@ from integration.upgrade.test_rollout_steps import INSTANCE_IDS, MASTER, answer,
 from cloud_assistant.beat.rollout_steps import RolloutSteps, chosen_of
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import RedisRefused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.rollouts import FINISHED, Progress, Rollout, Wish, load_rollouts
-from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.releases.rollouts import FINISHED, Progress, Rollout, Wish, load_rollouts
+from cloud_assistant.broker_config.releases.upgrade_order import PROFILE_FIELD, read_order, read_signed
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.agent_versions import AgentVersions
 

@@ -8,8 +8,8 @@ from integration.upgrade.test_rollout_steps import INSTANCE_IDS, MASTER, answer,
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.rollouts import load_rollouts
-from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.broker_config.releases.rollouts import load_rollouts
+from cloud_assistant.broker_config.releases.upgrade_order import PROFILE_FIELD, read_order, read_signed
 from cloud_assistant.producer import Assistant
 
 __all__ = ["assistant"]

@@ -11,9 +11,9 @@ from integration.upgrade.test_rollout_steps import COUNT, MASTER, answer, assist
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.rollouts import Wish
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.releases.rollouts import Wish
 from cloud_assistant.producer import Assistant, Targets
 from cloud_assistant.producer.agent_versions import AgentVersions, RolloutOptions
 

@@ -11,13 +11,13 @@ from cloud_assistant.beat.rollout_steps import RolloutSteps, chosen_of
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import RedisUnreachable, Refused
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.redis_connection import Command
-from cloud_assistant.broker_config.rollouts import Member, Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.redis.connection import Command
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME
+from cloud_assistant.broker_config.releases.rollouts import Member, Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.releases.upgrade_order import PROFILE_FIELD, read_order, read_signed
+from cloud_assistant.broker_config.security.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.settings_table import Settings
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
-from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD, read_order, read_signed
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.agent_versions import AgentVersions
 from harness.redis_server import RedisServer

@@ -8,10 +8,10 @@ from cloud_assistant.broker_config.error_codes import ErrorCode
 from cloud_assistant.broker_config.functions.executions import Claimed, claim_command, claim_reply, finish
 from cloud_assistant.broker_config.functions.function_library import run
 from cloud_assistant.broker_config.messages import WorkOrder, decode_order
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.results import KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState
-from cloud_assistant.worker.instance_key import InstanceKeys
+from cloud_assistant.worker.trust.instance_key import InstanceKeys
 from cloud_assistant.worker.upgrade.trial import MOST_HELD_UP_SECONDS, Trial, Verdict
 from harness.eventually import eventually
 from harness.redis_server import RedisServer

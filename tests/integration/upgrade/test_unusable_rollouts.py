@@ -9,10 +9,10 @@ from integration.upgrade.test_rollout_steps import MASTER, answer, assistant, be
 from cloud_assistant.beat.rollout_steps import RolloutSteps
 from cloud_assistant.broker_config import keys
 from cloud_assistant.broker_config.errors import NotFound, RecordUnreadable, Refused
-from cloud_assistant.broker_config.redis_client import Redis
-from cloud_assistant.broker_config.rollouts import FINISHED, HALTED, Rollout, Wish, load_rollouts, save_rollout
-from cloud_assistant.broker_config.signing import MasterKeys
-from cloud_assistant.broker_config.upgrade_order import PROFILE_FIELD
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.releases.rollouts import FINISHED, HALTED, Rollout, Wish, load_rollouts, save_rollout
+from cloud_assistant.broker_config.releases.upgrade_order import PROFILE_FIELD
+from cloud_assistant.broker_config.security.signing import MasterKeys
 from cloud_assistant.producer import Assistant
 from cloud_assistant.producer.agent_versions import AgentVersions
 from cloud_assistant.producer.cli import main

@@ -8,7 +8,7 @@ from unit.timed_invocations import some_timed
 from cloud_assistant.beat.calendars import calendar_for
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.timed import Timed
+from cloud_assistant.broker_config.timed.timed_invocation import Timed
 
 #: 2026-03-29 01:00 and 2026-10-25 00:30 UTC: in Berlin 02:30 does not come, and comes twice.
 GAP_MS, TWICE_MS = 1_774_746_000_000, 1_792_888_200_000

@@ -9,7 +9,7 @@ from cloud_assistant.beat.decisions import MISSED_AFTER_MS, Fire, Policies, Skip
 from cloud_assistant.broker_config.functions.timed import ROWS_OF_ONE_REASON_COUNT
 from cloud_assistant.broker_config.records import Pacing, RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.timed import Timed, TimedStatus, calendar_of
+from cloud_assistant.broker_config.timed.timed_invocation import Timed, TimedStatus, calendar_of
 
 HOUR_MS = 3_600_000
 #: 2026-06-01 00:00:00 UTC.

@@ -5,7 +5,7 @@ from typing import Any
 from cloud_assistant.beat.decisions import Skip
 from cloud_assistant.beat.due_loop import DueLoop
 from cloud_assistant.beat.preparing import Prepared
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.broker_config.schedule import DueTime
 
 KEPT_COUNT = 2_000

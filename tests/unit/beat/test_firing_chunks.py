@@ -2,15 +2,15 @@
 
 from cloud_assistant.beat.decisions import Fire
 from cloud_assistant.beat.firing_chunks import LEASE_MS, ChunkBuilder, jitter_ms
-from cloud_assistant.broker_config.envelope_signing import open_secrets
 from cloud_assistant.broker_config.functions.firings import FiringChunk
 from cloud_assistant.broker_config.functions.timed import TimedReading
 from cloud_assistant.broker_config.messages import decode_envelope
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
 from cloud_assistant.broker_config.schedule import DueTime
-from cloud_assistant.broker_config.signing import MasterKeys, parse_signature, verify
-from cloud_assistant.broker_config.timed import read_timed, timed_fields
-from cloud_assistant.broker_config.timed_secrets import FIELD, seal_timed_secrets
+from cloud_assistant.broker_config.security.envelope_signing import open_secrets
+from cloud_assistant.broker_config.security.signing import MasterKeys, parse_signature, verify
+from cloud_assistant.broker_config.timed.secret_values import FIELD, seal_timed_secrets
+from cloud_assistant.broker_config.timed.timed_invocation import read_timed, timed_fields
 
 DUE_MS = 1_780_272_000_000
 MASTER = MasterKeys("k1", {"k1": b"m" * 32})

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cloud_assistant.beat.rollout_steps import Report, advanced, most_failures
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.rollouts import (
+from cloud_assistant.broker_config.releases.rollouts import (
     CUT_OFF,
     LOST,
     ORDERED,

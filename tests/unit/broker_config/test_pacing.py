@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from cloud_assistant.broker_config.dispatch_seal import is_dispatch_sealed, with_dispatch_seal
 from cloud_assistant.broker_config.pacing import life_ms, lines
 from cloud_assistant.broker_config.records import Command, Invocation, Pacing, ScriptType
-from cloud_assistant.broker_config.signing import new_master_keys
+from cloud_assistant.broker_config.security.dispatch_seal import is_dispatch_sealed, with_dispatch_seal
+from cloud_assistant.broker_config.security.signing import new_master_keys
 
 DAY_MS = 86_400_000
 

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from cloud_assistant.broker_config.audit_entry import decode_entry
+from cloud_assistant.broker_config.audit.entry import decode_entry
 from cloud_assistant.broker_config.errors import Refused
 from cloud_assistant.broker_config.functions.executions import announced_fields
 from cloud_assistant.broker_config.messages import decode_envelope, decode_order, decode_stop
-from cloud_assistant.broker_config.package_report import decode_report
+from cloud_assistant.broker_config.releases.package_report import decode_report
+from cloud_assistant.broker_config.releases.upgrade_order import SignedOrder, read_order, read_signed
 from cloud_assistant.broker_config.reported_values import json_list
-from cloud_assistant.broker_config.upgrade_order import SignedOrder, read_order, read_signed
-from cloud_assistant.worker.queue_message import MessageUnreadable, read_message
+from cloud_assistant.worker.queue.message import MessageUnreadable, read_message
 
 NESTED = b"[" * 3_500
 WRONG = {

@@ -3,7 +3,7 @@
 import pytest
 
 from cloud_assistant.broker_config.errors import SettingsInvalid
-from cloud_assistant.broker_config.tls import TlsClient
+from cloud_assistant.broker_config.redis.tls import TlsClient
 from cloud_assistant.producer.gateway_client import connection_to
 from cloud_assistant.worker.upgrade.download import DownloadFailed, fetch_signature
 

@@ -9,8 +9,8 @@ from cloud_assistant.broker_config.ledger import InvocationStatus, StoredInvocat
 from cloud_assistant.broker_config.records import Command, Invocation, RepeatMode, Schedule, ScriptType
 from cloud_assistant.broker_config.results import STDERR, STDOUT, ExecutionRow, KeptStreams, Outcome
 from cloud_assistant.broker_config.states import ExecutionState, InvocationState
-from cloud_assistant.producer.describing import DescribedInvocation
-from cloud_assistant.producer.describing_results import DescribedResult
+from cloud_assistant.producer.invocations.describing import DescribedInvocation
+from cloud_assistant.producer.invocations.describing_results import DescribedResult
 from cloud_assistant.producer.shapes import as_text, full_result_shape, invocation_shape, result_shape
 
 AT_MS = 1_800_000_000_000

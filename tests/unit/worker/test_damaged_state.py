@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.results import Outcome
+from cloud_assistant.worker.boot.machine_start import remembered_boot
 from cloud_assistant.worker.home_lock import Holder, holder
 from cloud_assistant.worker.identity import earlier_epochs
-from cloud_assistant.worker.machine_start import remembered_boot
 from cloud_assistant.worker.packages.agent_notes import read_notes
 from cloud_assistant.worker.packages.package_index import PackageIndex
 from cloud_assistant.worker.spool import Spool

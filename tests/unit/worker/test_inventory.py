@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.redis_connection import Argument
+from cloud_assistant.broker_config.redis.connection import Argument
 from cloud_assistant.worker import inventory
 from cloud_assistant.worker.inventory import Inventory, address_towards, addresses, look
 

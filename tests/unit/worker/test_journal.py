@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.boot_bound import BOOT_FIRING_MS, NEVER_MS, NEXT_BOOT_FIRING_MS
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.messages import Envelope
+from cloud_assistant.broker_config.timed.boot_bound import BOOT_FIRING_MS, NEVER_MS, NEXT_BOOT_FIRING_MS
 from cloud_assistant.worker import journal as journal_module
-from cloud_assistant.worker.boot_memory import BOOT_REMEMBERED_MS, boot_name
+from cloud_assistant.worker.boot.boot_memory import BOOT_REMEMBERED_MS, boot_name
 from cloud_assistant.worker.journal import Journal
 
 LATER_MS = now_ms() + 3_600_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.clock import now_ms
-from cloud_assistant.broker_config.private_file import put_in_place
+from cloud_assistant.broker_config.files.private_file import put_in_place
 from cloud_assistant.worker import journal as journal_module
 from cloud_assistant.worker.journal import Journal
 

@@ -2,9 +2,9 @@ import pytest
 
 from cloud_assistant.broker_config.errors import RedisRefused, RedisUnreachable
 from cloud_assistant.broker_config.functions.executions import LivePiece
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.worker import live_output
-from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.output.output_chunk import OutputChunk
 from cloud_assistant.worker.live_output import LiveOutput
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.record import ExitRecord, Step
 from cloud_assistant.worker.outcomes import checked, interrupted, outcome_of, refused
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
 from cloud_assistant.worker.execution.adopted_script import AdoptedScript
 from cloud_assistant.worker.execution.proc_table import boot_id, start_ticks_of
 from cloud_assistant.worker.execution.record import EXIT_FILE, StartRecord

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from cloud_assistant.broker_config.findings import Verdict
+from cloud_assistant.broker_config.programs.findings import Verdict
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.worker.doctor.machine_checks import machine_findings
 from cloud_assistant.worker.home_lock import Holder

@@ -79,7 +79,7 @@ def test_an_agent_on_windows_loads_only_what_is_there() -> None:
             seen |= fresh
             waiting += fresh
     assert not found, "\n".join(found)
-    assert {"worker.execution.windows_job", "worker.execution.watched_script", "worker.file_lock"} <= seen
+    assert {"worker.execution.windows.job", "worker.execution.watched.watched_script", "worker.file_lock"} <= seen
     assert "worker.execution.channel" not in seen
 
 

@@ -1,7 +1,7 @@
 """Where output goes while the script runs: to a viewer as it comes, and to disk so that a crash loses little."""
 
 from ..channel import Channel, Kind
-from ..output import KeptOutput
+from ..output.kept_output import KeptOutput
 from ..record import OUTPUT_FILE, replace_file
 from .clocks import RunClock
 

@@ -8,9 +8,9 @@ import select
 from collections.abc import Callable
 
 from ..channel import Channel, Kind
-from ..frame_log import STDERR, STDOUT
-from ..masking import Mask
-from ..output import KeptOutput
+from ..output.frame_log import STDERR, STDOUT
+from ..output.kept_output import KeptOutput
+from ..output.masking import Mask
 from ..plan import Plan
 from ..record import ExitRecord
 from ..verdict import EndReason, judge

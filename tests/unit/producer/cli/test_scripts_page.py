@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cloud_assistant.broker_config.error_codes import ErrorCode
-from cloud_assistant.broker_config.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
+from cloud_assistant.broker_config.releases.package_order import HOME_VARIABLE, PROGRAM_VARIABLE
 from cloud_assistant.broker_config.settings_table import Settings
 from cloud_assistant.broker_config.states import ExecutionState
 from cloud_assistant.producer.cli import exit_codes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_signing import Signed, Statement
+from cloud_assistant.broker_config.releases.publisher_signing import Signed, Statement
 from cloud_assistant.producer.file_store.uploading import upload
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cloud_assistant.producer.gateway.http_messages import HttpRequest, path_of_target
+from cloud_assistant.producer.gateway.serving.http_messages import HttpRequest, path_of_target
 
 KEY_ID = "testid"
 SECRET = "testsecret"

@@ -15,9 +15,9 @@ from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersO
 from unit.producer.gateway.signing import now_text, v1_parameters, v1_query
 
 from cloud_assistant.broker_config.settings_table import GatewaySettings
-from cloud_assistant.producer.gateway.actions import Action, ActionRegistry, Call, Fields, NotYet
+from cloud_assistant.producer.gateway.access.authentication import time_of
+from cloud_assistant.producer.gateway.actions.action import Action, ActionRegistry, Call, Fields, NotYet
 from cloud_assistant.producer.gateway.app import AppLimits, Dependencies, GatewayApplication
-from cloud_assistant.producer.gateway.authentication import time_of
 
 
 def same(_call: Call) -> Fields:

@@ -10,10 +10,10 @@ from cloud_assistant.broker_config.errors import (
     Refused,
     RequestInvalid,
 )
-from cloud_assistant.producer.gateway.actions import Call, Fields, NotYet
+from cloud_assistant.producer.gateway.actions.action import Call, Fields, NotYet
+from cloud_assistant.producer.gateway.actions.parameters import Parameters
 from cloud_assistant.producer.gateway.api_errors import ApiError
 from cloud_assistant.producer.gateway.domain_errors import api_error_of, renamed_codes, with_api_errors
-from cloud_assistant.producer.gateway.parameters import Parameters
 from cloud_assistant.producer.security.caller import AccessKey
 
 CALL = Call("Any", Parameters({}), AccessKey("k", "s", active=True, principal="p"), "id")

@@ -8,12 +8,12 @@ import pytest
 from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersOnlyDescribe
 from unit.producer.gateway.signing import now_text, v1_parameters, v1_query, v3_headers
 
-from cloud_assistant.producer.gateway.actions import ActionRegistry, Call, Fields, NotYet
+from cloud_assistant.producer.gateway.access.authentication import Authenticator, time_of
+from cloud_assistant.producer.gateway.actions.action import ActionRegistry, Call, Fields, NotYet
 from cloud_assistant.producer.gateway.api_errors import api_error
-from cloud_assistant.producer.gateway.authentication import Authenticator, time_of
 from cloud_assistant.producer.gateway.exchange import Exchange
-from cloud_assistant.producer.gateway.http_messages import HttpReply, HttpRequest
 from cloud_assistant.producer.gateway.openapi_endpoint import OpenApiEndpoint, Postponed
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply, HttpRequest
 
 FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
 

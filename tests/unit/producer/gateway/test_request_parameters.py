@@ -3,8 +3,8 @@
 import pytest
 
 from cloud_assistant.producer.gateway.api_errors import ApiError
-from cloud_assistant.producer.gateway.http_messages import HttpRequest
 from cloud_assistant.producer.gateway.request_parameters import assembled, with_todays_names
+from cloud_assistant.producer.gateway.serving.http_messages import HttpRequest
 
 FORM = [(b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pytest
 
 from cloud_assistant.producer.gateway.api_errors import ApiError, api_error
-from cloud_assistant.producer.gateway.http_messages import HttpRequest
 from cloud_assistant.producer.gateway.responses import (
     AnswerFormat,
     error_reply,
@@ -15,6 +14,7 @@ from cloud_assistant.producer.gateway.responses import (
     success_reply,
     written_entry,
 )
+from cloud_assistant.producer.gateway.serving.http_messages import HttpRequest
 
 ID = "0A5E2F6C-0000-4000-8000-000000000000"
 

@@ -12,11 +12,11 @@ from unit.producer.gateway.doubles import KeysInMemory, NoncesInMemory, ReadersO
 from unit.producer.gateway.signing import now_text
 
 from cloud_assistant.producer.gateway import other_paths
-from cloud_assistant.producer.gateway.actions import ActionRegistry
+from cloud_assistant.producer.gateway.access.authentication import time_of
+from cloud_assistant.producer.gateway.actions.action import ActionRegistry
 from cloud_assistant.producer.gateway.app import Dependencies, GatewayApplication
-from cloud_assistant.producer.gateway.authentication import time_of
-from cloud_assistant.producer.gateway.http_messages import HttpReply
 from cloud_assistant.producer.gateway.routes import Route, RouteRequest
+from cloud_assistant.producer.gateway.serving.http_messages import HttpReply
 
 
 def echo(asked: RouteRequest) -> HttpReply:

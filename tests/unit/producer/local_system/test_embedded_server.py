@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.broker_config.errors import SettingsInvalid
-from cloud_assistant.broker_config.redis_url import parse_url
+from cloud_assistant.broker_config.redis.url import parse_url
 from cloud_assistant.producer.local_system.embedded_server import choose_port, prepare_server
 from cloud_assistant.producer.security.program_rights import ControlProgram
 from harness.ports import reserve_port

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from cloud_assistant.broker_config.errors import Refused, SettingsInvalid
 from cloud_assistant.broker_config.ids import is_instance_id
+from cloud_assistant.broker_config.security.signing import new_master_keys, read_master_keys, write_master_keys
 from cloud_assistant.broker_config.settings import load
-from cloud_assistant.broker_config.signing import new_master_keys, read_master_keys, write_master_keys
 from cloud_assistant.producer.local_system.home_folder import (
     choose_instance_id,
     ensure_master_keys,

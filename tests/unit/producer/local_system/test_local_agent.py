@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.broker_config.redis_client import Redis
+from cloud_assistant.broker_config.redis.client import Redis
+from cloud_assistant.broker_config.security.signing import read_master_keys
 from cloud_assistant.broker_config.settings import load
 from cloud_assistant.broker_config.settings_table import Value
-from cloud_assistant.broker_config.signing import read_master_keys
-from cloud_assistant.producer.instances import load as load_instance
+from cloud_assistant.producer.fleet.instances import load as load_instance
 from cloud_assistant.producer.local_system.local_agent import prepare_local_agent
 from cloud_assistant.producer.local_system.programs import Program
 from harness.redis_server import RedisServer

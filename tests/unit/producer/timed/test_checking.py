@@ -10,7 +10,7 @@ from cloud_assistant.broker_config.errors import NotFound, RequestInvalid
 from cloud_assistant.broker_config.records import RepeatMode, Schedule
 from cloud_assistant.broker_config.schedule import DueTime
 from cloud_assistant.broker_config.settings_table import BeatSettings
-from cloud_assistant.broker_config.timed import TimedStatus
+from cloud_assistant.broker_config.timed.timed_invocation import TimedStatus
 from cloud_assistant.producer.timed.checking import CheckedSchedule, check_schedule, check_timed
 from cloud_assistant.producer.timed.modes import is_timed, repeat_mode
 from cloud_assistant.producer.timed.shapes import preview_shape

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution import lost
-from cloud_assistant.worker.execution.frame_log import STDOUT
 from cloud_assistant.worker.execution.lost import claim_of_living, end_remains, is_supervised, settle_lost
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.frame_log import STDOUT
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.proc_table import boot_id, start_ticks_of
 from cloud_assistant.worker.execution.record import OUTPUT_FILE, STARTED_FILE, StartRecord, load_exit
 from harness.descriptors import no_descriptor_left

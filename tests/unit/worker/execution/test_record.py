@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_assistant.worker.execution.frame_log import STDOUT
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.frame_log import STDOUT
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.record import (
     ExitRecord,
     StartRecord,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
-from cloud_assistant.worker.execution.frame_log import STDOUT
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.frame_log import STDOUT
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.record import STARTED_FILE, ExitRecord
 from cloud_assistant.worker.execution.running_script import ScriptOutOfReach
 from cloud_assistant.worker.execution.supervised_script import SupervisedScript

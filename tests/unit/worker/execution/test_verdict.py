@@ -2,7 +2,7 @@ from typing import Literal
 
 import pytest
 
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.record import ExitRecord, Step
 from cloud_assistant.worker.execution.supervisor.termination import Termination

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from cloud_assistant.worker.execution.events import Ended, Event
-from cloud_assistant.worker.execution.posix_process import SessionSystem
 from cloud_assistant.worker.execution.prepare import prepare
 from cloud_assistant.worker.execution.record import (
     ExitRecord,
@@ -14,7 +13,8 @@ from cloud_assistant.worker.execution.record import (
 )
 from cloud_assistant.worker.execution.running_script import RunningScript
 from cloud_assistant.worker.execution.script import Script
-from cloud_assistant.worker.execution.watched_launcher import WatchedLauncher
+from cloud_assistant.worker.execution.watched.posix_process import SessionSystem
+from cloud_assistant.worker.execution.watched.watched_launcher import WatchedLauncher
 from harness import proc
 from harness.eventually import eventually
 

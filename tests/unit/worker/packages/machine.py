@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud_assistant.broker_config.package_order import PackageAction, PackageOrder
-from cloud_assistant.broker_config.package_report import InstalledPackage
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import Statement, sign
+from cloud_assistant.broker_config.releases.package_order import PackageAction, PackageOrder
+from cloud_assistant.broker_config.releases.package_report import InstalledPackage
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_signing import Statement, sign
 from cloud_assistant.worker.packages.agent_notes import AgentNotes
 from cloud_assistant.worker.packages.package_work import PackageWork
 

@@ -9,8 +9,8 @@ import pytest
 from unit.worker.packages.machine import Machine
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.package_order import PackageAction, PackageOrder
-from cloud_assistant.broker_config.package_report import PackageStatus, decode_report
+from cloud_assistant.broker_config.releases.package_order import PackageAction, PackageOrder
+from cloud_assistant.broker_config.releases.package_report import PackageStatus, decode_report
 from cloud_assistant.worker.packages.package_index import PackageReport
 from cloud_assistant.worker.packages.package_work import PackageWork
 from cloud_assistant.worker.upgrade.bundle import this_system

@@ -7,7 +7,7 @@ import pytest
 from unit.worker.packages.machine import Machine
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.package_report import InstalledPackage, PackageStatus
+from cloud_assistant.broker_config.releases.package_report import InstalledPackage, PackageStatus
 from cloud_assistant.worker.packages.package_index import PackageReport
 from cloud_assistant.worker.upgrade.unpacking import remove
 

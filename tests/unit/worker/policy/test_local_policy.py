@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cloud_assistant.broker_config.content_signing import public_text, sign_content
-from cloud_assistant.broker_config.counted import counted
+from cloud_assistant.broker_config.programs.counted import counted
+from cloud_assistant.broker_config.security.content_signing import public_text, sign_content
 from cloud_assistant.worker.policy.local_policy import Wish, explain, parse_policy
 
 MONDAY_NOON_MS = 1_795_435_200_000

@@ -13,7 +13,7 @@ import pytest
 from e2e.upgrade.bundles import bundle_files
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_signing import AGENT_NAME, Statement, statement_of
+from cloud_assistant.broker_config.releases.publisher_signing import AGENT_NAME, Statement, statement_of
 from cloud_assistant.worker.upgrade.bundle import check_fits, install_bundle, this_system
 from cloud_assistant.worker.upgrade.installation import Installation
 

@@ -10,8 +10,8 @@ from e2e.upgrade.bundles import archive_of, install
 from msgspec import structs
 
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import Statement, parse, sign
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_signing import Statement, parse, sign
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
 from cloud_assistant.worker.upgrade.by_hand import upgrade_by_hand
 from cloud_assistant.worker.upgrade.installation import Installation

@@ -13,12 +13,12 @@ from msgspec import json, structs
 
 from cloud_assistant.broker_config.clock import now_ms
 from cloud_assistant.broker_config.errors import Refused
-from cloud_assistant.broker_config.publisher_keys import public_text
-from cloud_assistant.broker_config.publisher_signing import parse, sign
+from cloud_assistant.broker_config.releases.publisher_keys import public_text
+from cloud_assistant.broker_config.releases.publisher_signing import parse, sign
+from cloud_assistant.broker_config.releases.upgrade_order import UpgradeOrder, read_signed, signed_order
+from cloud_assistant.broker_config.security.signing import MasterKeys, new_master_keys
 from cloud_assistant.broker_config.settings_table import AgentSettings, Settings
-from cloud_assistant.broker_config.signing import MasterKeys, new_master_keys
-from cloud_assistant.broker_config.upgrade_order import UpgradeOrder, read_signed, signed_order
-from cloud_assistant.worker.key_ring import KeyRing
+from cloud_assistant.worker.trust.key_ring import KeyRing
 from cloud_assistant.worker.upgrade.bundle import install_bundle
 from cloud_assistant.worker.upgrade.installation import Installation
 from cloud_assistant.worker.upgrade.local_request import LocalRequest, take_request, write_request

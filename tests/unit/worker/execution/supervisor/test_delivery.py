@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
-from cloud_assistant.worker.execution.frame_log import STDOUT
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.frame_log import STDOUT
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.record import EXIT_FILE, OUTPUT_FILE, ExitRecord, Reason, load_exit
 from cloud_assistant.worker.execution.supervisor.delivery import Delivery

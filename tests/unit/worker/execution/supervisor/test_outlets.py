@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
-from cloud_assistant.worker.execution.frame_log import STDOUT
-from cloud_assistant.worker.execution.output import KeptOutput
-from cloud_assistant.worker.execution.output_chunk import OutputChunk
+from cloud_assistant.worker.execution.output.frame_log import STDOUT
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
+from cloud_assistant.worker.execution.output.output_chunk import OutputChunk
 from cloud_assistant.worker.execution.record import OUTPUT_FILE, load_output
 from cloud_assistant.worker.execution.supervisor import outlets as outlets_module
 from cloud_assistant.worker.execution.supervisor.clocks import RunClock

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cloud_assistant.worker.execution.channel import Channel, Kind
-from cloud_assistant.worker.execution.output import KeptOutput
+from cloud_assistant.worker.execution.output.kept_output import KeptOutput
 from cloud_assistant.worker.execution.plan import Plan
 from cloud_assistant.worker.execution.record import ExitRecord
 from cloud_assistant.worker.execution.supervisor import warm

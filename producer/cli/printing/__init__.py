@@ -1,0 +1,1 @@
+"""How answers look: tables, cells, results, progress; text for people, and JSON."""

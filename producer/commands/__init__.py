@@ -1,0 +1,1 @@
+"""Stored commands and the parameters of their scripts."""

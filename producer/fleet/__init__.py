@@ -1,0 +1,1 @@
+"""The instances: how they are registered, tagged, found, and chosen as targets."""

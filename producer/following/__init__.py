@@ -1,0 +1,1 @@
+"""Wait for an invocation and follow it: announcements of Redis, and what this process knows already."""

@@ -1,0 +1,1 @@
+"""How a machine joins through the gateway: the installer that it downloads, and its registration."""

@@ -1,0 +1,1 @@
+"""What a script writes: read, masked, cut at whole characters, kept within its limit."""
