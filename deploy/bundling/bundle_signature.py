@@ -11,8 +11,8 @@ import sys
 packages, key, archive, name, version, system, arch = sys.argv[1:]
 sys.path.append(packages)
 from pathlib import Path
-from cloud_assistant.broker_config import publisher_keys, publisher_signing
 from cloud_assistant.broker_config.errors import CloudAssistantError
+from cloud_assistant.broker_config.releases import publisher_keys, publisher_signing
 statement = publisher_signing.statement_of(Path(archive), name=name, version=version, os=system, arch=arch)
 try:
     signature = publisher_signing.sign(publisher_keys.read_private_key(Path(key)), statement)

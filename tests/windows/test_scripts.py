@@ -21,8 +21,8 @@ for name in ("a b", "R&D", "Tom (Work)", "a^b", "x,y;z=1", "ü 用户"):
 def test_a_script_that_cannot_be_put_into_its_job_leaves_no_process(on_windows: Callable[[str], list[str]]) -> None:
     told = on_windows(r"""
 import subprocess
-from cloud_assistant.worker.execution import windows_job
 from cloud_assistant.worker.execution.not_started import NotStarted
+from cloud_assistant.worker.execution.windows import job as windows_job
 real, made = windows_job.call, []
 
 def refuse(library, name, *arguments, **values):

@@ -42,7 +42,7 @@ BEHAVIOURS = {
     launcher.Launcher.launch = refuse
 """,
     "takes nothing": """
-    from cloud_assistant.worker import celery_worker
+    from cloud_assistant.worker.queue import celery_worker
     import threading
     celery_worker.QueueWorker.run = lambda self: threading.Event().wait(600)
 """,

@@ -129,10 +129,10 @@ def test_an_instance_that_takes_long_holds_up_nobody(paced: Paced) -> None:
 
 
 def test_lines_that_are_busy_take_nothing(paced: Paced) -> None:
-    paced.start_beat()
     dispatch = Dispatch(paced, 3)
     for one in ("i-1", "i-2", "i-3"):
         paced.claim(dispatch.invoke_id, dispatch.firing_ms, one)
+    paced.start_beat()
     always(lambda: dispatch.in_state("Scheduled") == TARGETS[3:], 1.0)
     assert paced.redis.call("EXISTS", followers_key(dispatch.invoke_id, dispatch.firing_ms)) == 0
 
